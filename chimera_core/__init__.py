@@ -1,0 +1,39 @@
+"""Chimera: fuse animals in images without diffusion models.
+
+The Python face of the commands, torch-free to import::
+
+    import chimera_core
+
+    creature = chimera_core.fuse(["lion.jpg", "zebra.jpg"], weights=[0.5, 0.5], seed=3)
+    creature.save("creature.png")
+
+    encoder = chimera_core.load_encoder("timm", model="tf_efficientnet_lite0")
+    source = chimera_core.open_source("folder", root="my/pictures")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from chimera_core.fusing import FusionResult, fuse
+    from chimera_core.use import load_encoder, open_source
+
+_LAZY = {
+    "FusionResult": "chimera_core.fusing",
+    "fuse": "chimera_core.fusing",
+    "load_encoder": "chimera_core.use",
+    "open_source": "chimera_core.use",
+}
+
+__all__ = ["FusionResult", "__version__", "fuse", "load_encoder", "open_source"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

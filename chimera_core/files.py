@@ -1,0 +1,150 @@
+"""Write files whole or not at all, and name them safely in one-line messages."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from chimera_core.errors import RunError
+
+AnyPath = str | os.PathLike[str]
+
+
+def one_line(text: object, *, limit: int | None = None) -> str:
+    """Return text that prints on one line and cannot move the cursor, colour or reorder the terminal.
+
+    Args:
+        text: anything with a ``str``; a file name may hold newlines, escapes and undecodable bytes.
+        limit: the most characters to return; longer text ends in an ellipsis. None: all of it.
+    Returns:
+        The text with every unprintable character written as a Python escape such as ``\\n``.
+    """
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
+
+
+def quote(text: object) -> str:
+    """Return ``one_line`` of a path, name or value in single quotes, for use inside a message."""
+    return f"'{one_line(text)}'"
+
+
+def disk_trouble(error: OSError | ValueError) -> str:
+    """Say in words why the disk refused, and the mend: ``the disk is full: free some space ...``."""
+    if isinstance(error, ValueError):  # what Python raises for a NUL in a path
+        return f"{one_line(error)}: choose another name"
+    name = errno.errorcode.get(error.errno or 0, "")
+    # Pillow raises OSErrors without a number; their own text is all there is.
+    return (
+        _TROUBLES.get(name) or f"{one_line(error.strerror or error, limit=200)}: try another folder or disk"
+    )
+
+
+@contextmanager
+def atomic_path(path: AnyPath) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; when the block ends well it becomes ``path``.
+
+    Readers see the old file or the whole new one. Whatever ends the block early, Ctrl-C too, the old
+    file stays and nothing is left behind. The block should only write: every ``OSError`` in it counts
+    as trouble with this file.
+
+    Args:
+        path: the file to write. A symbolic link stays, the file it points to is replaced; the
+            permissions of a file that is replaced are kept.
+    Returns:
+        A context manager whose value is an existing, empty file ``.NAME.XXXXXXXX.tmp`` to write into.
+    Raises:
+        RunError: if the file cannot be written, with the reason and the mend.
+    """
+    target, mode = _target(path)
+    temporary = _beside(target)
+    try:
+        _make_empty(temporary)
+        yield temporary
+        # Without fsync a power cut after the rename can leave an empty file under the right name.
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(temporary, mode)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise RunError(f"cannot write {quote(path)}: {disk_trouble(error)}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def check_writable(path: AnyPath) -> None:
+    """Make and remove a temporary file beside ``path``: permission bits alone prove little.
+
+    Raises:
+        RunError: if ``atomic_path`` could not write there.
+    """
+    temporary = _beside(_target(path)[0])
+    try:
+        _make_empty(temporary)
+    except OSError as error:
+        raise RunError(f"cannot write {quote(path)}: {disk_trouble(error)}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_text_atomic(path: AnyPath, text: str) -> None:
+    """Write UTF-8 text whole or not at all, with its newlines as they are on every system.
+
+    Raises:
+        RunError: if the file cannot be written, or the text holds undecodable bytes of a file name.
+    """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        bad = quote(text[max(error.start - 20, 0) : error.end])
+        raise RunError(f"cannot write {quote(path)}: {bad} is not Unicode: rename that file") from None
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _target(path: AnyPath) -> tuple[Path, int | None]:
+    """Return the real file to replace, and its permission bits if it exists."""
+    try:
+        target = Path(os.path.realpath(path))
+        found = os.stat(target)
+    except FileNotFoundError:
+        return target, None
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot write {quote(path)}: {disk_trouble(error)}") from error
+    # Replacing is renaming: as root, writing to /dev/null would turn the device into a file.
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device or pipe"
+        raise RunError(f"cannot write {quote(path)}: it is {kind}: name a file")
+    return target, stat.S_IMODE(found.st_mode)
+
+
+def _beside(target: Path) -> Path:
+    # The name is cut because some names fit the file system's 255 bytes only without our additions.
+    return target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.tmp"
+
+
+def _make_empty(path: Path) -> None:
+    # Not tempfile.mkstemp: its files are 0600, and the umask that new files should follow cannot be
+    # read without changing it for every thread.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+
+
+_TROUBLES = {
+    "ENOSPC": "the disk is full: free some space or write elsewhere",
+    "EDQUOT": "your disk quota is used up: free some space or write elsewhere",
+    "EFBIG": "the file grows above the size allowed: raise the limit (ulimit -f) or write less",
+    "EACCES": "permission denied: choose a folder you may write to",
+    "EPERM": "permission denied: choose a folder you may write to",
+    "EROFS": "the disk is read-only: choose another folder",
+    "ENOENT": "there is no such folder: make it first",
+    "ENOTDIR": "a part of the path is a file, not a folder: choose another folder",
+    "ENAMETOOLONG": "the name is too long: choose a shorter one",
+    "ELOOP": "its symbolic links lead in a circle: choose another path",
+}
