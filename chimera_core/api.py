@@ -1,0 +1,76 @@
+"""The one module that plugins import: everything public of the core, and nothing else.
+
+Importing it costs no torch: names that need torch resolve on first use (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from chimera_core.errors import ChimeraError, ConfigError, DataError, PluginError, RunError, ShapeError
+from chimera_core.hookspecs import API_VERSION, hookimpl
+from chimera_core.options import Config, EncoderRef, option
+from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
+
+if TYPE_CHECKING:
+    from chimera_core.images import Picture, read_picture
+    from chimera_core.interfaces import (
+        DatasetSource,
+        FeatureEncoder,
+        FusionGenerator,
+        RobustnessTrainer,
+        Split,
+    )
+    from chimera_core.use import load_encoder, open_source
+
+_LAZY = {
+    "DatasetSource": "chimera_core.interfaces",
+    "FeatureEncoder": "chimera_core.interfaces",
+    "FusionGenerator": "chimera_core.interfaces",
+    "RobustnessTrainer": "chimera_core.interfaces",
+    "Split": "chimera_core.interfaces",
+    "Picture": "chimera_core.images",
+    "read_picture": "chimera_core.images",
+    "load_encoder": "chimera_core.use",
+    "open_source": "chimera_core.use",
+}
+
+__all__ = [
+    "API_VERSION",
+    "ChimeraError",
+    "ComponentSpec",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "DatasetSource",
+    "EncoderRef",
+    "Example",
+    "FeatureEncoder",
+    "FusionGenerator",
+    "Level",
+    "Parent",
+    "Picture",
+    "PluginError",
+    "Preset",
+    "RobustnessTrainer",
+    "RunError",
+    "ShapeError",
+    "SourceInfo",
+    "Split",
+    "hookimpl",
+    "load_encoder",
+    "open_source",
+    "option",
+    "read_picture",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

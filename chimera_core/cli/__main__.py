@@ -1,0 +1,5 @@
+"""``python -m chimera_core.cli``."""
+
+from chimera_core.cli import main
+
+main()

@@ -1,0 +1,23 @@
+"""The plugins of this process, with what is broken said once."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from chimera_core.plugins import PluginHost, default_host
+
+
+def plugin_host(ctx: click.Context, *, say_broken: bool = True) -> PluginHost:
+    """Discover plugins under the ``--registry`` of the root command; say once what is broken."""
+    root = ctx.find_root()
+    host = default_host(root.obj)
+    if say_broken and "chimera.broken-said" not in root.meta:
+        root.meta["chimera.broken-said"] = True
+        for record in host.broken:
+            print(
+                f"chimera: plugin {record.name} ({record.distribution} {record.version}) is left out: {record.error}",
+                file=sys.stderr,
+            )
+    return host

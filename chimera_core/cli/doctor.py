@@ -1,0 +1,76 @@
+"""``chimera doctor``: what this installation can do, and what ails it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from chimera_core.cli._host import plugin_host
+from chimera_core.cli._output import print_json, print_table
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Show device, versions, settings with their origin, and every plugin with its load time."""
+    from chimera_core.runs import versions
+
+    host = plugin_host(ctx, say_broken=False)
+    found: dict[str, Any] = {
+        "versions": versions(),
+        "device": _devices(),
+        "settings": [
+            {"name": s.name, "variable": s.variable, "value": s.value, "origin": s.origin}
+            for s in host.settings.by_name.values()
+        ],
+        "plugins": [
+            {
+                "name": r.name,
+                "distribution": r.distribution,
+                "version": r.version,
+                "status": r.status,
+                "load_ms": round(r.load_s * 1000, 1),
+                "error": r.error or None,
+            }
+            for r in host.records
+        ],
+    }
+    if as_json:
+        print_json(found)
+        return
+    print_table(("what", "version"), list(found["versions"].items()))
+    print_table(("device", "is"), [(key, str(value)) for key, value in found["device"].items()])
+    print_table(
+        ("setting", "value", "from", "variable"),
+        [(s["name"], s["value"] or "-", s["origin"], s["variable"]) for s in found["settings"]],
+    )
+    print_table(
+        ("plugin", "distribution", "version", "status", "load ms", "trouble and mend"),
+        [
+            (p["name"], p["distribution"], p["version"], p["status"], str(p["load_ms"]), p["error"] or "")
+            for p in found["plugins"]
+        ],
+    )
+    for record in host.broken:
+        click.echo(f"--- {record.name}: why it is left out ---\n{record.trace}")
+
+
+def _devices() -> dict[str, Any]:
+    """Name the device that ``auto`` picks and what it can do. Imports torch."""
+    import torch
+
+    from chimera_core.devices import select_device
+
+    device = select_device("auto")
+    found: dict[str, Any] = {"auto": str(device), "cpu threads": torch.get_num_threads()}
+    if device.type == "cuda":
+        index = device.index or 0
+        found["gpu"] = torch.cuda.get_device_name(index)
+        found["gpu memory GiB"] = round(torch.cuda.get_device_properties(index).total_memory / 2**30, 1)
+        found["bf16"] = torch.cuda.is_bf16_supported()
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        found["cpu bf16"] = sorted(k for k, v in capabilities.items() if v and ("bf16" in k or "amx" in k))
+    return found

@@ -1,0 +1,163 @@
+"""``chimera fuse``: photographs or class names in, creatures out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chimera_core.cli._host import plugin_host
+from chimera_core.cli._options import ComponentCommand, Selector, component_values, parse_weights
+from chimera_core.cli._output import print_json
+from chimera_core.cli._progress import progress
+from chimera_core.errors import ConfigError
+from chimera_core.fusing import DEFAULT_PHOTO_FUSER, FusionPlan, check_weights, plan_fusion, sweep_weights
+
+GIF_FPS = 6
+
+
+@click.command(
+    cls=ComponentCommand,
+    selectors=[
+        Selector("fuser", "fusion-generator", "--fuser", default=DEFAULT_PHOTO_FUSER, preset_flag="--preset"),
+        Selector("source", "dataset-source", "--source", prefix="source."),
+    ],
+)
+@click.argument("parents", nargs=-1, metavar="A B [C ...]")
+@click.option("--fuser", default=None, help=f"Which fuser.  [default: {DEFAULT_PHOTO_FUSER}]")
+@click.option("--preset", help="A preset of the fuser: see `chimera plugins show NAME`.")
+@click.option(
+    "--weights", callback=parse_weights, help="How much of each parent, e.g. .7,.3; sum 1.  [default: equal]"
+)
+@click.option(
+    "--n", "count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many creatures."
+)
+@click.option(
+    "--sweep",
+    type=click.IntRange(2, 100),
+    help="N weights from the first parent to the others: a strip, or a .gif.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="First seed.")
+@click.option(
+    "--size", type=int, default=256, show_default=True, help="Shorter side of the picture in pixels."
+)
+@click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    help="Where the animal is, one per parent in their order: an image (white = animal), auto or none.",
+)
+@click.option("--source", help="Data set in which class names find their images; its options are --source.*.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "-o", "--output", default="chimera.png", show_default=True, help="A .png, or a .gif with --sweep."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
+@click.pass_context
+def fuse(
+    ctx: click.Context,
+    parents: tuple[str, ...],
+    fuser: str | None,
+    preset: str | None,
+    weights: tuple[float, ...] | None,
+    count: int,
+    sweep: int | None,
+    seed: int,
+    size: int,
+    masks: tuple[str, ...],
+    source: str | None,
+    device: str,
+    output: str,
+    as_json: bool,
+) -> None:
+    """Fuse parents into one creature.
+
+    A, B, ... are image files or, with --source, class names. Style transfer, the default for photographs, takes
+    the layout of the first and the coat of the others.
+    """
+    start = time.perf_counter()
+    from chimera_core.images import check_output
+
+    path = check_output(output, (".png", ".gif") if sweep else (".png",))
+    if sweep and count > 1:
+        raise ConfigError("--sweep and --n cannot go together: leave one out")
+    checked = check_weights(weights, max(2, len(parents)))
+    plan = plan_fusion(
+        parents,
+        fuser=fuser,
+        preset=preset,
+        options=component_values(ctx, "fuser"),
+        masks=masks,
+        source=source,
+        source_options=component_values(ctx, "source"),
+        size=size,
+        device=device,
+        host=plugin_host(ctx),
+    )
+    if sweep:
+        written, used = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
+    else:
+        written, used = _write_creatures(plan, checked, range(seed, seed + count), path)
+    if as_json:
+        print_json(
+            {
+                "images": [str(p) for p in written],
+                "fuser": plan.fuser_name,
+                "parents": list(plan.parents),
+                "weights": list(checked),
+                "seed": seed,
+                "device": used,
+                "wall_s": round(time.perf_counter() - start, 3),
+            }
+        )
+    else:
+        for file in written:
+            click.echo(str(file))
+        print(f"{time.perf_counter() - start:.1f} s on {used}", file=sys.stderr)
+
+
+def _write_creatures(
+    plan: FusionPlan, weights: Sequence[float], seeds: Sequence[int], path: Path
+) -> tuple[list[Path], str]:
+    from chimera_core.fusing import Fusion
+    from chimera_core.images import write_png
+    from chimera_core.pixels import to_uint8
+
+    fusion = Fusion(plan)
+    with progress("fusing") as report:
+        made = fusion.make(weights, seeds, progress=report)
+    paths = (
+        [path] if len(seeds) == 1 else [path.with_stem(f"{path.stem}-{k}") for k in range(1, len(seeds) + 1)]
+    )
+    for file, image, seed in zip(paths, made, seeds, strict=True):
+        write_png(file, to_uint8(image), text=fusion.text(weights, seed))
+    return paths, str(fusion.device)
+
+
+def _write_sweep(
+    plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int, path: Path
+) -> tuple[list[Path], str]:
+    from chimera_core.fusing import Fusion
+    from chimera_core.images import grid, write_gif, write_png
+    from chimera_core.pixels import to_uint8
+
+    fusion = Fusion(plan)
+    frames: list[Any] = []
+    with progress("sweeping", parts=len(steps)) as report:
+        for weights in steps:
+            frames.append(to_uint8(fusion.make(weights, [seed], progress=report)[0]))
+            report(1, 1)
+    if path.suffix.lower() == ".gif":
+        there_and_back = frames + frames[-2:0:-1]
+        write_gif(path, there_and_back, fps=GIF_FPS)
+    else:
+        captions = [" / ".join(f"{w:.0%}" for w in weights) for weights in steps]
+        text = fusion.text(steps[0], seed) | {
+            "chimera.weights": str([[round(w, 6) for w in s] for s in steps])
+        }
+        write_png(path, grid([frames], captions=[captions]), text=text)
+    return [path], str(fusion.device)

@@ -1,0 +1,166 @@
+"""``chimera plugins``: what is installed, what is broken, and what each component offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from chimera_core.cli._host import plugin_host
+from chimera_core.cli._output import print_json, print_table
+from chimera_core.errors import PluginError
+from chimera_core.options import flags_of, suggest
+from chimera_core.plugins import Component, PluginHost
+from chimera_core.use import config_of, layered_options
+
+
+@click.group()
+def plugins() -> None:
+    """List plugins and look into their components."""
+
+
+@plugins.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
+@click.pass_context
+def list_plugins(ctx: click.Context, as_json: bool) -> None:
+    """List every component, and every plugin that offers none because it is broken, off or not installed."""
+    rows = _rows(plugin_host(ctx, say_broken=not as_json))
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("name", "kind", "plugin", "version", "trust", "status", "summary"),
+        [
+            (
+                row["name"],
+                row["kind"] or "-",
+                row["plugin"],
+                row["version"] or "-",
+                row["trust"],
+                row["status"],
+                row["error"] or row["summary"],
+            )
+            for row in rows
+        ],
+    )
+
+
+@plugins.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
+@click.pass_context
+def show(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Show a component or plugin: where it comes from, its options and presets."""
+    host = plugin_host(ctx, say_broken=False)
+    plugin, _, short = name.rpartition(":")
+    found = [c for c in host.components() if c.spec.name == short and plugin in ("", c.plugin)]
+    found = found or [c for c in host.components() if c.plugin == name]
+    if not found:
+        failed = [r for r in host.records if r.name == name and r.status != "ok"]
+        if failed:
+            raise PluginError(f"plugin {name} is {failed[0].status}: {failed[0].error}")
+        known = {c.spec.name for c in host.components()} | {r.name for r in host.records}
+        raise PluginError(f"nothing is named '{name}'" + suggest(name, known))
+    details = [_details(component, host) for component in found]
+    if as_json:
+        print_json(details)
+        return
+    for detail in details:
+        _print_details(detail)
+
+
+def _rows(host: PluginHost) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for record in host.records:
+        entry = host.registry.plugins.get(record.name)
+        shared = {
+            "plugin": record.name,
+            "distribution": record.distribution,
+            "version": record.version or None,
+            "trust": entry.trust if entry else "unlisted",
+            "status": record.status,
+            "error": record.error or None,
+        }
+        if record.status == "ok":
+            rows += [
+                {"name": c.spec.name, "kind": c.kind, "summary": c.spec.summary} | shared
+                for c in record.components
+            ]
+        else:
+            rows.append(
+                {"name": record.name, "kind": None, "summary": entry.summary if entry else ""} | shared
+            )
+    keys = ("name", "kind", "plugin", "distribution", "version", "summary", "trust", "status", "error")
+    return [{key: row[key] for key in keys} for row in rows]
+
+
+def _details(component: Component, host: PluginHost) -> dict[str, Any]:
+    record = next(r for r in host.records if component in r.components)
+    entry = host.registry.plugins.get(record.name)
+    values = layered_options(component, host, None)
+    flags = flags_of(component.spec.config, values=values, config_of=config_of(host))
+    return {
+        "name": component.spec.name,
+        "kind": component.kind,
+        "summary": component.spec.summary,
+        "plugin": record.name,
+        "distribution": record.distribution,
+        "version": record.version,
+        "trust": entry.trust if entry else "unlisted",
+        "home_page": entry.home_page if entry else "",
+        "target": component.spec.target,
+        "options": [
+            {
+                "flag": flag.name,
+                "type": "|".join(flag.choices) if flag.choices else flag.type.__name__,
+                "minimum": flag.minimum,
+                "maximum": flag.maximum,
+                "value": _plain(flag.value),
+                "help": flag.help,
+            }
+            for flag in flags
+        ],
+        "presets": [
+            {"name": p.name, "summary": p.summary, "options": _plain(p.options)}
+            for p in component.spec.presets
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Make a value fit for JSON."""
+    from pydantic_core import PydanticUndefined, to_jsonable_python
+
+    return "(required)" if value is PydanticUndefined else to_jsonable_python(value)
+
+
+def _print_details(detail: dict[str, Any]) -> None:
+    click.echo(f"{detail['name']} ({detail['kind']}): {detail['summary']}")
+    click.echo(
+        f"  plugin {detail['plugin']}, {detail['distribution']} {detail['version']}, {detail['trust']}"
+    )
+    if detail["home_page"]:
+        click.echo(f"  {detail['home_page']}")
+    print_table(
+        ("option", "type", "bounds", "value", "what it does"),
+        [(o["flag"], o["type"], _bounds(o), _short(o["value"]), o["help"]) for o in detail["options"]],
+    )
+    for preset in detail["presets"]:
+        click.echo(f"  preset {preset['name']}: {preset['summary']}")
+
+
+def _bounds(option: dict[str, Any]) -> str:
+    low, high = option["minimum"], option["maximum"]
+    return (
+        ""
+        if low is None and high is None
+        else f"{'' if low is None else low:}..{'' if high is None else high:}"
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("name", value))
+    if isinstance(value, list):
+        return ",".join(str(v) for v in value)
+    return "" if value is None else str(value)

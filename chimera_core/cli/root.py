@@ -1,0 +1,84 @@
+"""The root command: lazy subcommands, and errors as one line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from chimera_core import __version__
+from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.options import suggest
+
+_COMMANDS = {
+    "demo": "chimera_core.cli.demo:demo",
+    "doctor": "chimera_core.cli.doctor:doctor",
+    "fuse": "chimera_core.cli.fuse:fuse",
+    "plugins": "chimera_core.cli.plugins:plugins",
+    "source": "chimera_core.cli.source:source",
+}
+
+
+class _Root(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            raise ConfigError(f"there is no command '{args[0]}'" + suggest(args[0], _COMMANDS))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="chimera")
+@click.option(
+    "--registry", type=click.Path(path_type=Path), help="Your registry.toml, laid over the shipped one."
+)
+@click.pass_context
+def root(ctx: click.Context, registry: Path | None) -> None:
+    """Fuse animals in images, without diffusion models.
+
+    Start with `chimera demo`, then `chimera fuse lion.jpg zebra.jpg -o out.png`.
+    """
+    ctx.obj = registry
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run a command line and give its exit code; expected errors become one line on stderr."""
+    try:
+        # standalone_mode=False returns the code of ctx.exit (--help, --version) instead of raising SystemExit.
+        result = root.main(
+            list(args) if args is not None else None, prog_name="chimera", standalone_mode=False
+        )
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except ChimeraError as error:
+        return _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            error.show()
+            return 2
+        return _fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # `chimera ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _fail(message: str, code: int) -> int:
+    print("chimera: " + " ".join(message.split()), file=sys.stderr)
+    return code

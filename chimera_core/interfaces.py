@@ -1,0 +1,153 @@
+"""The four interfaces that plugins implement.
+
+Conventions at every border: images are float32 RGB (N, C=3, H, W) in [0, 1]; sources yield uint8 RGB
+(3, H, W); encoders normalise inside ``forward``; randomness enters only through an explicit seed or
+``torch.Generator``. The constructor of every component takes its config model as the only positional
+argument; a fuser also takes the keyword ``device``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from chimera_core.errors import ConfigError
+from chimera_core.records import Example, Level, Parent, SourceInfo
+
+
+class Split(Protocol):
+    """A sized, indexable, picklable view of one split; ``labels`` holds every label without decoding an image."""
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """Class index of every example."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+class DatasetSource(ABC):
+    """Opens a data set: splits, classes, domains (camera, art form)."""
+
+    @property
+    @abstractmethod
+    def info(self) -> SourceInfo:
+        """Describe the data; may look at the disk, never at the network."""
+
+    @abstractmethod
+    def open(self, split: str) -> Split:
+        """Open one split.
+
+        Raises:
+            DataError: if the split is unknown or its files are missing.
+        """
+
+    def evaluate(self, split: str, predictions: Sequence[int]) -> Mapping[str, float]:
+        """Score predictions with the data set's official metric, for sources that have one.
+
+        Args:
+            split: name of a split.
+            predictions: one class index per example, in the order of ``open(split)``.
+        Raises:
+            ConfigError: if the data set has no official metric.
+        """
+        raise ConfigError(f"source {self.info.name} has no official metric: use `chimera encoder evaluate`")
+
+
+class FeatureEncoder(nn.Module, ABC):
+    """A network with logits, an embedding and feature maps; it owns its normalisation."""
+
+    levels: tuple[Level, ...]
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify images (N, 3, H, W) in [0, 1]: logits (N, K)."""
+
+    @abstractmethod
+    def embed(self, x: Tensor) -> Tensor:
+        """Embed images (N, 3, H, W) in [0, 1]: features (N, D) before the classifier."""
+
+    @abstractmethod
+    def feature_maps(self, x: Tensor, levels: Sequence[int]) -> list[Tensor]:
+        """Read feature maps.
+
+        Args:
+            x: images, float (N, 3, H, W) in [0, 1].
+            levels: indices into ``self.levels``, in any order. Work stops at the deepest one.
+        Returns:
+            One tensor (N, C_l, H_l, W_l) per level asked for, in that order.
+        Raises:
+            ConfigError: if a level does not exist.
+        """
+
+    def logits_and_maps(self, x: Tensor, levels: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Classify and read feature maps in one pass, with the maps in the autograd graph of the logits.
+
+        This is what class-activation maps need. Encoders that cannot offer it keep this default.
+
+        Raises:
+            ConfigError: if the encoder does not offer it.
+        """
+        raise ConfigError(
+            f"encoder {type(self).__name__} cannot tie logits to feature maps: use another encoder"
+        )
+
+
+class RobustnessTrainer(ABC):
+    """Decides on which images, and with which loss, an encoder learns. The core runs the loop."""
+
+    @abstractmethod
+    def perturb(self, encoder: FeatureEncoder, x: Tensor, y: Tensor) -> Tensor:
+        """Attack images: x (N, 3, H, W) in [0, 1], y (N,) class indices -> x_adv, same shape and range."""
+
+    @abstractmethod
+    def loss(self, encoder: FeatureEncoder, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Compute the scalar training loss and metrics to log."""
+
+
+def no_progress(done: float, total: float) -> None:
+    """Ignore progress: the default of ``FusionGenerator.progress``."""
+
+
+class FusionGenerator(ABC):
+    """Makes chimeras from parents.
+
+    Laws that the host relies on: two or more parents; weights sum to 1; weight 1 on a parent gives that parent
+    (a fuser of photographs: its very pixels, and an ``ordered`` one promises this for the first parent only);
+    the way there is smooth; image k depends on ``seeds[k]`` alone.
+    """
+
+    accepts: ClassVar[frozenset[str]] = frozenset({"photo"})
+    """``"photo"``, ``"class"`` or both."""
+    needs_training: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
+    """Whether the order of the parents matters."""
+    max_parents: ClassVar[int | None] = None
+    """None: any number."""
+
+    progress: Callable[[float, float], None] = staticmethod(no_progress)
+    """Called with (done, total) while ``fuse`` works; the host sets it."""
+
+    def __init__(self, config: Any, *, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.device = torch.device(device)
+
+    @abstractmethod
+    def fuse(
+        self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
+    ) -> Tensor:
+        """Make one chimera per seed.
+
+        Args:
+            parents: two or more; photographs carry ``image``, classes ``class_name``.
+            weights: one per parent, none negative, sum 1.
+            seeds: image k depends on ``seeds[k]`` alone.
+            size: shorter side of the result in pixels.
+        Returns:
+            float32 (len(seeds), 3, H, W) in [0, 1].
+        """

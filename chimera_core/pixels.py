@@ -1,0 +1,62 @@
+"""Between uint8 pictures and the float tensors that components work on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from chimera_core.errors import DataError, ShapeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# A picture more elongated than this becomes millions of pixels at an innocent --size.
+MAX_ASPECT = 8
+
+
+def from_uint8(pixels: NDArray | Tensor) -> Tensor:  # type: ignore[type-arg]
+    """Turn uint8 (H, W, 3) or (H, W) pixels into float32 (3, H, W) or (1, H, W) in [0, 1]."""
+    tensor = torch.as_tensor(pixels)
+    tensor = tensor[None] if tensor.ndim == 2 else tensor.permute(2, 0, 1)
+    return tensor.float() / 255
+
+
+def to_uint8(image: Tensor) -> NDArray:  # type: ignore[type-arg]
+    """Round a float image (3, H, W) in [0, 1] to uint8 (H, W, 3)."""
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ShapeError(f"image is {tuple(image.shape)}: pass (3, H, W)")
+    pixels: NDArray = (  # type: ignore[type-arg]
+        (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+    )
+    return pixels
+
+
+def shorter_side_shape(height: int, width: int, size: int) -> tuple[int, int]:
+    """Scale (height, width) so that the shorter side is ``size``, keeping the aspect ratio."""
+    scale = size / min(height, width)
+    return max(size, round(height * scale)), max(size, round(width * scale))
+
+
+def resize_shorter(image: Tensor, size: int) -> Tensor:
+    """Resize so that the shorter side is ``size`` pixels; bicubic and anti-aliased.
+
+    Args:
+        image: float (C, H, W) in [0, 1].
+        size: shorter side in pixels.
+    Returns:
+        float (C, H', W') in [0, 1]; ``image`` itself where it has that size already.
+    Raises:
+        DataError: if the image is more than ``MAX_ASPECT`` times as long as it is wide.
+    """
+    height, width = image.shape[-2:]
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise DataError(
+            f"an image of {width} x {height} pixels is too elongated: crop it to at most {MAX_ASPECT}:1"
+        )
+    shape = shorter_side_shape(height, width, size)
+    if shape == (height, width):
+        return image
+    return F.interpolate(image[None], shape, mode="bicubic", antialias=True)[0].clamp(0, 1)

@@ -1,0 +1,95 @@
+"""Small frozen records that cross the borders between core, plugins and command line. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from torch import Tensor
+
+KINDS = ("dataset-source", "feature-encoder", "robustness-trainer", "fusion-generator")
+
+
+class Example(NamedTuple):
+    """One image of a source.
+
+    ``image`` is uint8 RGB (3, H, W); ``label`` and ``domain`` index ``SourceInfo.classes`` and ``.domains``.
+    """
+
+    image: Tensor
+    label: int
+    domain: int = 0
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source holds, as ``chimera source info`` prints it.
+
+    ``splits`` maps a split's name to its number of images. ``unreadable`` lists files that are left out,
+    each with its reason. ``notes`` are sentences for the user (what layout was recognised, say).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    splits: Mapping[str, int]
+    domains: tuple[str, ...] = ()
+    licence: str = "unknown"
+    home_page: str = ""
+    unreadable: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Level:
+    """One depth of an encoder at which feature maps can be read: C ``channels``, one cell per ``stride`` pixels."""
+
+    name: str
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """One animal that goes into a chimera: a photograph or the name of a class.
+
+    ``image`` is float32 RGB (3, H, W) in [0, 1], or None for a class. ``mask`` is float32 (1, H, W) in [0, 1],
+    1 where the animal is; None asks the fuser to find the animal itself. ``class_name`` is None for a
+    photograph. ``name`` is what captions and messages say. Parents compare by identity, so that a fuser may
+    keep what it computed for one (``eq=False``).
+    """
+
+    name: str
+    image: Tensor | None = None
+    mask: Tensor | None = None
+    class_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of a component's options."""
+
+    name: str
+    summary: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """What a plugin says about one component, before anything heavy is imported.
+
+    Args:
+        name: kebab-case name that users type.
+        summary: one line for listings.
+        target: ``"package.module:Class"``, imported on first use.
+        config: frozen pydantic model of the component's options, from a torch-free module.
+        presets: named sets of options.
+    """
+
+    name: str
+    summary: str
+    target: str
+    config: type[BaseModel]
+    presets: tuple[Preset, ...] = field(default=())

@@ -1,0 +1,101 @@
+"""The Python face of the commands: ``fuse``, ``load_encoder``, ``open_source``. See ``chimera_core``.
+
+Everything here takes names and options and gives objects; the command line calls the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from chimera_core.errors import ConfigError
+from chimera_core.options import ComponentRef, build_config, merge, suggest
+from chimera_core.plugins import Component, PluginHost, default_host
+
+if TYPE_CHECKING:
+    import torch
+
+    from chimera_core.interfaces import DatasetSource, FeatureEncoder
+
+
+def layered_options(
+    component: Component, host: PluginHost, preset: str | None, *layers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Merge a component's options: registry < preset < the given layers.
+
+    Raises:
+        ConfigError: if the component has no such preset.
+    """
+    chosen: Mapping[str, Any] = {}
+    if preset is not None:
+        by_name = {p.name: p for p in component.spec.presets}
+        if preset not in by_name:
+            known = suggest(preset, by_name) if by_name else " (it has none)"
+            raise ConfigError(f"{component.spec.name} has no preset '{preset}'{known}")
+        chosen = by_name[preset].options
+    defaults = host.registry.default_options(component.plugin, component.spec.name)
+    return merge(defaults, chosen, *layers)
+
+
+def resolve_config(component: Component, host: PluginHost, values: Mapping[str, Any]) -> BaseModel:
+    """Check merged options of a component and of every component that it names.
+
+    Raises:
+        ConfigError: for the first wrong value.
+        PluginError: if a named component does not exist.
+    """
+    where = f"{component.kind} {component.spec.name}"
+    config = build_config(component.spec.config, values, where=where)
+    for name in type(config).model_fields:
+        reference = getattr(config, name)
+        if isinstance(reference, ComponentRef):
+            named = host.find(reference.kind, reference.name)
+            resolve_config(named, host, layered_options(named, host, None, reference.options))
+    return config
+
+
+def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **options: Any) -> FeatureEncoder:
+    """Build a feature encoder, in evaluation mode.
+
+    Args:
+        name: a component (``timm``, ``plugin:name``).
+        device: where its weights go.
+        options: the component's options.
+    Returns:
+        The encoder. It takes images (N, 3, H, W) in [0, 1].
+    Raises:
+        PluginError: if there is no such component.
+        ConfigError: for a wrong option.
+        DataError: if its weights are not to be had.
+    """
+    encoder: FeatureEncoder = build(default_host(), "feature-encoder", name, options)
+    return encoder.to(device).eval()
+
+
+def open_source(name: str = "folder", **options: Any) -> DatasetSource:
+    """Open a data set.
+
+    Args:
+        name: a component (``folder``, ``plugin:name``).
+        options: the component's options, e.g. ``root="my/pictures"``.
+    Raises:
+        PluginError: if there is no such component.
+        ConfigError: for a wrong option.
+        DataError: if there are no data where the options point.
+    """
+    source: DatasetSource = build(default_host(), "dataset-source", name, options)
+    return source
+
+
+def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any]) -> Any:
+    """Make a component from its name and options; see ``load_encoder`` for what it raises."""
+    component = host.find(kind, name)
+    config = resolve_config(component, host, layered_options(component, host, None, options))
+    return component.load_class()(config)
+
+
+def config_of(host: PluginHost) -> Callable[[str, str], type[BaseModel]]:
+    """Give ``flags_of`` its look-up of options by kind and name."""
+    return lambda kind, name: host.find(kind, name).spec.config

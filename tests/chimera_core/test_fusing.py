@@ -1,0 +1,238 @@
+"""``fuse`` with a made-up fuser: what the core itself promises."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from chimera_core.errors import ChimeraError, ConfigError, DataError, PluginError
+from chimera_core.fusing import Fusion, check_weights, plan_fusion, sweep_weights
+from chimera_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
+from chimera_core.interfaces import FusionGenerator
+from chimera_core.options import Config, option
+from chimera_core.pixels import resize_shorter
+from chimera_core.plugins import PluginHost, discover
+from chimera_core.records import ComponentSpec
+from chimera_core.registry import read_registry
+from chimera_core.settings import read_settings
+
+
+class MixConfig(Config):
+    noise: float = option(0.0, help="noise", ge=0)
+    shape: str = option("right", help="what to give back")
+
+
+class Mix(FusionGenerator):
+    """Pixel average of squares, and noise by seed."""
+
+    max_parents: ClassVar[int | None] = 3
+
+    def fuse(self, parents: Any, weights: Any, *, seeds: Any, size: int) -> torch.Tensor:
+        if self.config.shape == "wrong":
+            return torch.zeros(1, 1, size, size)
+        if self.config.shape == "nan":
+            return torch.full((len(seeds), 3, size, size), float("nan"))
+        squares = [resize_shorter(p.image, size)[:, :size, :size] for p in parents]
+        mixed = sum(w * s for w, s in zip(weights, squares, strict=True))
+        made = [
+            mixed + self.config.noise * torch.rand(mixed.shape, generator=torch.Generator().manual_seed(s))
+            for s in seeds
+        ]
+        return torch.stack(made)
+
+
+class ClassOnly(Mix):
+    accepts: ClassVar[frozenset[str]] = frozenset({"class"})
+
+
+class Untrained(Mix):
+    needs_training: ClassVar[bool] = True
+
+
+@pytest.fixture
+def host() -> Iterator[PluginHost]:
+    @hookimpl
+    def chimera_fusion_generators() -> list[ComponentSpec]:
+        return [
+            ComponentSpec(name, "a test's", f"made_up_mix:{target}", MixConfig)
+            for name, target in (("mix", "Mix"), ("class-only", "ClassOnly"), ("untrained", "Untrained"))
+        ]
+
+    module = types.ModuleType("made_up_mix")
+    module.__dict__.update(
+        CHIMERA_API=1,
+        chimera_fusion_generators=chimera_fusion_generators,
+        Mix=Mix,
+        ClassOnly=ClassOnly,
+        Untrained=Untrained,
+    )
+    sys.modules["made_up_mix"] = module
+    points = [
+        EntryPoint("mix", "made_up_mix", ENTRY_POINT_GROUP),
+        EntryPoint("folder", "chimera_folder.plugin", ENTRY_POINT_GROUP),
+    ]
+    yield discover(read_settings({}, Path("none")), read_registry(), points)
+    del sys.modules["made_up_mix"]
+
+
+def test_a_chimera_is_the_weighted_mix_that_the_fuser_makes(host, picture) -> None:
+    plan = plan_fusion(
+        [picture("a.png"), picture("b.png", colour=(0, 0, 255))], fuser="mix", size=32, host=host
+    )
+    fusion = Fusion(plan)
+    a, b, half = (fusion.make(w, [0])[0] for w in ((1, 0), (0, 1), (0.5, 0.5)))
+    assert torch.allclose(half, (a + b) / 2, atol=1e-6)
+
+
+def test_image_k_depends_on_its_own_seed_alone(host, picture) -> None:
+    plan = plan_fusion([picture("a.png")] * 2, fuser="mix", options={"noise": 0.5}, size=32, host=host)
+    fusion = Fusion(plan)
+    four = fusion.make((0.5, 0.5), [5, 6, 7, 8])
+    assert torch.equal(four[2], fusion.make((0.5, 0.5), [7])[0])
+
+
+def test_the_text_tells_the_origin_without_folders(host, picture) -> None:
+    plan = plan_fusion([picture("a.png"), picture("b.png")], fuser="mix", size=32, host=host)
+    text = Fusion(plan).text((0.25, 0.75), 9)
+    assert json.loads(text["chimera.parents"]) == ["a.png", "b.png"]
+    assert json.loads(text["chimera.weights"]) == [0.25, 0.75]
+    assert (text["chimera.seed"], text["chimera.fuser"]) == ("9", "mix")
+
+
+def test_alpha_is_a_mask_and_none_switches_it_off(host, tmp_path: Path) -> None:
+    pixels = np.zeros((40, 40, 4), np.uint8)
+    pixels[10:30, 10:30] = 255
+    Image.fromarray(pixels).save(tmp_path / "cut.png")
+    parents = [tmp_path / "cut.png"] * 3
+    masks = ["auto", "none", tmp_path / "cut.png"]
+    made = Fusion(plan_fusion(parents, fuser="mix", masks=masks, size=32, host=host)).parents(0)
+    for parent, share in zip(made, (0.25, 1.0, 0.25), strict=True):
+        assert parent.mask is not None
+        assert parent.mask.shape == (1, 40, 40)
+        assert float(parent.mask.mean()) == pytest.approx(share)
+
+
+def test_a_photograph_without_alpha_leaves_the_mask_to_the_fuser(host, picture) -> None:
+    plan = plan_fusion([picture("a.png")] * 2, fuser="mix", size=32, host=host)
+    assert Fusion(plan).parents(0)[0].mask is None
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    for name, level in (("cat", 40), ("dog", 200)):
+        for k in range(8):
+            (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (level + k,) * 3).save(tmp_path / "set" / name / f"{k}.png")
+    return tmp_path / "set"
+
+
+def test_a_class_name_becomes_a_seeded_image_of_that_class(host, classes: Path) -> None:
+    plan = plan_fusion(
+        ["cat", "dog"],
+        fuser="mix",
+        source="folder",
+        source_options={"root": str(classes)},
+        size=32,
+        host=host,
+    )
+    fusion = Fusion(plan)
+    drawn = {seed: [round(float(p.image.mean()) * 255) for p in fusion.parents(seed)] for seed in range(12)}
+    assert all(40 <= cat < 48 and 200 <= dog < 208 for cat, dog in drawn.values())
+    assert len({tuple(v) for v in drawn.values()}) > 4
+    assert torch.equal(fusion.make((1, 0), [3, 4])[1], Fusion(plan).make((1, 0), [4])[0])
+
+
+def test_an_unknown_class_gets_the_nearest_name(host, classes: Path) -> None:
+    options = {"root": str(classes)}
+    plan = plan_fusion(
+        ["catt", "dog"], fuser="mix", source="folder", source_options=options, size=32, host=host
+    )
+    with pytest.raises(ConfigError, match="did you mean 'cat'"):
+        Fusion(plan).make((0.5, 0.5), [0])
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"fuser": "mixx"}, PluginError, "did you mean 'mix'"),
+        ({"options": {"nose": 1}}, ConfigError, "did you mean 'noise'"),
+        ({"options": {"noise": -1}}, ConfigError, "greater than or equal to 0"),
+        ({"preset": "nope"}, ConfigError, "no preset 'nope'"),
+        ({"size": 0}, ConfigError, "size must lie between"),
+        ({"masks": ["auto"] * 3}, ConfigError, "3 masks were given for 2 parents"),
+        ({"masks": ["gone.png"]}, DataError, "there is no file"),
+        ({"source": "foldr"}, PluginError, "did you mean 'folder'"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_loaded(host, picture, options, kind, message) -> None:
+    request: dict[str, Any] = {"fuser": "mix", **options}
+    with pytest.raises(kind, match=message):
+        plan_fusion([picture("a.png"), picture("b.png")], host=host, **request)
+
+
+def test_one_parent_is_too_few_and_the_fusers_limit_is_kept(host, picture) -> None:
+    a = picture("a.png")
+    with pytest.raises(ConfigError, match="two parents or more"):
+        plan_fusion([a], fuser="mix", host=host)
+    with pytest.raises(ConfigError, match="3 parents at most"):
+        Fusion(plan_fusion([a] * 4, fuser="mix", host=host))
+
+
+def test_a_photograph_for_a_fuser_of_classes_is_refused(host, picture) -> None:
+    with pytest.raises(ConfigError, match="takes class names, not photographs"):
+        Fusion(plan_fusion([picture("a.png")] * 2, fuser="class-only", host=host))
+
+
+def test_an_untrained_fuser_says_so(host, picture) -> None:
+    with pytest.raises(ConfigError, match="must be trained first"):
+        Fusion(plan_fusion([picture("a.png")] * 2, fuser="untrained", host=host))
+
+
+@pytest.mark.parametrize("shape", ["wrong", "nan"])
+def test_a_fuser_that_breaks_its_contract_is_named(host, picture, shape: str) -> None:
+    plan = plan_fusion([picture("a.png")] * 2, fuser="mix", options={"shape": shape}, size=32, host=host)
+    with pytest.raises(PluginError, match="fuser mix gave"):
+        Fusion(plan).make((0.5, 0.5), [0])
+
+
+def test_a_mask_of_another_aspect_ratio_is_refused(host, picture) -> None:
+    mask = picture("m.png", size=(50, 50))
+    plan = plan_fusion([picture("a.png")] * 2, fuser="mix", masks=[mask], host=host)
+    with pytest.raises(DataError, match="50 x 50 but its parent is 64 x 48"):
+        Fusion(plan)
+
+
+@pytest.mark.parametrize(
+    "weights", [(0.5, 0.6), (-0.5, 1.5), (1.0,), (0.2, 0.3, 0.5), (float("nan"), 1.0), (0.0, 0.0)]
+)
+def test_wrong_weights_are_refused(weights: tuple[float, ...]) -> None:
+    with pytest.raises(ChimeraError):
+        check_weights(weights, 2)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda w: sum(w) > 0.01))
+def test_normalised_weights_pass_and_sum_to_one(raw: list[float]) -> None:
+    weights = check_weights([w / sum(raw) for w in raw], len(raw))
+    assert sum(weights) == pytest.approx(1)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=5), st.integers(2, 20))
+def test_a_sweep_goes_evenly_from_the_first_parent_to_none_of_it(raw: list[float], frames: int) -> None:
+    steps = sweep_weights([w / sum(raw) for w in raw], frames)
+    assert steps[0][0] == 1
+    assert steps[-1][0] == pytest.approx(0)
+    assert all(sum(s) == pytest.approx(1) for s in steps)
+    assert all(a[0] - b[0] == pytest.approx(1 / (frames - 1)) for a, b in pairwise(steps))

@@ -1,0 +1,82 @@
+"""Imports run one way, and what is said to be torch-free is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CORE = REPOSITORY / "chimera_core"
+PLUGINS = sorted(p for p in (REPOSITORY / "plugins").iterdir() if p.is_dir())
+
+
+def imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: write imports in full"
+            yield node.module or ""
+
+
+def ours(names: Iterator[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0].startswith("chimera_")}
+
+
+def test_core_imports_no_plugin() -> None:
+    for file in CORE.rglob("*.py"):
+        assert {n.split(".")[0] for n in ours(imported(file))} <= {"chimera_core"}, file
+
+
+def test_core_outside_the_command_line_knows_neither_click_nor_the_command_line() -> None:
+    for file in CORE.rglob("*.py"):
+        if CORE / "cli" not in file.parents:
+            names = set(imported(file))
+            assert not any(n.split(".")[0] == "click" or n.startswith("chimera_core.cli") for n in names), (
+                file
+            )
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda p: p.name)
+def test_plugin_imports_only_the_api_and_itself(plugin: Path) -> None:
+    for file in plugin.rglob("*.py"):
+        for name in ours(imported(file)):
+            assert name == "chimera_core.api" or name.split(".")[0] == plugin.name, f"{file} imports {name}"
+
+
+def modules_after(code: str) -> set[str]:
+    code += "\nimport sys; print('MODULES', *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    line = next(line for line in done.stdout.splitlines() if line.startswith("MODULES"))
+    return set(line.split()[1:])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import chimera_core, chimera_core.api",
+        "from chimera_core.cli.root import run; run(['--help'])",
+        "from chimera_core.cli.root import run; run(['plugins', 'list'])",
+        "from chimera_core.cli.root import run; run(['plugins', 'show', 'style-transfer'])",
+        "from chimera_core.cli.root import run; run(['fuse', '--help'])",
+        "from chimera_core.cli.root import run; run(['fuse', 'a.jpg', '--weights', '2'])",
+    ],
+)
+def test_start_up_imports_nothing_heavy(code: str) -> None:
+    loaded = modules_after(code)
+    assert "chimera_core" in loaded
+    assert not loaded & {"torch", "timm", "torchvision", "numpy", "PIL", "cv2", "skimage"}
+
+
+def test_every_name_of_the_api_resolves() -> None:
+    from chimera_core import api
+
+    for name in api.__all__:
+        assert getattr(api, name) is not None
