@@ -1,0 +1,1 @@
+"""Plugin: folders of images as a dataset source."""
