@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RobustnessTrainer,
         Split,
     )
+    from chimera_core.pixels import resize_shorter
     from chimera_core.use import load_encoder, open_source
 
 _LAZY = {
@@ -32,6 +33,7 @@ _LAZY = {
     "Split": "chimera_core.interfaces",
     "Picture": "chimera_core.images",
     "read_picture": "chimera_core.images",
+    "resize_shorter": "chimera_core.pixels",
     "load_encoder": "chimera_core.use",
     "open_source": "chimera_core.use",
 }
@@ -63,6 +65,7 @@ __all__ = [
     "open_source",
     "option",
     "read_picture",
+    "resize_shorter",
 ]
 
 

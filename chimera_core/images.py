@@ -1,4 +1,4 @@
-"""Read photographs and masks, write PNG and GIF, draw captioned grids: all that touches image files.
+"""Read photographs and masks, write PNG and GIF: all that touches image files.
 
 Arrays are uint8, (H, W, 3) for colour and (H, W) for masks. Numpy and Pillow are imported by the
 functions, so importing this module costs nothing.
@@ -10,12 +10,10 @@ import difflib
 import importlib
 import itertools
 import json
-import math
 import os
 import re
 import stat
 import struct
-import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +27,7 @@ from chimera_core.files import AnyPath, atomic_path, check_writable, disk_troubl
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from PIL import Image, ImageFile, ImageFont
+    from PIL import Image, ImageFile
 
     UInt8 = NDArray[np.uint8]
 
@@ -180,7 +178,7 @@ def write_png(path: AnyPath, image: UInt8, *, text: Mapping[str, str] | None = N
     """
     from PIL import Image, PngImagePlugin
 
-    _check_image(image, "image", channels=(None, 3, 4))
+    check_pixels(image, "image", channels=(None, 3, 4))
     notes = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         if not re.fullmatch(r"[ -~\xa1-\xff]{1,79}", key):
@@ -213,7 +211,7 @@ def write_gif(
         raise ConfigError(f"fps is {fps}: choose a number above 0 and at most 50, such as 10")
     pictures: list[Image.Image] = []
     for frame in frames:
-        _check_image(frame, f"frame {len(pictures)}", channels=(3,))
+        check_pixels(frame, f"frame {len(pictures)}", channels=(3,))
         if pictures and pictures[0].size != frame.shape[1::-1]:
             width, height = pictures[0].size
             raise ShapeError(
@@ -235,76 +233,6 @@ def write_gif(
             comment=json.dumps(text).encode() if text else b"",
             optimize=False,
         )
-
-
-def grid(
-    tiles: Sequence[Sequence[UInt8 | None]],
-    *,
-    captions: Sequence[Sequence[str]] = (),
-    column_titles: Sequence[str] = (),
-    row_titles: Sequence[str] = (),
-    pad: int = 12,
-    background: tuple[int, int, int] = (255, 255, 255),
-) -> UInt8:
-    """Draw a contact sheet: tiles centred in equal cells, each with its caption below.
-
-    The cell is as large as the widest and the tallest tile. Text too long for its cell ends in an
-    ellipsis. The font (Pillow's own, alike everywhere) has ASCII letters only: accents are dropped,
-    other letters become "?".
-
-    Args:
-        tiles: rows of uint8 (H, W, 3), not resized; None leaves a cell empty, rows may be shorter.
-        captions: rows of text like ``tiles``; missing or empty ones draw nothing.
-        column_titles: text above the columns.
-        row_titles: text left of the rows.
-        pad: pixels between cells and around the sheet.
-        background: colour, each 0 to 255.
-    Returns:
-        uint8 (H, W, 3).
-    Raises:
-        ShapeError: if no tile is given, or one has another shape or dtype.
-    """
-    import numpy as np
-    from PIL import Image, ImageDraw
-
-    drawn = [tile for row in tiles for tile in row if tile is not None]
-    if not drawn:
-        raise ShapeError("a grid of no tiles: pass at least one")
-    for index, tile in enumerate(drawn):
-        _check_image(tile, f"tile {index}", channels=(3,))
-    cell_h, cell_w = max(tile.shape[0] for tile in drawn), max(tile.shape[1] for tile in drawn)
-    columns = max(len(row) for row in tiles)
-
-    font = _font(cell_w)
-    ascent, descent = font.getmetrics()
-    line_h = ascent + descent
-    gap = max(pad // 3, 2)
-    caption_h = gap + line_h + gap if any(text for row in captions for text in row) else 0
-    titles = [_fitted(text, font, max(cell_w, 8 * line_h)) for text in row_titles[: len(tiles)]]
-    left = pad + (pad + math.ceil(max(map(font.getlength, titles))) if any(titles) else 0)
-    top = pad + (gap + line_h if any(column_titles) else 0)
-    step_w, step_h = cell_w + pad, cell_h + caption_h + pad
-
-    sheet = Image.new("RGB", (left + columns * step_w, top + len(tiles) * step_h), background)
-    draw = ImageDraw.Draw(sheet)
-
-    def write(text: str, x: float, y: float, anchor: str, colour: tuple[int, int, int]) -> None:
-        draw.text((x, y), text, fill=colour, font=font, anchor=anchor)
-
-    for column, text in enumerate(column_titles[:columns]):
-        write(_fitted(text, font, cell_w), left + column * step_w + cell_w / 2, pad, "ma", _TITLE)
-    for row, text in enumerate(titles):
-        write(text, left - pad, top + row * step_h + cell_h / 2, "rm", _TITLE)
-    for row, line in enumerate(tiles):
-        for column, cell in enumerate(line):
-            x, y = left + column * step_w, top + row * step_h
-            if cell is not None:
-                h, w = cell.shape[:2]
-                sheet.paste(Image.fromarray(cell), (x + (cell_w - w) // 2, y + (cell_h - h) // 2))
-            if row < len(captions) and column < len(captions[row]):
-                text = _fitted(captions[row][column], font, cell_w)
-                write(text, x + cell_w / 2, y + cell_h + gap, "ma", _CAPTION)
-    return np.array(sheet)
 
 
 # Reading
@@ -530,7 +458,7 @@ _DAMAGED = "copy or download it again, or save it anew as PNG"
 # Writing and drawing
 
 
-def _check_image(image: UInt8, what: str, *, channels: tuple[int | None, ...]) -> None:
+def check_pixels(image: UInt8, what: str, *, channels: tuple[int | None, ...]) -> None:
     """Raise ShapeError unless uint8 (H, W, c) with c in ``channels`` (None: (H, W)) and not empty."""
     shape: tuple[int, ...] = getattr(image, "shape", ())
     depth = shape[2] if len(shape) == 3 else None
@@ -553,42 +481,3 @@ def _in_256_colours(frame: UInt8) -> Image.Image:
     exact = Image.fromarray(index.reshape(frame.shape[:2]).astype(np.uint8)).convert("P")
     exact.putpalette(colours.tobytes())
     return exact
-
-
-_TITLE = (30, 30, 30)
-_CAPTION = (85, 85, 85)
-
-
-def _font(cell_w: int) -> ImageFont.FreeTypeFont:
-    from PIL import ImageFont
-
-    # About 25 letters a cell, but legible under 64-pixel tiles and not loud under large ones.
-    font = ImageFont.load_default(min(max(round(cell_w / 14), 11), 26))
-    assert isinstance(font, ImageFont.FreeTypeFont)  # the other kind is for Pillow without FreeType
-    return font
-
-
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Return the text in letters of the font, cut with an ellipsis to ``width`` pixels."""
-    line = _drawable(" ".join(str(text)[:500].split()), font)
-    if font.getlength(line) <= width:
-        return line
-    while line and font.getlength(line + "…") > width:
-        line = line[:-1].rstrip()
-    return line + "…" if line else ""
-
-
-def _drawable(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """Replace letters that the font would draw as an empty box: ž by z, 猫 by ?."""
-    # U+FFFE is never a letter, so its picture is the box.
-    box = bytes(font.getmask("\ufffe"))
-
-    def known(letter: str) -> str:
-        if not letter.isprintable():
-            return "?"
-        if letter == " " or bytes(font.getmask(letter)) != box:
-            return letter
-        plain = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
-        return plain or ("" if unicodedata.combining(letter) else "?")
-
-    return "".join(known(letter) for letter in unicodedata.normalize("NFC", text))

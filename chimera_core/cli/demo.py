@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,21 @@ DEFAULT_FOLDER = "chimera-demo"
 # The creature is made at this size; the row of weights, for speed, at the smaller one.
 CREATURE_SIZE, GRID_SIZE = 256, 160
 GRID_FRAMES = 5
+WEIGHTS = (0.5, 0.5)
+
+# The second report's lesson: not two pictures, but an animal and just the skin of the other. So the cat gets an
+# outline, and the astronaut gives the cloth of her suit: left, top, right, bottom as shares of the photograph.
+NAMES = ("cat", "astronaut")
+OPTIONS = {"style_crop": [".12,.42,.62,.95"]}
+# x, y in pixels, clockwise from the top left.
+CAT_OUTLINE = tuple(
+    zip(
+        (35, 335, 350, 352, 335, 300, 240, 120, 60, 25),
+        (0, 0, 40, 130, 200, 255, 299, 299, 240, 120),
+        strict=True,
+    )
+)
+OUTLINE_BLUR = 9
 
 
 @click.command()
@@ -24,59 +41,80 @@ GRID_FRAMES = 5
 @click.pass_context
 def demo(ctx: click.Context, folder: Path, seed: int, device: str) -> None:
     """Make one creature and a grid of weights, offline, into a folder."""
+    from chimera_core.contact_sheet import grid
     from chimera_core.fusing import Fusion, plan_fusion, sweep_weights
-    from chimera_core.images import grid, write_png
+    from chimera_core.images import write_png
     from chimera_core.pixels import resize_shorter, to_uint8
     from chimera_core.runs import make_run_folder, write_run_record
 
     start = time.perf_counter()
     host = plugin_host(ctx)
-    names, files = zip(*demo_photographs(), strict=True)
     make_run_folder(folder)
-    plan = plan_fusion(files, size=CREATURE_SIZE, device=device, host=host)
-    small = plan_fusion(files, size=GRID_SIZE, device=device, host=host)
-    steps = sweep_weights((0.5, 0.5), GRID_FRAMES)
-    with progress("making the creature", parts=1 + len(steps)) as report:
-        fusion = Fusion(plan)
-        creature = fusion.make((0.5, 0.5), [seed], progress=report)[0]
+    steps = sweep_weights(WEIGHTS, GRID_FRAMES)
+    row: list[Any] = []
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        progress("making the creature", parts=1 + len(steps)) as report,
+    ):
+        parents, masks = _photographs(Path(scratch))
+
+        def open_fusion(size: int) -> Fusion:
+            return Fusion(
+                plan_fusion(parents, masks=masks, options=OPTIONS, size=size, device=device, host=host)
+            )
+
+        fusion = open_fusion(CREATURE_SIZE)
+        creature = fusion.make(WEIGHTS, [seed], progress=report)[0]
         report(1, 1)
-        fusion_small = Fusion(small)
-        row: list[Any] = []
+        small = open_fusion(GRID_SIZE)
         for weights in steps:
-            row.append(to_uint8(fusion_small.make(weights, [seed], progress=report)[0]))
+            row.append(to_uint8(small.make(weights, [seed], progress=report)[0]))
             report(1, 1)
-    layout, coat = (
-        to_uint8(resize_shorter(p.image, GRID_SIZE)) for p in fusion.parents(seed) if p.image is not None
-    )
-    titles = [names[0], *(_caption(names, w) for w in steps), names[1]]
+    ends = [to_uint8(resize_shorter(p.image, GRID_SIZE)) for p in small.parents(seed) if p.image is not None]
+    captions = [NAMES[0], *(_caption(w) for w in steps), NAMES[1]]
     sheet = grid(
-        [[layout, *row, coat]], captions=[titles], column_titles=["parent", *[""] * len(steps), "parent"]
+        [[ends[0], *row, ends[1]]],
+        captions=[captions],
+        column_titles=["parent", *[""] * len(steps), "parent"],
     )
-    write_png(folder / "chimera.png", to_uint8(creature), text=fusion.text((0.5, 0.5), seed))
+    write_png(folder / "chimera.png", to_uint8(creature), text=fusion.text(WEIGHTS, seed))
     write_png(folder / "grid.png", sheet)
-    wall_s = round(time.perf_counter() - start, 2)
     write_run_record(
         folder,
         host,
         status="done",
         seed=seed,
         device=str(fusion.device),
-        fuser=plan.fuser_name,
-        parents=[Path(f).name for f in files],
-        wall_s=wall_s,
+        fuser=fusion.plan.fuser_name,
+        parents=list(NAMES),
+        options=OPTIONS,
+        wall_s=round(time.perf_counter() - start, 2),
     )
     for name in ("chimera.png", "grid.png", "run.json"):
         click.echo(str(folder / name))
 
 
-def demo_photographs() -> list[tuple[str, str]]:
-    """Find two free photographs in scikit-image's wheel: (name, file), layout first."""
-    import importlib.util
+def _photographs(scratch: Path) -> tuple[list[Path], list[str]]:
+    """Find two free photographs in scikit-image's wheel, and outline the cat.
+
+    Args:
+        scratch: folder for the mask.
+    Returns:
+        The parents' files, layout first, and their masks.
+    """
+    from PIL import Image, ImageDraw, ImageFilter
+
+    from chimera_core.images import read_picture
 
     spec = importlib.util.find_spec("skimage")
-    root = Path(str(spec.origin)).parent / "data" if spec else Path()
-    return [("cat", str(root / "chelsea.png")), ("astronaut", str(root / "astronaut.png"))]
+    folder = Path(str(spec.origin)).parent / "data" if spec else Path()
+    cat, astronaut = folder / "chelsea.png", folder / "astronaut.png"
+    height, width = read_picture(cat).rgb.shape[:2]
+    mask = Image.new("L", (width, height))
+    ImageDraw.Draw(mask).polygon(CAT_OUTLINE, fill=255)
+    mask.filter(ImageFilter.GaussianBlur(OUTLINE_BLUR)).save(scratch / "cat-mask.png")
+    return [cat, astronaut], [str(scratch / "cat-mask.png"), "none"]
 
 
-def _caption(names: tuple[str, ...], weights: tuple[float, ...]) -> str:
-    return " + ".join(f"{w:.0%} {name}" for name, w in zip(names, weights, strict=True) if w > 0)
+def _caption(weights: tuple[float, ...]) -> str:
+    return " + ".join(f"{w:.0%} {name}" for name, w in zip(NAMES, weights, strict=True) if w > 0)

@@ -141,8 +141,9 @@ def _write_creatures(
 def _write_sweep(
     plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int, path: Path
 ) -> tuple[list[Path], str]:
+    from chimera_core.contact_sheet import grid
     from chimera_core.fusing import Fusion
-    from chimera_core.images import grid, write_gif, write_png
+    from chimera_core.images import write_gif, write_png
     from chimera_core.pixels import to_uint8
 
     fusion = Fusion(plan)
@@ -151,13 +152,11 @@ def _write_sweep(
         for weights in steps:
             frames.append(to_uint8(fusion.make(weights, [seed], progress=report)[0]))
             report(1, 1)
+    text = fusion.text(steps[0], seed) | {"chimera.weights": str([[round(w, 6) for w in s] for s in steps])}
     if path.suffix.lower() == ".gif":
         there_and_back = frames + frames[-2:0:-1]
-        write_gif(path, there_and_back, fps=GIF_FPS)
+        write_gif(path, there_and_back, fps=GIF_FPS, text=text)
     else:
         captions = [" / ".join(f"{w:.0%}" for w in weights) for weights in steps]
-        text = fusion.text(steps[0], seed) | {
-            "chimera.weights": str([[round(w, 6) for w in s] for s in steps])
-        }
         write_png(path, grid([frames], captions=[captions]), text=text)
     return [path], str(fusion.device)

@@ -99,7 +99,8 @@ def _draw_preview(opened: DatasetSource, split: str | None, seed: int, path: Pat
     """Draw 25 images, shared out among the classes as evenly as they allow."""
     import torch
 
-    from chimera_core.images import grid, write_png
+    from chimera_core.contact_sheet import grid
+    from chimera_core.images import write_png
     from chimera_core.pixels import from_uint8, resize_shorter, to_uint8
 
     found = opened.info

@@ -1,0 +1,90 @@
+"""Seconds and loss of style transfer by optimiser and encoder, side by side in one run.
+
+Run: python benchmarks/style_transfer.py A.jpg B.jpg [--size 256] [--iterations 60] [--repeats 1] [--device auto]
+
+Losses compare within one encoder only. VGG19, the peer that most style transfer runs on, has random weights here
+unless --vgg-weights names a file: its time is the same. `mask` is the time to find both animals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chimera_core.fusing import Fusion, plan_fusion
+
+LITE0: dict[str, Any] = {}
+VGG19_TAPS = ["features.0", "features.5", "features.10", "features.19", "features.28", "features.21"]
+
+
+def main() -> None:
+    """Print one row per optimiser and encoder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parents", nargs=2, type=Path)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--iterations", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--vgg-weights", default="none")
+    args = parser.parse_args()
+    vgg19 = {
+        "encoder": {
+            "name": "timm",
+            "options": {"model": "vgg19", "weights": args.vgg_weights, "taps": VGG19_TAPS},
+        },
+        "style_levels": [0, 1, 2, 3, 4],
+        "content_level": 5,
+    }
+    print(_machine(args.device))
+    print(
+        f"{'encoder':10} {'optimiser':10} {'iterations':>10} {'load s':>7} {'mask s':>7} {'draw s':>7} {'loss':>9}"
+    )
+    for title, encoder in (("lite0", LITE0), ("vgg19", vgg19)):
+        for optimizer, iterations in (("lbfgs", args.iterations), ("adam", 3 * args.iterations)):
+            options = {**encoder, "optimizer": optimizer, "iterations": iterations}
+            load_s, mask_s, draw_s, loss = _time(args, options)
+            print(
+                f"{title:10} {optimizer:10} {iterations:10} {load_s:7.2f} {mask_s:7.2f} {draw_s:7.2f} {loss:9.4f}",
+                flush=True,
+            )
+
+
+def _time(args: argparse.Namespace, options: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Load, find the animals (with one seed drawn), then draw another seed: the median of the repeats."""
+    start = time.perf_counter()
+    fusion = Fusion(plan_fusion(args.parents, options=options, size=args.size, device=args.device))
+    load_s = time.perf_counter() - start
+    start = time.perf_counter()
+    fusion.make((1.0, 0.0), [0])
+    _wait(fusion.device)
+    mask_s = time.perf_counter() - start
+    draws = []
+    for seed in range(1, args.repeats + 1):
+        start = time.perf_counter()
+        fusion.make((0.5, 0.5), [seed])
+        _wait(fusion.device)
+        draws.append(time.perf_counter() - start)
+    return load_s, mask_s, statistics.median(draws), fusion.fuser.last_loss  # type: ignore[attr-defined]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _machine(device: str) -> str:
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return f"device: {torch.cuda.get_device_name()}"
+    flags = sorted(name for name, has in torch.cpu.get_capabilities().items() if has is True)
+    return f"device: cpu, {torch.get_num_threads()} threads, {' '.join(flags)}"
+
+
+if __name__ == "__main__":
+    main()

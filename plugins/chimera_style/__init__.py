@@ -1,0 +1,1 @@
+"""Plugin: style transfer between photographs, the animal's coat only."""

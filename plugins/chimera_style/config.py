@@ -1,0 +1,85 @@
+"""Options of ``style-transfer``. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from chimera_core.api import Config, EncoderRef, option
+
+# conv1_1, conv2_1, conv3_1, conv4_1, conv5_1 (style) and conv4_2 (content) of VGG19, as torchvision numbers them.
+VGG19_STYLE = ("features.0", "features.5", "features.10", "features.19", "features.28")
+VGG19_CONTENT = "features.21"
+
+REPORT_STYLE: dict[str, Any] = {
+    "encoder": {
+        "name": "timm",
+        "options": {"model": "vgg19.tv_in1k", "taps": [*VGG19_STYLE, VGG19_CONTENT]},
+    },
+    "style_levels": [0, 1, 2, 3, 4],
+    "content_level": 5,
+}
+"""The second report's first approach: VGG19 (Gatys et al. 2016). It states no more than the network; layers are
+Gatys's, weights and iterations ours. Average pooling, Gatys's own choice, is ``--encoder.pool avg``."""
+
+
+class StyleConfig(Config):
+    """How the coat of the other parents is put on the first one."""
+
+    encoder: EncoderRef = option(
+        EncoderRef(name="timm"), help="network in whose features coat and shape are measured"
+    )
+    optimizer: Literal["lbfgs", "adam"] = option("lbfgs", help="L-BFGS needs about a third of Adam's steps")
+    iterations: int = option(60, help="optimiser steps at each scale", ge=1, le=5000)
+    style_levels: tuple[int, ...] = option(
+        (0, 1, 2, 3), help="encoder levels that make the coat: fine ones carry fur, deep ones markings"
+    )
+    content_level: int = option(2, help="encoder level that keeps the first parent's shape", ge=0)
+    content_weight: float = option(0.2, help="how much the shape counts against the coat", ge=0, le=1000)
+    total_variation: float = option(0.3, help="smoothness, against single-pixel noise", ge=0, le=1000)
+    colour: Literal["take", "keep"] = option(
+        "take", help="take the coats' colours, or keep the first parent's"
+    )
+    texture_scale: float = option(
+        1.25,
+        help="size of the coat's markings; 1 is their size relative to the coat's own animal",
+        ge=0.1,
+        le=10,
+    )
+    subject: Literal["auto", "whole"] = option(
+        "auto", help="find the animal in parents without mask, or take the whole frame"
+    )
+    style_crop: tuple[str, ...] = option(
+        (),
+        help="part of each coat's photograph to use: left,top,right,bottom as shares of it, e.g. .2,.1,.8,.6",
+    )
+
+    @field_validator("style_crop")
+    @classmethod
+    def _are_boxes(cls, crops: tuple[str, ...]) -> tuple[str, ...]:
+        for crop in crops:
+            parse_box(crop)
+        return crops
+
+    @field_validator("style_levels")
+    @classmethod
+    def _has_levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if not levels or min(levels) < 0:
+            raise ValueError("name one level or more, none negative")
+        return levels
+
+
+def parse_box(text: str) -> tuple[float, float, float, float]:
+    """Read ``left,top,right,bottom`` as shares of the picture.
+
+    Raises:
+        ValueError: unless it is four numbers with 0 <= left < right <= 1 and 0 <= top < bottom <= 1.
+    """
+    try:
+        left, top, right, bottom = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError("write a crop as left,top,right,bottom, e.g. .2,.1,.8,.6") from None
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError("a crop needs 0 <= left < right <= 1 and 0 <= top < bottom <= 1")
+    return left, top, right, bottom

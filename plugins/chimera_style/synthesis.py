@@ -1,0 +1,270 @@
+"""Put coats on a layout's animal: masked Gram matrices, optimised coarse to fine (Gatys et al. 2016)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from chimera_core.api import FeatureEncoder
+from chimera_style.canvas import Skin, Subject, Window, resize
+from chimera_style.config import StyleConfig
+from chimera_style.gram import (
+    content_loss,
+    gram_loss,
+    masked_gram,
+    mix_grams,
+    shrink_mask,
+    total_variation,
+    transfer_colour,
+)
+
+# Strength is 1 minus the layout's weight. Equal weights have this one.
+_HALF_WAY = 0.5
+# Share of the coats' Gram matrices in the target at equal weights; the layout's own has the rest.
+_WORN_HALF_WAY = 0.97
+# Content weight at equal weights, and without any weight on the layout, as a multiple of the option.
+_CONTENT_HALF_WAY, _CONTENT_FULL = 1.0, 0.17
+# From the half-way creature to the full one takes this share of the iterations.
+_FULL_SHARE = 1 / 3
+# How much of the coats' own pixels the full creature starts from.
+_DRAPE = 0.5
+_PADDING = 16
+_ADAM_RATE = 0.02
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Two creatures of one layout, coats and seed, from which that of any weight follows.
+
+    ``canvas`` is the layout's window at the finest scale, ``half_way`` the creature at equal weights, ``loss`` its
+    loss, ``make_full`` draws the one without any weight on the layout.
+    """
+
+    canvas: Subject
+    half_way: Tensor
+    loss: float
+    make_full: Callable[[], Tensor]
+
+    @cached_property
+    def full(self) -> Tensor:
+        """The creature without any weight on the layout, drawn when it is first asked for."""
+        return self.make_full()
+
+    def at(self, strength: float) -> Tensor:
+        """Give the creature of a strength in [0, 1] (1 minus the layout's weight): float (3, h, w) in [0, 1].
+
+        The creatures show one pose, so pixels are mixed: from the layout to the half-way creature, and on to the
+        full one. Drawn apart, neighbours in a sweep put their stripes in different places, and the way jumps
+        (measured: 0.39 of the whole way in one of eight steps; so, none is over 0.25).
+        """
+        image = self.canvas.image
+        if strength <= _HALF_WAY:
+            return image + strength / _HALF_WAY * (self.half_way - image)
+        return self.half_way + (strength - _HALF_WAY) / (1 - _HALF_WAY) * (self.full - self.half_way)
+
+
+def draw(
+    encoder: FeatureEncoder,
+    layout: Subject,
+    coats: Sequence[Subject],
+    shares: Sequence[float],
+    *,
+    seed: int,
+    window: Window,
+    config: StyleConfig,
+    progress: Progress,
+) -> Drawing:
+    """Draw the layout's animal in the coats' skin, coarse to fine.
+
+    Args:
+        encoder: frozen network that gives feature maps.
+        layout: picture that gives pose and surroundings.
+        coats: pictures that give the skin, one or more; only pixels under their masks count.
+        shares: each coat's share of the skin, sum 1.
+        seed: decides mirroring and part of the coats, and the start's noise.
+        window: the part of the layout to draw.
+        config: how.
+        progress: called with the share done.
+    Source: Gatys et al. 2016 (CVPR); masks and coarse to fine: Gatys et al. 2017, arXiv:1611.07865.
+        Start and canvas are ours.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    body = Subject(window.cut(layout.image), window.cut(layout.mask))
+    skins = tuple(Skin.taken_from(coat, generator, texture_scale=config.texture_scale) for coat in coats)
+    if config.colour == "keep":
+        skins = tuple(skin.in_colours_of(body) for skin in skins)
+    shapes = window.canvases()
+    whole = sum(h * w for h, w in shapes)
+    done = 0.0
+    drawn: Tensor | None = None
+    loss = math.nan
+    for shape in shapes:
+        canvas = Subject(resize(body.image, shape), shrink_mask(body.mask, shape))
+        task = _Task(encoder, canvas, skins, shares, config)
+        start = _start(canvas, skins, shares, generator, drape=0.0) if drawn is None else resize(drawn, shape)
+        part = shape[0] * shape[1] / whole
+        drawn, loss = task.optimise(
+            start, worn=_WORN_HALF_WAY, content=_CONTENT_HALF_WAY, progress=_portion(progress, done, part)
+        )
+        done += part
+    assert drawn is not None
+
+    def make_full(half_way: Tensor = drawn) -> Tensor:
+        # Less content weight alone changes little from so near an optimum: lay on some of the coats' own pixels.
+        draped = _start(canvas, skins, shares, generator, drape=1.0)
+        start = half_way + _DRAPE * (draped - half_way)
+        full, _ = task.optimise(start, worn=1.0, content=_CONTENT_FULL, share=_FULL_SHARE, progress=progress)
+        return _further(full, half_way, canvas.image)
+
+    return Drawing(canvas, drawn, loss, make_full)
+
+
+def _further(full: Tensor, half_way: Tensor, layout: Tensor) -> Tensor:
+    """Take out of the step from half-way to full whatever leads back to the layout, so that the way never turns."""
+    step, so_far = full - half_way, half_way - layout
+    back = (step * so_far).sum() / so_far.square().sum().clamp_min(1e-12)
+    return half_way + step - back.clamp(max=0) * so_far
+
+
+def _portion(progress: Progress, done: float, part: float) -> Progress:
+    return lambda share: progress(min(1.0, done + part * share))
+
+
+class _Task:
+    """One canvas to be drawn: its targets, and the loss against them."""
+
+    def __init__(
+        self,
+        encoder: FeatureEncoder,
+        canvas: Subject,
+        skins: Sequence[Skin],
+        shares: Sequence[float],
+        config: StyleConfig,
+    ) -> None:
+        self.encoder, self.canvas, self.config = encoder, canvas, config
+        self.shares = shares
+        self.mask = F.pad(canvas.mask, _padding(canvas.mask))
+        pictures = [canvas, *(skin.for_body(canvas.mask) for skin in skins)]
+        with torch.no_grad():
+            self.gram_sets = [_grams(encoder, picture, config.style_levels) for picture in pictures]
+            (self.shape,) = encoder.feature_maps(_padded(canvas.image), [config.content_level])
+
+    def optimise(
+        self, start: Tensor, *, worn: float, content: float, progress: Progress, share: float = 1.0
+    ) -> tuple[Tensor, float]:
+        """Move pixels from a start until coat and shape are as they should be.
+
+        Args:
+            start: float (3, h, w) in [0, 1].
+            worn: share of the coats in the Gram target.
+            content: content weight, as a multiple of the option.
+            progress: called with the share done.
+            share: of the configured iterations.
+        Returns:
+            float (3, h, w) in [0, 1], and the last loss.
+        """
+        config, canvas = self.config, self.canvas
+        levels = sorted({*config.style_levels, config.content_level})
+        target = mix_grams(self.gram_sets, [1 - worn, *(worn * part for part in self.shares)])
+        pixels = start.detach().clone().requires_grad_(True)
+
+        def loss() -> Tensor:
+            composed = canvas.image + canvas.mask * (pixels - canvas.image)
+            maps = dict(zip(levels, self.encoder.feature_maps(_padded(composed), levels), strict=True))
+            grams = [masked_gram(maps[level], self.mask) for level in config.style_levels]
+            overshoot = (pixels - pixels.clamp(0, 1)).square().mean()
+            return (
+                gram_loss(grams, target)
+                + content
+                * config.content_weight
+                * content_loss(maps[config.content_level], self.shape, self.mask)
+                + config.total_variation * total_variation(composed)
+                + 10 * overshoot
+            )
+
+        iterations = max(1, round(config.iterations * share))
+        value = _minimise(loss, pixels, iterations, config.optimizer, progress)
+        return pixels.detach().clamp(0, 1), value
+
+
+def _minimise(
+    loss: Callable[[], Tensor], pixels: Tensor, iterations: int, optimizer_name: str, progress: Progress
+) -> float:
+    """Move pixels in place until the iterations are spent; give the last loss."""
+    last, calls = math.nan, 0
+    optimizer: torch.optim.Optimizer
+    if optimizer_name == "lbfgs":
+        most_calls = iterations * 5 // 4 + 1
+        optimizer = torch.optim.LBFGS(
+            [pixels],
+            max_iter=iterations,
+            max_eval=most_calls,
+            history_size=20,
+            tolerance_grad=0,
+            tolerance_change=0,
+        )
+        steps = 1
+    else:
+        optimizer = torch.optim.Adam([pixels], lr=_ADAM_RATE)
+        steps, most_calls = iterations, iterations
+
+    def closure() -> float:
+        nonlocal last, calls
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        # L-BFGS flattens gradients with view(), which a channels-last gradient refuses.
+        assert pixels.grad is not None
+        pixels.grad = pixels.grad.contiguous()
+        last, calls = value.item(), calls + 1
+        progress(min(1.0, calls / most_calls))
+        return last
+
+    for _ in range(steps):
+        optimizer.step(closure)
+    return last
+
+
+def _start(
+    canvas: Subject,
+    skins: Sequence[Skin],
+    shares: Sequence[float],
+    generator: torch.Generator,
+    *,
+    drape: float,
+) -> Tensor:
+    """Colour the layout like the coats, lay the coats' own pixels over it, and add noise."""
+    image, mask = canvas
+    shape = (image.shape[-2], image.shape[-1])
+    start = torch.zeros_like(image)
+    for skin, share in zip(skins, shares, strict=True):
+        recoloured = transfer_colour(image, mask, *skin.for_body(mask))
+        start += share * (recoloured + drape * (skin.draped(shape) - recoloured))
+    # Coarse noise moves markings, fine noise breaks ties.
+    for cell, amplitude in ((8, 0.06), (1, 0.02)):
+        noise = torch.randn(1, 3, -(-shape[0] // cell), -(-shape[1] // cell), generator=generator).to(image)
+        start += amplitude * F.interpolate(noise, shape, mode="bilinear", align_corners=False)[0]
+    return start.clamp(0, 1)
+
+
+def _grams(encoder: FeatureEncoder, picture: Subject, levels: Sequence[int]) -> list[Tensor]:
+    mask = F.pad(picture.mask, _padding(picture.mask))
+    return [masked_gram(features, mask) for features in encoder.feature_maps(_padded(picture.image), levels)]
+
+
+def _padding(image: Tensor) -> tuple[int, int, int, int]:
+    across, down = (min(_PADDING, side - 1) for side in (image.shape[-1], image.shape[-2]))
+    return across, across, down, down
+
+
+def _padded(image: Tensor) -> Tensor:
+    """Reflect an image (C, H, W) at its border: against a network's zeros the optimiser grows rainbow noise."""
+    return F.pad(image[None], _padding(image), mode="reflect")

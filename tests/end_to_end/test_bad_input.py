@@ -1,0 +1,174 @@
+"""Bad input: one line on stderr, exit 2, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+
+def huge_header() -> bytes:
+    """A PNG that claims 30,000 x 30,000 pixels and holds none."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.fixture
+def bad(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    """A folder with two good pictures, a.jpg and b.jpg, and every kind of bad one."""
+    whole = picture("a.jpg", size=(200, 150)).read_bytes()
+    picture("b.jpg", colour=(20, 200, 40))
+    (tmp_path / "zero.jpg").write_bytes(b"")
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.png").write_text("this is no picture")
+    (tmp_path / "huge.png").write_bytes(huge_header())
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+CASES: list[tuple[list[str], str]] = [
+    (["a.jpg", "missing.jpg"], "no file"),
+    (["a.jpg", "folder"], "is a folder"),
+    (["a.jpg", "zero.jpg"], "empty (0 bytes)"),
+    (["a.jpg", "cut.jpg"], "damaged or cut short"),
+    (["a.jpg", "text.png"], "text.png"),
+    (["a.jpg", "huge.png"], "30000 x 30000"),
+    (["a.jpg", "lion"], "give --source for class names"),
+    (["a.jpg", "b.jpg", "-o", "nowhere/out.png"], "no folder"),
+    (["a.jpg", "b.jpg", "-o", "a.jpg/out.png"], "is a file"),
+    (["a.jpg", "b.jpg", "-o", "folder"], "is a folder"),
+    (["a.jpg", "b.jpg", "-o", "out.bmp"], "out.bmp"),
+    (["a.jpg", "b.jpg", "-o", "out.gif"], "out.gif"),
+    (["a.jpg", "b.jpg", "--fuser", "stile-transfer"], "did you mean 'style-transfer'?"),
+    (["a.jpg", "b.jpg", "--iteration", "5"], "--iterations"),
+    (["a.jpg", "b.jpg", "--iterations", "0"], "1<=x<=5000"),
+    (["a.jpg", "b.jpg", "--optimizer", "sgd"], "lbfgs"),
+    (["a.jpg", "b.jpg", "--encoder", "tim"], "did you mean 'timm'?"),
+    (["a.jpg", "b.jpg", "--encoder.model", "resnet1"], "timm has no model 'resnet1'"),
+    (["a.jpg", "b.jpg", "--style-levels", "9"], "levels 0 to 4"),
+    (["a.jpg", "b.jpg", "--style-crop", "1,2"], "left,top,right,bottom"),
+    (["a.jpg", "b.jpg", "--preset", "report-stile"], "did you mean 'report-style'?"),
+    (["a.jpg"], "two parents or more"),
+    ([], "two parents or more"),
+    (["a.jpg", "b.jpg", "--weights", ".5,.6"], "must sum to 1"),
+    (["a.jpg", "b.jpg", "--weights", "-.5,1.5"], "0 or more"),
+    (["a.jpg", "b.jpg", "--weights", ".3,.3,.4"], "3 weights"),
+    (["a.jpg", "b.jpg", "--weights", "half,half"], "are no numbers"),
+    (["a.jpg", "b.jpg", "--weights", "nan,1"], "0 or more"),
+    (["a.jpg", "b.jpg", "--size", "0"], "size must lie between"),
+    (["a.jpg", "b.jpg", "--size", "big"], "not a valid integer"),
+    (["a.jpg", "b.jpg", "--n", "0"], "'--n'"),
+    (["a.jpg", "b.jpg", "--n", "2", "--sweep", "3"], "leave one out"),
+    (["a.jpg", "b.jpg", "--device", "tpu"], "unknown device 'tpu'"),
+    (["a.jpg", "b.jpg", "--device", "cuda:99"], "not on this machine"),
+    (["a.jpg", "b.jpg", "--mask", "missing.png"], "no file"),
+    (["a.jpg", "b.jpg", "--source", "folderr"], "did you mean 'folder'?"),
+    (["dog", "cat", "--source", "folder"], "needs the option 'root'"),
+    (["dog", "cat", "--source", "folder", "--source.root", "folder"], "holds no images"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), CASES, ids=[" ".join(args) for args, _ in CASES])
+def test_fuse_refuses_bad_input_in_one_line(
+    here: Any, bad: Path, monkeypatch: Any, args: list[str], message: str
+) -> None:
+    monkeypatch.chdir(bad)
+    before = sorted(p.name for p in bad.rglob("*"))
+    code, out, err = here("fuse", *args)
+    assert code == 2, err
+    assert message in err
+    assert err.startswith("chimera: ")
+    assert len(err.splitlines()) == 1
+    assert out == ""
+    assert sorted(p.name for p in bad.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["fuze"], "did you mean 'fuse'?"),
+        (["plugins", "show", "style"], ""),
+        (["plugins", "show", "stiletransfer"], "did you mean"),
+        (["plugins", "lst"], "list"),
+        (["source", "info", "foldr", "--root", "x"], "did you mean 'folder'?"),
+        (["source", "info", "folder", "--root", "gone"], "does not exist"),
+        (["source", "info", "folder", "--root", "a.jpg"], "is a file"),
+        (["source", "preview", "folder", "--root", ".", "-o", "gone/x.png"], "no folder"),
+        (["source", "preview", "folder", "--root", ".", "--split", "train"], "no split 'train'"),
+        (["demo", "--run", "a.jpg"], "a.jpg"),
+        (["--registry", "gone.toml", "plugins", "list"], "does not exist"),
+    ],
+)
+def test_other_commands_refuse_bad_input_in_one_line(
+    here: Any, bad: Path, monkeypatch: Any, args: list[str], message: str
+) -> None:
+    monkeypatch.chdir(bad)
+    code, _, err = here(*args)
+    if message == "":
+        assert code == 0, err
+        return
+    assert code == 2, err
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_one_pixel_is_a_parent_like_any_other(
+    here: Any, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    Image.new("RGB", (1, 1), (200, 0, 0)).save(tmp_path / "dot.png")
+    out = tmp_path / "out.png"
+    for pair in ((tmp_path / "dot.png", picture("b.png")), (picture("b.png"), tmp_path / "dot.png")):
+        code, _, err = here("fuse", *pair, "--size", "32", "--iterations", "2", "-o", out)
+        assert code == 0, err
+        assert Image.open(out).size[1] == 32
+
+
+def test_an_installed_command_prints_no_traceback_either(chimera: Any, tmp_path: Path) -> None:
+    done = chimera("fuse", tmp_path / "a.jpg", tmp_path / "b.jpg")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("delay_s", [0.3, 2.0, 6.0])
+def test_ctrl_c_exits_130_without_a_traceback_and_leaves_nothing(
+    tmp_path: Path, picture: Callable[..., Path], delay_s: float
+) -> None:
+    picture("a.png"), picture("b.png")
+    command = [
+        Path(sys.executable).parent / "chimera",
+        "fuse",
+        "a.png",
+        "b.png",
+        "--iterations",
+        "5000",
+        "-o",
+        "out.png",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    time.sleep(delay_s)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]

@@ -1,0 +1,172 @@
+"""``chimera fuse`` with its default fuser: laws, outputs, machine output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chimera_core import fuse
+from chimera_core.images import read_picture, read_png_text
+from chimera_core.pixels import from_uint8, resize_shorter, to_uint8
+
+QUICK = ("--size", "64", "--iterations", "8")
+
+
+@pytest.fixture
+def pair(picture: Callable[..., Path]) -> tuple[Path, Path]:
+    return picture("red.png", colour=(220, 30, 20)), picture("green.png", colour=(20, 180, 60))
+
+
+def pixels(path: Path) -> np.ndarray:
+    return read_picture(path).rgb.astype(float)
+
+
+def test_the_same_request_gives_the_same_bytes(chimera: Any, pair: Any, tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        done = chimera("fuse", *pair, *QUICK, "--seed", "5", "-o", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == str(tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_n_gives_different_creatures_and_the_first_is_that_of_n_1(
+    here: Any, pair: Any, tmp_path: Path
+) -> None:
+    code, out, err = here("fuse", *pair, *QUICK, "--n", "4", "-o", tmp_path / "many.png", "--json")
+    assert code == 0, err
+    answer = json.loads(out)
+    files = [Path(p) for p in answer["images"]]
+    assert [p.name for p in files] == ["many-1.png", "many-2.png", "many-3.png", "many-4.png"]
+    assert here("fuse", *pair, *QUICK, "-o", tmp_path / "one.png")[0] == 0
+    assert (pixels(files[0]) == pixels(tmp_path / "one.png")).all()
+    assert here("fuse", *pair, *QUICK, "--seed", "2", "-o", tmp_path / "third.png")[0] == 0
+    assert (pixels(files[2]) == pixels(tmp_path / "third.png")).all()
+    for k in range(4):
+        for other in files[k + 1 :]:
+            assert np.abs(pixels(files[k]) - pixels(other)).mean() > 0.5
+
+
+def test_json_has_the_documented_keys(here: Any, pair: Any, tmp_path: Path) -> None:
+    _, out, _ = here(
+        "fuse", *pair, *QUICK, "--weights", ".7,.3", "--seed", "3", "-o", tmp_path / "o.png", "--json"
+    )
+    answer = json.loads(out)
+    assert set(answer) == {"images", "fuser", "parents", "weights", "seed", "device", "wall_s"}
+    assert (answer["fuser"], answer["weights"], answer["seed"]) == ("style-transfer", [0.7, 0.3], 3)
+
+
+def test_the_png_remembers_how_it_was_made(here: Any, pair: Any, tmp_path: Path) -> None:
+    here("fuse", *pair, *QUICK, "--weights", ".7,.3", "--seed", "3", "-o", tmp_path / "o.png")
+    text = read_png_text(tmp_path / "o.png")
+    assert json.loads(text["chimera.parents"]) == ["red.png", "green.png"]
+    assert json.loads(text["chimera.weights"]) == [0.7, 0.3]
+    assert (text["chimera.seed"], text["chimera.fuser"]) == ("3", "style-transfer")
+    assert text["chimera.version"]
+    assert json.loads(text["chimera.options"])["iterations"] == 8
+
+
+def test_weight_one_on_the_first_parent_gives_its_very_pixels(here: Any, pair: Any, tmp_path: Path) -> None:
+    here("fuse", *pair, *QUICK, "--weights", "1,0", "-o", tmp_path / "o.png")
+    expected = to_uint8(resize_shorter(from_uint8(read_picture(pair[0]).rgb), 64))
+    assert (read_picture(tmp_path / "o.png").rgb == expected).all()
+
+
+def test_three_parents_make_one_creature(here: Any, pair: Any, picture: Any, tmp_path: Path) -> None:
+    third = picture("blue.png", colour=(20, 40, 230))
+    assert here("fuse", *pair, third, *QUICK, "--weights", ".4,.6,0", "-o", tmp_path / "two.png")[0] == 0
+    code, _, err = here("fuse", *pair, third, *QUICK, "--weights", ".4,0,.6", "-o", tmp_path / "o.png")
+    assert code == 0, err
+    green, blue = pixels(tmp_path / "two.png"), pixels(tmp_path / "o.png")
+    middle = slice(24, 40), slice(34, 50)
+    assert (blue[middle] - green[middle]).mean(axis=(0, 1))[2] > 20  # the coat's colour follows the weights
+
+
+def test_a_sweep_is_a_strip_or_a_gif(here: Any, pair: Any, tmp_path: Path) -> None:
+    code, _, err = here("fuse", *pair, *QUICK, "--sweep", "3", "-o", tmp_path / "strip.png")
+    assert code == 0, err
+    strip = Image.open(tmp_path / "strip.png")
+    assert strip.width > 3 * 64
+    assert here("fuse", *pair, *QUICK, "--sweep", "3", "-o", tmp_path / "way.gif")[0] == 0
+    assert Image.open(tmp_path / "way.gif").n_frames == 4  # there and back
+
+
+def test_a_sweep_of_real_photographs_is_smooth_and_moves_away_from_the_first(photos: Path) -> None:
+    def frame(weight: float) -> np.ndarray:
+        made = fuse(
+            [photos / "tabby.jpg", photos / "zebra.jpg"], [weight, 1 - weight], size=96, iterations=30
+        )
+        return made.images[0].numpy()
+
+    frames = [frame(1 - k / 8) for k in range(9)]
+    way = np.sqrt(np.square(frames[0] - frames[-1]).mean())
+    steps = [np.sqrt(np.square(a - b).mean()) for a, b in pairwise(frames)]
+    assert max(steps) < way / 3
+    away = [np.sqrt(np.square(f - frames[0]).mean()) for f in frames]
+    assert all(b > a for a, b in pairwise(away))
+
+
+def test_masks_decide_what_changes(here: Any, pair: Any, tmp_path: Path) -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:, 32:] = 255
+    Image.fromarray(mask).save(tmp_path / "right.png")
+    command = ("fuse", *pair, "--size", "48", "--iterations", "8", "--weights", "0,1")
+    assert (
+        here(*command, "--mask", tmp_path / "right.png", "--mask", "none", "-o", tmp_path / "o.png")[0] == 0
+    )
+    change = np.abs(pixels(tmp_path / "o.png") - pixels(pair[0])).mean(axis=2)
+    assert change[:, :26].max() <= 1
+    assert change[:, 38:].mean() > 5
+
+
+def test_class_names_come_from_a_source(here: Any, tmp_path: Path, picture: Any) -> None:
+    for name, colour in (("cat", (200, 10, 10)), ("dog", (10, 10, 200))):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for k in range(3):
+            picture(f"{name}{k}.png", colour=colour).rename(tmp_path / "set" / name / f"{k}.png")
+    command = ("fuse", "cat", "dog", "--source", "folder", "--source.root", tmp_path / "set", *QUICK)
+    code, _, err = here(*command, "-o", tmp_path / "o.png")
+    assert code == 0, err
+    assert json.loads(read_png_text(tmp_path / "o.png")["chimera.parents"]) == ["cat", "dog"]
+
+
+def test_a_sources_options_and_an_encoders_options_appear_dotted_in_help(here: Any) -> None:
+    _, out, _ = here("fuse", "--source", "folder", "--help")
+    assert "--source.root" in out
+    assert "--encoder.model" in out
+    _, out, _ = here("fuse", "--preset", "report-style", "--help")
+    assert "vgg19.tv_in1k" in out
+
+
+def test_plugins_list_and_source_info_print_one_json_document(here: Any, test_data: Path) -> None:
+    rows = json.loads(here("plugins", "list", "--json")[1])
+    keys = {"name", "kind", "plugin", "distribution", "version", "summary", "trust", "status", "error"}
+    assert all(set(row) == keys for row in rows)
+    assert {row["name"]: row["kind"] for row in rows}["style-transfer"] == "fusion-generator"
+    info = json.loads(here("source", "info", "folder", "--root", test_data / "photos", "--json")[1])
+    assert set(info) == {"name", "classes", "domains", "splits", "licence", "home_page", "unreadable"}
+    assert info["splits"] == {"all": 64}
+
+
+def test_preview_draws_25_images(here: Any, test_data: Path, tmp_path: Path) -> None:
+    code, _, err = here("source", "preview", "folder", "--root", test_data / "pacs", "-o", tmp_path / "p.png")
+    assert code == 0, err
+    assert min(Image.open(tmp_path / "p.png").size) > 5 * 112
+
+
+def test_doctor_says_where_settings_come_from(here: Any, monkeypatch: Any) -> None:
+    found = json.loads(here("doctor", "--json")[1])
+    assert {s["variable"] for s in found["settings"]} >= {
+        "CHIMERA_CACHE",
+        "CHIMERA_ASSETS",
+        "CHIMERA_REGISTRY",
+    }
+    assert {p["name"] for p in found["plugins"]} >= {"folder", "timm", "style"}
+    assert found["versions"]["torch"]
+    assert here("doctor")[0] == 0
