@@ -89,7 +89,7 @@ def test_our_own_wheel_carries_registry_and_plugins_and_runs_the_demo(
         "import chimera_core, chimera_core.registry as r; print(chimera_core.__file__, r.shipped_registry())"
     )
     shown = subprocess.run(
-        [scratch.python, "-c", where], capture_output=True, text=True, check=True, timeout=60
+        [scratch.python, "-c", where], capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path
     )
     assert all(str(scratch.root) in path for path in shown.stdout.split())
 
