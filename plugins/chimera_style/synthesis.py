@@ -229,7 +229,7 @@ def _minimise(
         return last
 
     for _ in range(steps):
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     return last
 
 

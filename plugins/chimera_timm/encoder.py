@@ -24,21 +24,23 @@ class TimmEncoder(FeatureEncoder):
     Source: Wightman, PyTorch Image Models, doi:10.5281/zenodo.4414861.
     """
 
+    model: Any
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: TimmConfig) -> None:
         super().__init__()
         self.config = config
-        self.model: Any = create_model(config.model, config.weights)
+        model: Any = create_model(config.model, config.weights)
         if config.pool == "avg":
-            _replace_max_pooling(self.model)
-        cfg = self.model.pretrained_cfg
+            _replace_max_pooling(model)
+        self.model = model
+        cfg: dict[str, Any] = model.pretrained_cfg
         self.input_size: tuple[int, int] = tuple(cfg["input_size"][1:])
         self._fixed_size = bool(cfg.get("fixed_input_size"))
         self.register_buffer("mean", torch.tensor(cfg["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(cfg["std"]).view(3, 1, 1), persistent=False)
-        self.levels = _probe_levels(self, config.taps) if config.taps else _stage_levels(self.model)
+        self.levels = _probe_levels(self, config.taps) if config.taps else _stage_levels(model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify: images (N, 3, H, W) in [0, 1] -> logits (N, K)."""
