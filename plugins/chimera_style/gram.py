@@ -124,6 +124,7 @@ def _colour_statistics(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     """Power of a symmetric positive semi-definite matrix."""
+    values: Tensor
+    vectors: Tensor
     values, vectors = torch.linalg.eigh(matrix)
-    powers: Tensor = values.clamp_min(1e-8).pow(exponent)
-    return (vectors * powers) @ vectors.T
+    return (vectors * values.clamp_min(1e-8).pow(exponent)) @ vectors.T
