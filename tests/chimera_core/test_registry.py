@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
 import re
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from chimera_core.errors import ConfigError
 from chimera_core.registry import read_registry, shipped_registry
@@ -62,3 +67,201 @@ def test_a_mistake_names_file_and_key(tmp_path: Path, text: str, message: str) -
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothere\.toml does not exist"):
         read_registry(tmp_path / "nothere.toml")
+
+
+# --- assets ----------------------------------------------------------------------------------------------
+
+GOOD: dict[str, object] = {
+    "url": "https://example.org/a.pth",
+    "filename": "a.pth",
+    "size": 5,
+    "sha256_prefix": "dcbb9e9d",
+    "licence": "MIT",
+}
+
+
+def as_toml(value: object) -> str:
+    """Write a value in one line. tomllib only reads, and nothing we depend on writes."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{as_toml(str(k))} = {as_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    # JSON's strings, numbers and booleans are TOML's, but for the control character DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def asset_toml(**changes: object) -> str:
+    entry = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+    return f"[assets]\nmine = {as_toml(entry)}\n"
+
+
+def test_the_shipped_registry_knows_vgg19() -> None:
+    entry = read_registry().assets["vgg19"]
+    assert entry.places == ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",)
+    # 143,667,240 parameters in float32, and what torch.save adds to 38 tensors.
+    assert 0 < entry.size - 143_667_240 * 4 < 38 * 200
+    assert entry.filename == f"vgg19-{entry.checksum}.pth"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"url": None, "urls": ["https://a.org/x", "http://b.org:8080/x?y=%20", "file:///srv/x"]},
+        {"sha256_prefix": None, "sha256": "AB" * 32},
+        {"filename": "a+b_c-1.0.safetensors"},
+        {"url": "http://[::1]:8000/a.pth"},
+    ],
+)
+def test_a_good_asset_is_read(tmp_path: Path, changes: dict[str, object]) -> None:
+    entry = read_registry(write(tmp_path, asset_toml(**changes))).assets["mine"]
+    assert entry.places and entry.checksum == entry.checksum.lower()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        *(
+            ({"filename": name}, "is no plain file name")
+            for name in (
+                *(
+                    "../a.pth",
+                    "/etc/passwd",
+                    "a/b",
+                    "a\\b",
+                    "..",
+                    ".",
+                    "",
+                    ".hidden",
+                    "-rf",
+                    "a.pth.part",
+                    "a.",
+                ),
+                *("a\nb", "a\x00b", "a b", "ä.pth", "x" * 129, "NUL.pth", "com1", "c:a", "\u202eabc"),
+            )
+        ),
+        *(
+            ({"url": url}, "is no address of a file")
+            for url in (
+                *("ftp://a.org/x", "data:,x", "javascript:x", "a.pth", "//a.org/x", "https:///x", "http://"),
+                *("http://[::1/x", "http://a.org:99999/x", "http://a.org:0/x", "https://me:secret@a.org/x"),
+                *(
+                    "https://a.org/a b",
+                    "https://a.org/\r\nHost: b",
+                    "https://ä.org/",
+                    "https://a.org\\@b.org/",
+                ),
+                *("file://host/x", "file:x", "file:///a%00b", "https://a.org/" + "x" * 2000),
+            )
+        ),
+        ({"urls": ["ftp://a.org/x"], "url": None}, "assets.mine.urls: 'ftp://a.org/x' is no address"),
+        ({"urls": ["https://a.org/x"]}, "assets.mine: give either url or urls"),
+        ({"url": None}, "give either url or urls"),
+        ({"url": None, "urls": []}, "give either url or urls"),
+        ({"sha256": "ab" * 32}, "give either sha256 or sha256_prefix"),
+        ({"sha256_prefix": None}, "give either sha256 or sha256_prefix"),
+        ({"sha256_prefix": "dcbb9e9"}, "'dcbb9e9' is no checksum: write 8 to 63 hex digits"),
+        ({"sha256_prefix": "dcbb9e9x"}, "is no checksum"),
+        ({"sha256_prefix": "dcbb9e9d\n"}, "is no checksum"),
+        ({"sha256_prefix": None, "sha256": "ab" * 31}, "is no checksum: write 64 hex digits"),
+        *(({"size": size}, "assets.mine.size") for size in (0, -1, 2**40 + 1, 10**30, 5.0, "5", True, None)),
+        ({"licence": None}, "assets.mine.licence: field required"),
+        ({"licnce": "MIT"}, "(did you mean 'licence'?)"),
+    ],
+)
+def test_a_hostile_or_mistaken_asset_is_refused_when_it_is_read(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_registry(write(tmp_path, asset_toml(**changes)))
+    assert "mine.toml: assets.mine" in str(caught.value)
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+
+
+def test_two_assets_never_share_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'vgg19' and 'mine' have the same filename 'VGG19-dcbb9e9d\.pth'"):
+        read_registry(write(tmp_path, asset_toml(filename="VGG19-dcbb9e9d.pth")))
+
+
+def test_a_user_may_change_one_thing_about_a_shipped_asset(tmp_path: Path) -> None:
+    shipped = read_registry().assets["vgg19"]
+    text = f'[assets.vgg19]\nurls = ["file:///srv/vgg19.pth", "{shipped.url}"]\nsha256 = "{"dcbb9e9d" * 8}"\n'
+    entry = read_registry(write(tmp_path, text)).assets["vgg19"]
+    assert entry.places == ("file:///srv/vgg19.pth", shipped.url)
+    assert entry.checksum == "dcbb9e9d" * 8
+    assert (entry.size, entry.licence) == (shipped.size, shipped.licence)
+
+
+# --- whatever is in the file -----------------------------------------------------------------------------
+
+names = st.one_of(
+    st.sampled_from(
+        ["plugins", "assets", "timm", "vgg19", "mine", "options", *GOOD, "urls", "sha256", "kinds"]
+    ),
+    st.text(max_size=8),
+)
+leaves = st.one_of(
+    st.sampled_from(list(GOOD.values())),
+    st.text(max_size=20),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+)
+trees = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+entries = st.dictionaries(names, trees, max_size=4).map(lambda changes: {**GOOD, **changes})
+tables = st.fixed_dictionaries(
+    {},
+    optional={
+        "plugins": trees | st.dictionaries(names, st.dictionaries(names, trees, max_size=3), max_size=2),
+        "assets": trees | st.dictionaries(names, entries, max_size=2),
+        "other": trees,
+    },
+)
+SHIPPED = shipped_registry().read_bytes()
+
+
+def lines_of(table: Mapping[str, object]) -> bytes:
+    text = "\n".join(f"{as_toml(key)} = {as_toml(value)}" for key, value in table.items())
+    return text.replace("NaN", "nan").replace("Infinity", "inf").encode("utf-8", "surrogatepass")
+
+
+def spoil(at: int, length: int, new: bytes) -> bytes:
+    return SHIPPED[:at] + new + SHIPPED[at + length :]
+
+
+files = st.one_of(
+    tables.map(lines_of),
+    st.binary(max_size=60),
+    st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.builds(spoil, st.integers(0, len(SHIPPED)), st.integers(0, 40), st.binary(max_size=6)),
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(files)
+@example(b"size = " + b"9" * 5000)
+@example(b"a = " + b"[" * 5000)
+@example(b"a." * 5000 + b"b = 1")
+@example(b"[plugins]\n" + b"timm." * 3000 + b"b = 1")
+@example(b"plugins = [[1]]")
+@example(b"[plugins]\ntimm = 'on'")
+@example(b"[assets.vgg19.url]\noptions = {}")
+@example(b"[plugins.timm.options.timm]\nname = 1979-05-27")
+def test_any_file_is_a_catalogue_or_a_clear_error(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.toml"
+        path.write_bytes(content)
+        try:
+            registry = read_registry(path)
+        except ConfigError as error:
+            assert "mine.toml" in str(error)
+            assert str(error).isprintable()
+        else:
+            assert {"folder", "timm", "style"} <= set(registry.plugins)
+            assert "vgg19" in registry.assets
