@@ -224,10 +224,14 @@ class Fusion:
         from chimera_core.pixels import from_uint8
 
         picture = read_picture(name)
-        mask = None if picture.alpha is None else from_uint8(picture.alpha)
-        image = _at_most(from_uint8(picture.rgb), self.plan.size)
-        mask = None if mask is None else _at_most(mask, self.plan.size)
-        return Parent(picture.name, image, self._mask(index, image, mask))
+        image, alpha = from_uint8(picture.rgb), None
+        if picture.alpha is not None:
+            alpha = from_uint8(picture.alpha)
+            # What lies under full transparency is whatever the drawing program left there.
+            image = alpha * image + (1 - alpha)
+            alpha = _at_most(alpha, self.plan.size)
+        image = _at_most(image, self.plan.size)
+        return Parent(picture.name, image, self._mask(index, image, alpha))
 
     def _mask(self, index: int, image: Tensor, alpha: Tensor | None) -> Tensor | None:
         import torch

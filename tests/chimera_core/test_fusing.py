@@ -125,6 +125,18 @@ def test_alpha_is_a_mask_and_none_switches_it_off(host, tmp_path: Path) -> None:
         assert float(parent.mask.mean()) == pytest.approx(share)
 
 
+def test_what_is_transparent_becomes_white_whatever_lies_under_it(host, tmp_path: Path) -> None:
+    pixels = np.full((20, 20, 4), (10, 200, 90, 0), np.uint8)
+    pixels[5:15, 5:15] = (30, 60, 90, 255)
+    Image.fromarray(pixels).save(tmp_path / "cut.png")
+    image = (
+        Fusion(plan_fusion([tmp_path / "cut.png"] * 2, fuser="mix", size=32, host=host)).parents(0)[0].image
+    )
+    assert image is not None
+    assert (image[:, :5] == 1).all()
+    assert torch.allclose(image[:, 10, 10] * 255, torch.tensor([30.0, 60.0, 90.0]))
+
+
 def test_a_photograph_without_alpha_leaves_the_mask_to_the_fuser(host, picture) -> None:
     plan = plan_fusion([picture("a.png")] * 2, fuser="mix", size=32, host=host)
     assert Fusion(plan).parents(0)[0].mask is None
