@@ -25,6 +25,8 @@ _LEAST_SIDE = 16
 _LARGEST_SKIN = 2.0
 # Share of the animal's size by which its mask is narrowed before it counts as skin: the outline may be off by that.
 _DOUBTFUL_RIM = 0.015
+# A seed uses at least this share of each side of a coat.
+_LEAST_PART = 0.6
 
 Shape = tuple[int, int]
 
@@ -104,8 +106,7 @@ class Skin:
         """Crop a coat to its animal; mirroring, size and view come from the generator."""
         mirror, size, jitter, down, right = torch.rand(5, generator=generator).tolist()
         mask = or_whole(coat.mask)
-        top, bottom, left, right_edge = _box(mask, margin=0.05)
-        image, mask = (part[:, top:bottom, left:right_edge] for part in (coat.image, mask))
+        image, mask = _random_part(*_cropped(coat.image, mask, _box(mask, margin=0.05)), generator)
         if mirror < 0.5:
             image, mask = image.flip(-1), mask.flip(-1)
         view = min(1.0, (0.8 + 0.2 * size) / math.sqrt(texture_scale))
@@ -145,6 +146,22 @@ def resize(image: Tensor, shape: Shape) -> Tensor:
 def or_whole(mask: Tensor) -> Tensor:
     """Take the whole frame where a mask is empty."""
     return mask if bool((mask > 0.5).any()) else torch.ones_like(mask)
+
+
+def _cropped(image: Tensor, mask: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
+    top, bottom, left, right = box
+    return image[:, top:bottom, left:right], mask[:, top:bottom, left:right]
+
+
+def _random_part(image: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Take a part of a coat, unless it would hold less than its share of skin."""
+    size, down, right = torch.rand(3, generator=generator).tolist()
+    share = _LEAST_PART + (1 - _LEAST_PART) * size
+    height, width = mask.shape[-2:]
+    rows, columns = max(1, round(height * share)), max(1, round(width * share))
+    top, left = round((height - rows) * down), round((width - columns) * right)
+    part = _cropped(image, mask, (top, top + rows, left, left + columns))
+    return part if float(part[1].mean()) >= float(mask.mean()) else (image, mask)
 
 
 def _spread_skin(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -112,6 +112,16 @@ def transfer_colour(image: Tensor, mask: Tensor, model: Tensor, model_mask: Tens
     return (matrix @ (image.flatten(1) - mean) + model_mean).view_as(image).clamp(0, 1)
 
 
+def colour_spread(image: Tensor, mask: Tensor) -> Tensor:
+    """Give the matrix (3, 3) that turns white noise into noise of a picture's colours: their covariance's root.
+
+    Args:
+        image: float (3, H, W) in [0, 1].
+        mask: float (1, H, W) in [0, 1], where colours are measured.
+    """
+    return _power(_colour_statistics(image, mask)[1], 0.5)
+
+
 def _colour_statistics(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (3, 1) and covariance (3, 3) of the colours under a mask."""
     weights = mask.flatten() / mask.sum().clamp_min(_LEAST_CELLS)

@@ -15,6 +15,7 @@ from chimera_core.api import FeatureEncoder
 from chimera_style.canvas import Skin, Subject, Window, resize
 from chimera_style.config import StyleConfig
 from chimera_style.gram import (
+    colour_spread,
     content_loss,
     gram_loss,
     masked_gram,
@@ -34,6 +35,9 @@ _CONTENT_HALF_WAY, _CONTENT_FULL = 1.0, 0.17
 _FULL_SHARE = 1 / 3
 # How much of the coats' own pixels the full creature starts from.
 _DRAPE = 0.5
+# The start's noise: clouds per side and how strong they are, in standard deviations of the coats' colours; then
+# single pixels, on the pixel scale.
+_CLOUDS, _CLOUDINESS, _GRAIN = 6, 0.6, 0.02
 _PADDING = 16
 _ADAM_RATE = 0.02
 
@@ -248,10 +252,12 @@ def _start(
     for skin, share in zip(skins, shares, strict=True):
         recoloured = transfer_colour(image, mask, *skin.for_body(mask))
         start += share * (recoloured + drape * (skin.draped(shape) - recoloured))
-    # Coarse noise moves markings, fine noise breaks ties.
-    for cell, amplitude in ((8, 0.06), (1, 0.02)):
-        noise = torch.randn(1, 3, -(-shape[0] // cell), -(-shape[1] // cell), generator=generator).to(image)
-        start += amplitude * F.interpolate(noise, shape, mode="bilinear", align_corners=False)[0]
+    # Clouds of the coats' own colours decide which part of the body wears which; fine noise breaks ties.
+    clouds = torch.randn(1, 3, _CLOUDS, _CLOUDS, generator=generator).to(image)
+    clouds = F.interpolate(clouds, shape, mode="bicubic", align_corners=False)[0].flatten(1)
+    for skin, share in zip(skins, shares, strict=True):
+        start += share * _CLOUDINESS * (colour_spread(skin.image, skin.mask) @ clouds).view_as(start)
+    start += _GRAIN * torch.randn(3, *shape, generator=generator).to(image)
     return start.clamp(0, 1)
 
 
