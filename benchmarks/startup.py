@@ -1,42 +1,101 @@
 """How long the command line takes to answer, and where the time goes.
 
-Run: python benchmarks/startup.py [--runs 7]
+Run: python benchmarks/startup.py [--runs 7] [--third-party 20]
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import site
 import statistics
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import time
+import zipfile
+from pathlib import Path
 
 COMMANDS = (["--help"], ["plugins", "list"], ["fuse", "--help"])
+
+PLUGIN = """
+from chimera_core.api import ComponentSpec, Config, hookimpl, option
+CHIMERA_API = 1
+class Options(Config):
+    shade: float = option(0.5, help="how light", ge=0, le=1)
+    count: int = option(8, help="how many", ge=1)
+@hookimpl
+def chimera_fusion_generators():
+    name = __package__.replace("_", "-")
+    return [ComponentSpec(name=name, summary="a stranger's", target=__package__ + ".fuser:F", config=Options)]
+"""
 
 
 def main() -> None:
     """Print the median wall time of each command beside that of an empty interpreter, then the slowest imports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7)
-    runs = parser.parse_args().runs
-    print(f"{'command':24} {'median s':>9} {'min':>7} {'max':>7}   ({runs} runs after one warm-up)")
-    report("python -c pass", ["-c", "pass"], runs)
-    for command in COMMANDS:
-        report("chimera " + " ".join(command), ["-m", "chimera_core.cli", *command], runs)
+    parser.add_argument(
+        "--third-party", type=int, default=20, help="strangers' plugins in the second table; 0: none"
+    )
+    given = parser.parse_args()
+    report_all(sys.executable, given.runs)
+    if given.third_party:
+        with tempfile.TemporaryDirectory() as folder:
+            python = crowded_environment(Path(folder), given.third_party)
+            print(f"\nwith {given.third_party} more plugins installed")
+            report_all(python, given.runs)
     print("\nslowest imports of `chimera fuse --help`, cumulative ms")
     for cumulative_ms, name in slowest_imports(["fuse", "--help"], count=12):
         print(f"{cumulative_ms:8.1f}  {name}")
 
 
-def report(title: str, args: list[str], runs: int) -> None:
+def report_all(python: str, runs: int) -> None:
+    print(f"{'command':24} {'median s':>9} {'min':>7} {'max':>7}   ({runs} runs after one warm-up)")
+    report("python -c pass", [python, "-c", "pass"], runs)
+    for command in COMMANDS:
+        report("chimera " + " ".join(command), [python, "-m", "chimera_core.cli", *command], runs)
+
+
+def report(title: str, command: list[str], runs: int) -> None:
     times = []
     for _ in range(runs + 1):
         start = time.perf_counter()
-        subprocess.run([sys.executable, *args], capture_output=True, check=True)
+        subprocess.run(command, capture_output=True, check=True)
         times.append(time.perf_counter() - start)
     counted = times[1:]
     print(f"{title:24} {statistics.median(counted):9.3f} {min(counted):7.3f} {max(counted):7.3f}")
+
+
+def crowded_environment(folder: Path, plugins: int) -> str:
+    """Make a virtual environment that sees this one's packages and has strangers' wheels; give its Python."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    python = str(folder / "venv" / "bin" / "python")
+    (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    behind = sorted({sysconfig.get_paths()["purelib"], *site.getsitepackages()})
+    (packages / "zz_parent.pth").write_text("\n".join(f"import site; site.addsitedir({p!r})" for p in behind))
+    wheels = [write_wheel(folder, f"stranger_{k}") for k in range(plugins)]
+    pip = [sys.executable, "-m", "pip", "-q", "--python", python, "install", "--no-deps", "--no-index"]
+    subprocess.run([*pip, *map(str, wheels)], check=True)
+    return python
+
+
+def write_wheel(folder: Path, package: str) -> Path:
+    info = f"{package}-1.0.dist-info"
+    files = {
+        f"{package}/__init__.py": "",
+        f"{package}/plugin.py": PLUGIN,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[chimera.plugins]\n{package} = {package}.plugin\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    wheel = folder / f"{package}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return wheel
 
 
 def slowest_imports(command: list[str], *, count: int) -> list[tuple[float, str]]:
