@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from chimera_core.interfaces import DatasetSource, FusionGenerator
 
-DEFAULT_PHOTO_FUSER = "style-transfer"
+# With its plugin, so that a stranger who offers the same name cannot get into the default's way.
+DEFAULT_PHOTO_FUSER = "style:style-transfer"
 MIN_SIZE, MAX_SIZE = 16, 2048
 # Photographs are handed to fusers no larger than this (shorter side), or than the result if that is larger:
 # enough for a small animal's coat, and a 50-megapixel photograph stays affordable.

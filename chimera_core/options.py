@@ -12,12 +12,15 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from pathlib import PurePath
 from typing import Any, ClassVar, Literal, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from chimera_core.errors import ConfigError
+from chimera_core.files import one_line
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
@@ -61,6 +64,9 @@ class EncoderRef(ComponentRef):
     """A feature encoder chosen by name."""
 
     kind: ClassVar[str] = "feature-encoder"
+
+
+_WORD_TYPES = (str, int, float, PurePath, Enum, ComponentRef)  # bool is an int
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,24 @@ def flags_of(
                 path=(*path, name, "options"),
             )
     return flags
+
+
+def check_flags(config: Any) -> None:
+    """Refuse options that no flag can show.
+
+    Raises:
+        ConfigError: if it is no pydantic model, or a field's type cannot be read from a word.
+    """
+    if not (isinstance(config, type) and issubclass(config, BaseModel)):
+        raise ConfigError(f"{one_line(repr(config), limit=80)} is no pydantic model")
+    for name, field in config.model_fields.items():
+        annotation, _ = _plain_type(field.annotation)
+        plain = isinstance(annotation, type) and issubclass(annotation, _WORD_TYPES)
+        if not plain and typing.get_origin(annotation) is not Literal:
+            raise ConfigError(
+                f"option '{name}' is of type {one_line(getattr(annotation, '__name__', annotation), limit=80)}; "
+                "a flag shows str, int, float, bool, Path, Enum, Literal, EncoderRef and tuples of these"
+            )
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,85 +1,28 @@
-"""Finds plugins, one at a time, so that one failing leaves the rest.
+"""Finds plugins and what they offer; ``chimera_core.loading`` loads each, so that one failing leaves the rest.
 
-Each entry point goes its own way: switched off? -> load -> API version -> register -> unknown hooks -> call.
-A failure becomes a ``PluginRecord`` with its cause; nothing else is touched. pluggy alone would let one
-raising hook abort the call for all, so every plugin is called by itself.
+A plugin may be switched off, and then it is not imported. Of two with one name neither is, unless the registry
+says whose the name is.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import importlib.metadata
-import time
-import traceback
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
-
-import pluggy
 
 from chimera_core import hookspecs
-from chimera_core.errors import ChimeraError, PluginError
+from chimera_core.errors import PluginError
+from chimera_core.loading import Component, PluginRecord, load_plugin, record_of
 from chimera_core.options import suggest
-from chimera_core.records import ComponentSpec
-from chimera_core.registry import Registry, read_registry
+from chimera_core.registry import PluginEntry, Registry, read_registry
 from chimera_core.settings import Settings, read_settings
 
-
-@dataclass(frozen=True)
-class Component:
-    """One named thing that an installed plugin offers."""
-
-    kind: str
-    plugin: str
-    spec: ComponentSpec
-
-    def load_class(self) -> type:
-        """Import the component's class.
-
-        Raises:
-            PluginError: if it cannot be imported or is no class of its kind.
-        """
-        module_name, _, class_name = self.spec.target.partition(":")
-        try:
-            target = getattr(importlib.import_module(module_name), class_name)
-        except ChimeraError:
-            raise
-        except Exception as error:  # plugin border: whatever its import raises is its own fault
-            raise PluginError(
-                f"{self.kind} {self.spec.name} of plugin {self.plugin} cannot be loaded from {self.spec.target} "
-                f"({_one_line(error)}): mend or remove the plugin"
-            ) from error
-        interfaces = importlib.import_module("chimera_core.interfaces")
-        wanted = getattr(interfaces, _CLASS_OF_KIND[self.kind])
-        if not (isinstance(target, type) and issubclass(target, wanted)):
-            raise PluginError(f"{self.spec.target} is no {wanted.__name__}: mend plugin {self.plugin}")
-        return target
-
-
-_CLASS_OF_KIND = {
-    "dataset-source": "DatasetSource",
-    "feature-encoder": "FeatureEncoder",
-    "robustness-trainer": "RobustnessTrainer",
-    "fusion-generator": "FusionGenerator",
-}
-
-
-@dataclass(frozen=True)
-class PluginRecord:
-    """What became of one plugin: status is ok, disabled, broken or not-installed."""
-
-    name: str
-    distribution: str
-    version: str
-    status: str
-    module: str = ""
-    error: str = ""
-    trace: str = ""
-    load_s: float = 0.0
-    components: tuple[Component, ...] = ()
+__all__ = ["Component", "PluginHost", "PluginRecord", "default_host", "discover", "registry_file"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +48,17 @@ class PluginHost:
         """List components, of one kind or all, by plugin."""
         return [c for r in self.records for c in r.components if kind in (None, c.kind)]
 
+    def entry(self, record: PluginRecord) -> PluginEntry | None:
+        """Look up what the registry says about a plugin; a stranger that took its name gets none of it."""
+        entry = self.registry.plugins.get(record.name)
+        if entry and entry.distribution and _normal(entry.distribution) != _normal(record.distribution):
+            return None
+        return entry
+
+    def namesakes(self, component: Component) -> list[Component]:
+        """List the components of its kind and name, itself among them: with two, neither goes by the name alone."""
+        return self._components[component.kind, component.spec.name]
+
     def find(self, kind: str, name: str) -> Component:
         """Look a component up by ``name`` or ``plugin:name``.
 
@@ -118,6 +72,12 @@ class PluginHost:
         if found:
             picks = " or ".join(f"'{c.plugin}:{short}'" for c in found)
             raise PluginError(f"{len(found)} plugins offer a {kind} named '{short}': say {picks}")
+        of_plugin = [record for record in self.records if record.name == (plugin or name)]
+        if of_plugin and all(record.status != "ok" for record in of_plugin):
+            first = of_plugin[0]
+            raise PluginError(
+                f"no {kind} is named '{name}', and plugin {first.name} is {first.status}: {first.error}"
+            )
         known = [n for k, n in self._components if k == kind]
         raise PluginError(f"no {kind} is named '{name}'" + suggest(name, known))
 
@@ -133,7 +93,7 @@ class PluginHost:
 def discover(
     settings: Settings,
     registry: Registry,
-    entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
+    entry_points: Iterable[EntryPoint] | None = None,
 ) -> PluginHost:
     """Load every plugin that is installed and not switched off.
 
@@ -144,21 +104,24 @@ def discover(
     """
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
-    manager = pluggy.PluginManager("chimera")
-    manager.add_hookspecs(hookspecs)
+    # The distribution counts: entry points of two distributions may be equal without it.
+    points = {(e.name, _distribution(e), e.value): e for e in entry_points}
     records = []
-    for entry_point in sorted(set(entry_points), key=lambda e: (e.name, e.value)):
-        entry = registry.plugins.get(entry_point.name)
-        if entry_point.name in settings.disabled_plugins:
-            records.append(
-                _record(entry_point, "disabled", error=f"switched off by {_switch_origin(settings)}")
-            )
+    for key in sorted(points):
+        point = points[key]
+        entry = registry.plugins.get(point.name)
+        rivals = [other for other in points.values() if other.name == point.name]
+        if point.name in settings.disabled_plugins:
+            origin = settings.by_name["plugins_disable"].origin
+            records.append(record_of(point, "disabled", error=f"switched off by {origin}"))
         elif entry is not None and not entry.enabled:
             records.append(
-                _record(entry_point, "disabled", error="switched off by enabled = false in the registry")
+                record_of(point, "disabled", error="switched off by enabled = false in the registry")
             )
+        elif trouble := _trouble_of_rivals(point, rivals, entry):
+            records.append(record_of(point, "broken", error=trouble))
         else:
-            records.append(_load(manager, entry_point))
+            records.append(load_plugin(point))
     installed = {record.name for record in records}
     for name, known in registry.plugins.items():
         if name not in installed:
@@ -186,79 +149,36 @@ def _discover_once(named: Path | None) -> PluginHost:
     host = discover(settings, read_registry(named))
     if settings.strict_plugins and host.broken:
         first = host.broken[0]
+        more = f" (and {len(host.broken) - 1} more)" if len(host.broken) > 1 else ""
         error = PluginError(
-            f"plugin {first.name} is broken ({first.error}) and CHIMERA_PLUGINS_STRICT is set"
+            f"plugin {first.name} is broken{more}, and CHIMERA_PLUGINS_STRICT is set: {first.error}"
         )
         error.exit_code = 1
         raise error
     return host
 
 
-def _load(manager: pluggy.PluginManager, entry_point: importlib.metadata.EntryPoint) -> PluginRecord:
-    start = time.perf_counter()
-    module: Any = None
-    try:
-        module = entry_point.load()
-        version = getattr(module, "CHIMERA_API", None)
-        if version != hookspecs.API_VERSION:
-            raise PluginError(
-                f"it is written for plugin API {version}, this is {hookspecs.API_VERSION}: "
-                + (
-                    "update the plugin"
-                    if version is None or version < hookspecs.API_VERSION
-                    else "update chimera-toolkit"
-                )
-            )
-        manager.register(module, name=f"{entry_point.name}={entry_point.value}")
-        try:
-            manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            raise PluginError(f"it implements a hook that does not exist ({_one_line(error)})") from None
-        components = _ask(manager, module, entry_point.name)
-    except (Exception, SystemExit) as error:  # plugin border: record, and go on with the next one
-        if module is not None and manager.is_registered(module):
-            manager.unregister(module)
-        return _record(
-            entry_point,
-            "broken",
-            error=str(error) if isinstance(error, PluginError) else _one_line(error),
-            trace="".join(traceback.format_exception(error)),
-            load_s=time.perf_counter() - start,
+def _trouble_of_rivals(point: EntryPoint, rivals: Collection[EntryPoint], entry: PluginEntry | None) -> str:
+    """Say what keeps a plugin from its name; empty when it has it, alone or because the registry says so."""
+    owner = _normal(entry.distribution) if entry else ""
+    distributions = sorted({_distribution(rival) for rival in rivals})
+    if len(rivals) == 1 or (owner and _normal(_distribution(point)) == owner):
+        return ""
+    if owner in map(_normal, distributions):
+        return (
+            f"the registry gives its name to {entry.distribution if entry else owner}: "
+            f"remove it with pip uninstall {_distribution(point)}"
         )
-    return _record(entry_point, "ok", components=components, load_s=time.perf_counter() - start)
-
-
-def _ask(manager: pluggy.PluginManager, module: Any, plugin: str) -> tuple[Component, ...]:
-    """Call every hook of one plugin and check what it returns."""
-    components = []
-    others = [other for other in manager.get_plugins() if other is not module]
-    for kind, hook_name in hookspecs.HOOK_OF_KIND.items():
-        answers: Sequence[Any] = manager.subset_hook_caller(hook_name, remove_plugins=others)()
-        for specs in answers:
-            if not isinstance(specs, (list, tuple)) or not all(isinstance(s, ComponentSpec) for s in specs):
-                raise PluginError(
-                    f"{hook_name} must return a list of ComponentSpec, but it returned {specs!r:.80}"
-                )
-            components += [Component(kind, plugin, spec) for spec in specs]
-    return tuple(components)
-
-
-def _record(entry_point: importlib.metadata.EntryPoint, status: str, **rest: Any) -> PluginRecord:
-    distribution = entry_point.dist
-    return PluginRecord(
-        name=entry_point.name,
-        distribution=distribution.name if distribution else "",
-        version=distribution.version if distribution else "",
-        status=status,
-        module=entry_point.value,
-        **rest,
+    return (
+        f"{' and '.join(distributions)} both name a plugin '{point.name}': remove one with pip uninstall, "
+        f"or say whose it is with distribution = ... under [plugins.{point.name}] in a registry.toml"
     )
 
 
-def _switch_origin(settings: Settings) -> str:
-    return settings.by_name["plugins_disable"].origin
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else ""
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _normal(distribution: str) -> str:
+    """Spell a distribution's name as packaging compares it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()

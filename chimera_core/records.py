@@ -86,6 +86,9 @@ class ComponentSpec:
         target: ``"package.module:Class"``, imported on first use.
         config: frozen pydantic model of the component's options, from a torch-free module.
         presets: named sets of options.
+        extra: the extra of the plugin's distribution that brings what the component needs beyond the plugin.
+        requires: import names (top level) that this extra brings. While one is missing, the component is
+            listed as needs-extra with the command that installs it.
     """
 
     name: str
@@ -93,3 +96,5 @@ class ComponentSpec:
     target: str
     config: type[BaseModel]
     presets: tuple[Preset, ...] = field(default=())
+    extra: str = ""
+    requires: tuple[str, ...] = ()

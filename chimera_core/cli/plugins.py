@@ -72,7 +72,7 @@ def show(ctx: click.Context, name: str, as_json: bool) -> None:
 def _rows(host: PluginHost) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for record in host.records:
-        entry = host.registry.plugins.get(record.name)
+        entry = host.entry(record)
         shared = {
             "plugin": record.name,
             "distribution": record.distribution,
@@ -81,22 +81,28 @@ def _rows(host: PluginHost) -> list[dict[str, Any]]:
             "status": record.status,
             "error": record.error or None,
         }
-        if record.status == "ok":
-            rows += [
-                {"name": c.spec.name, "kind": c.kind, "summary": c.spec.summary} | shared
-                for c in record.components
-            ]
-        else:
-            rows.append(
-                {"name": record.name, "kind": None, "summary": entry.summary if entry else ""} | shared
-            )
+        rows += [shared | _component_row(component, host) for component in record.components]
+        if not record.components:
+            summary = entry.summary if entry else "offers no component" if record.status == "ok" else ""
+            rows.append(shared | {"name": record.name, "kind": None, "summary": summary})
     keys = ("name", "kind", "plugin", "distribution", "version", "summary", "trust", "status", "error")
     return [{key: row[key] for key in keys} for row in rows]
 
 
+def _component_row(component: Component, host: PluginHost) -> dict[str, Any]:
+    name = component.spec.name
+    row: dict[str, Any] = {"name": name, "kind": component.kind, "summary": component.spec.summary}
+    others = [c.plugin for c in host.namesakes(component) if c is not component]
+    if component.extra_needed:
+        row |= {"status": "needs-extra", "error": component.extra_needed}
+    elif others:
+        row["error"] = f"{', '.join(others)} offers this name too: say '{component.plugin}:{name}'"
+    return row
+
+
 def _details(component: Component, host: PluginHost) -> dict[str, Any]:
     record = next(r for r in host.records if component in r.components)
-    entry = host.registry.plugins.get(record.name)
+    entry = host.entry(record)
     values = layered_options(component, host, None)
     flags = flags_of(component.spec.config, values=values, config_of=config_of(host))
     return {

@@ -12,9 +12,12 @@ from chimera_core.api import Config, EncoderRef, option
 VGG19_STYLE = ("features.0", "features.5", "features.10", "features.19", "features.28")
 VGG19_CONTENT = "features.21"
 
+# With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
+TIMM = "timm:timm"
+
 REPORT_STYLE: dict[str, Any] = {
     "encoder": {
-        "name": "timm",
+        "name": TIMM,
         "options": {
             "model": "vgg19.tv_in1k",
             "weights": "asset:vgg19",
@@ -32,7 +35,7 @@ class StyleConfig(Config):
     """How the coat of the other parents is put on the first one."""
 
     encoder: EncoderRef = option(
-        EncoderRef(name="timm"), help="network in whose features coat and shape are measured"
+        EncoderRef(name=TIMM), help="network in whose features coat and shape are measured"
     )
     optimizer: Literal["lbfgs", "adam"] = option("lbfgs", help="L-BFGS needs about a third of Adam's steps")
     iterations: int = option(60, help="optimiser steps at each scale", ge=1, le=5000)

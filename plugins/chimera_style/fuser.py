@@ -18,7 +18,7 @@ from chimera_core.api import (
     resize_shorter,
 )
 from chimera_style.canvas import Subject, Window, or_whole
-from chimera_style.config import StyleConfig, parse_box
+from chimera_style.config import TIMM, StyleConfig, parse_box
 from chimera_style.subject import find_subject
 from chimera_style.synthesis import Drawing, draw
 
@@ -132,9 +132,9 @@ class StyleTransfer(FusionGenerator):
             return torch.ones_like(image[:1])
         if self._finder is None:
             # Always the default encoder: finding the animal needs ImageNet's classes, whatever draws the coat.
-            same = self.config.encoder.name == "timm" and not self.config.encoder.options
+            same = self.config.encoder.name in ("timm", TIMM) and not self.config.encoder.options
             self._finder = (
-                self.encoder if same else load_encoder("timm", device=self.device).requires_grad_(False)
+                self.encoder if same else load_encoder(TIMM, device=self.device).requires_grad_(False)
             )
         return find_subject(self._finder, image)
 

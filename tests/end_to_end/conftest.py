@@ -77,3 +77,9 @@ class Scratch:
 @pytest.fixture
 def scratch(tmp_path: Path) -> Scratch:
     return Scratch(tmp_path / "scratch")
+
+
+@pytest.fixture(scope="session")
+def new_scratch() -> Callable[[Path], Scratch]:
+    """Make a scratch environment for several tests to share."""
+    return Scratch
