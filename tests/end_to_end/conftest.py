@@ -52,8 +52,8 @@ class Scratch:
     def install(self, *wheels: Path) -> None:
         self._pip("install", "--no-deps", "--no-index", *map(str, wheels))
 
-    def uninstall(self, name: str) -> None:
-        self._pip("uninstall", "-y", name)
+    def uninstall(self, *names: str) -> None:
+        self._pip("uninstall", "-y", *names)
 
     def chimera(
         self, *args: object, cwd: Path | None = None, **environ: str
@@ -80,6 +80,6 @@ def scratch(tmp_path: Path) -> Scratch:
 
 
 @pytest.fixture(scope="session")
-def new_scratch() -> Callable[[Path], Scratch]:
-    """Make a scratch environment for several tests to share."""
-    return Scratch
+def make_scratch(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Scratch]:
+    """Make environments that several tests share."""
+    return lambda: Scratch(tmp_path_factory.mktemp("shared") / "scratch")

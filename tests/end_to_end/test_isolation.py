@@ -136,10 +136,10 @@ def write_wheel(folder: Path, distribution: str, plugin: str, source: str | None
 
 
 @pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory, new_scratch: Callable[[Path], Any]) -> Any:
+def crowd(tmp_path_factory: pytest.TempPathFactory, make_scratch: Callable[[], Any]) -> Any:
     """An environment with every plugin of this module installed beside ours."""
     folder = tmp_path_factory.mktemp("wheels")
-    scratch = new_scratch(tmp_path_factory.mktemp("crowd") / "scratch")
+    scratch = make_scratch()
     sources = {bad.name: bad.source for bad in BROKEN} | LOADED
     wheels = [write_wheel(folder, f"bad-{name}", name, source) for name, source in sources.items()]
     witness = f"open({str(scratch.root / 'twin-imported')!r}, 'w')\n"

@@ -1,0 +1,243 @@
+"""The plugins that README.md and docs/plugins.md teach are built, installed, used and uninstalled as written."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chimera_core.images import read_picture
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "plugins.md")
+NAMED_BLOCK = re.compile(r"^```\w+\n(# ([\w./-]+\.(?:py|toml)).*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def projects_of(page: Path) -> dict[str, dict[str, str]]:
+    """Collect the projects of a page, {distribution: {file: text}}; each begins with its pyproject.toml."""
+    projects: dict[str, dict[str, str]] = {}
+    files: dict[str, str] = {}
+    for text, name in NAMED_BLOCK.findall(page.read_text(encoding="utf-8")):
+        if name == "pyproject.toml":
+            files = projects.setdefault(tomllib.loads(text)["project"]["name"], {})
+        assert name not in files, f"{page.name} gives {name} twice"
+        files[name] = text
+    return projects
+
+
+TAUGHT = {name: files for page in PAGES for name, files in projects_of(page).items()}
+KINDS = {
+    "average": "fusion-generator",
+    "dissolve": "fusion-generator",
+    "focus": "fusion-generator",
+    "shapes": "dataset-source",
+    "sign-step": "robustness-trainer",
+    "tiny": "feature-encoder",
+}
+
+
+@pytest.fixture(scope="module")
+def wheels(build_wheel: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    built = []
+    for distribution, files in TAUGHT.items():
+        project = tmp_path_factory.mktemp(distribution)
+        for name, text in files.items():
+            (project / name).parent.mkdir(exist_ok=True)
+            (project / name).write_text(text, encoding="utf-8")
+        built.append(build_wheel(project))
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(make_scratch: Callable[[], Any], wheels: list[Path]) -> Any:
+    scratch = make_scratch()
+    scratch.install(*wheels)
+    return scratch
+
+
+def listed(scratch: Any) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in json.loads(scratch.chimera("plugins", "list", "--json").stdout)}
+
+
+def python(scratch: Any, code: str) -> str:
+    done = subprocess.run([scratch.python, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fuse(scratch: Any, out: Path, *args: object) -> Any:
+    done = scratch.chimera("fuse", *args, "--size", 32, "--device", "cpu", "-o", out)
+    assert done.returncode == 0, done.stderr
+    return read_picture(out).rgb.astype(int)
+
+
+def test_the_pages_teach_a_plugin_of_every_kind() -> None:
+    assert sorted(TAUGHT) == [
+        "chimera-average",
+        "chimera-dissolve",
+        "chimera-focus",
+        "chimera-shapes",
+        "chimera-signstep",
+        "chimera-tiny",
+    ]
+
+
+def test_every_component_is_listed_as_ok_with_its_options(installed: Any) -> None:
+    rows = listed(installed)
+    assert {name: (rows[name]["kind"], rows[name]["status"]) for name in KINDS} == {
+        name: (kind, "ok") for name, kind in KINDS.items()
+    }
+    # One process shows all of them: its start is what costs.
+    code = f"from chimera_core.cli.root import run; [run(['plugins', 'show', n]) for n in {sorted(KINDS)}]"
+    shown = python(installed, code)
+    for flag in (
+        "gamma",
+        "cells",
+        "edges",
+        "encoder.model",
+        "level",
+        "images",
+        "splits",
+        "eps-255",
+        "clean",
+        "width",
+    ):
+        assert f"--{flag} " in shown, flag
+    assert "preset mosaic" in shown
+
+
+def test_the_fusers_run_and_keep_their_laws(installed: Any, picture: Any, tmp_path: Path) -> None:
+    pair = picture("red.png", colour=(255, 0, 0)), picture("blue.png", colour=(0, 0, 255))
+    out = tmp_path / "out.png"
+    dark = fuse(installed, out, *pair, "--fuser", "average", "--gamma", 2)
+    assert dark.shape == (32, 32, 3)
+    mosaic = fuse(installed, out, *pair, "--fuser", "dissolve", "--preset", "mosaic", "--cells", 4)
+    red, blue = mosaic[10:22, 12:30, 0], mosaic[10:22, 12:30, 2]
+    assert (red > blue + 60).any() and (blue > red + 60).any()
+
+    code = f"""
+from chimera_core import fuse
+pair = {[str(p) for p in pair]}
+for name, options in [("dissolve", {{}}), ("focus", dict(encoder=dict(name="tiny", options=dict(width=4))))]:
+    made = fuse(pair, fuser=name, n=3, size=32, device="cpu", **options).images
+    alone = fuse(pair, fuser=name, seed=2, size=32, device="cpu", **options).images[0]
+    assert (made[2] - alone).abs().max() < 1 / 255, name
+    assert 0 <= made.min() and made.max() <= 1, name
+    first = fuse(pair, [1, 0], fuser=name, size=32, device="cpu", **options).images
+    swapped = fuse(pair[::-1], [0, 1], fuser=name, size=32, device="cpu", **options).images
+    assert made.shape[0] == 3 and min(made.shape[2:]) == 32 and first.shape == swapped.shape, name
+seeds = fuse(pair, fuser="dissolve", n=2, size=32, device="cpu").images
+assert (seeds[0] - seeds[1]).abs().max() > 0.1
+from chimera_core.api import read_picture, resize_shorter
+from chimera_core.pixels import from_uint8
+pixels = resize_shorter(from_uint8(read_picture(pair[0]).rgb), 32)
+assert (fuse(pair, [1, 0], fuser="dissolve", size=32, device="cpu").images[0] - pixels).abs().max() < 1 / 255
+"""
+    python(installed, code)
+
+
+def test_the_source_is_shown_previewed_and_fused_from(installed: Any, tmp_path: Path) -> None:
+    info = json.loads(installed.chimera("source", "info", "shapes", "--images", 7, "--json").stdout)
+    assert info["classes"] == ["disc", "square"]
+    assert info["domains"] == ["day", "night"]
+    assert info["splits"] == {"train": 7, "test": 7}
+    preview = tmp_path / "preview.png"
+    done = installed.chimera("source", "preview", "shapes", "--split", "test", "-o", preview)
+    assert done.returncode == 0, done.stderr
+    assert read_picture(preview).rgb.std() > 20
+    wrong = installed.chimera("source", "preview", "shapes", "--split", "tset", "-o", preview)
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    assert "it has: train, test" in wrong.stderr
+    fused = fuse(
+        installed,
+        tmp_path / "out.png",
+        "disc",
+        "square",
+        "--fuser",
+        "dissolve",
+        "--source",
+        "shapes",
+        "--source.side",
+        40,
+    )
+    assert fused.shape == (32, 32, 3)
+    code = """
+import pickle
+from chimera_core import open_source
+split = open_source("shapes").open("train")
+again = pickle.loads(pickle.dumps(split))
+assert [e.label for e in again] == list(split.labels) and len(again) == 20
+assert again[3].image.equal(split[3].image) and str(again[3].image.dtype) == "torch.uint8"
+"""
+    python(installed, code)
+
+
+def test_the_encoder_serves_style_transfer_and_python(installed: Any, picture: Any, tmp_path: Path) -> None:
+    pair = picture("red.png", colour=(255, 0, 0)), picture("blue.png", colour=(0, 0, 255))
+    levels = ("--style-levels", 0, "--style-levels", 1, "--content-level", 2, "--subject", "whole")
+    encoder = ("--encoder", "tiny", "--encoder.width", 16)
+    fused = fuse(installed, tmp_path / "out.png", *pair, *encoder, *levels, "--iterations", 2)
+    assert min(fused.shape[:2]) == 32
+    weights = tmp_path / "tiny.pth"
+    code = f"""
+import torch
+from chimera_core import load_encoder
+from chimera_core.api import DataError
+tiny, same, other = load_encoder("tiny"), load_encoder("tiny"), load_encoder("tiny", seed=1)
+x = torch.rand(2, 3, 32, 48)
+assert tiny(x).shape == (2, 10) and tiny.embed(x).shape == (2, 32)
+assert tiny(x).equal(same(x)) and not tiny(x).equal(other(x))
+logits, maps = tiny.logits_and_maps(x, [2, 0])
+assert logits.equal(tiny(x)) and maps[1].equal(tiny.feature_maps(x, [0])[0])
+for level, found in zip([2, 0], maps):
+    assert found.shape == (2, tiny.levels[level].channels, *(s // tiny.levels[level].stride for s in (32, 48)))
+torch.save(other.state_dict(), {str(weights)!r})
+assert load_encoder("tiny", weights={str(weights)!r})(x).equal(other(x))
+try:
+    load_encoder("tiny", width=4, weights={str(weights)!r})
+except DataError:
+    pass
+else:
+    raise AssertionError("weights of another width were taken")
+"""
+    python(installed, code)
+
+
+def test_the_trainer_attacks_within_its_bounds_and_its_loss_has_gradients(installed: Any) -> None:
+    code = """
+import torch
+from chimera_core import load_encoder
+from chimera_core.plugins import default_host
+from chimera_core.use import build
+trainer = build(default_host(), "robustness-trainer", "sign-step", {"eps_255": 4})
+encoder = load_encoder("tiny")
+x, y = torch.rand(4, 3, 32, 32), torch.arange(4)
+with torch.no_grad():
+    attacked = trainer.perturb(encoder, x, y)
+assert attacked.shape == x.shape and 0 <= attacked.min() and attacked.max() <= 1
+assert 3.9 / 255 < (attacked - x).abs().max() < 4.1 / 255
+assert all(p.grad is None for p in encoder.parameters())
+loss, metrics = trainer.loss(encoder, x, y)
+loss.backward()
+assert loss.ndim == 0 and metrics["attacked"] > metrics["clean"]
+assert all(p.grad is not None for p in encoder.parameters())
+"""
+    python(installed, code)
+
+
+def test_nothing_is_left_of_uninstalled_plugins(make_scratch: Callable[[], Any], wheels: list[Path]) -> None:
+    scratch = make_scratch()
+    before = listed(scratch)
+    scratch.install(*wheels)
+    assert listed(scratch).keys() - before.keys() == KINDS.keys()
+    scratch.uninstall(*TAUGHT)
+    assert listed(scratch) == before
+    gone = scratch.chimera("source", "info", "shapes")
+    assert (gone.returncode, len(gone.stderr.splitlines())) == (2, 1)
+    assert "no dataset-source is named 'shapes'" in gone.stderr
