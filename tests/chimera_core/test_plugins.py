@@ -87,6 +87,14 @@ def unknown_hook() -> types.SimpleNamespace:
     return types.SimpleNamespace(CHIMERA_API=1, chimera_fusion_generatorz=chimera_fusion_generatorz)
 
 
+def forgotten_return() -> types.SimpleNamespace:
+    @hookimpl
+    def chimera_fusion_generators() -> Any:
+        [spec("lost")]
+
+    return types.SimpleNamespace(CHIMERA_API=1, chimera_fusion_generators=chimera_fusion_generators)
+
+
 @pytest.mark.parametrize(
     ("bad", "cause"),
     [
@@ -95,6 +103,7 @@ def unknown_hook() -> types.SimpleNamespace:
         (fuser_plugin(spec("x"), api=99), "written for plugin API 99, this is 1: update chimera-toolkit"),
         (fuser_plugin(spec("x"), api=None), "update the plugin"),
         (fuser_plugin("no spec"), "must return a list of ComponentSpec"),
+        (forgotten_return(), "must return a list of ComponentSpec, but it returned None"),
     ],
 )
 def test_a_bad_plugin_is_recorded_with_its_cause_and_the_rest_works(
