@@ -8,12 +8,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.errors import ChimeraError, ConfigError, DataError, PluginError, RunError, ShapeError
+from chimera_core.errors import (
+    ChimeraError,
+    ConfigError,
+    DataError,
+    MissingDataError,
+    PluginError,
+    RunError,
+    ShapeError,
+)
 from chimera_core.hookspecs import API_VERSION, hookimpl
-from chimera_core.options import Config, EncoderRef, option
+from chimera_core.options import Config, EncoderRef, SourceRef, option
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 
 if TYPE_CHECKING:
+    from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.images import Picture, read_picture
     from chimera_core.interfaces import (
         DatasetSource,
@@ -33,6 +42,9 @@ _LAZY = {
     "RobustnessTrainer": "chimera_core.interfaces",
     "Split": "chimera_core.interfaces",
     "Picture": "chimera_core.images",
+    "cut": "chimera_core.data.framing",
+    "eyes_box": "chimera_core.data.framing",
+    "parse_box": "chimera_core.data.framing",
     "read_picture": "chimera_core.images",
     "resize_shorter": "chimera_core.pixels",
     "check_state": "chimera_core.weights",
@@ -55,6 +67,7 @@ __all__ = [
     "FeatureEncoder",
     "FusionGenerator",
     "Level",
+    "MissingDataError",
     "Parent",
     "Picture",
     "PluginError",
@@ -63,14 +76,18 @@ __all__ = [
     "RunError",
     "ShapeError",
     "SourceInfo",
+    "SourceRef",
     "Split",
     "check_state",
+    "cut",
+    "eyes_box",
     "find_asset",
     "hookimpl",
     "load_encoder",
     "load_state",
     "open_source",
     "option",
+    "parse_box",
     "read_picture",
     "resize_shorter",
 ]

@@ -20,6 +20,14 @@ class DataError(ChimeraError):
     """An image, data set or file of weights cannot be used."""
 
 
+class MissingDataError(DataError):
+    """A data set is not on this disk. ``downloadable``: `chimera source prepare NAME --download` brings it."""
+
+    def __init__(self, message: str, *, downloadable: bool = False) -> None:
+        super().__init__(message)
+        self.downloadable = downloadable
+
+
 class PluginError(ChimeraError):
     """A component is missing, broken or does not keep the contract."""
 

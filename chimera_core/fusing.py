@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +25,12 @@ from chimera_core.records import Parent
 from chimera_core.use import build, layered_options, resolve_config
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
-    from chimera_core.interfaces import DatasetSource, FusionGenerator
+    from chimera_core.interfaces import DatasetSource, FusionGenerator, Split
+
+_log = logging.getLogger(__name__)
 
 # With its plugin, so that a stranger who offers the same name cannot get into the default's way.
 DEFAULT_PHOTO_FUSER = "style:style-transfer"
@@ -275,11 +279,22 @@ class Fusion:
         import torch
 
         generator = torch.Generator().manual_seed(seed * 1009 + index)
-        chosen = members[int(torch.randint(len(members), (1,), generator=generator))]
-        image = from_uint8(split[chosen].image.permute(1, 2, 0))
+        image = from_uint8(_readable(split, members, generator, of=name).permute(1, 2, 0))
         parent = Parent(name, _at_most(image, plan.size), class_name=name)
         self._sampled[index, seed] = parent
         return parent
+
+
+def _readable(split: Split, members: list[int], generator: torch.Generator, *, of: str) -> Tensor:
+    """Draw an image of a class, passing over files that cannot be read."""
+    import torch
+
+    for k in torch.randperm(len(members), generator=generator).tolist():
+        try:
+            return split[members[k]].image
+        except DataError as error:
+            _log.warning("%s is passed over", error)
+    raise DataError(f"none of the {len(members)} images of class {quote(of)} can be read")
 
 
 def _check_parent(name: str, source: str | None) -> None:

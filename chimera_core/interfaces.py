@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -20,7 +21,13 @@ from chimera_core.records import Example, Level, Parent, SourceInfo
 
 
 class Split(Protocol):
-    """A sized, indexable, picklable view of one split; ``labels`` holds every label without decoding an image."""
+    """A sized, indexable, picklable view of one split; ``labels`` holds every label without decoding an image.
+
+    It lists what is there; only decoding tells whether a file can be read. So indexing may raise ``DataError``,
+    and whoever draws images leaves that one out and says so (``chimera source prepare`` lists them all).
+    Two attributes are optional: ``paths``, the file of every example, by which the packed cache names images and
+    notices changes; ``domains``, the domain index of every example.
+    """
 
     @property
     def labels(self) -> Sequence[int]:
@@ -28,16 +35,24 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Example: ...
+    def __getitem__(self, index: int) -> Example:
+        """Decode one example.
+
+        Raises:
+            DataError: if its file cannot be read.
+        """
 
 
 class DatasetSource(ABC):
-    """Opens a data set: splits, classes, domains (camera, art form)."""
+    """Opens a data set: splits, classes, domains (camera, art form).
+
+    The constructor raises ``MissingDataError`` where the data are not on this disk, and decodes no image.
+    """
 
     @property
     @abstractmethod
     def info(self) -> SourceInfo:
-        """Describe the data; may look at the disk, never at the network."""
+        """Describe the data; may look at the disk, never at the network, and decodes no image."""
 
     @abstractmethod
     def open(self, split: str) -> Split:
@@ -46,6 +61,28 @@ class DatasetSource(ABC):
         Raises:
             DataError: if the split is unknown or its files are missing.
         """
+
+    def files(self, split: str) -> Sequence[Path]:
+        """List the files that a split is read from, so that the packed cache notices when one changes.
+
+        The default is what the split's ``paths`` says; a source that keeps many images in one file names it here.
+        """
+        return getattr(self.open(split), "paths", ())
+
+    @classmethod
+    def download(cls, config: Any, *, progress: Callable[[float, float], None]) -> None:
+        """Bring the data where ``config`` looks for them, for sources whose host allows it.
+
+        Args:
+            config: the source's options.
+            progress: called with (done, total) in bytes.
+        Raises:
+            ConfigError: if the data cannot be had by a program; it names the places that hold them.
+            RunError: if the download failed, with all that is needed to do it by hand.
+        """
+        raise ConfigError(
+            "these data cannot be downloaded by a program: get them by hand and name their folder"
+        )
 
     def evaluate(self, split: str, predictions: Sequence[int]) -> Mapping[str, float]:
         """Score predictions with the data set's official metric, for sources that have one.

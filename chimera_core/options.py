@@ -66,6 +66,12 @@ class EncoderRef(ComponentRef):
     kind: ClassVar[str] = "feature-encoder"
 
 
+class SourceRef(ComponentRef):
+    """A dataset source chosen by name."""
+
+    kind: ClassVar[str] = "dataset-source"
+
+
 _WORD_TYPES = (str, int, float, PurePath, Enum, ComponentRef)  # bool is an int
 
 

@@ -30,6 +30,8 @@ class SourceInfo:
 
     ``splits`` maps a split's name to its number of images. ``unreadable`` lists files that are left out,
     each with its reason. ``notes`` are sentences for the user (what layout was recognised, say).
+    ``eyes`` are (left x, left y, right x, right y) in pixels, for a source whose images all have the eyes there.
+    ``shares`` are the shares of the classes in training (sum 1), for a source that wants others than its files have.
     """
 
     name: str
@@ -40,6 +42,8 @@ class SourceInfo:
     home_page: str = ""
     unreadable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    eyes: tuple[float, float, float, float] | None = None
+    shares: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class ComponentSpec:
         extra: the extra of the plugin's distribution that brings what the component needs beyond the plugin.
         requires: import names (top level) that this extra brings. While one is missing, the component is
             listed as needs-extra with the command that installs it.
+        licence: of a source's data, known before any of it is here.
+        home_page: where to read about it, or get the data.
     """
 
     name: str
@@ -98,3 +104,5 @@ class ComponentSpec:
     presets: tuple[Preset, ...] = field(default=())
     extra: str = ""
     requires: tuple[str, ...] = ()
+    licence: str = ""
+    home_page: str = ""

@@ -44,7 +44,9 @@ def info(ctx: click.Context, name: str, as_json: bool) -> None:
 
     NAME is a data set of `chimera source list`; give it first, then its options.
     """
-    found = _open(ctx, name).info
+    from chimera_core.data.checking import checked_info
+
+    found = checked_info(_open(ctx, name))
     if as_json:
         print_json(
             {

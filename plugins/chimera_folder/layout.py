@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from chimera_core.api import DataError
+from chimera_core.api import DataError, MissingDataError
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -53,10 +53,10 @@ def scan(root: Path, layout: str) -> tuple[str, list[Entry]]:
     """
     if not root.is_dir():
         met = "is a file" if root.is_file() else "does not exist"
-        raise DataError(f"the folder '{root}' {met}: name a folder of images with --root")
+        raise MissingDataError(f"the folder '{root}' {met}: name a folder of images with --root")
     files = sorted(_images(root))
     if not files:
-        raise DataError(
+        raise MissingDataError(
             f"'{root}' holds no images: expected files like .jpg or .png in it or up to two folders down"
         )
     found = _recognise(files) if layout == "auto" else layout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +11,11 @@ import torch
 
 from chimera_core.api import DataError, DatasetSource, Example, SourceInfo, read_picture
 from chimera_folder.config import FolderConfig
-from chimera_folder.layout import Entry, scan
+from chimera_folder.layout import scan
 
 
 class FolderSource(DatasetSource):
-    """Folders of images. Files that cannot be read are left out, counted and listed in ``info``.
+    """Folders of images.
 
     Labels number the class folders in alphabetical order over all splits and domains. Layouts without splits
     have the one split ``all``.
@@ -30,23 +29,21 @@ class FolderSource(DatasetSource):
 
     @cached_property
     def info(self) -> SourceInfo:
-        """Describe the folder. Every image is decoded once, to know which ones can be."""
-        readable, unreadable = self._sorted_out
+        """Describe the folder by its names."""
         splits: dict[str, int] = {}
-        for entry in readable:
+        for entry in self._entries:
             splits[entry.split] = splits.get(entry.split, 0) + 1
         return SourceInfo(
             name="folder",
             classes=self._classes,
             domains=self._domains,
             splits=splits,
-            unreadable=tuple(unreadable),
-            notes=(f"layout {self.layout}: {len(readable)} images in {len(self._classes)} classes",),
+            notes=(f"layout {self.layout}: {len(self._entries)} images in {len(self._classes)} classes",),
         )
 
     def open(self, split: str) -> FolderSplit:
         """Open a split; see ``DatasetSource``."""
-        entries = [e for e in self._sorted_out[0] if e.split == split]
+        entries = [e for e in self._entries if e.split == split]
         if not entries:
             known = ", ".join(sorted({e.split for e in self._entries}))
             raise DataError(f"'{self.config.root}' has no split '{split}' (it has: {known})")
@@ -57,22 +54,6 @@ class FolderSource(DatasetSource):
             labels=tuple(label[e.class_name] for e in entries),
             domains=tuple(domain.get(e.domain, 0) for e in entries),
         )
-
-    @cached_property
-    def _sorted_out(self) -> tuple[list[Entry], list[str]]:
-        with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
-            faults = list(pool.map(_fault, self._entries))
-        readable = [entry for entry, fault in zip(self._entries, faults, strict=True) if not fault]
-        return readable, [fault for fault in faults if fault]
-
-
-def _fault(entry: Entry) -> str:
-    """Say why an image cannot be read; empty when it can."""
-    try:
-        read_picture(entry.path)
-    except DataError as error:
-        return str(error)
-    return ""
 
 
 @dataclass(frozen=True)

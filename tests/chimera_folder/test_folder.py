@@ -10,6 +10,7 @@ from PIL import Image
 
 from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError
+from chimera_core.data.checking import checked_info
 
 
 @pytest.fixture
@@ -71,9 +72,13 @@ def test_unreadable_files_are_counted_and_listed_never_fatal(tree) -> None:
     whole = (root / "cat" / "b.png").read_bytes()
     (root / "cat" / "b.png").write_bytes(whole[:50])
     source = open_source("folder", root=str(root))
-    assert dict(source.info.splits) == {"all": 2}
-    assert len(source.info.unreadable) == 3
-    assert len(source.open("all")) == 2
+    info = checked_info(source)
+    assert dict(info.splits) == {"all": 2}
+    assert len(info.unreadable) == 3
+    split = source.open("all")
+    assert len(split) == 5
+    with pytest.raises(DataError, match="text"):
+        split[4]
 
 
 def test_hidden_files_and_other_files_are_left_out(tree) -> None:

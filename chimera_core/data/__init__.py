@@ -1,0 +1,1 @@
+"""Data that never waits: framing, the packed cache, batches."""
