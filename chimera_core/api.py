@@ -32,11 +32,13 @@ if TYPE_CHECKING:
         Split,
     )
     from chimera_core.pixels import resize_shorter
+    from chimera_core.training.randomness import Draw
     from chimera_core.use import find_asset, load_encoder, open_source
     from chimera_core.weights import check_state, load_state
 
 _LAZY = {
     "DatasetSource": "chimera_core.interfaces",
+    "Draw": "chimera_core.training.randomness",
     "FeatureEncoder": "chimera_core.interfaces",
     "FusionGenerator": "chimera_core.interfaces",
     "RobustnessTrainer": "chimera_core.interfaces",
@@ -62,6 +64,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DatasetSource",
+    "Draw",
     "EncoderRef",
     "Example",
     "FeatureEncoder",

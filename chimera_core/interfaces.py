@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from chimera_core.errors import ConfigError
 from chimera_core.records import Example, Level, Parent, SourceInfo
+from chimera_core.training.randomness import Draw
 
 
 class Split(Protocol):
@@ -136,15 +137,31 @@ class FeatureEncoder(nn.Module, ABC):
 
 
 class RobustnessTrainer(ABC):
-    """Decides on which images, and with which loss, an encoder learns. The core runs the loop."""
+    """Decides on which images, and with which loss, an encoder learns. The core runs the loop.
+
+    Random numbers come from ``draw`` alone, so that a run may be interrupted, or shared among processes, without
+    changing them. The mode (training or evaluation) and the gradients of the encoder are left as they were, but for
+    what ``loss`` puts into the graph of its result.
+    """
 
     @abstractmethod
-    def perturb(self, encoder: FeatureEncoder, x: Tensor, y: Tensor) -> Tensor:
-        """Attack images: x (N, 3, H, W) in [0, 1], y (N,) class indices -> x_adv, same shape and range."""
+    def perturb(self, encoder: FeatureEncoder, x: Tensor, y: Tensor, *, draw: Draw) -> Tensor:
+        """Attack images.
+
+        Args:
+            encoder: the network; the attack follows its gradients.
+            x: images, float (N, 3, H, W) in [0, 1].
+            y: class indices (N,).
+            draw: random numbers of these N examples.
+        Returns:
+            x_adv, same shape and range, without gradient.
+        """
 
     @abstractmethod
-    def loss(self, encoder: FeatureEncoder, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Compute the scalar training loss and metrics to log."""
+    def loss(
+        self, encoder: FeatureEncoder, x: Tensor, y: Tensor, *, draw: Draw
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the scalar training loss and scalar metrics to log; arguments as in ``perturb``."""
 
 
 def no_progress(done: float, total: float) -> None:

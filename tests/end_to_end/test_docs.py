@@ -213,17 +213,18 @@ def test_the_trainer_attacks_within_its_bounds_and_its_loss_has_gradients(instal
     code = """
 import torch
 from chimera_core import load_encoder
+from chimera_core.api import Draw
 from chimera_core.plugins import default_host
 from chimera_core.use import build
 trainer = build(default_host(), "robustness-trainer", "sign-step", {"eps_255": 4})
 encoder = load_encoder("tiny")
-x, y = torch.rand(4, 3, 32, 32), torch.arange(4)
+x, y, draw = torch.rand(4, 3, 32, 32), torch.arange(4), Draw(0, 0, torch.arange(4))
 with torch.no_grad():
-    attacked = trainer.perturb(encoder, x, y)
+    attacked = trainer.perturb(encoder, x, y, draw=draw)
 assert attacked.shape == x.shape and 0 <= attacked.min() and attacked.max() <= 1
 assert 3.9 / 255 < (attacked - x).abs().max() < 4.1 / 255
 assert all(p.grad is None for p in encoder.parameters())
-loss, metrics = trainer.loss(encoder, x, y)
+loss, metrics = trainer.loss(encoder, x, y, draw=draw)
 loss.backward()
 assert loss.ndim == 0 and metrics["attacked"] > metrics["clean"]
 assert all(p.grad is not None for p in encoder.parameters())
