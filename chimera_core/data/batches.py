@@ -169,7 +169,7 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """Yield every example exactly once over all ranks, in order; the last batch may be smaller."""
     fetch = _Fetcher(split, torch.device(device))
-    own = torch.arange(rank, len(split), world_size)
+    own = torch.arange(len(split))[rank::world_size]
     for start in range(0, len(own), batch):
         yield fetch(own[start : start + batch], 0)
 

@@ -11,10 +11,12 @@ The processes are those of torch's ``DataLoader``: it starts them, watches them,
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from chimera_core.data.duplicates import find_duplicates
@@ -232,14 +235,18 @@ def _write_blocks(
     _check_space(left, size, partial)
     workers = min(os.cpu_count() or 1 if workers is None else workers, len(left))
     work = _Blocks(left, splits, partial, size, packing["fit"], len(info.classes))
-    loader = DataLoader(
-        work, batch_size=None, num_workers=workers, in_order=False, prefetch_factor=1 if workers else None
-    )
-    for outcome in loader:
-        if isinstance(outcome, ChimeraError):
-            raise outcome
-        done += outcome
-        progress(done, total)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "This DataLoader will create"
+        )  # more processes than cores: the user's choice
+        loader = DataLoader(
+            work, batch_size=None, num_workers=workers, in_order=False, prefetch_factor=1 if workers else None
+        )
+        for outcome in loader:
+            if isinstance(outcome, ChimeraError):
+                raise outcome
+            done += outcome
+            progress(done, total)
 
 
 def _check_space(blocks: Sequence[_Block], size: int, partial: Path) -> None:
@@ -283,10 +290,16 @@ def _write_block(split: Split, block: _Block, partial: Path, size: int, fit: Fit
         seen["names"].append(name)
         seen["hashes"].append(hashlib.blake2b(pixels[rows].tobytes(), digest_size=16).hexdigest())
         rows += 1
-    with atomic_path(partial / block.shard) as temporary, open(temporary, "wb") as file:
-        np.save(file, pixels[:rows], allow_pickle=False)
+    _write_array(partial / block.shard, pixels[:rows])
     record = {**seen, "images": rows, "sha256": hash_file(partial / block.shard)}
     write_text_atomic(partial / block.record, json.dumps(record))
+
+
+def _write_array(path: Path, array: NDArray[Any]) -> None:
+    buffer = io.BytesIO()  # numpy writes into a file by a way of its own, which hides that the disk is full
+    np.save(buffer, array, allow_pickle=False)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def _square(image: torch.Tensor, size: int, fit: Fit) -> Any:
@@ -326,8 +339,7 @@ def _finish(
             else {}
         )
         for key in ("labels", "domains", "origins"):
-            with atomic_path(partial / f"{name}-{key}.npy") as temporary, open(temporary, "wb") as file:
-                np.save(file, np.array(column.get(key, []), dtype=np.int64), allow_pickle=False)
+            _write_array(partial / f"{name}-{key}.npy", np.array(column.get(key, []), dtype=np.int64))
         hashes[name], names[name] = column.get("hashes", []), column.get("names", [])
         write_text_atomic(partial / f"{name}-files.json", json.dumps({"names": names[name]}))
         entries[name] = {

@@ -1,0 +1,105 @@
+"""From a source's name and options to its packed cache: what ``chimera source prepare`` and every training do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from chimera_core.data.fingerprint import folder_name, packing_of
+from chimera_core.data.packed import PackedSource, damage_of, open_packed
+from chimera_core.data.packing import Fit, pack, staleness
+from chimera_core.errors import ChimeraError, ConfigError, DataError, MissingDataError
+from chimera_core.interfaces import DatasetSource, no_progress
+from chimera_core.plugins import Component, PluginHost
+from chimera_core.use import layered_options, resolve_config
+
+MIN_SIZE, MAX_SIZE = 8, 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """A source with checked options, and how its images are to be packed."""
+
+    component: Component
+    config: BaseModel
+    packing: Mapping[str, Any]
+    cache: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the packed cache lies, or will."""
+        return self.cache / folder_name(self.packing)
+
+    def open(self) -> DatasetSource:
+        """Open the source; raises ``MissingDataError`` where its data are not here."""
+        source: DatasetSource = self.component.load_class()(self.config)
+        return source
+
+
+def plan_packing(
+    host: PluginHost, name: str, options: Mapping[str, Any], *, size: int, fit: Fit = "crop"
+) -> Request:
+    """Check a source's name, its options and the size.
+
+    Raises:
+        ConfigError, PluginError: naming what is wrong and the mend.
+    """
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ConfigError(f"size must lie between {MIN_SIZE} and {MAX_SIZE} pixels, but it is {size}")
+    component = host.find("dataset-source", name)
+    config = resolve_config(component, host, layered_options(component, host, None, options))
+    packing = packing_of(component, config, size=size, fit=fit)
+    return Request(component, config, packing, host.settings.path("cache"))
+
+
+def prepare(
+    request: Request,
+    *,
+    workers: int | None = None,
+    max_gb: float = 16.0,
+    progress: Callable[[float, float], None] = no_progress,
+) -> PackedSource:
+    """Give the packed cache, made if need be; see ``packing.pack`` for what it raises."""
+    return pack(
+        request.open(), request.packing, request.cache, workers=workers, max_gb=max_gb, progress=progress
+    )
+
+
+def verify(request: Request) -> tuple[PackedSource, list[str]]:
+    """Open a packed cache and read it through: what is wrong with it, a line each.
+
+    Raises:
+        DataError: if there is none, or it cannot be opened.
+    """
+    packed = open_packed(request.folder)
+    stale = staleness(request.folder, request.packing, request.open())
+    return packed, [*damage_of(packed), *([stale] if stale else [])]
+
+
+def state_of(host: PluginHost, component: Component) -> tuple[str, str]:
+    """Say whether a source can be opened with its default options.
+
+    Returns:
+        ``ready``, ``needs data``, ``needs download``, ``needs extra`` or ``broken``; and the mend.
+    """
+    if component.extra_needed:
+        return "needs extra", component.extra_needed
+    name = component.spec.name
+    try:
+        component.load_class()(resolve_config(component, host, layered_options(component, host, None)))
+    except MissingDataError as error:
+        if error.downloadable:
+            return "needs download", f"chimera source prepare {name} --download"
+        return "needs data", str(error)
+    except (
+        ConfigError,
+        DataError,
+    ) as error:  # an option without a default: what to open is for the user to say
+        return "needs data", str(error)
+    except ChimeraError as error:
+        return "broken", str(error)
+    return "ready", ""

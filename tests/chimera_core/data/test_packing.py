@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from chimera_core.data.packed import FORMAT, open_packed
+from chimera_core.data.preparing import Request, plan_packing, prepare, verify
+from chimera_core.errors import ConfigError, DataError, RunError
+from chimera_core.plugins import default_host
+
+Make = Callable[..., Request]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder source of two splits and two classes: 150 noisy images that differ, of several shapes."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 120), ("val", 30)):
+        for index in range(count):
+            path = tmp_path / "images" / split / ("cat" if index % 3 else "dog") / f"{index:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shape = (20 + index % 7, 24, 3)
+            Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)).save(path)
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def request_of(tmp_path: Path) -> Make:
+    def make(root: Path, *, size: int = 16, cache: str = "cache", **rest: Any) -> Request:
+        made = plan_packing(default_host(), "folder", {"root": str(root)}, size=size, **rest)
+        return Request(made.component, made.config, made.packing, tmp_path / cache)
+
+    return make
+
+
+def test_what_is_packed_is_what_the_source_holds(folder: Path, request_of: Make) -> None:
+    packed = prepare(request_of(folder))
+    source = request_of(folder).open()
+    assert {name: len(split) for name, split in packed.splits.items()} == {"train": 120, "val": 30}
+    assert packed.classes == ("cat", "dog")
+    train, original = packed.split("train"), source.open("train")
+    assert train.labels.tolist() == list(original.labels)
+    assert train.origins.tolist() == list(range(120))
+    assert [Path(name).name for name in train.names] == [p.name for p in original.paths]  # type: ignore[attr-defined]
+    some = torch.tensor([119, 0, 64, 63, 0])
+    images = train.take(some)
+    assert images.shape == (5, 3, 16, 16) and images.dtype == torch.uint8
+    assert torch.equal(images[1], images[4])
+    picture = Image.fromarray(original[64].image.permute(1, 2, 0).numpy())
+    width, height = picture.size
+    box = ((width - min(width, height)) / 2, (height - min(width, height)) / 2)
+    box = (*box, box[0] + min(width, height), box[1] + min(width, height))  # type: ignore[assignment]
+    expected = np.array(picture.resize((16, 16), Image.Resampling.BICUBIC, box=box))  # type: ignore[arg-type]
+    assert np.array_equal(images[2].permute(1, 2, 0).numpy(), expected)
+
+
+def test_the_fit_decides_what_becomes_of_a_long_image(tmp_path: Path, request_of: Make) -> None:
+    stripes = np.zeros((10, 40, 3), dtype=np.uint8)
+    stripes[:, :10] = 255
+    (tmp_path / "long").mkdir()
+    Image.fromarray(stripes).save(tmp_path / "long" / "a.png")
+    means = {}
+    for fit in ("crop", "stretch", "pad"):
+        packed = prepare(request_of(tmp_path / "long", fit=fit), workers=0)
+        means[fit] = packed.split("all").take(torch.tensor([0])).float().mean().item() / 255
+    assert means["crop"] == 0  # the middle 10 x 10 is black
+    assert means["stretch"] == pytest.approx(0.25, abs=0.02)
+    assert 0.1 < means["pad"] < 0.4
+
+
+def test_preparing_again_decodes_nothing(folder: Path, request_of: Make) -> None:
+    first = prepare(request_of(folder))
+    before = {p.name: p.stat().st_mtime_ns for p in first.folder.iterdir()}
+    steps: list[float] = []
+    prepare(request_of(folder), progress=lambda done, total: steps.append(done))
+    assert not steps
+    assert {p.name: p.stat().st_mtime_ns for p in first.folder.iterdir()} == before
+
+
+def test_the_number_of_workers_changes_no_byte(folder: Path, request_of: Make) -> None:
+    caches = [prepare(request_of(folder, cache=f"cache{w}"), workers=w).folder for w in (0, 1, 3)]
+    assert contents(caches[0]) == contents(caches[1]) == contents(caches[2])
+
+
+def test_a_touched_file_is_not_decoded_again_but_a_changed_one_is(folder: Path, request_of: Make) -> None:
+    packed = prepare(request_of(folder))
+    victim = folder / "train" / "cat" / "001.png"
+    os.utime(victim, (1, 1))
+    steps: list[float] = []
+    assert prepare(request_of(folder), progress=lambda d, t: steps.append(d)).content == packed.content
+    assert not steps
+    Image.new("RGB", (20, 20), (9, 9, 9)).save(victim)
+    assert verify(request_of(folder))[1] == ["files or labels of split 'train' have changed"]
+    changed = prepare(request_of(folder), progress=lambda d, t: steps.append(d))
+    assert steps and changed.content != packed.content
+    assert verify(request_of(folder))[1] == []
+
+
+def test_other_options_make_another_cache(folder: Path, request_of: Make) -> None:
+    assert request_of(folder).folder != request_of(folder, size=24).folder
+    assert request_of(folder).folder != request_of(folder / "train").folder
+    assert request_of(folder).folder == request_of(folder.parent / "." / "images").folder
+
+
+def test_bad_files_are_listed_and_the_rest_is_intact(folder: Path, request_of: Make) -> None:
+    sound = prepare(request_of(folder, cache="sound"))
+    bad = folder / "train" / "cat"
+    (bad / "000-empty.jpg").write_bytes(b"")
+    (bad / "000-text.png").write_text("no picture")
+    (bad / "050-cut.png").write_bytes((bad / "001.png").read_bytes()[:60])
+    header = (
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + b"\0" * 4
+    )
+    (bad / "060-huge.png").write_bytes(header)
+    packed = prepare(request_of(folder))
+    assert len(packed.split("train")) == 120
+    assert len(packed.split("train").unreadable) == 4
+    for name in ("000-empty.jpg", "000-text.png", "050-cut.png", "060-huge.png"):
+        assert sum(name in line for line in packed.split("train").unreadable) == 1
+    everything = torch.arange(120)
+    assert torch.equal(packed.split("train").take(everything), sound.split("train").take(everything))
+    assert torch.equal(packed.split("train").labels, sound.split("train").labels)
+    assert len(set(packed.split("train").origins.tolist())) == 120
+
+
+def test_equal_images_are_found_and_those_across_splits_apart(folder: Path, request_of: Make) -> None:
+    original = (folder / "train" / "cat" / "001.png").read_bytes()
+    (folder / "train" / "dog" / "copy.png").write_bytes(original)
+    (folder / "val" / "dog" / "copy.png").write_bytes(original)
+    duplicates = prepare(request_of(folder)).index["duplicates"]
+    assert (duplicates["pairs"], duplicates["across"]) == (3, 2)
+    assert any(
+        "val" in name and "copy.png" in name for pair in duplicates["across_examples"] for name in pair
+    )
+
+
+def test_a_source_with_no_readable_image_is_refused_and_leaves_no_cache(
+    tmp_path: Path, request_of: Make
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_text("no")
+    request = request_of(tmp_path / "bad")
+    with pytest.raises(DataError, match="not one image"):
+        prepare(request)
+    assert not request.folder.exists()
+
+
+def test_too_large_is_refused_with_a_size_that_fits(folder: Path, request_of: Make) -> None:
+    with pytest.raises(ConfigError, match=r"take --size 40, .* --max-gb") as caught:
+        prepare(request_of(folder, size=512), max_gb=0.0008)
+    assert "0.1 GB" in str(caught.value)
+    prepare(request_of(folder, size=40), max_gb=0.0008)
+
+
+def test_a_damaged_or_old_cache_is_one_clear_line(folder: Path, request_of: Make) -> None:
+    request = request_of(folder)
+    packed = prepare(request)
+    shard = packed.folder / packed.index["splits"]["val"]["shards"][0]["file"]
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert len(verify(request)[1]) == 1
+    shard.write_bytes(whole[:200])
+    with pytest.raises(DataError, match="is damaged"):
+        open_packed(packed.folder)
+    index = json.loads((packed.folder / "index.json").read_text())
+    (packed.folder / "index.json").write_text(json.dumps({**index, "format": FORMAT + 1}))
+    with pytest.raises(DataError, match=f"version {FORMAT + 1}, this is version {FORMAT}"):
+        open_packed(packed.folder)
+    (packed.folder / "index.json").write_text("{")
+    with pytest.raises(DataError, match="is damaged"):
+        open_packed(packed.folder)
+    prepare(request)  # and preparing again mends it
+    assert verify(request)[1] == []
+
+
+def test_a_cache_under_a_file_is_one_clear_line(folder: Path, request_of: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="CHIMERA_CACHE"):
+        prepare(request_of(folder, cache="file/cache"))
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a tmpfs is not allowed here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_clear_line_and_nothing_half_made_counts(
+    folder: Path, request_of: Make, tiny_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of(folder, size=48, cache="disk/cache")  # 1 MB of pixels
+    with pytest.raises(RunError, match="free some space"):
+        prepare(request)
+    # Even where the free space was wrong, or another process takes it meanwhile.
+    monkeypatch.setattr("chimera_core.data.packing._check_space", lambda *args: None)
+    with pytest.raises(RunError, match="the disk is full"):
+        prepare(request)
+    assert not request.folder.exists()
+
+
+# Forks from a process that has imported everything but computed nothing, so that a kill takes milliseconds to
+# set up. Each child packs; the parent kills it at a random instant, and starts it again.
+KILLING = """
+import os, random, shutil, signal, sys, time
+from pathlib import Path
+from chimera_core.data.preparing import Request, plan_packing, prepare
+from chimera_core.plugins import default_host
+
+root, work = sys.argv[1], Path(sys.argv[2])
+host = default_host()
+
+def start(cache):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            made = plan_packing(host, "folder", {"root": root}, size=48)
+            prepare(Request(made.component, made.config, made.packing, cache), workers=2)
+            os._exit(0)
+        except BaseException as error:
+            print("child:", repr(error), flush=True)
+            os._exit(1)
+    return pid
+
+begin = time.monotonic()
+assert os.waitpid(start(work / "whole"), 0)[1] == 0
+length = time.monotonic() - begin
+draw = random.Random(0)
+kills, finished = 0, 0
+while kills < 20:
+    pid = start(work / "killed")
+    time.sleep(draw.uniform(0, length * 0.8))
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if ended == 0:
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        kills += 1
+        continue
+    assert status == 0, status
+    finished += 1
+    shutil.move(work / "killed", work / f"finished{finished}")
+assert os.waitpid(start(work / "killed"), 0)[1] == 0
+shutil.move(work / "killed", work / f"finished{finished + 1}")
+both = [start(work / "both"), start(work / "both")]
+assert [os.waitpid(pid, 0)[1] for pid in both] == [0, 0]
+print("kills", kills, "finished", finished + 1)
+"""
+
+
+def test_killed_at_any_instant_it_goes_on_to_the_same_bytes_and_two_at_once_agree(
+    folder: Path, tmp_path: Path
+) -> None:
+    for split in ("train", "val"):  # enough blocks that a kill falls between some
+        for image in list((folder / split / "cat").iterdir()):
+            for copy in range(12):
+                Image.open(image).resize((150, 140)).rotate(copy).save(
+                    image.with_name(f"{image.stem}-{copy}.png")
+                )
+    work = tmp_path / "work"
+    work.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLING), str(folder), str(work)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("kills 20")
+    whole = contents(next((work / "whole").glob("folder-*")))
+    others = [*work.glob("finished*"), work / "both"]
+    assert len(others) >= 2
+    for other in others:
+        assert contents(next(other.glob("folder-*"))) == whole
+        assert not list(other.glob(".*.partial"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
