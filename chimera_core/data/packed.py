@@ -4,8 +4,7 @@ A folder ``SOURCE-64px-KEY`` holds ``index.json`` and per split ``SPLIT-00000.np
 ``SPLIT-labels.npy``, ``-domains.npy``, ``-origins.npy`` (int64) and ``-files.json``. ``chimera_core.data.packing``
 writes it. The layout is plain ``.npy``, so anything that reads numpy reads it.
 
-What was tried instead: LMDB and WebDataset keep compressed images and decode in every epoch; ffcv is dormant and does
-not build on today's torch; a Hugging Face dataset gives batches through Arrow at a fifth of the speed of a slice.
+What was tried instead is in docs/data.md.
 """
 
 from __future__ import annotations
