@@ -22,7 +22,7 @@ import pluggy
 from chimera_core import hookspecs
 from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.files import one_line
-from chimera_core.options import check_flags
+from chimera_core.flags import check_flags
 from chimera_core.records import ComponentSpec, Preset
 
 _CLASS_OF_KIND = {

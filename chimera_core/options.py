@@ -1,34 +1,60 @@
-"""Options of components: one pydantic model <-> command-line flags <-> TOML tables.
+"""Options of components: frozen pydantic models, read from words or TOML tables.
 
-A component's options are a frozen ``Config`` whose fields are made with ``option``. A field of type
-``EncoderRef`` names another component; its options then appear dotted (``--encoder.model``). Values come in
-layers, the later one wins: default < registry < preset < file < flag.
+A component's options are a ``Config`` whose fields are made with ``option``. A field may be another ``Config``
+(its options appear dotted), a tuple of them (TOML tables, or words where the model reads one), or an
+``EncoderRef``, which names another component and brings that one's options along. How values from several places
+are laid over each other is in ``chimera_core.layers``, how options become flags in ``chimera_core.flags``.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from pathlib import PurePath
-from typing import Any, ClassVar, Literal, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Union
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
-from chimera_core.errors import ConfigError
-from chimera_core.files import one_line
-
-ConfigT = TypeVar("ConfigT", bound=BaseModel)
+Keys = tuple[str | int, ...]
+"""Where a value lies: keys of tables and indices of lists."""
 
 
 class Config(BaseModel):
-    """Base of every component's options: frozen, and an unknown key is an error."""
+    """Base of every component's options: frozen, and an unknown key is an error.
+
+    A float may be written as a fraction in a string, ``"8/255"``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def from_word(cls, word: str) -> Mapping[str, Any]:
+        """Read a table of these options from one word.
+
+        A subclass overrides this where a whole table fits into a word, as ``person=celeba,root=DIR``. A tuple of
+        such tables then has a flag, which may be given several times.
+
+        Raises:
+            ValueError: saying how to write it.
+        """
+        raise ValueError("write a table of options, not a word")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_words(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            return cls.from_word(values)
+        if not isinstance(values, Mapping):
+            return values
+        read = dict(values)
+        for name, field in cls.model_fields.items():
+            if name in read and shape_of(field).inner is float:
+                read[name] = read_fraction(read[name])
+        return read
 
 
 def option(
@@ -39,12 +65,49 @@ def option(
     gt: float | None = None,
     le: float | None = None,
     lt: float | None = None,
+    flag: str | None = None,
 ) -> Any:
     """Declare one field of a ``Config``: its default, what it does, and its bounds.
 
-    Pass ``...`` as the default of an option that must be given.
+    Pass ``...`` as the default of an option that must be given. ``flag`` is its name on the command line where
+    that is not the field's: ``members: tuple[Member, ...] = option(..., flag="member")``.
     """
-    return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt)
+    extra = None if flag is None else {"flag": flag}
+    return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
+
+
+def read_fraction(value: Any) -> Any:
+    """Turn ``"8/255"`` into a float, in a list too; what is no fraction is left for the validator to refuse."""
+    if isinstance(value, (list, tuple)):
+        return [read_fraction(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*", value)
+    return float(match[1]) / float(match[2]) if match and float(match[2]) else value
+
+
+def read_duration(value: Any) -> Any:
+    """Turn ``90s``, ``10m``, ``2h`` or ``1h30m`` into seconds; anything but a string stays as it is.
+
+    Raises:
+        ValueError: if the string is no duration.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("write a duration as 90s, 10m, 2h or 1h30m") from None
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Duration = Annotated[float, BeforeValidator(read_duration)]
+"""Type of an option that is a time in seconds; users may write ``90s``, ``10m`` or ``2h``."""
 
 
 class ComponentRef(Config):
@@ -54,10 +117,10 @@ class ComponentRef(Config):
     name: str
     options: dict[str, Any] = {}
 
-    @model_validator(mode="before")
     @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    def from_word(cls, word: str) -> Mapping[str, Any]:
+        """Take a word for the component's name."""
+        return {"name": word}
 
 
 class EncoderRef(ComponentRef):
@@ -72,120 +135,34 @@ class SourceRef(ComponentRef):
     kind: ClassVar[str] = "dataset-source"
 
 
-_WORD_TYPES = (str, int, float, PurePath, Enum, ComponentRef)  # bool is an int
-
-
 @dataclass(frozen=True)
-class Flag:
-    """One option as the command line shows it.
+class Shape:
+    """A field's type taken apart: ``inner`` without Optional, Annotated and tuple; ``rules`` are the Annotated's."""
 
-    ``path`` leads to its value in the merged options; ``value`` is the one in force when the flag is not given;
-    ``choices`` and bounds are None where there are none.
-    """
-
-    path: tuple[str, ...]
-    name: str
-    type: type
-    help: str
-    value: Any = None
+    inner: Any
     multiple: bool = False
-    choices: tuple[str, ...] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    open_minimum: bool = False
-    open_maximum: bool = False
+    rules: tuple[Any, ...] = ()
+
+    def is_a(self, kind: type) -> bool:
+        """Say whether the inner type is a subclass of ``kind``."""
+        return isinstance(self.inner, type) and issubclass(self.inner, kind)
 
 
-def flags_of(
-    config: type[BaseModel],
-    *,
-    values: Mapping[str, Any],
-    config_of: Callable[[str, str], type[BaseModel]],
-    prefix: str = "",
-    path: tuple[str, ...] = (),
-) -> list[Flag]:
-    """List the flags of a component and, dotted, those of the components that it names.
-
-    Args:
-        config: the component's options.
-        values: merged values so far; they decide which component a reference names.
-        config_of: (kind, name) -> that component's options.
-        prefix: put before each flag's name, with its dot.
-        path: where this component's values lie in the whole.
-    """
-    flags: list[Flag] = []
-    for name, field in config.model_fields.items():
-        reference = _reference_type(field)
-        value = values.get(name, field.default)
-        if reference is not None:
-            value = _read_reference(reference, value, field.default)
-        flag = _flag_of(name, field, value=value, prefix=prefix, path=path)
-        flags.append(flag)
-        if isinstance(value, ComponentRef):
-            flags += flags_of(
-                config_of(value.kind, value.name),
-                values=value.options,
-                config_of=config_of,
-                prefix=f"{flag.name[2:]}.",
-                path=(*path, name, "options"),
-            )
-    return flags
+def shape_of(field: FieldInfo) -> Shape:
+    """Take a field's type apart."""
+    return _shape(field.annotation, tuple(field.metadata))
 
 
-def check_flags(config: Any) -> None:
-    """Refuse options that no flag can show.
-
-    Raises:
-        ConfigError: if it is no pydantic model, or a field's type cannot be read from a word.
-    """
-    if not (isinstance(config, type) and issubclass(config, BaseModel)):
-        raise ConfigError(f"{one_line(repr(config), limit=80)} is no pydantic model")
-    for name, field in config.model_fields.items():
-        annotation, _ = _plain_type(field.annotation)
-        plain = isinstance(annotation, type) and issubclass(annotation, _WORD_TYPES)
-        if not plain and typing.get_origin(annotation) is not Literal:
-            raise ConfigError(
-                f"option '{name}' is of type {one_line(getattr(annotation, '__name__', annotation), limit=80)}; "
-                "a flag shows str, int, float, bool, Path, Enum, Literal, EncoderRef and tuples of these"
-            )
+def reads_words(config: type) -> bool:
+    """Say whether a table of these options can be given as one word."""
+    return issubclass(config, Config) and config.from_word.__func__ is not Config.from_word.__func__  # type: ignore[attr-defined]
 
 
-def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay options over each other; a later layer wins, key by key.
-
-    Naming another component in a later layer drops the options that were meant for the earlier one.
-    """
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            below = merged.get(key)
-            if isinstance(below, str) and isinstance(value, Mapping) and "options" in value:
-                below = {"name": below}
-            if isinstance(below, Mapping) and isinstance(value, str) and "name" in below:
-                value = {"name": value}
-            if isinstance(below, Mapping) and isinstance(value, Mapping):
-                if "name" in below and value.get("name", below["name"]) != below["name"]:
-                    below = {}
-                value = merge(below, value)
-            merged[key] = value
-    return merged
-
-
-def build_config(config: type[ConfigT], values: Mapping[str, Any], *, where: str) -> ConfigT:
-    """Check values against a component's options.
-
-    Args:
-        config: the options' model.
-        values: merged values; strings from a command line are converted.
-        where: what the message names, e.g. ``"fuser style-transfer"``.
-    Raises:
-        ConfigError: for the first wrong value or unknown key, with the nearest known one.
-    """
-    try:
-        return config.model_validate(_fill_references(config, values))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(_explain(config, first, where)) from None
+def flag_name(name: str, field: FieldInfo) -> str:
+    """Name a field as the command line does, without dashes in front."""
+    extra = field.json_schema_extra
+    named = extra.get("flag") if isinstance(extra, dict) else None
+    return str(named) if named else name.replace("_", "-")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -197,84 +174,15 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(known)})" if known else ""
 
 
-def _read_reference(kind: type[ComponentRef], value: Any, default: Any) -> ComponentRef:
-    """Read a reference from a name, a table or a ``ComponentRef``; a table without a name keeps the default's."""
-    if isinstance(value, ComponentRef):
-        return value
-    table = {"name": value} if isinstance(value, str) else value
-    if isinstance(default, ComponentRef):
-        table = merge(default.model_dump(), table)
-    return kind.model_validate(table)
-
-
-def _flag_of(name: str, field: FieldInfo, *, value: Any, prefix: str, path: tuple[str, ...]) -> Flag:
-    annotation, multiple = _plain_type(field.annotation)
-    choices: tuple[str, ...] | None = None
-    if typing.get_origin(annotation) is Literal:
-        choices = tuple(str(choice) for choice in typing.get_args(annotation))
-        annotation = str
-    bounds: dict[str, Any] = {}
-    for rule in field.metadata:
-        for attribute, target, is_open in (
-            ("ge", "minimum", False),
-            ("gt", "minimum", True),
-            ("le", "maximum", False),
-            ("lt", "maximum", True),
-        ):
-            bound = getattr(rule, attribute, None)
-            if bound is not None:
-                bounds[target] = bound
-                bounds[f"open_{target}"] = is_open
-    plain = annotation if annotation in (bool, int, float) else str
-    return Flag(
-        path=(*path, name),
-        name=f"--{prefix}{name.replace('_', '-')}",
-        type=plain,
-        help=field.description or "",
-        value=value,
-        multiple=multiple,
-        choices=choices,
-        **bounds,
-    )
-
-
-def _plain_type(annotation: Any) -> tuple[Any, bool]:
-    """Take off Optional, Annotated and tuple/list: (inner type, whether it may be given several times)."""
+def _shape(annotation: Any, rules: tuple[Any, ...]) -> Shape:
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        return _plain_type(typing.get_args(annotation)[0])
+        inner, *more = typing.get_args(annotation)
+        return _shape(inner, (*rules, *more))
     if origin in (Union, types.UnionType):
         inner = [a for a in typing.get_args(annotation) if a is not type(None)]
-        return _plain_type(inner[0]) if len(inner) == 1 else (str, False)
+        return _shape(inner[0], rules) if len(inner) == 1 else Shape(str, rules=rules)
     if origin in (tuple, list, Sequence):
-        return _plain_type(typing.get_args(annotation)[0])[0], True
-    return annotation, False
-
-
-def _reference_type(field: FieldInfo) -> type[ComponentRef] | None:
-    annotation, _ = _plain_type(field.annotation)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, ComponentRef) else None
-
-
-def _fill_references(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn names and tables into references."""
-    filled = dict(values)
-    for name, field in config.model_fields.items():
-        reference = _reference_type(field)
-        if reference is not None and isinstance(filled.get(name), (str, Mapping)):
-            filled[name] = _read_reference(reference, filled[name], field.default)
-    return filled
-
-
-def _explain(config: type[BaseModel], error: Any, where: str) -> str:
-    location = ".".join(str(part) for part in error["loc"] if not isinstance(part, int)) or "options"
-    flag = location.replace("_", "-")
-    if error["type"] == "extra_forbidden":
-        return f"{where} has no option '{flag}'" + suggest(
-            flag, (n.replace("_", "-") for n in config.model_fields)
-        )
-    if error["type"] == "missing":
-        return f"{where} needs the option '{flag}': give --{flag}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return f"option '{flag}' of {where}: {message}, but it is {error['input']!r}"
+        inside = _shape(typing.get_args(annotation)[0], ())
+        return Shape(inside.inner, multiple=True, rules=inside.rules)
+    return Shape(annotation, rules=rules)

@@ -16,7 +16,8 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from chimera_core import hookspecs
-from chimera_core.errors import PluginError
+from chimera_core.errors import ConfigError, PluginError
+from chimera_core.files import one_line
 from chimera_core.loading import Component, PluginRecord, load_plugin, record_of
 from chimera_core.options import suggest
 from chimera_core.registry import PluginEntry, Registry, read_registry
@@ -127,7 +128,9 @@ def discover(
         if name not in installed:
             mend = f"pip install {known.distribution}" if known.distribution else "see its home page"
             records.append(PluginRecord(name, known.distribution, "", "not-installed", error=mend))
-    return PluginHost(tuple(records), registry, settings)
+    host = PluginHost(tuple(records), registry, settings)
+    _check_presets_of_registry(host)
+    return host
 
 
 registry_file: ContextVar[Path | None] = ContextVar("registry_file", default=None)
@@ -156,6 +159,19 @@ def _discover_once(named: Path | None) -> PluginHost:
         error.exit_code = 1
         raise error
     return host
+
+
+def _check_presets_of_registry(host: PluginHost) -> None:
+    """Refuse options for a component that its plugin does not offer: they would be ignored without a word."""
+    for record in host.records:
+        entry = host.entry(record)
+        known = [c.spec.name for c in record.components]
+        for name in entry.options if entry and record.status == "ok" else ():
+            if name not in known:
+                place = host.registry.place("plugins", record.name, "options", name)
+                raise ConfigError(
+                    f"{place}: plugin {record.name} offers no '{one_line(name)}'" + suggest(name, known)
+                )
 
 
 def _trouble_of_rivals(point: EntryPoint, rivals: Collection[EntryPoint], entry: PluginEntry | None) -> str:

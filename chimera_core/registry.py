@@ -7,17 +7,27 @@ here, before anything touches the disk or the network.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, StrictInt, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    PrivateAttr,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from chimera_core.errors import ConfigError
 from chimera_core.files import one_line, quote
-from chimera_core.options import Config, merge, option, suggest
+from chimera_core.layers import Layer, merge
+from chimera_core.options import Config, Keys, option, suggest
+from chimera_core.toml_files import TomlFile, read_toml
 
 LARGEST_ASSET_BYTES = 2**40
 
@@ -32,7 +42,7 @@ class PluginEntry(Config):
     home_page: str = option("", help="where to read about it")
     summary: str = option("", help="one line")
     trust: Literal["first-party", "reviewed", "listed"] = option("listed", help="how well we know it")
-    enabled: bool = option(True, help="false: never import it")
+    enabled: StrictBool = option(True, help="false: never import it")
     options: dict[str, dict[str, Any]] = option({}, help="default options by component name")
 
 
@@ -95,7 +105,67 @@ class AssetEntry(Config):
 
     @model_validator(mode="after")
     def _one_of_each_pair(self) -> AssetEntry:
-        for pair in _EITHER_OR:
+        for pair in _EITHER_OR["assets"]:
+            if sum(bool(getattr(self, name)) for name in pair) != 1:
+                raise ValueError(f"give either {pair[0]} or {pair[1]}")
+        return self
+
+
+class ModelEntry(Config):
+    """What the registry says about a model: a trained run that users name like a component (``person-cat``)."""
+
+    fuser: str = option("", help="the fuser that it belongs to, NAME or PLUGIN:NAME")
+    encoder: str = option("", help="instead of fuser: the encoder that it belongs to")
+    classes: tuple[str, ...] = option((), help="what it knows, in the order of its outputs")
+    file: str = option("", help="its file among the models that the plugin's package carries")
+    asset: str = option("", help="instead of file: its name under [assets]")
+    licence: str = option(..., help="the terms it comes under")
+    card: str = option("", help="address of its model card: data, training, limits")
+    summary: str = option("", help="one line")
+
+    @property
+    def kind(self) -> str:
+        """The kind of the component that it belongs to."""
+        return "fusion-generator" if self.fuser else "feature-encoder"
+
+    @property
+    def component(self) -> str:
+        """The component that it belongs to."""
+        return self.fuser or self.encoder
+
+    @field_validator("fuser", "encoder")
+    @classmethod
+    def _component_is_a_name(cls, value: str) -> str:
+        if value and not all(_KEBAB.fullmatch(part) for part in value.split(":", 1)):
+            raise ValueError(
+                f"{quote(one_line(value, limit=100))} is no name of a component: write it as gan or gan:gan"
+            )
+        return value
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in value or len(set(value)) != len(value):
+            raise ValueError("every class needs a name of its own")
+        return value
+
+    @field_validator("file")
+    @classmethod
+    def _file_is_plain(cls, value: str) -> str:
+        if value and not (_PLAIN_NAME.fullmatch(value) and value.endswith(".safetensors")):
+            raise ValueError(
+                f"{quote(one_line(value, limit=100))} is no plain file name ending in .safetensors"
+            )
+        return value
+
+    @field_validator("card")
+    @classmethod
+    def _card_is_an_address(cls, value: str) -> str:
+        return _check_url(value) if value else value
+
+    @model_validator(mode="after")
+    def _one_of_each_pair(self) -> ModelEntry:
+        for pair in _EITHER_OR["models"]:
             if sum(bool(getattr(self, name)) for name in pair) != 1:
                 raise ValueError(f"give either {pair[0]} or {pair[1]}")
         return self
@@ -106,6 +176,9 @@ class Registry(Config):
 
     plugins: dict[str, PluginEntry] = option({}, help="by plugin name")
     assets: dict[str, AssetEntry] = option({}, help="by the name of the asset")
+    models: dict[str, ModelEntry] = option({}, help="by the name that users type")
+    # What was read, the lowest first. Private: it says where values come from, not what they are.
+    _files: tuple[TomlFile, ...] = PrivateAttr(())
 
     @field_validator("assets")
     @classmethod
@@ -119,10 +192,50 @@ class Registry(Config):
                 )
         return value
 
-    def default_options(self, plugin: str, component: str) -> Mapping[str, Any]:
-        """Look up the options that the registry presets for one component."""
-        entry = self.plugins.get(plugin)
-        return entry.options.get(component, {}) if entry else {}
+    @field_validator("models")
+    @classmethod
+    def _models_have_names(cls, value: dict[str, ModelEntry]) -> dict[str, ModelEntry]:
+        for name in value:
+            if not _KEBAB.fullmatch(name):
+                raise ValueError(
+                    f"{quote(one_line(name, limit=100))} is no name: use small letters, digits and -"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _models_find_their_assets(self) -> Registry:
+        for name, model in self.models.items():
+            if model.asset and model.asset not in self.assets:
+                hint = suggest(model.asset, self.assets)
+                raise ValueError(
+                    f"the model {quote(name)} names an asset {quote(model.asset)} that is not there{hint}"
+                )
+        return self
+
+    def option_layers(self, plugin: str, component: str) -> list[Layer]:
+        """Give the options that the registry presets for one component: the shipped, and over them the user's."""
+        keys = ("plugins", plugin, "options", component)
+        if not self._files:  # made by hand
+            entry = self.plugins.get(plugin)
+            return [Layer("registry", dict(entry.options.get(component, {})))] if entry else []
+        layers = (Layer(file.name, file.table, file.line_of).inside(*keys) for file in self._files)
+        return [layer for layer in layers if layer.values]
+
+    def place(self, *keys: str) -> str:
+        """Name the file and line that a value comes from; ``default`` where no file says it."""
+        for file in reversed(self._files):
+            if Layer(file.name, file.table).says(keys):
+                return file.place(keys)
+        return "default"
+
+    def values(self) -> Iterator[tuple[Keys, Any, str]]:
+        """Go through all that is said: (keys, value, file and line)."""
+        for section in type(self).model_fields:
+            for name, entry in getattr(self, section).items():
+                for field in type(entry).model_fields:
+                    place = self.place(section, name, field)
+                    if place != "default":
+                        yield (section, name, field), getattr(entry, field), place
 
 
 def read_registry(user_file: Path | None = None) -> Registry:
@@ -133,13 +246,13 @@ def read_registry(user_file: Path | None = None) -> Registry:
     Raises:
         ConfigError: naming file and key, with the nearest known key.
     """
-    shipped = shipped_registry()
-    tables = _read_table(shipped)
-    registry = _check(tables, shipped)
+    shipped = read_toml(shipped_registry(), what="registry")
+    registry = _check(shipped.table, shipped)
     if user_file is None:
         return registry
     # The shipped tables are right by themselves, so whatever is wrong in the sum is the user's.
-    return _check(_lay_over(tables, _read_table(user_file)), user_file)
+    mine = read_toml(user_file, what="registry")
+    return _check(_lay_over(shipped.table, mine.table), mine, below=shipped)
 
 
 def shipped_registry() -> Path:
@@ -149,7 +262,11 @@ def shipped_registry() -> Path:
     return packaged if packaged.exists() else here.parent / "registry.toml"
 
 
-_EITHER_OR = (("url", "urls"), ("sha256", "sha256_prefix"))
+_EITHER_OR = {
+    "assets": (("url", "urls"), ("sha256", "sha256_prefix")),
+    "models": (("fuser", "encoder"), ("file", "asset")),
+}
+_KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # No folder, no hidden file, no option's dash in front, no final dot and none of the devices of Windows.
 _PLAIN_NAME = re.compile(
     r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?"
@@ -175,34 +292,46 @@ def _check_url(url: str) -> str:
     return url
 
 
-def _read_table(path: Path) -> dict[str, Any]:
-    shown = one_line(path)
+def _check(tables: Mapping[str, Any], file: TomlFile, *, below: TomlFile | None = None) -> Registry:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"registry {shown} does not exist: name a TOML file") from None
-    # tomllib lets through the ValueError of an integer of 5000 digits and the RecursionError of "[[[[...".
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"registry {shown} cannot be read ({one_line(error)}): mend the file") from None
-
-
-def _check(tables: Mapping[str, Any], path: Path) -> Registry:
-    try:
-        return Registry.model_validate(tables)
+        registry = Registry.model_validate(tables)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        location = first["loc"]
-        hint = suggest(str(location[-1]), _siblings(location)) if first["type"] == "extra_forbidden" else ""
+        location = tuple(first["loc"])
         message = str(first["msg"]).removeprefix("Value error, ")
-        key = ".".join(str(part) for part in location)
-        text = f"registry {path}: {key}: {message[:1].lower()}{message[1:]}{hint}"
-        raise ConfigError(one_line(text)) from None
+        key = ".".join(str(part) for part in location) or "models"
+        text = f"{file.place(location)}: {key}: {message[:1].lower()}{message[1:]}{_hint(first)}"
+        raise ConfigError(one_line(text, limit=800)) from None
+    registry._files = (file,) if below is None else (below, file)
+    return registry
+
+
+def _hint(error: Any) -> str:
+    """Say what to write instead of an unknown key, an unknown word or a value of another type."""
+    location, kind = error["loc"], error["type"]
+    if kind == "extra_forbidden":
+        return suggest(str(location[-1]), _siblings(location))
+    if kind == "literal_error" and isinstance(error["input"], str):
+        return suggest(error["input"], re.findall("'([^']+)'", error["ctx"]["expected"]))
+    met = one_line(repr(error["input"]), limit=60)
+    hint = _HINT_OF_TYPE.get(kind)
+    return f", but it is {met}: {hint.format(key=location[-1])}" if hint and location else ""
+
+
+_HINT_OF_TYPE = {
+    "bool_type": "write true or false, without quotes",
+    "string_type": 'write it in quotes, {key} = "..."',
+    "int_type": "write a whole number, without quotes",
+    "tuple_type": 'write a list, {key} = ["..."]',
+    "dict_type": "write a table, [... .{key}]",
+    "model_type": "write a table, [... .{key}]",
+}
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Registry
     if len(location) > 1:
-        model = AssetEntry if location[0] == "assets" else PluginEntry
+        model = {"assets": AssetEntry, "models": ModelEntry}.get(str(location[0]), PluginEntry)
     return list(model.model_fields)
 
 
@@ -210,17 +339,18 @@ def _lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     """Lay the user's tables, not checked yet, over the shipped ones."""
     laid = dict(below)
     for section, entries in above.items():
-        lower = laid.get(section, {})
+        lower, pairs = laid.get(section, {}), _EITHER_OR.get(section, ())
         if isinstance(entries, Mapping):
-            laid[section] = {**lower, **{n: _lay_entry(lower.get(n), e) for n, e in entries.items()}}
+            entries = {n: _lay_entry(lower.get(n), e, pairs) for n, e in entries.items()}
+            laid[section] = {**lower, **entries}
         else:
             laid[section] = entries
     return laid
 
 
-def _lay_entry(below: Mapping[str, Any] | None, above: Any) -> Any:
+def _lay_entry(below: Mapping[str, Any] | None, above: Any, pairs: tuple[tuple[str, str], ...]) -> Any:
     if below is None or not isinstance(above, Mapping):
         return above
     # A mirror list replaces the one address, and a full checksum the published digits.
-    replaced = {name for pair in _EITHER_OR if above.keys() & set(pair) for name in pair}
+    replaced = {name for pair in pairs if above.keys() & set(pair) for name in pair}
     return merge({key: value for key, value in below.items() if key not in replaced}, above)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from chimera_core.errors import ConfigError
-from chimera_core.options import ComponentRef, build_config, merge, suggest
+from chimera_core.errors import ConfigError, PluginError
+from chimera_core.layers import Layer, build_config, check_layer, merge, named_defaults, references_in
+from chimera_core.options import suggest
 from chimera_core.plugins import Component, PluginHost, default_host
 
 if TYPE_CHECKING:
@@ -21,23 +22,49 @@ if TYPE_CHECKING:
     from chimera_core.interfaces import DatasetSource, FeatureEncoder
 
 
-def layered_options(
-    component: Component, host: PluginHost, preset: str | None, *layers: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Merge a component's options: registry < preset < the given layers.
+def option_layers(component: Component, host: PluginHost, preset: str | None) -> list[Layer]:
+    """Give the layers below what a user says about a component: registry, then preset; each is checked.
 
     Raises:
-        ConfigError: if the component has no such preset.
+        ConfigError: if the component has no such preset, or for a wrong option in a layer, with file and line.
+        PluginError: if a layer names a component that does not exist.
     """
-    chosen: Mapping[str, Any] = {}
+    layers = host.registry.option_layers(component.plugin, component.spec.name)
     if preset is not None:
         by_name = {p.name: p for p in component.spec.presets}
         if preset not in by_name:
             known = suggest(preset, by_name) if by_name else " (it has none)"
             raise ConfigError(f"{component.spec.name} has no preset '{preset}'{known}")
-        chosen = by_name[preset].options
-    defaults = host.registry.default_options(component.plugin, component.spec.name)
-    return merge(defaults, chosen, *layers)
+        layers.append(Layer(f"preset {preset}", by_name[preset].options))
+    for layer in layers:
+        check_options(component, host, layer)
+    return layers
+
+
+def layered_options(
+    component: Component, host: PluginHost, preset: str | None, *layers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Merge a component's options: registry < preset < the given layers. See ``option_layers`` for what it raises."""
+    below = (layer.values for layer in option_layers(component, host, preset))
+    return merge(named_defaults(component.spec.config), *below, *layers)
+
+
+def check_options(component: Component, host: PluginHost, layer: Layer) -> None:
+    """Check what one layer says about a component, and about every component that it names there.
+
+    Raises:
+        ConfigError: for the first wrong value or unknown key, with its place.
+        PluginError: if a named component does not exist.
+    """
+    check_layer(component.spec.config, layer, where=f"{component.kind} {component.spec.name}")
+    for path, reference in references_in(component.spec.config, layer.values):
+        # A default that nobody touched is not this layer's.
+        if layer.says(path):
+            try:
+                named = host.find(reference.kind, reference.name)
+            except PluginError as error:
+                raise PluginError(f"{layer.place(path)}: {error}") from None
+            check_options(named, host, layer.inside(*path, "options"))
 
 
 def resolve_config(component: Component, host: PluginHost, values: Mapping[str, Any]) -> BaseModel:
@@ -49,12 +76,26 @@ def resolve_config(component: Component, host: PluginHost, values: Mapping[str, 
     """
     where = f"{component.kind} {component.spec.name}"
     config = build_config(component.spec.config, values, where=where)
-    for name in type(config).model_fields:
-        reference = getattr(config, name)
-        if isinstance(reference, ComponentRef):
-            named = host.find(reference.kind, reference.name)
-            resolve_config(named, host, layered_options(named, host, None, reference.options))
+    for _, reference in references_in(type(config), dict(config)):
+        named = host.find(reference.kind, reference.name)
+        resolve_config(named, host, layered_options(named, host, None, reference.options))
     return config
+
+
+def resolved_options(component: Component, host: PluginHost, config: BaseModel) -> dict[str, Any]:
+    """List every option of a component, and of the components that it names, as the values that are in force.
+
+    The same options given again make the same component, whatever a registry says by then.
+    """
+    values: dict[str, Any] = config.model_dump(mode="json")
+    for path, reference in references_in(type(config), dict(config)):
+        named = host.find(reference.kind, reference.name)
+        options = resolve_config(named, host, layered_options(named, host, None, reference.options))
+        table: Any = values
+        for key in path:
+            table = table[key]
+        table["options"] = resolved_options(named, host, options)
+    return values
 
 
 def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **options: Any) -> FeatureEncoder:
@@ -118,6 +159,11 @@ def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any]) ->
     return component.load_class()(config)
 
 
-def config_of(host: PluginHost) -> Callable[[str, str], type[BaseModel]]:
-    """Give ``flags_of`` its look-up of options by kind and name."""
-    return lambda kind, name: host.find(kind, name).spec.config
+def look_up_options(host: PluginHost) -> Callable[[str, str], tuple[type[BaseModel], list[Layer]]]:
+    """Give ``flags_of`` its look-up of options, and of what the registry says about them, by kind and name."""
+
+    def look_up(kind: str, name: str) -> tuple[type[BaseModel], list[Layer]]:
+        component = host.find(kind, name)
+        return component.spec.config, option_layers(component, host, None)
+
+    return look_up

@@ -1,21 +1,27 @@
 """Commands whose options depend on the components that they name.
 
-The arguments are looked through once for the names (``--fuser X``, ``--encoder Y``, ``source info NAME``);
-then the components' options become real click options, typed and documented, before click parses the line.
+The arguments are looked through once for the names (``--fuser X``, ``--encoder Y``, ``source info NAME``) and for
+``--config FILE.toml``, which says the same in TOML; then the components' options become real click options, typed
+and documented, before click parses the line. Order: default < registry < preset < file < flag.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
 
+from chimera_core.cli._config import config_layer
 from chimera_core.cli._host import plugin_host
+from chimera_core.cli._types import DURATION, FRACTION, FractionRange
 from chimera_core.errors import ConfigError
-from chimera_core.options import ComponentRef, Flag, flags_of, merge
-from chimera_core.use import config_of, layered_options
+from chimera_core.flags import Flag, flags_of
+from chimera_core.layers import Layer, merge
+from chimera_core.options import ComponentRef
+from chimera_core.plugins import Component
+from chimera_core.use import check_options, look_up_options, option_layers
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,20 @@ class ComponentCommand(click.Command):
         self.selectors = selectors
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        file = config_layer(self, ctx, _given(args, "--config"), [s.key for s in self.selectors])
         ctx.meta["chimera.values"] = {selector.key: {} for selector in self.selectors}
         ctx.meta["chimera.sections"] = [
-            section for s in self.selectors if (section := _section(self, ctx, s, args)) is not None
+            section for s in self.selectors if (section := _section(self, ctx, s, args, file)) is not None
         ]
-        return super().parse_args(ctx, args)
+        if file is None:
+            return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            name = error.param.name if error.param is not None else None
+            if name is None or ctx.get_parameter_source(name) != click.core.ParameterSource.DEFAULT_MAP:
+                raise
+            raise ConfigError(f"{file.place((name,))}: {name}: {error.message}") from None
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         params = super().get_params(ctx)
@@ -62,45 +77,72 @@ class ComponentCommand(click.Command):
 
 
 def component_values(ctx: click.Context, key: str) -> dict[str, Any]:
-    """Give the options that the user set for the component of one selector, nested as its config wants them."""
+    """Give the options that file and flags set for the component of one selector, nested as its config wants them."""
     values: dict[str, Any] = ctx.meta["chimera.values"][key]
-    return values
-
-
-def parse_weights(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
-    """Turn ``.5,.5`` into numbers."""
-    if value is None:
-        return None
-    try:
-        return tuple(float(part) for part in value.split(","))
-    except ValueError:
-        raise ConfigError(f"weights '{value}' are no numbers: write them as .7,.3") from None
+    return merge(ctx.meta.get("chimera.file-values", {}).get(key, {}), values)
 
 
 def _section(
-    command: click.Command, ctx: click.Context, selector: Selector, args: Sequence[str]
+    command: click.Command, ctx: click.Context, selector: Selector, args: Sequence[str], file: Layer | None
 ) -> tuple[str, list[click.Option]] | None:
+    told = _component_in_file(file, selector)
     name = _first_argument(command, ctx, args) if not selector.flag else _given(args, selector.flag)
-    name = name or selector.default
+    name = name or (told.values.get("name") if told else None) or selector.default
     if name is None:
         return None
     host = plugin_host(ctx)
     component = host.find(selector.kind, name)
     preset = _given(args, selector.preset_flag) if selector.preset_flag else None
-    below = layered_options(component, host, preset)
-    merged: Mapping[str, Any] = below
-    flags: list[Flag] = []
-    for _ in range(4):  # a named component may name another: look again until nothing new appears
-        found = flags_of(
-            component.spec.config, values=merged, config_of=config_of(host), prefix=selector.prefix
-        )
-        if [f.name for f in found] == [f.name for f in flags]:
-            break
-        flags = found
-        merged = merge(below, _named_by(args, flags))
-    options = [_click_option(flag, selector) for flag in flags]
+    if file is not None and preset is None and selector.preset_flag:
+        preset = file.values.get(selector.preset_flag.strip("-").replace("-", "_"))
+    below = option_layers(component, host, preset)
+    # Naming another component on the line leaves the file's options to the one that the file names.
+    if told is not None and host.find(selector.kind, told.values.get("name") or name) == component:
+        written = told.inside("options")
+        check_options(component, host, written)
+        ctx.meta.setdefault("chimera.file-values", {})[selector.key] = written.values
+        below.append(written)
+    options = [
+        _click_option(flag, selector) for flag in _flags(command, ctx, selector, component, below, args)
+    ]
     where = f" ({selector.flag})" if selector.flag else ""
     return f"Options of {component.spec.name}{where}", options
+
+
+def _flags(
+    command: click.Command,
+    ctx: click.Context,
+    selector: Selector,
+    component: Component,
+    below: Sequence[Layer],
+    args: Sequence[str],
+) -> list[Flag]:
+    host = plugin_host(ctx)
+    taken = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+    flags: list[Flag] = []
+    for _ in range(4):  # a named component may name another: look again until nothing new appears
+        layers = [*below, Layer("the command line", _named_by(args, flags))]
+        found = flags_of(
+            component.spec.config, layers=layers, look_up=look_up_options(host), prefix=selector.prefix
+        )
+        # The command's own --seed and --size stay its own; the component's are told apart by a prefix.
+        found = [replace(f, name=f"--{selector.key}.{f.name[2:]}") if f.name in taken else f for f in found]
+        if [f.name for f in found] == [f.name for f in flags]:
+            return found
+        flags = found
+    return flags
+
+
+def _component_in_file(file: Layer | None, selector: Selector) -> Layer | None:
+    """Give the file's table for a selector, ``{name, options}``; a word there is the name."""
+    if file is None or selector.key not in file.values:
+        return None
+    told = file.values[selector.key]
+    return (
+        Layer(file.origin, {"name": told}, file.line_of)
+        if isinstance(told, str)
+        else file.inside(selector.key)
+    )
 
 
 def _click_option(flag: Flag, selector: Selector) -> click.Option:
@@ -112,13 +154,15 @@ def _click_option(flag: Flag, selector: Selector) -> click.Option:
             if not isinstance(layer.get(part), dict):
                 layer[part] = {"name": layer[part]} if isinstance(layer.get(part), str) else {}
             layer = layer[part]
+        if flag.choices is not None and flag.type is int:
+            value = [int(v) for v in value] if flag.multiple else int(value)
         value = list(value) if flag.multiple else value
         if isinstance(layer.get(flag.path[-1]), dict):
             layer[flag.path[-1]]["name"] = value
         else:
             layer[flag.path[-1]] = value
 
-    note = _shown(flag.value)
+    note = _shown(flag)
     declaration = f"{flag.name}/--no-{flag.name[2:]}" if flag.type is bool else flag.name
     return click.Option(
         [declaration, "option_" + "__".join((selector.key, *flag.path))],
@@ -134,17 +178,18 @@ def _click_option(flag: Flag, selector: Selector) -> click.Option:
 def _click_type(flag: Flag) -> click.ParamType[Any]:
     if flag.choices is not None:
         return click.Choice(flag.choices)
+    if flag.form == "duration":
+        return DURATION
+    bounds = {"min_open": flag.open_minimum, "max_open": flag.open_maximum}
+    unbounded = flag.minimum is None and flag.maximum is None
+    if flag.type is int and unbounded:
+        return click.INT
     if flag.type is int:
-        return click.IntRange(
-            _as_int(flag.minimum),
-            _as_int(flag.maximum),
-            min_open=flag.open_minimum,
-            max_open=flag.open_maximum,
-        )
+        return click.IntRange(_as_int(flag.minimum), _as_int(flag.maximum), **bounds)
+    if flag.type is float and unbounded:
+        return FRACTION
     if flag.type is float:
-        return click.FloatRange(
-            flag.minimum, flag.maximum, min_open=flag.open_minimum, max_open=flag.open_maximum
-        )
+        return FractionRange(flag.minimum, flag.maximum, **bounds)
     return click.STRING
 
 
@@ -152,21 +197,24 @@ def _as_int(bound: float | None) -> int | None:
     return None if bound is None else int(bound)
 
 
-def _shown(value: Any) -> str:
-    """Say which value is in force, as help shows it."""
+def _shown(flag: Flag) -> str:
+    """Say which value is in force and, if it is not the default, who says so."""
+    from pydantic import BaseModel
     from pydantic_core import PydanticUndefined
 
+    value = flag.value
     if value is PydanticUndefined:
         return "required"
-    if value is None or value in ((), {}, ""):
+    if value is None or value in ((), {}, "", []):
         return ""
     if isinstance(value, ComponentRef):
         value = value.name
     if isinstance(value, bool):
         value = "yes" if value else "no"
     if isinstance(value, (tuple, list)):
-        value = ", ".join(str(v) for v in value)
-    return f"default: {value}"
+        tables = (dict(v) if isinstance(v, BaseModel) else v for v in value)
+        value = ", ".join(str(v) for v in tables)
+    return f"default: {value}" + ("" if flag.origin == "default" else f", from {flag.origin}")
 
 
 def _given(args: Sequence[str], flag: str) -> str | None:
@@ -185,9 +233,8 @@ def _given(args: Sequence[str], flag: str) -> str | None:
 def _named_by(args: Sequence[str], flags: Sequence[Flag]) -> dict[str, Any]:
     """Collect which components the line names through reference flags such as ``--encoder``."""
     values: dict[str, Any] = {}
-    references = {f.path[:-2] for f in flags if len(f.path) > 2}
     for flag in flags:
-        if flag.path in references and (name := _given(args, flag.name)) is not None:
+        if flag.form == "reference" and (name := _given(args, flag.name)) is not None:
             layer = values
             for part in flag.path[:-1]:
                 layer = layer.setdefault(part, {})

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
+from chimera_core.cli._config import config_option
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._options import ComponentCommand, Selector, component_values, parse_weights
+from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
+from chimera_core.cli._types import WEIGHTS
 from chimera_core.errors import ConfigError
 from chimera_core.fusing import DEFAULT_PHOTO_FUSER, FusionPlan, check_weights, plan_fusion, sweep_weights
 
@@ -30,9 +32,7 @@ GIF_FPS = 6
 @click.argument("parents", nargs=-1, metavar="A B [C ...]")
 @click.option("--fuser", default=None, help=f"Which fuser.  [default: {DEFAULT_PHOTO_FUSER}]")
 @click.option("--preset", help="A preset of the fuser: see `chimera plugins show NAME`.")
-@click.option(
-    "--weights", callback=parse_weights, help="How much of each parent, e.g. .7,.3; sum 1.  [default: equal]"
-)
+@click.option("--weights", type=WEIGHTS, help="How much of each parent, e.g. .7,.3; sum 1.  [default: equal]")
 @click.option(
     "--n", "count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many creatures."
 )
@@ -56,6 +56,7 @@ GIF_FPS = 6
 @click.option(
     "-o", "--output", default="chimera.png", show_default=True, help="A .png, or a .gif with --sweep."
 )
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 @click.pass_context
 def fuse(
@@ -72,6 +73,7 @@ def fuse(
     source: str | None,
     device: str,
     output: str,
+    config: str | None,
     as_json: bool,
 ) -> None:
     """Fuse parents into one creature.

@@ -9,9 +9,10 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.errors import PluginError
-from chimera_core.options import flags_of, suggest
+from chimera_core.flags import flags_of
+from chimera_core.options import suggest
 from chimera_core.plugins import Component, PluginHost
-from chimera_core.use import config_of, layered_options
+from chimera_core.use import look_up_options, option_layers
 
 
 @click.group()
@@ -103,8 +104,8 @@ def _component_row(component: Component, host: PluginHost) -> dict[str, Any]:
 def _details(component: Component, host: PluginHost) -> dict[str, Any]:
     record = next(r for r in host.records if component in r.components)
     entry = host.entry(record)
-    values = layered_options(component, host, None)
-    flags = flags_of(component.spec.config, values=values, config_of=config_of(host))
+    layers = option_layers(component, host, None)
+    flags = flags_of(component.spec.config, layers=layers, look_up=look_up_options(host))
     return {
         "name": component.spec.name,
         "kind": component.kind,

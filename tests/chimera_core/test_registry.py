@@ -43,8 +43,10 @@ def test_a_users_file_lies_over_the_shipped_one(tmp_path: Path) -> None:
 
 def test_default_options_come_by_plugin_and_component(tmp_path: Path) -> None:
     registry = read_registry(write(tmp_path, "[plugins.style.options.style-transfer]\niterations = 7\n"))
-    assert registry.default_options("style", "style-transfer") == {"iterations": 7}
-    assert registry.default_options("style", "other") == {}
+    (layer,) = registry.option_layers("style", "style-transfer")
+    assert layer.values == {"iterations": 7}
+    assert layer.place(("iterations",)) == f"registry {tmp_path / 'mine.toml'} line 2"
+    assert registry.option_layers("style", "other") == []
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_a_hostile_or_mistaken_asset_is_refused_when_it_is_read(
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         read_registry(write(tmp_path, asset_toml(**changes)))
-    assert "mine.toml: assets.mine" in str(caught.value)
+    assert "mine.toml line 2: assets.mine" in str(caught.value)
     assert message in str(caught.value)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 600

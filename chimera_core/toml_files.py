@@ -1,0 +1,185 @@
+"""TOML files: read with the line of every key at hand, and written.
+
+``tomllib`` says no lines once a file is read, and neither does *tomlkit*, which keeps the layout but not the
+position. So the text is cut into statements, each as long as ``tomllib`` needs to accept it alone: what a statement
+is, and which keys it sets, is decided by the parser itself. Writing has its own few lines because the standard
+library has none; a test reads back whatever is written.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chimera_core.errors import ConfigError
+from chimera_core.files import one_line, write_text_atomic
+from chimera_core.options import Keys
+
+LARGEST_BYTES = 4 << 20
+_BUDGET_CHARACTERS, _DEEPEST = 8 << 20, 12  # beyond these no line is said, and nothing takes long
+
+
+@dataclass(frozen=True)
+class TomlFile:
+    """What a file says. ``what`` is how messages call it: ``registry``, ``config file``."""
+
+    path: Path
+    what: str
+    table: dict[str, Any] = field(repr=False)
+    text: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The file as messages name it."""
+        return f"{self.what} {one_line(self.path)}"
+
+    def line_of(self, keys: Keys) -> int | None:
+        """Find the line where a value is set, or else that of the nearest table around it; None: nowhere."""
+        for length in range(len(keys), 0, -1):
+            if keys[:length] in self._lines:
+                return self._lines[keys[:length]]
+        return None
+
+    def place(self, keys: Keys) -> str:
+        """Name file and line of a value."""
+        line = self.line_of(keys)
+        return self.name if line is None else f"{self.name} line {line}"
+
+    @functools.cached_property
+    def _lines(self) -> dict[Keys, int]:
+        found: dict[Keys, int] = {}
+        for line, keys in _keys_by_line(self.text):
+            found.setdefault(keys, line)
+        return found
+
+
+def read_toml(path: Path, *, what: str) -> TomlFile:
+    """Read a file.
+
+    Raises:
+        ConfigError: it is missing, no file, too large or no TOML; with the line where there is one.
+    """
+    name = f"{what} {one_line(path)}"
+    try:
+        if not path.exists():
+            raise ConfigError(f"{name} does not exist: name a TOML file")
+        if not path.is_file():  # a pipe or device may never end
+            raise ConfigError(f"{name} is no file: name a TOML file")
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
+        if len(data) > LARGEST_BYTES:
+            raise ConfigError(f"{name} has more than {LARGEST_BYTES:,} bytes: name a TOML file")
+        text = data.decode().replace("\r\n", "\n")
+        return TomlFile(path, what, tomllib.loads(text), text)
+    # tomllib lets through the ValueError of an integer of 5000 digits and the RecursionError of "[[[[...".
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{name} cannot be read ({one_line(error, limit=200)}): mend the file") from None
+
+
+def write_toml(path: Path, table: Mapping[str, Any], *, comment: str = "") -> None:
+    """Write a table whole or not at all; ``None`` has no place in TOML and is left out.
+
+    Raises:
+        RunError: if the disk refuses.
+    """
+    head = "".join(f"# {one_line(line)}\n" for line in comment.splitlines())
+    write_text_atomic(path, head + to_toml(table))
+
+
+def to_toml(table: Mapping[str, Any]) -> str:
+    """Write a table as TOML: plain values first, then tables. Tables inside lists stay on one line."""
+    return "\n".join(_sections(table, ())).lstrip("\n") + "\n"
+
+
+def _sections(table: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[str]:
+    plain = {k: v for k, v in table.items() if v is not None and not isinstance(v, Mapping)}
+    if at and (plain or not any(isinstance(v, Mapping) for v in table.values())):
+        yield f"\n[{'.'.join(map(_key, at))}]"
+    for key, value in plain.items():
+        yield f"{_key(key)} = {_value(value)}"
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _sections(value, (*at, key))
+
+
+def _key(key: str) -> str:
+    is_bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if is_bare else _value(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inside = (f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None)
+        return "{" + ", ".join(inside) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return str(value)
+    # JSON's strings are TOML's, but for the control character DEL.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def _keys_by_line(text: str) -> Iterator[tuple[int, Keys]]:
+    """Go through a file that is valid as a whole: (line from 1, keys of a value that is set there)."""
+    lines = text.split("\n")
+    table: Keys = ()
+    counts: dict[Keys, int] = {}  # how many [[items]] an array has so far
+    start, budget = 0, _BUDGET_CHARACTERS
+    while start < len(lines):
+        head = lines[start].strip()
+        if not head or head.startswith("#"):
+            start += 1
+            continue
+        end, parsed = start, None
+        while parsed is None:
+            end += 1
+            statement = "\n".join(lines[start:end])
+            budget -= len(statement)
+            if end > len(lines) or budget < 0:
+                return
+            try:
+                parsed = tomllib.loads(statement)
+            except (ValueError, RecursionError):
+                continue
+        if head.startswith("["):
+            table = _header(parsed, counts)
+            yield start + 1, table
+        else:
+            yield from ((start + 1, (*table, *keys)) for keys in _all_keys(parsed))
+        start = end
+
+
+def _header(parsed: dict[str, Any], counts: dict[Keys, int]) -> Keys:
+    """Give the full keys of the table that ``[a.b]`` or ``[[a.b]]`` opens, with the index of every array's item."""
+    keys: Keys = ()
+    value: Any = parsed
+    while isinstance(value, dict) and value:
+        ((key, value),) = value.items()
+        keys = (*keys, key)
+        if isinstance(value, list):  # [[...]]: another item of this array
+            counts[keys] = counts.get(keys, 0) + 1
+            value = value[0]
+        if keys in counts:
+            keys = (*keys, counts[keys] - 1)
+    return keys
+
+
+def _all_keys(parsed: Any) -> Iterator[Keys]:
+    waiting: list[tuple[Keys, Any]] = [((), parsed)]
+    while waiting:
+        keys, value = waiting.pop()
+        if keys:
+            yield keys
+        if len(keys) < _DEEPEST and isinstance(value, (dict, list)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [((*keys, key), inner) for key, inner in items]
