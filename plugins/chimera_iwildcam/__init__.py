@@ -1,0 +1,1 @@
+"""Plugin: iWildCam, photographs of camera traps, through the WILDS package."""
