@@ -1,0 +1,1 @@
+"""For the tests of plugins: small data sets, written in their true layouts."""
