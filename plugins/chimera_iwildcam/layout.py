@@ -41,9 +41,9 @@ def find_folder(root: str) -> Path:
         if os.path.isfile(path / "metadata.csv"):
             mend = f"if this is the data set itself, rename the folder to {FOLDER}, as wilds wants it"
         raise MissingDataError(f"'{path}' holds no {FOLDER} ({_holdings(path)}): {mend}")
-    lacking = [part for part in PARTS if not os.path.exists(folder / part)]
+    lacking = [part for part in PARTS if not _is_there(folder / part)]
     if lacking:
-        mend = "; an empty one will do" if lacking == PARTS[:1] else ""
+        mend = "; an empty one will do" if lacking == [PARTS[0]] else ""
         raise MissingDataError(
             f"'{folder}' lacks {', '.join(lacking)} ({_holdings(folder)}): {_EXPECTED}{mend}"
         )
@@ -146,6 +146,10 @@ def _check_contiguous(path: Path, name: str, found: NDArray[np.int64]) -> None:
             f"'{path}' has {name} up to {highest} but never {first}: wilds needs every number from 0 on, over the "
             "whole file, so renumber the column"
         )
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.isfile(path) if path.suffix else os.path.isdir(path)
 
 
 def _holdings(folder: Path) -> str:
