@@ -188,7 +188,8 @@ def errors_of(done: Any) -> list[str]:
 
 def test_our_own_plugins_are_well_in_bad_company(rows: list[dict[str, Any]]) -> None:
     ours = {r["name"]: (r["status"], r["trust"]) for r in rows if r["distribution"] == "chimera-toolkit"}
-    assert ours == dict.fromkeys(("folder", "timm", "style-transfer"), ("ok", "first-party"))
+    assert ours.keys() >= {"folder", "timm", "style-transfer"}
+    assert set(ours.values()) == {("ok", "first-party")}
 
 
 @pytest.mark.parametrize("bad", BROKEN, ids=lambda bad: bad.name)
