@@ -25,12 +25,18 @@ class Draw:
         seed: of the run.
         epoch: counts from 0; the same example gets other numbers in the next epoch.
         indices: int64 (N,), the examples' indices in their data set; the results lie on its device.
+        step: which batch of the run this is, the same in every process; None where nobody counts.
     """
 
-    def __init__(self, seed: int, epoch: int, indices: Tensor) -> None:
+    def __init__(self, seed: int, epoch: int, indices: Tensor, *, step: int | None = None) -> None:
         self.seed = seed
         self.epoch = epoch
         self.indices = indices
+        self.step = step
+
+    def of(self, rows: Tensor) -> Draw:
+        """Give the draw of some of these examples: positions (M,) in the batch, or a mask (N,)."""
+        return Draw(self.seed, self.epoch, self.indices[rows], step=self.step)
 
     def uniform(self, *shape: int, purpose: str) -> Tensor:
         """Draw float32 (N, *shape), uniform in [0, 1), other ones for every purpose."""
