@@ -135,6 +135,13 @@ class FeatureEncoder(nn.Module, ABC):
             f"encoder {type(self).__name__} cannot tie logits to feature maps: use another encoder"
         )
 
+    def parameter_depths(self) -> Mapping[str, int]:
+        """Give the depth of every parameter by its name, 0 at the pixels, for learning rates that differ by layer.
+
+        Encoders that cannot say it keep this default: nothing.
+        """
+        return {}
+
 
 class RobustnessTrainer(ABC):
     """Decides on which images, and with which loss, an encoder learns. The core runs the loop.

@@ -1,0 +1,1 @@
+"""Plugin: small convolutional networks as encoders, the first report's among them."""

@@ -1,0 +1,22 @@
+"""What this plugin offers. Torch-free."""
+
+from __future__ import annotations
+
+from chimera_cnn.config import PRESETS, CnnConfig
+from chimera_core.api import ComponentSpec, hookimpl
+
+CHIMERA_API = 1
+
+
+@hookimpl
+def chimera_feature_encoders() -> list[ComponentSpec]:
+    """Offer ``cnn``."""
+    return [
+        ComponentSpec(
+            name="cnn",
+            summary="a small convolutional network to train from scratch; the first report's is a preset",
+            target="chimera_cnn.encoder:CnnEncoder",
+            config=CnnConfig,
+            presets=PRESETS,
+        )
+    ]
