@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import field_validator
+
 from chimera_core.api import Config, option
 
 # The one model whose ImageNet weights come by pip, so that everything works without a hub.
@@ -25,3 +27,20 @@ class TimmConfig(Config):
     pool: Literal["max", "avg"] = option(
         "max", help="avg puts average pooling in place of max pooling (Gatys 2016)"
     )
+    classes: int | None = option(
+        None,
+        help="replaces the classifier by a new one for so many classes; training takes it from the source",
+        ge=2,
+    )
+    seed: int = option(0, help="of first weights: a new classifier's, or all with weights none", ge=0)
+    freeze: str = option(
+        "none",
+        help="what training leaves alone: none, all-but-head, or the number of stages from the pixels on",
+    )
+
+    @field_validator("freeze")
+    @classmethod
+    def _check_freeze(cls, value: str) -> str:
+        if value in ("none", "all-but-head") or value.isdecimal():
+            return value
+        raise ValueError("must be none, all-but-head or a number of stages")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from chimera_core.api import ConfigError, FeatureEncoder, Level
 from chimera_timm.config import TimmConfig
+from chimera_timm.tuning import freeze, hold_frozen, parameter_depths, seeded
 from chimera_timm.weights import create_model
 
 
@@ -31,9 +32,13 @@ class TimmEncoder(FeatureEncoder):
     def __init__(self, config: TimmConfig) -> None:
         super().__init__()
         self.config = config
-        model: Any = create_model(config.model, config.weights)
+        with seeded(config.seed):
+            model: Any = create_model(config.model, config.weights)
+            if config.classes is not None:
+                model.reset_classifier(config.classes)
         if config.pool == "avg":
             _replace_max_pooling(model)
+        freeze(model, config.freeze, name=config.model)
         self.model = model
         cfg: dict[str, Any] = model.pretrained_cfg
         self.input_size: tuple[int, int] = tuple(cfg["input_size"][1:])
@@ -74,6 +79,16 @@ class TimmEncoder(FeatureEncoder):
         order = sorted(set(levels))
         final, maps = self.model.forward_intermediates(self._prepare(x), indices=order, output_fmt="NCHW")
         return self.model.forward_head(final), [maps[order.index(level)] for level in levels]
+
+    def parameter_depths(self) -> Mapping[str, int]:
+        """Give the depth of every parameter: stem, stages, classifier, as timm orders them."""
+        return {f"model.{name}": depth for name, depth in parameter_depths(self.model).items()}
+
+    def train(self, mode: bool = True) -> TimmEncoder:
+        """Set the mode; what is frozen stays in evaluation mode, so that its batch norms learn nothing either."""
+        super().train(mode)
+        hold_frozen(self.model)
+        return self
 
     def _prepare(self, x: Tensor) -> Tensor:
         if self._fixed_size and x.shape[-2:] != self.input_size:
