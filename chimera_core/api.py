@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from chimera_core.attacks.budget import BudgetConfig
 from chimera_core.errors import (
     ChimeraError,
     ConfigError,
@@ -22,6 +23,9 @@ from chimera_core.options import Config, EncoderRef, SourceRef, option
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 
 if TYPE_CHECKING:
+    from chimera_core.attacks.geometry import project_l2, project_linf, random_start
+    from chimera_core.attacks.gradients import attack_mode, input_gradient
+    from chimera_core.attacks.iterated import fgsm, pgd
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.images import Picture, read_picture
     from chimera_core.interfaces import (
@@ -44,9 +48,16 @@ _LAZY = {
     "RobustnessTrainer": "chimera_core.interfaces",
     "Split": "chimera_core.interfaces",
     "Picture": "chimera_core.images",
+    "attack_mode": "chimera_core.attacks.gradients",
     "cut": "chimera_core.data.framing",
     "eyes_box": "chimera_core.data.framing",
     "parse_box": "chimera_core.data.framing",
+    "fgsm": "chimera_core.attacks.iterated",
+    "input_gradient": "chimera_core.attacks.gradients",
+    "pgd": "chimera_core.attacks.iterated",
+    "project_l2": "chimera_core.attacks.geometry",
+    "project_linf": "chimera_core.attacks.geometry",
+    "random_start": "chimera_core.attacks.geometry",
     "read_picture": "chimera_core.images",
     "resize_shorter": "chimera_core.pixels",
     "check_state": "chimera_core.weights",
@@ -58,6 +69,7 @@ _LAZY = {
 
 __all__ = [
     "API_VERSION",
+    "BudgetConfig",
     "ChimeraError",
     "ComponentSpec",
     "Config",
@@ -81,16 +93,23 @@ __all__ = [
     "SourceInfo",
     "SourceRef",
     "Split",
+    "attack_mode",
     "check_state",
     "cut",
     "eyes_box",
+    "fgsm",
     "find_asset",
     "hookimpl",
+    "input_gradient",
     "load_encoder",
     "load_state",
     "open_source",
     "option",
     "parse_box",
+    "pgd",
+    "project_l2",
+    "project_linf",
+    "random_start",
     "read_picture",
     "resize_shorter",
 ]

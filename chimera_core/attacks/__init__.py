@@ -1,0 +1,1 @@
+"""Adversarial attacks in pixel space, and what an encoder is worth under them."""
