@@ -1,0 +1,1 @@
+"""Plugin: ways to train an encoder, plainly or against attacks."""
