@@ -18,6 +18,7 @@ from chimera_core.errors import (
     RunError,
     ShapeError,
 )
+from chimera_core.files import atomic_path, describe_folder
 from chimera_core.hookspecs import API_VERSION, hookimpl
 from chimera_core.options import Config, EncoderRef, SourceRef, option
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     )
     from chimera_core.pixels import resize_shorter
     from chimera_core.training.randomness import Draw
-    from chimera_core.use import find_asset, load_encoder, open_source
+    from chimera_core.use import default_data_root, find_asset, load_encoder, open_source
     from chimera_core.weights import check_state, load_state
 
 _LAZY = {
@@ -62,6 +63,7 @@ _LAZY = {
     "resize_shorter": "chimera_core.pixels",
     "check_state": "chimera_core.weights",
     "load_state": "chimera_core.weights",
+    "default_data_root": "chimera_core.use",
     "find_asset": "chimera_core.use",
     "load_encoder": "chimera_core.use",
     "open_source": "chimera_core.use",
@@ -94,8 +96,11 @@ __all__ = [
     "SourceRef",
     "Split",
     "attack_mode",
+    "atomic_path",
     "check_state",
     "cut",
+    "default_data_root",
+    "describe_folder",
     "eyes_box",
     "fgsm",
     "find_asset",

@@ -44,6 +44,29 @@ def disk_trouble(error: OSError | ValueError) -> str:
     )
 
 
+def describe_folder(path: AnyPath) -> str:
+    """Say in a few words what is at the place of a folder, for messages that name what was expected there.
+
+    Returns:
+        ``there is no such folder``, ``it is a file``, ``it is empty``, ``it holds a.txt, b, c and 12 more``, or why
+        it cannot be read.
+    """
+    try:
+        names = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    except NotADirectoryError:
+        return "it is a file" if os.path.isfile(path) else "a part of the path is a file, not a folder"
+    except FileNotFoundError:
+        return "there is no such folder"
+    except PermissionError:
+        return "permission denied"
+    except (OSError, ValueError) as error:
+        return one_line(getattr(error, "strerror", None) or error, limit=200).lower()
+    if not names:
+        return "it is empty"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return "it holds " + ", ".join(one_line(name, limit=40) for name in names[:3]) + more
+
+
 @contextmanager
 def atomic_path(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it becomes ``path``.

@@ -152,6 +152,17 @@ def find_asset(name: str, *, progress: Callable[[float, float], None] | None = N
     return asset_path(host.registry.assets[name], host.settings.path("assets"), progress=progress)
 
 
+def default_data_root(name: str) -> Path:
+    """Name the folder where a data set is looked for, and downloaded to, when the user names none.
+
+    It lies in the folder of assets (``CHIMERA_ASSETS``) and need not exist.
+
+    Args:
+        name: of the data set, such as ``mnist``.
+    """
+    return default_host().settings.path("assets") / name
+
+
 def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any]) -> Any:
     """Make a component from its name and options; see ``load_encoder`` for what it raises."""
     component = host.find(kind, name)

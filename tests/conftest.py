@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,16 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def settings_read_anew() -> Iterator[None]:
+    """Let this test change the environment's settings, which are read once in a process."""
+    from chimera_core import plugins
+
+    plugins._discover_once.cache_clear()
+    yield
+    plugins._discover_once.cache_clear()
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
