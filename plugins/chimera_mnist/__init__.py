@@ -1,0 +1,1 @@
+"""Plugin: the handwritten digits of MNIST as a dataset source."""
