@@ -1,0 +1,1 @@
+"""Plugin: the celebrity faces of CelebA as a dataset source."""
