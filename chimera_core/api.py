@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.attacks.budget import BudgetConfig
+from chimera_core.data.members import Member
 from chimera_core.errors import (
     ChimeraError,
     ConfigError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
     from chimera_core.data.framing import cut, eyes_box, parse_box
+    from chimera_core.data.mixing import Mixture
     from chimera_core.images import Picture, read_picture
     from chimera_core.interfaces import (
         DatasetSource,
@@ -48,6 +50,7 @@ _LAZY = {
     "FusionGenerator": "chimera_core.interfaces",
     "RobustnessTrainer": "chimera_core.interfaces",
     "Split": "chimera_core.interfaces",
+    "Mixture": "chimera_core.data.mixing",
     "Picture": "chimera_core.images",
     "attack_mode": "chimera_core.attacks.gradients",
     "cut": "chimera_core.data.framing",
@@ -84,7 +87,9 @@ __all__ = [
     "FeatureEncoder",
     "FusionGenerator",
     "Level",
+    "Member",
     "MissingDataError",
+    "Mixture",
     "Parent",
     "Picture",
     "PluginError",

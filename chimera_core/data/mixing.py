@@ -1,0 +1,353 @@
+"""Several sources as one, with named classes and, where wanted, every member's eyes in one place.
+
+Which split of a member serves which split of the mixture: the one that its ``split`` names, else the one of the same
+name, else, for ``train``, the member's only split (a folder without splits has one, ``all``). A split that some class
+has no images for is left out: an accuracy measured on persons alone would say nothing of dogs.
+"""
+
+from __future__ import annotations
+
+import bisect
+import difflib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from chimera_core.data.framing import Box, cut, eyes_box, parse_box
+from chimera_core.data.members import Eyes, Member, read_shares
+from chimera_core.errors import ConfigError, DataError, MissingDataError, ShapeError
+from chimera_core.interfaces import DatasetSource, Split
+from chimera_core.plugins import default_host
+from chimera_core.records import Example, SourceInfo
+from chimera_core.use import open_source
+
+T = TypeVar("T")
+Frame = Literal["none", "eyes"]
+
+
+class Mixture(DatasetSource):
+    """Mixes any sources into one: each member is a class (members may share one) and a domain.
+
+    Args:
+        members: at least one.
+        frame: ``eyes`` cuts every member to the square in which eyes lie at the same place.
+        balance: shares of the classes in training; see ``read_shares``. It changes no image.
+        name: of the mixture, for ``SourceInfo``.
+    Raises:
+        ConfigError: no member, a member without eyes in frame ``eyes``, an unknown class, a wrong balance.
+        MissingDataError: if the data of a member are not on this disk.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        *,
+        frame: Frame = "none",
+        balance: str = "natural",
+        name: str = "mixture",
+    ) -> None:
+        if not members:
+            raise ConfigError(f"{name} has no members: give two or more, such as person=celeba,root=DIR")
+        self.name = name
+        self.classes = tuple(dict.fromkeys(member.class_name for member in members))
+        try:
+            self._shares = read_shares(balance, self.classes)
+        except ValueError as error:
+            raise ConfigError(f"--balance {balance} of {name}: {error}") from None
+        self._members = [
+            _Opened(member, domain, frame) for member, domain in zip(members, _domains(members), strict=True)
+        ]
+
+    @cached_property
+    def info(self) -> SourceInfo:
+        """Describe the mixture and each of its members."""
+        infos = [member.info for member in self._members]
+        licences = dict.fromkeys(f"{info.name}: {info.licence}" for info in infos)
+        notes = [note for member in self._members for note in member.notes(self._offered)]
+        for split, absent in self._left_out.items():
+            notes.append(f"split {split} is left out: no images of {' and '.join(absent)}")
+        return SourceInfo(
+            name=self.name,
+            classes=self.classes,
+            splits={split: sum(m.count(split) for m in self._members) for split in self._offered},
+            domains=tuple(member.domain for member in self._members),
+            licence="; ".join(licences),
+            unreadable=tuple(line for info in infos for line in info.unreadable),
+            notes=tuple(notes),
+            shares=self._shares,
+        )
+
+    def open(self, split: str) -> MixedSplit:
+        """Open a split of every member that has one; see ``DatasetSource``."""
+        if split not in self._offered:
+            known = ", ".join(self._offered) or "none"
+            why = f": no images of {' and '.join(self._left_out[split])}" if split in self._left_out else ""
+            raise DataError(f"{self.name} has no split '{split}'{why} (it has: {known})")
+        return MixedSplit(
+            [
+                member.part(split, self.classes.index(member.class_name), domain)
+                for domain, member in enumerate(self._members)
+                if member.split_for(split) is not None
+            ]
+        )
+
+    def files(self, split: str) -> Sequence[Path]:
+        """Name the files of every member's split."""
+        self.open(split)
+        theirs = [(m.source, m.split_for(split)) for m in self._members]
+        return [path for source, name in theirs if name is not None for path in source.files(name)]
+
+    @cached_property
+    def _offered(self) -> tuple[str, ...]:
+        """Splits for which every class has images."""
+        return tuple(split for split in self._known if split not in self._left_out)
+
+    @cached_property
+    def _known(self) -> tuple[str, ...]:
+        own = [name for member in self._members for name in member.splits]
+        order = {"train": 0, "val": 1, "test": 2}
+        return tuple(sorted(dict.fromkeys(own), key=lambda name: order.get(name, 3)))
+
+    @cached_property
+    def _left_out(self) -> dict[str, list[str]]:
+        """Splits that some class has no images for, with these classes."""
+        absent = {
+            split: [
+                name
+                for name in self.classes
+                if not any(m.class_name == name and m.count(split) for m in self._members)
+            ]
+            for split in self._known
+        }
+        return {split: names for split, names in absent.items() if names}
+
+
+class _Opened:
+    """One member with its source opened and its crop decided."""
+
+    def __init__(self, member: Member, domain: str, frame: Frame) -> None:
+        self.class_name = member.class_name
+        self.domain = domain
+        self._member = member
+        where = f"member '{member.class_name}' ({member.source.name})"
+        self.source, own = _open(member, frame, where)
+        self.info = self.source.info
+        self._only = [_find_class(name, self.info.classes, where) for name in member.only]
+        self._box: Box | None = None
+        self._crop = member.crop if "crop" not in own and member.crop else ""
+        if frame == "eyes":
+            eyes = self.info.eyes if member.eyes is None or "eyes" in own else member.eyes
+            if eyes is None:
+                raise ConfigError(
+                    f"{where} does not say where its eyes are, so it cannot be cut to a common frame: give "
+                    "eyes=left x,left y,right x,right y, or frame none"
+                )
+            if self._crop:
+                raise ConfigError(f"{where} has a crop and a frame by its eyes: leave the crop out")
+            self._box = eyes_box(eyes)
+        for ours, theirs in member.split.items():
+            if theirs not in self.info.splits:
+                known = ", ".join(self.info.splits)
+                raise ConfigError(f"{where} has no split '{theirs}' to serve as {ours} (it has: {known})")
+        if self._crop:
+            parse_box(self._crop, 256, 256)  # a wrong crop shows now, not at the first image
+        self._counts: dict[str, int] = {}
+
+    @property
+    def splits(self) -> list[str]:
+        """Splits of the mixture that this member can serve."""
+        names = list(self.info.splits)
+        if len(names) == 1 and not self._member.split and names != ["train"]:
+            return ["train"]
+        return [*self._member.split, *names]
+
+    def split_for(self, split: str) -> str | None:
+        """Name the member's split that serves ``split``; None if it has none."""
+        if split in self._member.split:
+            return self._member.split[split]
+        if split not in self.splits:
+            return None
+        return split if split in self.info.splits else next(iter(self.info.splits))
+
+    def count(self, split: str) -> int:
+        """Count its images in a split of the mixture."""
+        theirs = self.split_for(split)
+        if theirs is None:
+            return 0
+        if not self._only:
+            return self.info.splits[theirs]
+        if theirs not in self._counts:
+            self._counts[theirs] = sum(label in self._only for label in self.source.open(theirs).labels)
+        return self._counts[theirs]
+
+    def part(self, split: str, label: int, domain: int) -> _Part:
+        """Open its share of a split."""
+        theirs = self.split_for(split)
+        assert theirs is not None
+        opened = self.source.open(theirs)
+        if self._only:
+            indices: Sequence[int] = [k for k, found in enumerate(opened.labels) if found in self._only]
+        else:
+            indices = range(len(opened))
+        return _Part(opened, indices, label, domain, self._crop, self._box)
+
+    def notes(self, offered: Sequence[str]) -> list[str]:
+        """Say what it brings, what it lacks, and what its source says."""
+        taken = ", ".join(self._member.only) or "all"
+        counts = ", ".join(f"{s} {self.count(s):,}" for s in offered if self.count(s)) or "none"
+        lines = [f"{self.class_name}: {taken} of {self.domain} ({counts})"]
+        lines += [
+            f"{self.domain} has no split {split} and brings nothing to it"
+            for split in offered
+            if not self.count(split)
+        ]
+        return lines + [f"{self.domain}: {note}" for note in self.info.notes]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some images of one split, with the class, domain and crop that they get."""
+
+    split: Split
+    indices: Sequence[int]
+    label: int
+    domain: int
+    crop: str
+    box: Box | None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, k: int) -> Example:
+        index = self.indices[k]
+        image = self.split[index].image
+        box = parse_box(self.crop, image.shape[1], image.shape[2]) if self.crop else self.box
+        if box is not None:
+            try:
+                image = cut(image, box)
+            except ShapeError as error:
+                paths = getattr(self.split, "paths", None)
+                raise DataError(f"{paths[index] if paths else f'image {index}'}: {error}") from error
+        return Example(image, self.label, self.domain)
+
+
+class MixedSplit:
+    """One split of a mixture: the members' images one after the other.
+
+    ``paths`` is there if every member's split has it.
+    """
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+        self._starts = [0, *itertools.accumulate(len(part) for part in parts)]
+        self.labels: Sequence[int] = _Joined([(_Same(p.label), range(len(p))) for p in parts])
+        self.domains: Sequence[int] = _Joined([(_Same(p.domain), range(len(p))) for p in parts])
+        paths = [getattr(part.split, "paths", None) for part in parts]
+        if all(p is not None for p in paths):
+            self.paths: Sequence[Path] = _Joined(
+                [(p, part.indices) for p, part in zip(paths, parts, strict=True) if p is not None]
+            )
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int) -> Example:
+        """Decode one image, cropped as its member says.
+
+        Raises:
+            DataError: if its file cannot be read, or the crop misses it.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        part = bisect.bisect_right(self._starts, index) - 1
+        return self._parts[part][index - self._starts[part]]
+
+
+@dataclass(frozen=True)
+class _Same(Generic[T]):
+    """Gives the same value for every index."""
+
+    value: T
+
+    def __getitem__(self, index: int) -> T:
+        return self.value
+
+
+class _Joined(Sequence[T]):
+    """Picks from several sequences, one after the other, without copying them."""
+
+    def __init__(self, parts: Sequence[tuple[Any, Sequence[int]]]) -> None:
+        self._parts = parts
+        self._starts = [0, *itertools.accumulate(len(indices) for _, indices in parts)]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        index = index + len(self) if index < 0 else index
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        part = bisect.bisect_right(self._starts, index) - 1
+        values, indices = self._parts[part]
+        return values[indices[index - self._starts[part]]]
+
+    def __iter__(self) -> Any:
+        for values, indices in self._parts:
+            yield from (values[index] for index in indices)
+
+
+def _open(member: Member, frame: Frame, where: str) -> tuple[DatasetSource, set[str]]:
+    """Open a member's source, leaving crop and eyes to it if it has options of these names.
+
+    Such a source cuts its images before anyone else sees them: a crop of ours would come second, and a frame would
+    be cut out of what the source's own crop left over.
+
+    Returns:
+        The source, and which of ``crop`` and ``eyes`` are its own affair.
+    """
+    fields = default_host().find("dataset-source", member.source.name).spec.config.model_fields
+    own = {name for name in ("crop", "eyes") if name in fields}
+    options: dict[str, Any] = dict(member.source.options)
+    crop = "" if frame == "eyes" and member.crop is None else member.crop
+    if "crop" in own and crop is not None:
+        options.setdefault("crop", crop)
+    if "eyes" in own and member.eyes is not None:
+        options.setdefault("eyes", _words(member.eyes))
+    try:
+        return open_source(member.source.name, **options), own
+    except MissingDataError as error:
+        raise MissingDataError(f"{where}: {error}") from error
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _words(eyes: Eyes) -> str:
+    return ",".join(f"{number:g}" for number in eyes)
+
+
+def _find_class(name: str, classes: Sequence[str], where: str) -> int:
+    if name in classes:
+        return classes.index(name)
+    near = difflib.get_close_matches(name, classes, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(classes[:12])}"
+    raise ConfigError(f"{where} has no class '{name}' ({hint})")
+
+
+def _domains(members: Sequence[Member]) -> list[str]:
+    """Name the members' domains: the source, with the class and then a number where two are alike."""
+    sources = [member.source.name for member in members]
+    names = [
+        f"{source} {member.class_name}" if sources.count(source) > 1 else source
+        for source, member in zip(sources, members, strict=True)
+    ]
+    earlier = [names[:k].count(name) for k, name in enumerate(names)]
+    return [f"{name} {k + 1}" if k else name for name, k in zip(names, earlier, strict=True)]

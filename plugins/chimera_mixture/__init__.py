@@ -1,0 +1,1 @@
+"""Plugin: any sources, mixed into one."""

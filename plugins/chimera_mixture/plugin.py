@@ -1,0 +1,22 @@
+"""What this plugin offers. Torch-free."""
+
+from __future__ import annotations
+
+from chimera_core.api import ComponentSpec, hookimpl
+from chimera_mixture.config import MixtureConfig
+
+CHIMERA_API = 1
+
+
+@hookimpl
+def chimera_dataset_sources() -> list[ComponentSpec]:
+    """Offer ``mixture``."""
+    return [
+        ComponentSpec(
+            name="mixture",
+            summary="any sources mixed into one with named classes, their eyes in one place if wanted",
+            target="chimera_mixture.source:MixtureSource",
+            config=MixtureConfig,
+            licence="those of its members",
+        )
+    ]
