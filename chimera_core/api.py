@@ -22,6 +22,7 @@ from chimera_core.errors import (
 from chimera_core.files import atomic_path, describe_folder
 from chimera_core.hookspecs import API_VERSION, hookimpl
 from chimera_core.options import Config, EncoderRef, SourceRef, option
+from chimera_core.options import Config, Duration, EncoderRef, option
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ __all__ = [
     "DataError",
     "DatasetSource",
     "Draw",
+    "Duration",
     "EncoderRef",
     "Example",
     "FeatureEncoder",

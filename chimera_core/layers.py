@@ -35,12 +35,13 @@ class Layer:
         """Say whether there is a value at ``path``."""
         values: Any = self.values
         for key in path:
-            if (isinstance(key, str) and isinstance(values, Mapping) and key in values) or (
-                isinstance(key, int) and isinstance(values, (list, tuple)) and key < len(values)
-            ):
-                values = values[key]
+            if isinstance(key, int):
+                is_there = isinstance(values, (list, tuple)) and key < len(values)
             else:
+                is_there = isinstance(values, Mapping) and key in values
+            if not is_there:
                 return False
+            values = values[key]
         return True
 
     def inside(self, *keys: str | int) -> Layer:
@@ -184,7 +185,8 @@ def _explain(config: type[BaseModel], error: Any, where: str) -> str:
 
 def _spelled(config: type[BaseModel], location: Sequence[str | int]) -> tuple[str, type[BaseModel]]:
     """Spell an error's location as a flag, ``members[1].source``, and give the model that its last key belongs to."""
-    model, words = config, []
+    words: list[str] = []
+    model = config
     for depth, key in enumerate(location):
         if isinstance(key, int):
             if words and depth + 1 < len(location):  # which item of a plain list is wrong shows in its value

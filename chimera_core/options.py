@@ -72,8 +72,8 @@ def option(
     Pass ``...`` as the default of an option that must be given. ``flag`` is its name on the command line where
     that is not the field's: ``members: tuple[Member, ...] = option(..., flag="member")``.
     """
-    extra = None if flag is None else {"flag": flag}
-    return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
+    bounds: dict[str, Any] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    return Field(default, description=help, json_schema_extra={"flag": flag} if flag else None, **bounds)
 
 
 def read_fraction(value: Any) -> Any:

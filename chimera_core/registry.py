@@ -26,7 +26,7 @@ from pydantic import (
 from chimera_core.errors import ConfigError
 from chimera_core.files import one_line, quote
 from chimera_core.layers import Layer, merge
-from chimera_core.options import Config, Keys, option, suggest
+from chimera_core.options import Config, option, suggest
 from chimera_core.toml_files import TomlFile, read_toml
 
 LARGEST_ASSET_BYTES = 2**40
@@ -228,14 +228,14 @@ class Registry(Config):
                 return file.place(keys)
         return "default"
 
-    def values(self) -> Iterator[tuple[Keys, Any, str]]:
-        """Go through all that is said: (keys, value, file and line)."""
+    def values(self) -> Iterator[tuple[tuple[str, ...], Any, str]]:
+        """Go through all that is said: (keys, value, file and line); preset options one by one."""
         for section in type(self).model_fields:
             for name, entry in getattr(self, section).items():
-                for field in type(entry).model_fields:
-                    place = self.place(section, name, field)
+                for keys, value in _leaves(entry):
+                    place = self.place(section, name, *keys)
                     if place != "default":
-                        yield (section, name, field), getattr(entry, field), place
+                        yield (section, name, *keys), value, place
 
 
 def read_registry(user_file: Path | None = None) -> Registry:
@@ -271,6 +271,16 @@ _KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PLAIN_NAME = re.compile(
     r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?"
 )
+
+
+def _leaves(entry: Config) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for field in type(entry).model_fields:
+        value = getattr(entry, field)
+        if not isinstance(value, dict):
+            yield (field,), value
+            continue
+        for component, options in value.items():
+            yield from (((field, component, name), v) for name, v in options.items())
 
 
 def _check_url(url: str) -> str:
@@ -329,9 +339,8 @@ _HINT_OF_TYPE = {
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Registry
-    if len(location) > 1:
-        model = {"assets": AssetEntry, "models": ModelEntry}.get(str(location[0]), PluginEntry)
+    entries: dict[str, type[BaseModel]] = {"assets": AssetEntry, "models": ModelEntry, "plugins": PluginEntry}
+    model = entries[str(location[0])] if len(location) > 1 else Registry
     return list(model.model_fields)
 
 

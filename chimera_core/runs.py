@@ -16,6 +16,7 @@ from chimera_core import __version__
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.files import disk_trouble, quote, write_text_atomic
 from chimera_core.plugins import PluginHost
+from chimera_core.toml_files import write_toml
 
 _VERSIONS_OF = ("torch", "torchvision", "timm", "numpy", "pillow", "opencv-python-headless")
 
@@ -57,6 +58,19 @@ def write_run_record(
         **facts,
     }
     write_text_atomic(folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_run_config(folder: Path, command: str, **values: Any) -> None:
+    """Write ``config.toml``: every resolved value, so that ``chimera COMMAND --config`` of it runs the same again.
+
+    Args:
+        folder: of the run.
+        command: e.g. ``"fuse"`` or ``"encoder train"``.
+        values: by the names of the command's options, with _ for -; components as ``use.component_table`` gives them.
+    """
+    again = f"chimera {command} --config {quote(folder / 'config.toml')}"
+    comment = f"Every value of this run, with chimera-toolkit {__version__}. The same again: {again}"
+    write_toml(folder / "config.toml", {"command": command, **values}, comment=comment)
 
 
 def versions() -> dict[str, str]:

@@ -153,7 +153,7 @@ def _keys_by_line(text: str) -> Iterator[tuple[int, Keys]]:
                 continue
         if head.startswith("["):
             table = _header(parsed, counts)
-            yield start + 1, table
+            yield from ((start + 1, table[:length]) for length in range(1, len(table) + 1)[:_DEEPEST])
         else:
             yield from ((start + 1, (*table, *keys)) for keys in _all_keys(parsed))
         start = end

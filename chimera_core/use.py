@@ -98,6 +98,15 @@ def resolved_options(component: Component, host: PluginHost, config: BaseModel) 
     return values
 
 
+def component_table(component: Component, host: PluginHost, config: BaseModel) -> dict[str, Any]:
+    """Give a component with every option in force, as ``config.toml`` records it: ``{name, options}``.
+
+    The name says the plugin too, so that nobody who offers the same name later gets into the way.
+    """
+    name = f"{component.plugin}:{component.spec.name}"
+    return {"name": name, "options": resolved_options(component, host, config)}
+
+
 def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **options: Any) -> FeatureEncoder:
     """Build a feature encoder, in evaluation mode.
 

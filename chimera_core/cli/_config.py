@@ -14,18 +14,23 @@ Keys are the command's own options, with _ for -, and one table ``{name, options
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from chimera_core.errors import ConfigError
+from chimera_core.cli._host import plugin_host
+from chimera_core.cli._types import WEIGHTS
+from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files import one_line
 from chimera_core.layers import Layer
 from chimera_core.options import suggest
+from chimera_core.plugins import PluginHost
 from chimera_core.toml_files import TomlFile, read_toml
 
-_NOT_IN_FILES = ("config", "as_json", "help")
+_FILE = "chimera.config-file"
+_NOT_IN_FILES = ("config", "json", "help")
 
 config_option = click.option(
     "--config",
@@ -35,42 +40,132 @@ config_option = click.option(
 """Gives a command ``--config``; its parameter of that name need not be looked at."""
 
 
-def config_layer(
-    command: click.Command, ctx: click.Context, path: str | None, components: Sequence[str]
-) -> Layer | None:
-    """Read the file that ``--config`` names, check its keys, and make its values the command's defaults.
+class ConfigCommand(click.Command):
+    """A click command that takes ``--config``. ``components`` are the keys of tables ``{name, options}``."""
 
-    Args:
-        command: its options are the keys of the file.
-        ctx: gets the file's values as defaults.
-        path: the file; None: there is none.
-        components: keys of the tables ``{name, options}``.
-    Returns:
-        What the file says.
+    def __init__(self, *args: Any, components: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.components = components
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        read_config(self, ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            param, file = error.param, ctx.meta[_FILE]
+            from_file = click.core.ParameterSource.DEFAULT_MAP
+            if file is None or param is None or ctx.get_parameter_source(str(param.name)) != from_file:
+                raise
+            raise ConfigError(
+                f"{file.place((file_key(param),))}: {file_key(param)}: {error.message}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A component as a file tells it, with its options checked."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> Told:
+    """Give the component that the file names under ``key``, or the default one, for commands without its flags.
+
+    Raises:
+        ConfigError, PluginError: for a wrong name or option, with file and line.
+    """
+    from chimera_core.use import check_options
+
+    told = component_in_file(ctx, key)
+    if told is None:
+        return Told(default, {})
+    host, name = plugin_host(ctx), told.values.get("name") or default
+    if "name" in told.values:
+        check_name(host, kind, told)
+    check_options(host.find(kind, name), host, told.inside("options"))
+    return Told(name, told.inside("options").values)
+
+
+def component_in_file(ctx: click.Context, key: str) -> Layer | None:
+    """Give the file's table ``{name, options}`` for a component; a word there is the name."""
+    file: TomlFile | None = ctx.meta[_FILE]
+    if file is None or key not in file.table:
+        return None
+    told = file.table[key]
+    layer = Layer(file.name, file.table, file.line_of)
+    return Layer(file.name, {"name": told}, file.line_of) if isinstance(told, str) else layer.inside(key)
+
+
+def check_name(host: PluginHost, kind: str, told: Layer) -> None:
+    """Check that there is the component that a file names.
+
+    Raises:
+        PluginError: if not, with file and line.
+    """
+    try:
+        host.find(kind, told.values["name"])
+    except PluginError as error:
+        raise PluginError(f"{told.place(('name',))}: {error}") from None
+
+
+def value_in_file(ctx: click.Context, flag: str) -> Any:
+    """Give what the file says for an option of the command; None if it says nothing."""
+    file: TomlFile | None = ctx.meta[_FILE]
+    return file.table.get(flag.strip("-").replace("-", "_")) if file is not None else None
+
+
+def given(args: Sequence[str], flag: str) -> str | None:
+    """Find the last value given for a flag, as ``--flag value`` or ``--flag=value``."""
+    value = None
+    for index, arg in enumerate(args if flag else ()):
+        if arg == "--":
+            break
+        if arg == flag and index + 1 < len(args):
+            value = args[index + 1]
+        elif arg.startswith(flag + "="):
+            value = arg.partition("=")[2]
+    return value
+
+
+def read_config(command: ConfigCommand, ctx: click.Context, args: Sequence[str]) -> None:
+    """Read the file that ``--config`` names, once; check its keys and make its values the command's defaults.
+
     Raises:
         ConfigError: naming file, line and key.
     """
-    if path is None or not any(p.name == "config" for p in command.params):
-        return None
-    file = read_toml(Path(path), what="config file")
-    written = file.table.get("command", command.name)
-    if written != command.name:
+    if _FILE in ctx.meta:
+        return
+    ctx.meta[_FILE] = None
+    path = given(args, "--config") if any(p.name == "config" for p in command.params) else None
+    if path is None:
+        return
+    file = ctx.meta[_FILE] = read_toml(Path(path), what="config file")
+    name, components = " ".join(ctx.command_path.split()[1:]), command.components
+    written = file.table.get("command", name)
+    if written != name:
         raise ConfigError(
             f"{file.place(('command',))}: it is for `chimera {one_line(written)}`: give it to that"
         )
-    own = {p.name: p for p in command.params if p.name and p.name not in _NOT_IN_FILES}
-    defaults = {}
+    own = {file_key(p): p for p in command.params if file_key(p) not in _NOT_IN_FILES}
+    defaults: dict[str, Any] = {}
     for key, value in file.table.items():
         if key in components:
-            defaults |= {key: _name_of(file, key, value)} if key in own else {}
+            value = _name_of(file, key, value)
         elif key in own:
-            _check_type(file, own[key], value)
-            defaults[key] = value
+            _check_type(file, key, own[key], value)
         elif key != "command":
             known = suggest(key, {*own, *components})
             raise ConfigError(f"{file.place((key,))}: there is no option '{one_line(key)}'{known}")
+        if key in own and value is not None:
+            defaults[str(own[key].name)] = value
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
-    return Layer(file.name, file.table, file.line_of)
+
+
+def file_key(param: click.Parameter) -> str:
+    """Name a parameter as files do: its long option with _ for -, or the name of an argument."""
+    longest = max(param.opts, key=len) if isinstance(param, click.Option) else str(param.name)
+    return longest.lstrip("-").replace("-", "_")
 
 
 def _name_of(file: TomlFile, key: str, value: Any) -> str | None:
@@ -93,17 +188,12 @@ def _name_of(file: TomlFile, key: str, value: Any) -> str | None:
     return None if name is None else str(name)
 
 
-def _check_type(file: TomlFile, param: click.Parameter, value: Any) -> None:
+def _check_type(file: TomlFile, key: str, param: click.Parameter, value: Any) -> None:
     """Refuse what click would take for something else: true for the number 1, a table for its text."""
-    takes_list = (
-        param.multiple or param.nargs != 1 or param.type.name == "weights"
-        if isinstance(param, click.Option)
-        else param.nargs != 1
-    )
     is_switch = isinstance(param, click.Option) and param.is_flag
+    takes_list = param.nargs != 1 or getattr(param, "multiple", False) or param.type is WEIGHTS
     fits = isinstance(value, list) if takes_list else isinstance(value, (str, int, float))
     if not fits or isinstance(value, bool) != is_switch:
         wanted = "a list" if takes_list else "true or false" if is_switch else "one value"
-        raise ConfigError(
-            f"{file.place((str(param.name),))}: {param.name} must be {wanted}, but it is {one_line(repr(value), limit=80)}"
-        )
+        met = one_line(repr(value), limit=80)
+        raise ConfigError(f"{file.place((key,))}: {key} must be {wanted}, but it is {met}")

@@ -13,10 +13,16 @@ from typing import Any
 
 import click
 
-from chimera_core.cli._config import config_layer
+from chimera_core.cli._config import (
+    ConfigCommand,
+    check_name,
+    component_in_file,
+    given,
+    read_config,
+    value_in_file,
+)
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._types import DURATION, FRACTION, FractionRange
-from chimera_core.errors import ConfigError
 from chimera_core.flags import Flag, flags_of
 from chimera_core.layers import Layer, merge
 from chimera_core.options import ComponentRef
@@ -40,28 +46,20 @@ class Selector:
     preset_flag: str = ""
 
 
-class ComponentCommand(click.Command):
+class ComponentCommand(ConfigCommand):
     """A click command with the options of the components that its selectors name."""
 
     def __init__(self, *args: Any, selectors: Sequence[Selector] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, components=[s.key for s in selectors], **kwargs)
         self.selectors = selectors
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        file = config_layer(self, ctx, _given(args, "--config"), [s.key for s in self.selectors])
+        read_config(self, ctx, args)
         ctx.meta["chimera.values"] = {selector.key: {} for selector in self.selectors}
         ctx.meta["chimera.sections"] = [
-            section for s in self.selectors if (section := _section(self, ctx, s, args, file)) is not None
+            section for s in self.selectors if (section := _section(self, ctx, s, args)) is not None
         ]
-        if file is None:
-            return super().parse_args(ctx, args)
-        try:
-            return super().parse_args(ctx, args)
-        except click.BadParameter as error:
-            name = error.param.name if error.param is not None else None
-            if name is None or ctx.get_parameter_source(name) != click.core.ParameterSource.DEFAULT_MAP:
-                raise
-            raise ConfigError(f"{file.place((name,))}: {name}: {error.message}") from None
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         params = super().get_params(ctx)
@@ -83,18 +81,19 @@ def component_values(ctx: click.Context, key: str) -> dict[str, Any]:
 
 
 def _section(
-    command: click.Command, ctx: click.Context, selector: Selector, args: Sequence[str], file: Layer | None
+    command: click.Command, ctx: click.Context, selector: Selector, args: Sequence[str]
 ) -> tuple[str, list[click.Option]] | None:
-    told = _component_in_file(file, selector)
-    name = _first_argument(command, ctx, args) if not selector.flag else _given(args, selector.flag)
-    name = name or (told.values.get("name") if told else None) or selector.default
+    told = component_in_file(ctx, selector.key)
+    name = _first_argument(command, ctx, args) if not selector.flag else given(args, selector.flag)
+    host = plugin_host(ctx)
+    if name is None and told is not None and "name" in told.values:
+        name = told.values["name"]
+        check_name(host, selector.kind, told)
+    name = name or selector.default
     if name is None:
         return None
-    host = plugin_host(ctx)
     component = host.find(selector.kind, name)
-    preset = _given(args, selector.preset_flag) if selector.preset_flag else None
-    if file is not None and preset is None and selector.preset_flag:
-        preset = file.values.get(selector.preset_flag.strip("-").replace("-", "_"))
+    preset = given(args, selector.preset_flag) or value_in_file(ctx, selector.preset_flag)
     below = option_layers(component, host, preset)
     # Naming another component on the line leaves the file's options to the one that the file names.
     if told is not None and host.find(selector.kind, told.values.get("name") or name) == component:
@@ -131,18 +130,6 @@ def _flags(
             return found
         flags = found
     return flags
-
-
-def _component_in_file(file: Layer | None, selector: Selector) -> Layer | None:
-    """Give the file's table for a selector, ``{name, options}``; a word there is the name."""
-    if file is None or selector.key not in file.values:
-        return None
-    told = file.values[selector.key]
-    return (
-        Layer(file.origin, {"name": told}, file.line_of)
-        if isinstance(told, str)
-        else file.inside(selector.key)
-    )
 
 
 def _click_option(flag: Flag, selector: Selector) -> click.Option:
@@ -217,24 +204,11 @@ def _shown(flag: Flag) -> str:
     return f"default: {value}" + ("" if flag.origin == "default" else f", from {flag.origin}")
 
 
-def _given(args: Sequence[str], flag: str) -> str | None:
-    """Find the last value given for a flag, as ``--flag value`` or ``--flag=value``."""
-    value = None
-    for index, arg in enumerate(args):
-        if arg == "--":
-            break
-        if arg == flag and index + 1 < len(args):
-            value = args[index + 1]
-        elif arg.startswith(flag + "="):
-            value = arg.partition("=")[2]
-    return value
-
-
 def _named_by(args: Sequence[str], flags: Sequence[Flag]) -> dict[str, Any]:
     """Collect which components the line names through reference flags such as ``--encoder``."""
     values: dict[str, Any] = {}
     for flag in flags:
-        if flag.form == "reference" and (name := _given(args, flag.name)) is not None:
+        if flag.form == "reference" and (name := given(args, flag.name)) is not None:
             layer = values
             for part in flag.path[:-1]:
                 layer = layer.setdefault(part, {})

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from chimera_core.cli._config import ConfigCommand, config_option, file_component
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._progress import progress
+from chimera_core.layers import merge
 
 DEFAULT_FOLDER = "chimera-demo"
 # The creature is made at this size; the row of weights, for speed, at the smaller one.
@@ -34,21 +36,25 @@ CAT_OUTLINE = tuple(
 OUTLINE_BLUR = 9
 
 
-@click.command()
+@click.command(cls=ConfigCommand, components=["fuser"])
 @click.option("--run", "folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@config_option
 @click.pass_context
-def demo(ctx: click.Context, folder: Path, seed: int, device: str) -> None:
+def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str | None) -> None:
     """Make one creature and a grid of weights, offline, into a folder."""
     from chimera_core.contact_sheet import grid
-    from chimera_core.fusing import Fusion, plan_fusion, sweep_weights
+    from chimera_core.fusing import DEFAULT_PHOTO_FUSER, Fusion, plan_fusion, sweep_weights
     from chimera_core.images import write_png
     from chimera_core.pixels import resize_shorter, to_uint8
-    from chimera_core.runs import make_run_folder, write_run_record
+    from chimera_core.runs import make_run_folder, write_run_config, write_run_record
+    from chimera_core.use import component_table
 
     start = time.perf_counter()
     host = plugin_host(ctx)
+    told = file_component(ctx, "fuser", "fusion-generator", default=DEFAULT_PHOTO_FUSER)
+    fuser, options = told.name, merge(OPTIONS, told.options)
     make_run_folder(folder)
     steps = sweep_weights(WEIGHTS, GRID_FRAMES)
     row: list[Any] = []
@@ -60,7 +66,9 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str) -> None:
 
         def open_fusion(size: int) -> Fusion:
             return Fusion(
-                plan_fusion(parents, masks=masks, options=OPTIONS, size=size, device=device, host=host)
+                plan_fusion(
+                    parents, fuser=fuser, masks=masks, options=options, size=size, device=device, host=host
+                )
             )
 
         fusion = open_fusion(CREATURE_SIZE)
@@ -79,6 +87,13 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str) -> None:
     )
     write_png(folder / "chimera.png", to_uint8(creature), text=fusion.text(WEIGHTS, seed))
     write_png(folder / "grid.png", sheet)
+    write_run_config(
+        folder,
+        "demo",
+        seed=seed,
+        device=device,
+        fuser=component_table(fusion.plan.component, host, fusion.plan.config),
+    )
     write_run_record(
         folder,
         host,
@@ -87,10 +102,10 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str) -> None:
         device=str(fusion.device),
         fuser=fusion.plan.fuser_name,
         parents=list(NAMES),
-        options=OPTIONS,
+        options=options,
         wall_s=round(time.perf_counter() - start, 2),
     )
-    for name in ("chimera.png", "grid.png", "run.json"):
+    for name in ("chimera.png", "grid.png", "config.toml", "run.json"):
         click.echo(str(folder / name))
 
 

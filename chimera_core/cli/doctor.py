@@ -8,13 +8,19 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
+from chimera_core.files import one_line
+
+SLOW_S = 0.25
+"""A plugin that takes longer to load is called slow: all of ours together take a tenth of this."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Show device, versions, settings with their origin, assets, and every plugin with its load time."""
+    """Show device, versions, settings and registry with their origin, assets, and every plugin with its load time."""
+    from pydantic_core import to_jsonable_python
+
     from chimera_core.runs import versions
 
     host = plugin_host(ctx, say_broken=False)
@@ -35,6 +41,19 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
             }
             for name, entry in host.registry.assets.items()
         ],
+        "models": [
+            {
+                "name": name,
+                "component": model.component,
+                "can_be_used": host.has(model.kind, model.component),
+                "origin": host.registry.place("models", name),
+            }
+            for name, model in host.registry.models.items()
+        ],
+        "registry": [
+            {"key": ".".join(keys), "value": to_jsonable_python(value), "origin": place}
+            for keys, value, place in host.registry.values()
+        ],
         "plugins": [
             {
                 "name": r.name,
@@ -42,6 +61,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
                 "version": r.version,
                 "status": r.status,
                 "load_ms": round(r.load_s * 1000, 1),
+                "slow": r.load_s > SLOW_S,
                 "error": r.error or None,
             }
             for r in host.records
@@ -63,13 +83,37 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
             for a in found["assets"]
         ],
     )
+    if found["models"]:
+        print_table(
+            ("model", "of", "can be used", "from"),
+            [
+                (m["name"], m["component"], "yes" if m["can_be_used"] else "no", m["origin"])
+                for m in found["models"]
+            ],
+        )
+    print_table(
+        ("registry", "value", "from"),
+        [(said["key"], one_line(said["value"], limit=60), said["origin"]) for said in found["registry"]],
+    )
     print_table(
         ("plugin", "distribution", "version", "status", "load ms", "trouble and mend"),
         [
-            (p["name"], p["distribution"], p["version"], p["status"], str(p["load_ms"]), p["error"] or "")
+            (
+                p["name"],
+                p["distribution"],
+                p["version"],
+                p["status"],
+                f"{p['load_ms']}{' (slow)' if p['slow'] else ''}",
+                p["error"] or "",
+            )
             for p in found["plugins"]
         ],
     )
+    for record in sorted((r for r in host.records if r.load_s > SLOW_S), key=lambda r: -r.load_s):
+        click.echo(
+            f"plugin {record.name} makes every command {record.load_s:.1f} s slower: report it to its author, or "
+            f"switch it off with CHIMERA_PLUGINS_DISABLE={record.name}"
+        )
     for record in host.broken:
         click.echo(f"--- {record.name}: why it is left out ---\n{record.trace}")
 

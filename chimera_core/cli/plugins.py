@@ -9,9 +9,9 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.errors import PluginError
-from chimera_core.flags import flags_of
+from chimera_core.flags import Flag, flags_of
 from chimera_core.options import suggest
-from chimera_core.plugins import Component, PluginHost
+from chimera_core.plugins import Component, PluginHost, PluginRecord
 from chimera_core.use import look_up_options, option_layers
 
 
@@ -25,7 +25,8 @@ def plugins() -> None:
 @click.pass_context
 def list_plugins(ctx: click.Context, as_json: bool) -> None:
     """List every component, and every plugin that offers none because it is broken, off or not installed."""
-    rows = _rows(plugin_host(ctx, say_broken=not as_json))
+    host = plugin_host(ctx, say_broken=not as_json)
+    rows = _rows(host)
     if as_json:
         print_json(rows)
         return
@@ -44,6 +45,11 @@ def list_plugins(ctx: click.Context, as_json: bool) -> None:
             for row in rows
         ],
     )
+    if host.registry.models:
+        print_table(
+            ("model", "of", "licence", "summary"),
+            [(n, m.component, m.licence, m.summary) for n, m in sorted(host.registry.models.items())],
+        )
 
 
 @plugins.command("show")
@@ -51,18 +57,19 @@ def list_plugins(ctx: click.Context, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 @click.pass_context
 def show(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Show a component or plugin: where it comes from, its options and presets."""
+    """Show a component, plugin or model: what is said about it and where, its options and presets."""
     host = plugin_host(ctx, say_broken=False)
     plugin, _, short = name.rpartition(":")
     found = [c for c in host.components() if c.spec.name == short and plugin in ("", c.plugin)]
     found = found or [c for c in host.components() if c.plugin == name]
-    if not found:
-        failed = [r for r in host.records if r.name == name and r.status != "ok"]
-        if failed:
-            raise PluginError(f"plugin {name} is {failed[0].status}: {failed[0].error}")
-        known = {c.spec.name for c in host.components()} | {r.name for r in host.records}
-        raise PluginError(f"nothing is named '{name}'" + suggest(name, known))
     details = [_details(component, host) for component in found]
+    if name in host.registry.models:
+        details.append(_model(name, host))
+    if not details:
+        details = [_unloaded(record, host) for record in host.records if record.name == name]
+    if not details:
+        known = {c.spec.name for c in host.components()} | {r.name for r in host.records}
+        raise PluginError(f"nothing is named '{name}'" + suggest(name, known | set(host.registry.models)))
     if as_json:
         print_json(details)
         return
@@ -115,14 +122,16 @@ def _details(component: Component, host: PluginHost) -> dict[str, Any]:
         "version": record.version,
         "trust": entry.trust if entry else "unlisted",
         "home_page": entry.home_page if entry else "",
+        "registry": _said(host, "plugins", record.name) if entry else [],
         "target": component.spec.target,
         "options": [
             {
                 "flag": flag.name,
-                "type": "|".join(flag.choices) if flag.choices else flag.type.__name__,
+                "type": _type(flag),
                 "minimum": flag.minimum,
                 "maximum": flag.maximum,
                 "value": _plain(flag.value),
+                "origin": flag.origin,
                 "help": flag.help,
             }
             for flag in flags
@@ -134,6 +143,51 @@ def _details(component: Component, host: PluginHost) -> dict[str, Any]:
     }
 
 
+def _type(flag: Flag) -> str:
+    if flag.choices:
+        return "|".join(flag.choices)
+    return {"duration": "duration", "reference": "component"}.get(flag.form, flag.type.__name__)
+
+
+def _unloaded(record: PluginRecord, host: PluginHost) -> dict[str, Any]:
+    """What can be told of a plugin that offers nothing: broken, switched off, not installed or empty."""
+    entry = host.entry(record)
+    return {
+        "name": record.name,
+        "kind": None,
+        "summary": entry.summary if entry else "",
+        "plugin": record.name,
+        "distribution": record.distribution,
+        "version": record.version,
+        "trust": entry.trust if entry else "unlisted",
+        "home_page": entry.home_page if entry else "",
+        "status": record.status,
+        "error": record.error or None,
+        "registry": _said(host, "plugins", record.name) if entry else [],
+    }
+
+
+def _model(name: str, host: PluginHost) -> dict[str, Any]:
+    entry = host.registry.models[name]
+    return {
+        "name": name,
+        "kind": "model",
+        "summary": entry.summary,
+        "component": {"kind": entry.kind, "name": entry.component},
+        "classes": list(entry.classes),
+        "registry": _said(host, "models", name),
+    }
+
+
+def _said(host: PluginHost, section: str, name: str) -> list[dict[str, Any]]:
+    """List what the registry says about one entry, each value with the file and line that it comes from."""
+    return [
+        {"key": ".".join(keys[2:]), "value": _plain(value), "origin": place}
+        for keys, value, place in host.registry.values()
+        if keys[:2] == (section, name)
+    ]
+
+
 def _plain(value: Any) -> Any:
     """Make a value fit for JSON."""
     from pydantic_core import PydanticUndefined, to_jsonable_python
@@ -142,17 +196,28 @@ def _plain(value: Any) -> Any:
 
 
 def _print_details(detail: dict[str, Any]) -> None:
-    click.echo(f"{detail['name']} ({detail['kind']}): {detail['summary']}")
-    click.echo(
-        f"  plugin {detail['plugin']}, {detail['distribution']} {detail['version']}, {detail['trust']}"
-    )
-    if detail["home_page"]:
+    click.echo(f"{detail['name']} ({detail['kind'] or 'plugin'}): {detail['summary']}")
+    if "plugin" in detail:
+        who = (detail["distribution"], detail["version"])
+        click.echo(f"  plugin {detail['plugin']}, {' '.join(filter(None, who))}, {detail['trust']}")
+    if detail.get("home_page"):
         click.echo(f"  {detail['home_page']}")
-    print_table(
-        ("option", "type", "bounds", "value", "what it does"),
-        [(o["flag"], o["type"], _bounds(o), _short(o["value"]), o["help"]) for o in detail["options"]],
-    )
-    for preset in detail["presets"]:
+    if detail.get("status"):
+        click.echo(f"  {detail['status']}" + (f": {detail['error']}" if detail["error"] else ""))
+    if detail["registry"]:
+        print_table(
+            ("registry", "value", "from"),
+            [(said["key"], _short(said["value"]), said["origin"]) for said in detail["registry"]],
+        )
+    if detail.get("options"):
+        print_table(
+            ("option", "type", "bounds", "value", "from", "what it does"),
+            [
+                (o["flag"], o["type"], _bounds(o), _short(o["value"]), o["origin"], o["help"])
+                for o in detail["options"]
+            ],
+        )
+    for preset in detail.get("presets", ()):
         click.echo(f"  preset {preset['name']}: {preset['summary']}")
 
 
