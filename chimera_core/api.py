@@ -21,8 +21,7 @@ from chimera_core.errors import (
 )
 from chimera_core.files import atomic_path, describe_folder
 from chimera_core.hookspecs import API_VERSION, hookimpl
-from chimera_core.options import Config, EncoderRef, SourceRef, option
-from chimera_core.options import Config, Duration, EncoderRef, option
+from chimera_core.options import Config, Duration, EncoderRef, SourceRef, option
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 
 if TYPE_CHECKING:
@@ -102,8 +101,8 @@ __all__ = [
     "SourceInfo",
     "SourceRef",
     "Split",
-    "attack_mode",
     "atomic_path",
+    "attack_mode",
     "check_state",
     "cut",
     "default_data_root",

@@ -26,7 +26,7 @@ class Member(Config):
     class_name: str = option(..., help="the class that its images get")
     source: SourceRef = option(..., help="where they come from")
     only: tuple[str, ...] = option((), help="the source's classes to take; none named: all")
-    split: dict[str, str] = option({}, help="the source's split for a split of the mixture, as train = all")
+    split: tuple[str, ...] = option((), help="the source's split for one of the mixture's, as train:all")
     crop: str | None = option(
         None, help="side of a centred square in pixels, or left,top,right,bottom; empty: the whole image"
     )
@@ -74,12 +74,20 @@ class Member(Config):
     @field_validator("split", mode="before")
     @classmethod
     def _read_split(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        pairs = [piece.partition(":") for piece in value.split(",")]
-        if not all(ours and theirs for ours, _, theirs in pairs):
+        return tuple(map(str.strip, value.split(","))) if isinstance(value, str) else value
+
+    @field_validator("split")
+    @classmethod
+    def _splits_are_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(ours and theirs for ours, _, theirs in (pair.partition(":") for pair in value)):
             raise ValueError("write splits as train:all,val:test, the mixture's first")
-        return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+        return value
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """The source's split for each of the mixture's that is named."""
+        pairs = (pair.partition(":") for pair in self.split)
+        return {ours: theirs for ours, _, theirs in pairs}
 
     @field_validator("eyes", mode="before")
     @classmethod

@@ -14,7 +14,9 @@ class MixtureConfig(Config):
     """Options that change no image: the packed cache leaves them out of its key."""
 
     members: tuple[Member, ...] = option(
-        ..., help="a class and the source of its images, as person=celeba,root=DIR,crop=178; give two or more"
+        ...,
+        flag="member",
+        help="a class and the source of its images, as person=celeba,root=DIR,crop=178; give two or more",
     )
     frame: Literal["none", "eyes"] = option(
         "none", help="eyes: cut every image so that the eyes of all members lie in one place"
