@@ -1,0 +1,1 @@
+"""Plugin: faces of persons and dogs, and the two collections of dogs by themselves."""
