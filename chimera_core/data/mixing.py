@@ -315,7 +315,7 @@ def _open(member: Member, frame: Frame, where: str) -> tuple[DatasetSource, set[
         The source, and which of ``crop`` and ``eyes`` are its own affair.
     """
     fields = default_host().find("dataset-source", member.source.name).spec.config.model_fields
-    own = {name for name in ("crop", "eyes") if name in fields}
+    own = {"crop", "eyes"} & set(fields)
     options: dict[str, Any] = dict(member.source.options)
     crop = "" if frame == "eyes" and member.crop is None else member.crop
     if "crop" in own and crop is not None:

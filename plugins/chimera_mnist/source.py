@@ -87,7 +87,7 @@ class MnistSplit:
     @property
     def labels(self) -> list[int]:
         """The digit of every image."""
-        return self.digits.tolist()
+        return list(map(int, self.digits))
 
     def __len__(self) -> int:
         return len(self.digits)

@@ -189,3 +189,13 @@ def test_real_mnist_has_ten_thousand_test_images(test_data: Path) -> None:
     # Counts by digit, and the first five digits, as the data set's users know them.
     assert np.bincount(split.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert split.labels[:5] == [7, 2, 1, 0, 4]
+
+
+def test_torchvision_reads_the_written_folder_and_agrees(tmp_path: Path) -> None:
+    from torchvision.datasets import MNIST
+
+    write_mnist(tmp_path)
+    theirs = MNIST(str(tmp_path), train=True, download=False)
+    ours = open_source("mnist", root=str(tmp_path)).open("train")
+    assert theirs.targets.tolist() == list(ours.labels)
+    assert torch.equal(theirs.data, torch.stack([ours[k].image[0] for k in range(len(ours))]))
