@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import field_validator, model_validator
+from pydantic import field_validator
 
 from chimera_core.options import Config, SourceRef, option
 
@@ -26,7 +26,9 @@ class Member(Config):
     class_name: str = option(..., help="the class that its images get")
     source: SourceRef = option(..., help="where they come from")
     only: tuple[str, ...] = option((), help="the source's classes to take; none named: all")
-    split: tuple[str, ...] = option((), help="the source's split for one of the mixture's, as train:all")
+    split: str = option(
+        "", help="the source's split for a split of the mixture, as train:all,val:test, the mixture's first"
+    )
     crop: str | None = option(
         None, help="side of a centred square in pixels, or left,top,right,bottom; empty: the whole image"
     )
@@ -61,38 +63,30 @@ class Member(Config):
         own = {name: value for name, value in named.items() if name in _OWN}
         return {"class_name": class_name, "source": {"name": source.strip(), "options": options}, **own}
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_word(cls, values: Any) -> Any:
-        return cls.from_word(values) if isinstance(values, str) else values
-
     @field_validator("only", mode="before")
     @classmethod
     def _read_only(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("split", mode="before")
-    @classmethod
-    def _read_split(cls, value: Any) -> Any:
-        return tuple(map(str.strip, value.split(","))) if isinstance(value, str) else value
-
     @field_validator("split")
     @classmethod
-    def _splits_are_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(ours and theirs for ours, _, theirs in (pair.partition(":") for pair in value)):
+    def _split_is_pairs(cls, value: str) -> str:
+        if not all(ours and theirs for ours, theirs in _pairs(value)):
             raise ValueError("write splits as train:all,val:test, the mixture's first")
         return value
 
     @property
-    def splits(self) -> dict[str, str]:
-        """The source's split for each of the mixture's that is named."""
-        pairs = (pair.partition(":") for pair in self.split)
-        return {ours: theirs for ours, _, theirs in pairs}
+    def split_names(self) -> dict[str, str]:
+        """The source's split for every split of the mixture that ``split`` names."""
+        return dict(_pairs(self.split))
 
     @field_validator("eyes", mode="before")
     @classmethod
     def _read_eyes(cls, value: Any) -> Any:
-        return tuple(value.split(",")) if isinstance(value, str) else value
+        value = tuple(value.split(",")) if isinstance(value, str) else value
+        if value is not None and len(value) != 4:
+            raise ValueError("write eyes as left x,left y,right x,right y in pixels")
+        return value
 
     @field_validator("eyes")
     @classmethod
@@ -100,6 +94,12 @@ class Member(Config):
         if value is not None and not (all(map(math.isfinite, value)) and value[0] < value[2]):
             raise ValueError("write eyes as left x,left y,right x,right y in pixels")
         return value
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Read ``train:all,val:test``; a half is empty where one is missing."""
+    pairs = [piece.partition(":") for piece in text.split(",")] if text else []
+    return [(ours.strip(), theirs.strip()) for ours, _, theirs in pairs]
 
 
 def read_shares(balance: str, classes: tuple[str, ...]) -> dict[str, float] | None:

@@ -148,7 +148,7 @@ class _Opened:
             if self._crop:
                 raise ConfigError(f"{where} has a crop and a frame by its eyes: leave the crop out")
             self._box = eyes_box(eyes)
-        for ours, theirs in member.splits.items():
+        for ours, theirs in member.split_names.items():
             if theirs not in self.info.splits:
                 known = ", ".join(self.info.splits)
                 raise ConfigError(f"{where} has no split '{theirs}' to serve as {ours} (it has: {known})")
@@ -162,12 +162,12 @@ class _Opened:
         names = list(self.info.splits)
         if len(names) == 1 and not self._member.split and names != ["train"]:
             return ["train"]
-        return [*self._member.splits, *names]
+        return [*self._member.split_names, *names]
 
     def split_for(self, split: str) -> str | None:
         """Name the member's split that serves ``split``; None if it has none."""
-        if split in self._member.splits:
-            return self._member.splits[split]
+        if named := self._member.split_names.get(split):
+            return named
         if split not in self.splits:
             return None
         return split if split in self.info.splits else next(iter(self.info.splits))

@@ -15,8 +15,8 @@ class MixtureConfig(Config):
 
     members: tuple[Member, ...] = option(
         ...,
-        flag="member",
         help="a class and the source of its images, as person=celeba,root=DIR,crop=178; give two or more",
+        flag="member",
     )
     frame: Literal["none", "eyes"] = option(
         "none", help="eyes: cut every image so that the eyes of all members lie in one place"

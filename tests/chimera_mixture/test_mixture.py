@@ -116,7 +116,7 @@ def test_a_table_says_the_same_as_a_word(tree: Tree) -> None:
         "class_name": "pet",
         "source": {"name": "folder", "options": {"root": str(root)}},
         "only": ["cat"],
-        "split": ["train:all"],
+        "split": "train:all",
         "crop": "20",
         "eyes": [1.5, 2, 9, 2],
     }
@@ -131,7 +131,7 @@ def test_a_table_says_the_same_as_a_word(tree: Tree) -> None:
         ("=folder", "write a member as CLASS=SOURCE"),
         ("a=folder,root=x,root=y", "each option of a member once"),
         ("a=folder,split=train", "train:all,val:test"),
-        ("a=folder,eyes=1,2,3", "eyes"),
+        ("a=folder,eyes=1,2,3", "left x,left y"),
         ("a=folder,eyes=5,1,5,1", "left x,left y"),
         ("a=folder,eyes=nan,1,nan,1", "left x,left y"),
     ],
@@ -260,7 +260,7 @@ def test_a_wrong_balance_is_one_clear_line(tree: Tree, balance: str) -> None:
 def test_a_members_trouble_names_the_member(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=r"member 'cat' \(folder\): the folder .* does not exist"):
         mix(f"cat=folder,root={tmp_path / 'missing'}")
-    with pytest.raises(ConfigError, match="folder has no option 'rot'"):
+    with pytest.raises(ConfigError, match=r"folder has no option 'rot' \(did you mean 'root'"):
         mix(f"cat=folder,root={tmp_path},rot=3")
     with pytest.raises(PluginError, match="foldr"):
         mix("cat=foldr")
