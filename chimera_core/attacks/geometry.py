@@ -95,7 +95,8 @@ def steepest(gradient: Tensor, *, norm: str) -> Tensor:
 
 def length(delta: Tensor) -> Tensor:
     """Measure each image's Euclidean length: (N, C, H, W) -> (N, 1, 1, 1)."""
-    return torch.linalg.vector_norm(delta, dim=(1, 2, 3), keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(delta, dim=(1, 2, 3), keepdim=True)
+    return lengths
 
 
 def _check_shapes(x_adv: Tensor, x: Tensor) -> None:

@@ -159,7 +159,8 @@ def _window(
 
 def _plane_length(delta: Tensor) -> Tensor:
     """Measure the length of each channel: (N, C, H, W) -> (N, C, 1, 1)."""
-    return torch.linalg.vector_norm(delta, dim=(2, 3), keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(delta, dim=(2, 3), keepdim=True)
+    return lengths
 
 
 def _bump(side: int, turn: Tensor, device: torch.device) -> Tensor:
@@ -173,9 +174,10 @@ def _bump(side: int, turn: Tensor, device: torch.device) -> Tensor:
 
 def _hill(height: int, width: int, device: torch.device) -> Tensor:
     """Add up centred rectangles, each larger and lower than the one before (algorithm 3)."""
-    delta = torch.zeros(height, width, device=device)
+    hill = torch.zeros(height, width, device=device)
     row, column = height // 2, width // 2
     for k in range(max(height, width) // 2 + 1):
         top, left = max(row - k, 0), max(column - k, 0)
-        delta[top : row + k + 1, left : column + k + 1] += 1 / (k + 1) ** 2
-    return delta / torch.linalg.vector_norm(delta).clamp(min=1e-12)
+        hill[top : row + k + 1, left : column + k + 1] += 1 / (k + 1) ** 2
+    length_of_hill: Tensor = torch.linalg.vector_norm(hill)
+    return hill / length_of_hill.clamp(min=1e-12)
