@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from chimera_core import fuse, load_encoder
+from chimera_core.api import Draw
+from chimera_core.attacks.square import square
 from chimera_core.fusing import Fusion, plan_fusion
+from chimera_core.plugins import default_host
+from chimera_core.training.augment import PRESETS
+from chimera_core.use import build
 
 pytestmark = pytest.mark.gpu
 
@@ -45,3 +50,35 @@ def test_the_same_seed_gives_the_same_creature_on_the_gpu(picture: Callable[...,
     )
     one, two = (fusion.make((0.5, 0.5), [3]) for _ in range(2))
     assert (one - two).abs().max() <= 1 / 255
+
+
+@pytest.mark.parametrize("name", ["standard", "fgsm", "n-fgsm", "pgd", "trades", "report-fgsm"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_trainer_trains_on_the_gpu(name: str, precision: str) -> None:
+    encoder = load_encoder("cnn", widths=(8, 16), depth=1, classes=3, device="cuda").train()
+    trainer = build(default_host(), "robustness-trainer", name, {})
+    x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)).cuda()
+    y = (torch.arange(8) % 3).cuda()
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        loss, metrics = trainer.loss(encoder, x, y, draw=Draw(0, 0, torch.arange(8).cuda(), step=99))
+    loss.backward()
+    assert torch.isfinite(loss) and all(p.grad is not None for p in encoder.parameters())
+    assert all(metric.device.type == "cuda" for metric in metrics.values())
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_square_attack_stays_in_its_ball_on_the_gpu(norm: str) -> None:
+    encoder = load_encoder("cnn", widths=(8,), depth=1, device="cuda")
+    x, y = torch.rand(4, 3, 16, 16).cuda(), torch.zeros(4, dtype=torch.int64).cuda()
+    moved = square(encoder, x, y, norm=norm, eps=0.2, queries=20, draw=Draw(0, 0, torch.arange(4).cuda())) - x
+    lengths = moved.flatten(1).norm(p=float("inf") if norm == "linf" else 2, dim=1)
+    assert lengths.max() <= 0.2 + 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_augmentation_is_the_same_on_the_gpu(name: str) -> None:
+    x = (torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255).round() / 255
+    here = PRESETS[name](x, Draw(0, 0, torch.arange(8)))
+    there = PRESETS[name](x.cuda(), Draw(0, 0, torch.arange(8).cuda())).cpu()
+    # A rounding error may turn over a value at the threshold of an operation.
+    assert ((here - there).abs() > 1e-3).float().mean() < 0.01
