@@ -202,16 +202,6 @@ class Registry(Config):
                 )
         return value
 
-    @model_validator(mode="after")
-    def _models_find_their_assets(self) -> Registry:
-        for name, model in self.models.items():
-            if model.asset and model.asset not in self.assets:
-                hint = suggest(model.asset, self.assets)
-                raise ValueError(
-                    f"the model {quote(name)} names an asset {quote(model.asset)} that is not there{hint}"
-                )
-        return self
-
     def option_layers(self, plugin: str, component: str) -> list[Layer]:
         """Give the options that the registry presets for one component: the shipped, and over them the user's."""
         keys = ("plugins", plugin, "options", component)
@@ -309,9 +299,20 @@ def _check(tables: Mapping[str, Any], file: TomlFile, *, below: TomlFile | None 
         first = error.errors(include_url=False)[0]
         location = tuple(first["loc"])
         message = str(first["msg"]).removeprefix("Value error, ")
-        key = ".".join(str(part) for part in location) or "models"
+        if first["type"] == "extra_forbidden":
+            message = "unknown key"
+        key = ".".join(str(part) for part in location)
         text = f"{file.place(location)}: {key}: {message[:1].lower()}{message[1:]}{_hint(first)}"
         raise ConfigError(one_line(text, limit=800)) from None
+    for name, model in registry.models.items():
+        if model.asset and model.asset not in registry.assets:
+            place = file.place(("models", name, "asset"))
+            known = suggest(model.asset, registry.assets)
+            raise ConfigError(
+                one_line(
+                    f"{place}: models.{name}.asset: there is no asset {quote(model.asset)}{known}", limit=800
+                )
+            )
     registry._files = (file,) if below is None else (below, file)
     return registry
 

@@ -22,7 +22,7 @@ from chimera_core.files import one_line, write_text_atomic
 from chimera_core.options import Keys
 
 LARGEST_BYTES = 4 << 20
-_BUDGET_CHARACTERS, _DEEPEST = 8 << 20, 12  # beyond these no line is said, and nothing takes long
+_BUDGET_CHARACTERS, _DEEPEST = 2 << 20, 12  # beyond these no line is said, and nothing takes long
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def check_options(component: Component, host: PluginHost, layer: Layer) -> None:
             try:
                 named = host.find(reference.kind, reference.name)
             except PluginError as error:
-                raise PluginError(f"{layer.place(path)}: {error}") from None
+                raise PluginError(f"{layer.place((*path, 'name'))}: {error}") from None
             check_options(named, host, layer.inside(*path, "options"))
 
 

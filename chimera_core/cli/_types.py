@@ -46,7 +46,8 @@ class WeightsType(click.ParamType[tuple[float, ...]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
         try:
-            return tuple(float(part) for part in (value.split(",") if isinstance(value, str) else value))
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(float(read_fraction(part)) for part in parts)
         except (TypeError, ValueError):
             self.fail(f"{value!r} are no numbers: write them as .7,.3.", param, ctx)
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,20 +52,41 @@ def test_default_options_come_by_plugin_and_component(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "line", "message"),
     [
-        ("[plugins.timm]\nenabeld = false", "did you mean 'enabled'?"),
-        ("[plugin.timm]\nenabled = false", "did you mean 'plugins'?"),
-        ("[plugins.timm]\nenabled = 'perhaps'", "plugins.timm.enabled"),
-        ("[plugins.timm", "cannot be read"),
-        ("plugins = 3", "plugins"),
+        (
+            "\n[plugins.timm]\nenabeld = false",
+            3,
+            "plugins.timm.enabeld: unknown key (did you mean 'enabled'?)",
+        ),
+        (
+            "[plugin.timm]\nenabled = false",
+            1,
+            "plugin: unknown key (did you mean 'plugins'?)",
+        ),
+        ("[plugins.timm]\nenabled = 'yes'", 2, "but it is 'yes': write true or false, without quotes"),
+        ("[plugins.timm]\nenabled = 1", 2, "but it is 1: write true or false"),
+        ("[plugins.timm]\nsummary = 3", 2, 'but it is 3: write it in quotes, summary = "..."'),
+        ("[plugins.timm]\n\n\nkinds = 'fuser'", 4, "but it is 'fuser': write a list, kinds = [\"...\"]"),
+        ("[plugins.timm]\nkinds = ['feature-encoderr']", 2, "(did you mean 'feature-encoder'?)"),
+        ("[plugins.timm]\ntrust = 'first party'", 2, "(did you mean 'first-party'?)"),
+        ("[plugins.timm.options]\ntimm = 3", 2, "plugins.timm.options.timm: "),
+        ("[plugins]\ntimm = 'on'", 2, "plugins.timm: write a table"),
+        ("plugins = 3", 1, "write a table, [... .plugins]"),
+        ("[plugins.timm", None, "cannot be read (Expected ']' at the end of a table declaration (at "),
+        ("[models.x]\nlicence = 'MIT'\nfile = 'a.safetensors'", 1, "models.x: give either fuser or encoder"),
+        ("[models.x]\nfusr = 'gan'\nlicence = 'MIT'", 2, "(did you mean 'fuser'?)"),
     ],
 )
-def test_a_mistake_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+def test_a_mistake_names_file_line_and_key_and_what_to_write(
+    tmp_path: Path, text: str, line: int | None, message: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         read_registry(write(tmp_path, text))
-    assert "mine.toml" in str(caught.value)
+    place = f"mine.toml line {line}: " if line else "mine.toml "
+    assert place in str(caught.value)
     assert message in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
@@ -196,11 +219,100 @@ def test_a_user_may_change_one_thing_about_a_shipped_asset(tmp_path: Path) -> No
     assert (entry.size, entry.licence) == (shipped.size, shipped.licence)
 
 
+def test_every_value_says_which_file_and_line_it_comes_from(tmp_path: Path) -> None:
+    text = '[plugins.timm]\ntrust = "listed"\n[plugins.style.options.style-transfer]\niterations = 7\n'
+    mine = write(tmp_path, text)
+    registry = read_registry(mine)
+    places = {".".join(keys): (value, place) for keys, value, place in registry.values()}
+    assert places["plugins.timm.trust"] == ("listed", f"registry {mine} line 2")
+    assert places["plugins.style.options.style-transfer.iterations"] == (7, f"registry {mine} line 4")
+    shipped = [place for key, (_, place) in places.items() if key.startswith(("plugins.folder", "assets."))]
+    assert len(shipped) > 6 and all(f"registry {shipped_registry()} line " in place for place in shipped)
+    assert registry.place("plugins", "folder", "enabled") == "default"
+    lines = shipped_registry().read_text(encoding="utf-8").splitlines()
+    (line,) = re.findall(r" line (\d+)$", places["assets.vgg19.size"][1])
+    assert lines[int(line) - 1].startswith("size = ")
+
+
+# --- models ----------------------------------------------------------------------------------------------
+
+MODEL: dict[str, object] = {
+    "fuser": "gan:gan",
+    "classes": ["person", "cat"],
+    "file": "person-cat.safetensors",
+    "licence": "Apache-2.0",
+    "card": "https://example.org/person-cat",
+    "summary": "64 pixels",
+}
+
+
+def model_toml(name: str = "person-cat", **changes: object) -> str:
+    entry = {key: value for key, value in {**MODEL, **changes}.items() if value is not None}
+    return f"[models]\n{name} = {as_toml(entry)}\n"
+
+
+def test_models_are_read(tmp_path: Path) -> None:
+    model = read_registry(write(tmp_path, model_toml())).models["person-cat"]
+    assert (model.kind, model.component, model.classes) == ("fusion-generator", "gan:gan", ("person", "cat"))
+    text = model_toml(fuser=None, encoder="cnn", file=None, asset="vgg19")
+    model = read_registry(write(tmp_path, text)).models["person-cat"]
+    assert (model.kind, model.component, model.asset) == ("feature-encoder", "cnn", "vgg19")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": "cnn"}, "give either fuser or encoder"),
+        ({"fuser": None}, "give either fuser or encoder"),
+        ({"file": None}, "give either file or asset"),
+        ({"asset": "vgg19"}, "give either file or asset"),
+        (
+            {"file": None, "asset": "vgg18"},
+            "there is no asset 'vgg18' (did you mean 'vgg19'?)",
+        ),
+        ({"fuser": "package.module:Class"}, "is no name of a component"),
+        ({"fuser": "../gan"}, "is no name of a component"),
+        ({"file": "../x.safetensors"}, "is no plain file name"),
+        ({"file": "/etc/x.safetensors"}, "is no plain file name"),
+        ({"file": "x.pth"}, "is no plain file name ending in .safetensors"),
+        ({"classes": ["cat", "cat"]}, "every class needs a name of its own"),
+        ({"classes": "cat"}, "write a list"),
+        ({"card": "javascript:x"}, "is no address"),
+        ({"licence": None}, "models.person-cat.licence: field required"),
+        ({"target": "a.b:C"}, "unknown key"),
+        ({"name": "Person Cat"}, "is no name: use small letters"),
+    ],
+)
+def test_a_hostile_or_mistaken_model_is_refused_when_it_is_read(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    name = as_toml(changes["name"]) if "name" in changes else "person-cat"
+    rest = {key: value for key, value in changes.items() if key != "name"}
+    with pytest.raises(ConfigError) as caught:
+        read_registry(write(tmp_path, model_toml(str(name), **rest)))
+    assert "mine.toml" in str(caught.value) and message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 # --- whatever is in the file -----------------------------------------------------------------------------
 
 names = st.one_of(
     st.sampled_from(
-        ["plugins", "assets", "timm", "vgg19", "mine", "options", *GOOD, "urls", "sha256", "kinds"]
+        [
+            "plugins",
+            "assets",
+            "models",
+            "fuser",
+            "file",
+            "timm",
+            "vgg19",
+            "mine",
+            "options",
+            *GOOD,
+            "urls",
+            "sha256",
+            "kinds",
+        ]
     ),
     st.text(max_size=8),
 )
@@ -217,11 +329,13 @@ trees = st.recursive(
     max_leaves=12,
 )
 entries = st.dictionaries(names, trees, max_size=4).map(lambda changes: {**GOOD, **changes})
+models = st.dictionaries(names, trees, max_size=4).map(lambda changes: {**MODEL, **changes})
 tables = st.fixed_dictionaries(
     {},
     optional={
         "plugins": trees | st.dictionaries(names, st.dictionaries(names, trees, max_size=3), max_size=2),
         "assets": trees | st.dictionaries(names, entries, max_size=2),
+        "models": trees | st.dictionaries(names, models, max_size=2),
         "other": trees,
     },
 )
@@ -245,6 +359,35 @@ files = st.one_of(
 )
 
 
+class Watch:
+    """Note what a block does to disk and network. Python's audit hooks cannot be taken off, only silenced."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] | None = None
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, args: tuple[object, ...]) -> None:
+        if self.seen is not None and event.partition(".")[0] in (
+            "open",
+            "socket",
+            "urllib",
+            "os",
+            "subprocess",
+            "import",
+        ):
+            self.seen.append(f"{event} {args[0] if args else ''}")
+
+    def __enter__(self) -> list[str]:
+        self.seen = []
+        return self.seen
+
+    def __exit__(self, *_: object) -> None:
+        self.seen = None
+
+
+watch = Watch()
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(files)
 @example(b"size = " + b"9" * 5000)
@@ -260,10 +403,23 @@ def test_any_file_is_a_catalogue_or_a_clear_error(content: bytes) -> None:
         path = Path(folder) / "mine.toml"
         path.write_bytes(content)
         try:
-            registry = read_registry(path)
+            with watch as seen:
+                registry = read_registry(path)
         except ConfigError as error:
             assert "mine.toml" in str(error)
             assert str(error).isprintable()
         else:
             assert {"folder", "timm", "style"} <= set(registry.plugins)
             assert "vgg19" in registry.assets
+        # Whatever it says, nothing but the two registries is opened, and nothing is imported or asked.
+        assert set(seen) <= {f"open {path}", f"open {shipped_registry()}"}, seen
+
+
+def test_the_watch_sees_what_would_be_done(tmp_path: Path) -> None:
+    import socket
+
+    with watch as seen:
+        (tmp_path / "x").write_text("x")
+        os.mkdir(tmp_path / "y")
+        socket.socket().close()
+    assert {line.split()[0] for line in seen} >= {"open", "os.mkdir", "socket.__new__"}
