@@ -112,6 +112,42 @@ def test_every_component_is_listed_as_ok_with_its_options(installed: Any) -> Non
     assert "preset mosaic" in shown
 
 
+def test_options_of_every_kind_appear_typed_in_help(installed: Any) -> None:
+    # There is no training command yet, so the trainer's options are shown by a command made of the same piece.
+    trainer = """
+import click
+from chimera_core.cli._options import ComponentCommand, Selector
+selector = Selector("trainer", "robustness-trainer", "--trainer", prefix="trainer.")
+@click.command("train", cls=ComponentCommand, selectors=[selector])
+@click.option("--trainer")
+@click.option("--json", is_flag=True)
+def train(trainer, json):
+    pass
+train(["--trainer", "sign-step", "--help"])
+"""
+    for shown, flag, bounds in (
+        (
+            installed.chimera("fuse", "--fuser", "dissolve", "--help").stdout,
+            "--cells INTEGER RANGE",
+            "2<=x<=256",
+        ),
+        (
+            installed.chimera("source", "info", "shapes", "--help").stdout,
+            "--images INTEGER RANGE",
+            "1<=x<=100000",
+        ),
+        (
+            installed.chimera("fuse", "--encoder", "tiny", "--help").stdout,
+            "--encoder.width INTEGER RANGE",
+            "1<=x<=256",
+        ),
+        (python(installed, trainer), "--trainer.eps-255 FLOAT RANGE", "0<x<=64"),
+    ):
+        assert flag in shown and bounds in shown and "default: " in shown, flag
+    both = installed.chimera("fuse", "--fuser", "dissolve", "--source", "shapes", "--help").stdout
+    assert "--cells" in both and "--source.side" in both and " --side" not in both
+
+
 def test_the_fusers_run_and_keep_their_laws(installed: Any, picture: Any, tmp_path: Path) -> None:
     pair = picture("red.png", colour=(255, 0, 0)), picture("blue.png", colour=(0, 0, 255))
     out = tmp_path / "out.png"
