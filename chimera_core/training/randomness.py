@@ -66,3 +66,12 @@ def _mix(x: Tensor) -> Tensor:
     x = (x ^ ((x >> 30) & (2**34 - 1))) * _MIX_1
     x = (x ^ ((x >> 27) & (2**37 - 1))) * _MIX_2
     return x ^ ((x >> 31) & (2**33 - 1))
+
+
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch's own generators for one step: dropout and the like in networks draw from them.
+
+    So their state is a function of the step, and no checkpoint has to keep it. Each rank has its own numbers.
+    """
+    key = hashlib.blake2b(f"step/{seed}/{step}/{rank}".encode(), digest_size=8).digest()
+    torch.manual_seed(int.from_bytes(key, "little") >> 1)

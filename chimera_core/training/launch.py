@@ -1,0 +1,176 @@
+"""Start a training: device, number format and processes, by Lightning Fabric and torchrun. All of it is in this file.
+
+One process is the rule. With ``--devices N`` the command starts itself N times under torchrun's agent
+(gloo on CPUs, NCCL on GPUs); if one of them dies, the agent ends the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from chimera_core.devices import select_device
+from chimera_core.errors import ConfigError, RunError
+from chimera_core.training.precision import Precision
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_GRACE_S = 120  # for the other processes to save their checkpoint after Ctrl-C
+
+
+def is_worker() -> bool:
+    """Say whether this process was started by torchrun."""
+    return "TORCHELASTIC_RUN_ID" in os.environ or ("RANK" in os.environ and "WORLD_SIZE" in os.environ)
+
+
+def rank() -> int:
+    """Give this process's number among those of its training; 0 when it is alone."""
+    return int(os.environ["RANK"]) if is_worker() else 0
+
+
+def check_devices(device: str, devices: int) -> torch.device:
+    """Check that a training can have these devices; give the first.
+
+    Raises:
+        ConfigError: if they are not on this machine.
+    """
+    first = select_device(device)
+    if devices > 1:
+        if first.type == "mps" or ":" in device:
+            raise ConfigError(f"--devices {devices} does not go with --device {device}: use cpu or cuda")
+        if first.type == "cuda" and devices > torch.cuda.device_count():
+            raise ConfigError(
+                f"--devices {devices} asks for more GPUs than the {torch.cuda.device_count()} of this machine"
+            )
+    return first
+
+
+def open_fabric(device: torch.device, precision: Precision) -> Fabric:
+    """Open Fabric for this process; under torchrun it joins the others.
+
+    Raises:
+        RunError: if the processes do not find each other.
+    """
+    from lightning_fabric import Fabric
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    together = is_worker()
+    if together:
+        devices: int | list[int] = int(os.environ["LOCAL_WORLD_SIZE"])
+    else:
+        devices = [device.index or 0] if device.type == "cuda" else 1
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=devices,
+        strategy="ddp" if together else "auto",
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+    with peers():
+        fabric.launch()
+    return fabric
+
+
+def run_processes(count: int, arguments: Sequence[str]) -> int:
+    """Run ``python ARGUMENTS`` in so many processes that train together, and wait for them.
+
+    Args:
+        count: how many.
+        arguments: what comes after ``python``.
+    Returns:
+        0, 130 when interrupted, or the exit code of a process that said what was wrong.
+    Raises:
+        RunError: if a process was killed, saying which.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # one line is enough, and ours
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id=uuid.uuid4().hex,
+        max_restarts=0,
+        logs_specs=DefaultLogsSpecs(),
+        shutdown_timeout=_GRACE_S,
+    )
+    try:
+        elastic_launch(config, sys.executable)(*arguments)
+    except SignalException:
+        return 130
+    except ChildFailedError as error:
+        number, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            raise RunError(
+                f"process {number} of {count} was killed ({failure.signal_name()}) and the others were stopped: "
+                "go on with --resume"
+            ) from None
+        return int(failure.exitcode)
+    return 0
+
+
+@contextmanager
+def peers() -> Iterator[None]:
+    """Turn what collective operations raise when another process is gone into one clear line.
+
+    Raises:
+        RunError: in that case.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "timed out")
+        if is_worker() and any(word in str(error) for word in lost):
+            raise RunError(
+                f"process {rank()} lost another one of this training: go on with --resume"
+            ) from error
+        raise
+
+
+def agree(fabric: Fabric, *flags: bool) -> tuple[bool, ...]:
+    """Tell every process whether any of them raised each flag, so that all leave the loop at the same step."""
+    if fabric.world_size == 1:
+        return flags
+    raised = torch.tensor(flags, dtype=torch.int32, device=fabric.device)
+    return tuple(bool(flag) for flag in _sum(raised).tolist())
+
+
+def average(fabric: Fabric, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Average scalars over the processes, which all have equally many images."""
+    detached = {name: value.detach().float() for name, value in values.items()}
+    if fabric.world_size == 1 or not detached:
+        return detached
+    stacked = _sum(torch.stack(list(detached.values()))) / fabric.world_size
+    return dict(zip(detached, stacked, strict=True))
+
+
+def total(fabric: Fabric, counts: Tensor) -> Tensor:
+    """Add counts up over the processes."""
+    return counts if fabric.world_size == 1 else _sum(counts)
+
+
+def share_buffers(fabric: Fabric, *modules: nn.Module) -> None:
+    """Give every process the buffers of the first: running statistics of batch norm differ between them."""
+    if fabric.world_size > 1:
+        for module in modules:
+            for buffer in module.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
+
+def _sum(values: Tensor) -> Tensor:
+    summed = values.clone()
+    torch.distributed.all_reduce(summed)
+    return summed
