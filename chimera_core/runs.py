@@ -18,6 +18,7 @@ from chimera_core.files import disk_trouble, quote, write_text_atomic
 from chimera_core.plugins import PluginHost
 from chimera_core.toml_files import write_toml
 
+RECORD = "run.json"
 _VERSIONS_OF = ("torch", "torchvision", "timm", "numpy", "pillow", "opencv-python-headless")
 
 
@@ -57,7 +58,39 @@ def write_run_record(
         ],
         **facts,
     }
-    write_text_atomic(folder / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    write_text_atomic(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_run_record(folder: Path) -> dict[str, Any]:
+    """Read what a run says of itself.
+
+    Raises:
+        ConfigError: if there is no run, or its record is damaged.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(f"there is no run {quote(folder)}: check its name") from None
+    except (OSError, ValueError):
+        raise ConfigError(f"{quote(path)} is damaged: it is no record of a run") from None
+    return record
+
+
+def find_run(name: str, runs: Path) -> Path | None:
+    """Look a run up: a folder, or a name below the folder of runs; None if there is none."""
+    for folder in (Path(name).expanduser(), runs / name):
+        if name and (folder / RECORD).is_file():
+            return folder
+    return None
+
+
+def place_run(name: str, runs: Path) -> Path:
+    """Say where a run of this name lies: a bare name below the folder of runs, a path where it says."""
+    path = Path(name).expanduser()
+    return runs / name if len(path.parts) == 1 and name not in (".", "..") else path
 
 
 def write_run_config(folder: Path, command: str, **values: Any) -> None:

@@ -17,6 +17,7 @@ from chimera_core.options import suggest
 _COMMANDS = {
     "demo": "chimera_core.cli.demo:demo",
     "doctor": "chimera_core.cli.doctor:doctor",
+    "encoder": "chimera_core.cli.encoder:encoder",
     "fuse": "chimera_core.cli.fuse:fuse",
     "plugins": "chimera_core.cli.plugins:plugins",
     "source": "chimera_core.cli.source:source",

@@ -50,6 +50,28 @@ def parameter_groups(
     return [{"params": p, "weight_decay": d, "factor": f} for (d, f), p in groups.items()]
 
 
+def layer_factors(encoder: nn.Module, decay: float) -> dict[str, float]:
+    """Give each parameter its share of the learning rate: ``decay`` to the number of layers above it.
+
+    Args:
+        encoder: says how deep its parameters lie (``parameter_depths``).
+        decay: in (0, 1]; 1: all alike.
+    Raises:
+        ConfigError: if the encoder does not say it.
+    Source: Clark et al. 2020, arXiv:2003.10555, appendix.
+    """
+    if decay == 1:
+        return {}
+    depths: Mapping[str, int] = getattr(encoder, "parameter_depths", dict)()
+    for name, parameter in encoder.named_parameters():
+        if parameter.requires_grad and name not in depths:
+            raise ConfigError(
+                f"encoder {type(encoder).__name__} does not say how deep '{name}' lies: leave out --layer-decay"
+            )
+    deepest = max(depths.values(), default=0)
+    return {name: decay ** (deepest - depth) for name, depth in depths.items()}
+
+
 def build_optimizer(
     groups: Sequence[dict[str, Any]],
     name: OptimizerName,

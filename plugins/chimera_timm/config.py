@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
@@ -14,6 +14,9 @@ OFFLINE_MODEL = "tf_efficientnet_lite0"
 
 class TimmConfig(Config):
     """Which model, which weights, and where to read it."""
+
+    WITHOUT_WEIGHTS: ClassVar[dict[str, Any]] = {"weights": "none"}
+    """Options under which a network is built whose weights a run brings."""
 
     model: str = option(OFFLINE_MODEL, help="name of a timm model, e.g. resnet50 or vgg19.tv_in1k")
     weights: str = option(

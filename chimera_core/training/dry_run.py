@@ -1,0 +1,119 @@
+"""``--dry-run``: what a training will take, before it is started."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from chimera_core.errors import ChimeraError
+from chimera_core.plugins import PluginHost
+from chimera_core.training.config import EncoderTraining
+from chimera_core.training.encoder_run import EncoderPlan, plan_training
+from chimera_core.training.memory import MemoryEstimate, available_memory, estimate_memory
+from chimera_core.training.optimizers import build_optimizer, parameter_groups
+from chimera_core.training.randomness import Draw
+
+_STEPS = 3
+
+
+def describe_training(
+    config: EncoderTraining,
+    host: PluginHost,
+    *,
+    may_fill: Sequence[str] = ("classes", "size"),
+    progress: Callable[[float, float], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Say what a training will take; nothing of a run is written.
+
+    Args:
+        config: as of ``plan_training``.
+        host: where components are found.
+        may_fill: as of ``plan_training``.
+        progress: of packing.
+    Returns:
+        Plain values: shapes, parameters, bytes, the batch that fits, and images per second at the batch asked for;
+        None where it does not fit.
+    Raises:
+        ChimeraError: for whatever is wrong with the options or the data.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # weights that are loaded into a network without memory go nowhere: rightly
+        plan = plan_training(config, host, may_fill=may_fill, build_on="meta", progress=progress)
+    resolved = plan.config
+    memory = estimate_memory(
+        plan.encoder.train(),
+        lambda batch: _loss(plan, batch, torch.device("meta")),
+        optimizer=resolved.optimizer,
+        has_ema=resolved.ema > 0,
+        precision=resolved.precision,
+    )
+    available = available_memory(plan.device)
+    share = resolved.batch // resolved.devices
+    fits = memory.total(share) <= available
+    return {
+        "device": str(plan.device),
+        "precision": resolved.precision,
+        "train_images": len(plan.train),
+        "val_images": len(plan.val),
+        "val_split": plan.val_name,
+        "classes": len(plan.classes),
+        "input": [resolved.batch, 3, resolved.size, resolved.size],
+        "logits": [resolved.batch, len(plan.classes)],
+        "steps": plan.total_steps,
+        "images": plan.total_steps * resolved.batch,
+        "parameters": memory.parameters,
+        "learned": memory.learned,
+        "bytes": {**_parts(memory), "total": memory.total(share), "available": available},
+        "fitting_batch": memory.fitting_batch(available) * resolved.devices,
+        "images_per_s": _speed(config, host, may_fill, share) if fits else None,
+    }
+
+
+def _parts(memory: MemoryEstimate) -> dict[str, int]:
+    names = ("weights", "gradients", "optimizer", "ema", "per_image")
+    return {name: value for name, value in dataclasses.asdict(memory).items() if name in names}
+
+
+def _loss(plan: EncoderPlan, batch: int, device: torch.device) -> Tensor:
+    x = torch.full((batch, 3, plan.config.size, plan.config.size), 0.5, device=device)
+    y = torch.zeros(batch, dtype=torch.int64, device=device)
+    draw = Draw(plan.config.seed, 0, torch.arange(batch, device=device), step=0)
+    try:
+        return plan.trainer.loss(plan.encoder, x, y, draw=draw)[0]
+    except ChimeraError:
+        raise
+    except Exception:  # plugin border: a trainer that looks at values cannot work without memory
+        if device.type != "meta":
+            raise
+        return F.cross_entropy(plan.encoder(x), y)
+
+
+def _speed(config: EncoderTraining, host: PluginHost, may_fill: Sequence[str], batch: int) -> float:
+    """Train a few steps on grey images, on the device and in the precision of the training, and time them."""
+    plan = plan_training(config, host, may_fill=may_fill)
+    device, mixed = plan.device, plan.config.precision == "bf16"
+    encoder = plan.encoder.to(device).train()
+    if mixed:
+        encoder.to(memory_format=torch.channels_last)
+    groups = parameter_groups(encoder, weight_decay=0)
+    optimizer = build_optimizer(groups, plan.config.optimizer, lr=1e-6)
+    times = []
+    for _ in range(_STEPS):
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            loss = _loss(plan, batch, device)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()  # waits for the device
+        times.append(time.perf_counter() - start)
+    return round(batch * plan.config.devices / min(times), 1)

@@ -1,0 +1,132 @@
+"""What ``chimera encoder evaluate`` says of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chimera_core.data.batches import ImageSplit, evaluation_batches
+from chimera_core.data.subsets import HELD_OUT, SubsetSplit
+from chimera_core.devices import select_device
+from chimera_core.errors import ConfigError
+from chimera_core.interfaces import FeatureEncoder, no_progress
+from chimera_core.options import suggest
+from chimera_core.plugins import PluginHost
+from chimera_core.training.encoder_run import check_encoder, choose_splits, open_data
+from chimera_core.training.evaluation import count_predictions
+from chimera_core.training.trained import load_trained_encoder, read_training
+
+
+def evaluate_run(
+    run: Path,
+    host: PluginHost,
+    *,
+    split: str | None = None,
+    attacks: Sequence[str] = (),
+    eps: float = 4 / 255,
+    norm: str = "linf",
+    limit: int | None = None,
+    batch: int = 128,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Callable[[float, float], None] = no_progress,
+) -> dict[str, Any]:
+    """Evaluate a run's best weights in fp32.
+
+    Args:
+        run: folder of the run.
+        host: where its source and encoder are found.
+        split: which; None: the one it was validated on.
+        attacks: names of attacks.
+        eps: their radius, on the [0, 1] pixel scale.
+        norm: ``linf`` or ``l2``.
+        limit: only so many images, evenly out of the split.
+        batch: images at a time.
+        seed: of the attacks.
+        device: where.
+        progress: called with (done, total) in images.
+    Returns:
+        ``{split, n, accuracy, macro_f1, attacks: {name: accuracy}, domains: [{domain, n, accuracy, macro_f1}]}``;
+        with attacks also ``worst``, ``eps`` and ``norm``.
+    Raises:
+        ChimeraError: for a run, split or attack that cannot be used.
+    """
+    where = select_device(device)
+    config, record = read_training(run)
+    encoder = load_trained_encoder(run, host).to(where)
+    packed, _ = open_data(config.source, host, size=config.size, fit=config.fit)
+    if list(packed.classes) != record.get("classes", list(packed.classes)):
+        raise ConfigError(f"the source has other classes now than run '{run.name}' learned: train another")
+    _, val, val_name = choose_splits(packed, config)
+    name = split or val_name
+    if split is not None and split not in packed.splits and split != val_name:
+        raise ConfigError(f"there is no split '{split}'" + suggest(split, [*packed.splits, val_name]))
+    images: ImageSplit = val if name == val_name else packed.split(name)
+    if limit is not None and limit < len(images):
+        images = SubsetSplit(images, torch.linspace(0, len(images) - 1, limit).round().long())
+    if not len(images):
+        raise ConfigError(f"split '{name}' has no images: name another")
+    check_encoder(encoder, classes=len(packed.classes), size=config.size, name=config.encoder.name)
+    total = len(images)
+    counts = count_predictions(
+        encoder,
+        evaluation_batches(images, batch=batch, device=where),
+        classes=len(packed.classes),
+        domains=len(packed.domains),
+        device=where,
+        progress=lambda done: progress(done if not attacks else 0, total),
+    )
+    found: dict[str, Any] = {
+        "split": name if name != HELD_OUT else HELD_OUT,
+        "n": counts.n,
+        "accuracy": counts.accuracy,
+        "macro_f1": counts.macro_f1,
+        "attacks": {},
+        "domains": counts.by_domain(packed.domains) if packed.domains else [],
+    }
+    if attacks:
+        found |= _under_attacks(encoder, images, attacks, eps, norm, batch, seed, where, progress)
+    return found
+
+
+def _under_attacks(
+    encoder: FeatureEncoder,
+    images: ImageSplit,
+    names: Sequence[str],
+    eps: float,
+    norm: str,
+    batch: int,
+    seed: int,
+    device: torch.device,
+    progress: Callable[[float, float], None],
+) -> dict[str, Any]:
+    known = import_module("chimera_core.attacks.catalogue").standard_attacks(
+        norm=norm, eps=eps, autoattack="autoattack" in names
+    )
+    chosen = {}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"there is no attack '{name}'" + suggest(name, [*known, "autoattack"]))
+        chosen[name] = known[name]
+
+    def batches() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        done = 0
+        for found in evaluation_batches(images, batch=batch, device=device):
+            yield found.pixels(), found.labels, found.indices
+            done += len(found.labels)
+            progress(done, len(images))
+
+    results = import_module("chimera_core.attacks.evaluate").evaluate_attacks(
+        encoder, batches(), chosen, seed=seed
+    )
+    return {
+        "attacks": {name: results.accuracy(name) for name in chosen},
+        "worst": results.accuracy("worst"),
+        "eps": eps,
+        "norm": norm,
+    }

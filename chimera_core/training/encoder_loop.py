@@ -1,0 +1,359 @@
+"""Train an encoder: the loop, from top to bottom.
+
+A step is a function of the weights before it and of its number: order, augmentation, attack and dropout draw their
+random numbers from (seed, epoch, index of the example) or (seed, step). So a run that goes on from a checkpoint goes
+the very same way.
+
+On several devices each process takes its share of every batch and DDP averages the gradients. Batch norm sees only a
+process's own share; its running statistics are those of the first process. Networks without it train as on one device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
+
+from chimera_core.data.batches import ImageSplit, TrainingBatches, evaluation_batches
+from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer
+from chimera_core.training import checkpoints, launch
+from chimera_core.training.clock import Clock, is_due
+from chimera_core.training.config import EncoderTraining
+from chimera_core.training.ema import Ema
+from chimera_core.training.evaluation import Counts, count_predictions
+from chimera_core.training.guard import NanGuard, is_sound
+from chimera_core.training.interrupts import Stop
+from chimera_core.training.metrics import Means, MetricsLog, read_metrics
+from chimera_core.training.optimizers import (
+    build_optimizer,
+    layer_factors,
+    parameter_groups,
+    schedule,
+    set_rate,
+)
+from chimera_core.training.plot import draw_progress
+from chimera_core.training.randomness import Draw, seed_step
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_PULSE = 16  # steps between two questions that make a GPU wait
+_PANELS = (
+    ("loss", "val_loss", "clean_loss", "divergence"),
+    ("accuracy", "robust_accuracy", "val_accuracy", "val_macro_f1"),
+    ("lr",),
+)
+
+
+@dataclass(frozen=True)
+class EncoderJob:
+    """What is trained on what. ``vary`` is augmentation: images, labels and their draw to images and labels."""
+
+    encoder: FeatureEncoder
+    trainer: RobustnessTrainer
+    train: ImageSplit
+    val: ImageSplit
+    classes: int
+    config: EncoderTraining
+    folder: Path
+    total_steps: int
+    shares: Mapping[int, float] | None = None
+    vary: Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]] = lambda x, y, draw: (x, y)
+
+
+@dataclass
+class Outcome:
+    """How a training ended: ``done``, ``stopped`` (by the clock) or ``interrupted``, and how good it is."""
+
+    status: Literal["done", "stopped", "interrupted"]
+    images: int
+    wall_s: float
+    best: dict[str, Any] | None = None
+    final: dict[str, Any] = field(default_factory=dict)
+
+
+def train_encoder(
+    job: EncoderJob,
+    fabric: Fabric,
+    *,
+    resume: checkpoints.Checkpoint | None = None,
+    stop: Stop | None = None,
+    progress: Callable[[float, float], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Train until the length is reached, the time is up or a signal came.
+
+    Args:
+        job: with every value of its config resolved.
+        fabric: launched.
+        resume: checkpoint to go on from.
+        stop: set by a signal.
+        progress: called with (done, total) in images.
+        say: called with what the user should know.
+    Returns:
+        How it ended. ``checkpoints/`` holds the last states and ``best.safetensors``.
+    Raises:
+        RunError: if it diverges twice, or the disk refuses.
+    """
+    config, encoder, device = job.config, job.encoder.to(fabric.device), fabric.device
+    if config.precision == "bf16":
+        encoder.to(memory_format=torch.channels_last)
+    ema = Ema(encoder, config.ema) if config.ema else None
+    judged = ema.module if ema else encoder
+    optimizer = build_optimizer(
+        parameter_groups(
+            encoder,
+            weight_decay=config.weight_decay,
+            decay_all=config.optimizer != "adamw",
+            factors=layer_factors(encoder, config.layer_decay),
+        ),
+        config.optimizer,
+        lr=config.lr,
+        momentum=config.momentum,
+    )
+    modules: dict[str, nn.Module] = {"model": encoder, **({"ema": ema.module} if ema else {})}
+    optimizers = {"optimizer": optimizer}
+    learned = [p for group in optimizer.param_groups for p in group["params"]]
+    batches = TrainingBatches(
+        job.train,
+        batch=config.batch,
+        seed=config.seed,
+        device=device,
+        sampling=config.sampling if job.shares is None else job.shares,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    rate = schedule(
+        config.schedule, total_images=job.total_steps * config.batch, warmup_images=config.warmup_images
+    )
+    guard, means = NanGuard(), Means()
+    folder, is_first = job.folder / checkpoints.FOLDER, fabric.is_global_zero
+    step, best, position = 0, None, 0
+    if resume is not None:
+        step, best, position = _take_up(resume, modules, optimizers, guard, means, config.batch, device)
+    log = (
+        MetricsLog(job.folder, position=position, tensorboard=config.log == "tensorboard")
+        if is_first
+        else None
+    )
+    clock = Clock(max_minutes=config.max_minutes, wall_s=float(resume.state["wall_s"]) if resume else 0.0)
+    if config.compile:
+        encoder.compile()
+    objective = fabric.setup_module(_Objective(encoder, job.trainer))
+
+    def save(*, good: bool) -> None:
+        if good:
+            guard.mark_good(step * config.batch)
+        if log is not None:
+            state = {
+                "step": step,
+                "best": best,
+                "metrics": log.position,
+                "wall_s": clock.wall_s,
+                "guard": guard.state(),
+                "means": means.state(),
+            }
+            checkpoints.save_checkpoint(
+                folder,
+                step * config.batch,
+                modules=modules,
+                optimizers=optimizers,
+                state=state,
+                keep=config.keep,
+                protect=[] if guard.good is None else [guard.good],
+            )
+        clock.saved()
+
+    if step == 0:
+        save(good=True)
+    encoder.train()
+    stream = batches.from_step(step)
+    clock.start_lap(step * config.batch)
+    time_is_up = interrupted = False
+    while step < job.total_steps and not (time_is_up or interrupted):
+        batch = next(stream)
+        factor = rate(step * config.batch) * guard.factor
+        lr = set_rate(optimizer, factor)
+        seed_step(config.seed, step, fabric.global_rank)
+        draw = Draw(config.seed, batch.epoch, batch.indices, step=step)
+        x, y = job.vary(batch.pixels(), batch.labels, draw)
+
+        loss, parts = objective(_Inputs(x, y, draw))
+        fabric.backward(loss)
+        if config.clip is not None:
+            parts["gradient_norm"] = clip_grad_norm_(learned, config.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        if ema:
+            ema.update(encoder, step)
+
+        parts = launch.average(fabric, {"loss": loss, **parts})
+        guard.check(parts["loss"])
+        means.add(parts)
+        before, images = step * config.batch, (step + 1) * config.batch
+        step += 1
+        progress(images, job.total_steps * config.batch)
+
+        log_now = is_due(config.log_images or 0, before, images)
+        validate_now = is_due(config.validate_images or 0, before, images) or step == job.total_steps
+        save_good = is_due(config.checkpoint_images or 0, before, images) or step == job.total_steps
+        if not (log_now or validate_now or save_good or device.type == "cpu" or step % _PULSE == 0):
+            continue
+        # All processes must do the same: what one of them sees of clock and signals counts for all.
+        time_is_up, interrupted, save_now, diverged = launch.agree(
+            fabric,
+            clock.is_over,
+            stop is not None and stop.requested,
+            clock.save_is_due(config.checkpoint_minutes),
+            guard.has_diverged(),
+        )
+        save_now = save_now or time_is_up or interrupted or save_good
+        if save_now and not diverged:
+            (diverged,) = launch.agree(fabric, not is_sound(encoder))
+        if diverged:
+            good = guard.go_back(images)
+            say(f"the loss is not finite after {images:,} images: back to {good:,}, at half the rate")
+            half = guard.factor
+            checkpoint = checkpoints.read_checkpoint(folder, good)
+            step, best, position = _take_up(
+                checkpoint, modules, optimizers, guard, means, config.batch, device
+            )
+            guard.factor = half
+            if log is not None:
+                checkpoints.remove_after(folder, good)
+                log.cut(position)
+                log.log(good, event="rate halved", diverged_at=images)
+            stream = batches.from_step(step)
+            time_is_up = False
+            continue
+        if log_now and log is not None:
+            speed = clock.lap(images)
+            log.log(
+                images,
+                epoch=batch.epoch,
+                **means.take(),
+                lr=lr,
+                images_per_s=round(speed, 1),
+                wall_s=round(clock.wall_s, 2),
+            )
+        elif log_now:
+            means.take()
+        if validate_now:
+            found = _validate(job, judged, encoder, fabric)
+            if log is not None:
+                log.log(images, **found, wall_s=round(clock.wall_s, 2))
+                best = _keep_best(best, found, images, judged, folder)
+                draw_progress(
+                    job.folder / "progress.png", read_metrics(job.folder), _PANELS, title=job.folder.name
+                )
+            clock.start_lap(images)
+        if save_now:
+            save(good=save_good)
+
+    images = step * config.batch
+    status: Literal["done", "stopped", "interrupted"] = "done"
+    if interrupted and step < job.total_steps:
+        return Outcome("interrupted", images, clock.wall_s, best)
+    if step < job.total_steps:
+        status = "stopped"
+        found = _validate(job, judged, encoder, fabric)
+        if log is not None:
+            log.log(images, **found, wall_s=round(clock.wall_s, 2))
+            best = _keep_best(best, found, images, judged, folder)
+            draw_progress(
+                job.folder / "progress.png", read_metrics(job.folder), _PANELS, title=job.folder.name
+            )
+    final = [line for line in read_metrics(job.folder) if "val_accuracy" in line][-1:] if is_first else []
+    return Outcome(status, images, clock.wall_s, best, final[0] if final else {})
+
+
+def smooth(y: Tensor, *, classes: int, share: float) -> Tensor:
+    """Spread a share of each label over all classes.
+
+    Args:
+        y: classes int64 (N,), or their shares float (N, K).
+        classes: K.
+        share: in [0, 1).
+    Returns:
+        y itself where the share is 0, otherwise float (N, K) with rows that sum to 1.
+    Source: Szegedy et al. 2016, arXiv:1512.00567, section 7.
+    """
+    if not share:
+        return y
+    whole = F.one_hot(y, classes).float() if y.ndim == 1 else y
+    return whole * (1 - share) + share / classes
+
+
+class _Inputs:
+    """A batch on its way into the network.
+
+    No tuple or dataclass: in mixed precision Fabric rounds every floating tensor that it finds in those to bfloat16,
+    whose steps near 1 are as large as 1/255. Images and attacks stay in fp32; only the network computes in less.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, draw: Draw) -> None:
+        self.images = images
+        self.labels = labels
+        self.draw = draw
+
+
+class _Objective(nn.Module):
+    """The loss as one module: DDP's hooks see one forward and one backward pass, and not those of attacks within."""
+
+    def __init__(self, encoder: FeatureEncoder, trainer: RobustnessTrainer) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.trainer = trainer
+
+    def forward(self, inputs: _Inputs) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.trainer.loss(self.encoder, inputs.images, inputs.labels, draw=inputs.draw)
+
+
+def _take_up(
+    checkpoint: checkpoints.Checkpoint,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, torch.optim.Optimizer],
+    guard: NanGuard,
+    means: Means,
+    batch: int,
+    device: torch.device,
+) -> tuple[int, dict[str, Any] | None, int]:
+    """Go on from a checkpoint: (step, best so far, length of the metrics in bytes)."""
+    checkpoints.restore(checkpoint, modules=modules, optimizers=optimizers)
+    state = checkpoint.state
+    guard.restore(state["guard"])
+    means.restore(state["means"], device)
+    return checkpoint.images // batch, state["best"], int(state["metrics"])
+
+
+def _validate(job: EncoderJob, judged: nn.Module, encoder: nn.Module, fabric: Fabric) -> dict[str, float]:
+    """Measure accuracy on the validation split, shared out among the processes."""
+    launch.share_buffers(fabric, judged, encoder)
+    batches = evaluation_batches(
+        job.val,
+        batch=max(64, job.config.batch // fabric.world_size),
+        device=fabric.device,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    with fabric.autocast():
+        own = count_predictions(judged, batches, classes=job.classes, device=fabric.device)
+    counts = Counts(launch.total(fabric, own.confusion), launch.total(fabric, own.loss))
+    return {"val_accuracy": counts.accuracy, "val_macro_f1": counts.macro_f1, "val_loss": counts.mean_loss}
+
+
+def _keep_best(
+    best: dict[str, Any] | None, found: dict[str, float], images: int, judged: nn.Module, folder: Path
+) -> dict[str, Any] | None:
+    """Write the weights that validated best; of equals, the later."""
+    if best is not None and found["val_accuracy"] < best["accuracy"]:
+        return best
+    metadata = {"images": str(images), "accuracy": repr(found["val_accuracy"])}
+    checkpoints.write_tensors(folder / checkpoints.BEST, judged.state_dict(), metadata=metadata)
+    return {"images": images, "accuracy": found["val_accuracy"]}

@@ -1,0 +1,60 @@
+"""Encoders that were trained here: a run's best weights as a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chimera_core.errors import ConfigError, DataError
+from chimera_core.files import quote
+from chimera_core.interfaces import FeatureEncoder
+from chimera_core.options import build_config
+from chimera_core.plugins import PluginHost
+from chimera_core.runs import read_run_record
+from chimera_core.training import checkpoints, config_file
+from chimera_core.training.config import EncoderTraining
+from chimera_core.use import build
+from chimera_core.weights import load_state
+
+KIND = "encoder"
+"""What ``run.json`` says of a run of this kind."""
+
+
+def read_training(run: Path) -> tuple[EncoderTraining, dict[str, Any]]:
+    """Read how an encoder was trained: its options, and the run's record.
+
+    Raises:
+        ConfigError: if the run is none of an encoder, or a file of it is damaged.
+    """
+    record = read_run_record(run)
+    if record.get("kind") != KIND:
+        raise ConfigError(f"{quote(run)} is no training of an encoder: name another run")
+    values = config_file.read_config(run / config_file.FILE)
+    return build_config(EncoderTraining, values, where=f"run {run.name}"), record
+
+
+def load_trained_encoder(run: Path, host: PluginHost) -> FeatureEncoder:
+    """Build the encoder of a run with the weights that validated best, averaged ones if there are any.
+
+    Args:
+        run: its folder.
+        host: where the encoder's component is found.
+    Returns:
+        The encoder, on the CPU, in evaluation mode.
+    Raises:
+        ConfigError: if it is no run of an encoder.
+        DataError: if it has no weights yet, or they are damaged or of another architecture.
+    """
+    config, record = read_training(run)
+    path = run / checkpoints.FOLDER / checkpoints.BEST
+    if not path.is_file():
+        raise DataError(
+            f"run {quote(run.name)} has no weights yet (its status is {record.get('status')}): "
+            f"train on with `chimera encoder train --run {run} --resume`"
+        )
+    name = config.encoder.name
+    # Weights that the component would load first, from the network perhaps, would only be overwritten.
+    instead = getattr(host.find("feature-encoder", name).spec.config, "WITHOUT_WEIGHTS", {})
+    encoder: FeatureEncoder = build(host, "feature-encoder", name, {**config.encoder.options, **instead})
+    checkpoints.load_weights(encoder, load_state(path), where=quote(path))
+    return encoder.eval()
