@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.errors import ConfigError
-from chimera_core.options import build_config, flags_of, merge
+from chimera_core.flags import flags_of
+from chimera_core.layers import build_config, merge
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import find_run, place_run
 from chimera_core.training import config_file
@@ -54,9 +56,7 @@ def encoder() -> None:
 
 def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of ``EncoderTraining``; the model is the only place that describes them."""
-    flags = flags_of(
-        EncoderTraining, values={"source": "", "encoder": "", "trainer": ""}, config_of=_no_options
-    )
+    flags = flags_of(EncoderTraining, look_up=_no_options)
     for flag in reversed(flags):
         name = flag.path[0]
         if len(flag.path) > 1 or name in _COMPONENTS:
@@ -79,7 +79,7 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _no_options(kind: str, name: str) -> Any:
     from chimera_core.options import Config
 
-    return Config
+    return Config, []
 
 
 @encoder.command(cls=_TrainCommand, selectors=list(_SELECTORS))
@@ -122,22 +122,22 @@ def train(
     The run's folder is then an encoder by name: `chimera fuse A B --encoder RUN`.
     """
     host = plugin_host(ctx)
-    given: dict[str, Any] = {k: v for k, v in options.items() if v is not None and v != ()}
+    asked: dict[str, Any] = {k: v for k, v in options.items() if v is not None and v != ()}
     names = {"source": source, "encoder": encoder_name, "trainer": trainer}
     for key in _COMPONENTS:
         values = component_values(ctx, key)
         if names[key] is not None or values:
-            given[key] = {**({"name": names[key]} if names[key] else {}), "options": values}
+            asked[key] = {**({"name": names[key]} if names[key] else {}), "options": values}
     folder = _folder(run_name, host, resume=resume, dry_run=dry_run)
     if resume:
         from chimera_core.training.encoder_run import resumed_config
 
         if preset or trainer_preset:
             raise ConfigError("a run that is resumed has its options already: leave the preset out")
-        config = resumed_config(folder, given)
+        config = resumed_config(folder, asked)
         may_fill: tuple[str, ...] = ()
     else:
-        config, may_fill = _merged(ctx, host, given, preset, trainer_preset)
+        config, may_fill = _merged(ctx, host, asked, preset, trainer_preset)
     if dry_run:
         _show_dry_run(config, host, may_fill, as_json)
         return
@@ -146,10 +146,8 @@ def train(
 
 def _values_below(args: list[str], host: PluginHost) -> dict[str, Any]:
     """Read the components of the file of options, or of the run to resume, that a line names."""
-    from chimera_core.cli._options import _given
-
-    path = _given(args, "--config")
-    if "--resume" in args and (run := _given(args, "--run")):
+    path = given(args, "--config")
+    if "--resume" in args and (run := given(args, "--run")):
         found = find_run(run, host.settings.path("runs"))
         path = str(found / config_file.FILE) if found else path
     if path is None:
@@ -193,13 +191,13 @@ def _folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run: bo
 def _merged(
     ctx: click.Context,
     host: PluginHost,
-    given: Mapping[str, Any],
+    asked: Mapping[str, Any],
     preset: str | None,
     trainer_preset: str | None,
 ) -> tuple[EncoderTraining, tuple[str, ...]]:
     """Merge default < registry < preset < file < flag; say which of the encoder's options the source may fill in."""
     in_file: dict[str, Any] = ctx.meta["chimera.below"]
-    merged = merge(in_file, given)
+    merged = merge(in_file, asked)
     presets = {"encoder": preset, "trainer": trainer_preset}
     for selector in _SELECTORS:
         key = selector.key

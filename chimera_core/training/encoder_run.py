@@ -24,7 +24,8 @@ from chimera_core.data.subsets import HELD_OUT, HELD_OUT_SHARE, hold_out, name_s
 from chimera_core.errors import ChimeraError, ConfigError, RunError
 from chimera_core.files import one_line
 from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer, no_progress
-from chimera_core.options import EncoderRef, SourceRef, build_config, merge
+from chimera_core.layers import build_config, merge
+from chimera_core.options import EncoderRef, SourceRef
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import make_run_folder, read_run_record, write_run_record
 from chimera_core.training import checkpoints, config_file, launch

@@ -8,7 +8,7 @@ from typing import Any
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import quote
 from chimera_core.interfaces import FeatureEncoder
-from chimera_core.options import build_config
+from chimera_core.layers import build_config
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import read_run_record
 from chimera_core.training import checkpoints, config_file
