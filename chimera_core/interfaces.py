@@ -158,7 +158,7 @@ class RobustnessTrainer(ABC):
         Args:
             encoder: the network; the attack follows its gradients.
             x: images, float (N, 3, H, W) in [0, 1].
-            y: class indices (N,).
+            y: class indices (N,), or shares of classes (N, K) of mixed images.
             draw: random numbers of these N examples.
         Returns:
             x_adv, same shape and range, without gradient.
@@ -168,7 +168,10 @@ class RobustnessTrainer(ABC):
     def loss(
         self, encoder: FeatureEncoder, x: Tensor, y: Tensor, *, draw: Draw
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the scalar training loss and scalar metrics to log; arguments as in ``perturb``."""
+        """Compute the scalar training loss and scalar metrics to log; arguments as in ``perturb``.
+
+        A metric may be there at some steps only, in every process at the same ones (``draw.step``).
+        """
 
 
 def no_progress(done: float, total: float) -> None:

@@ -44,3 +44,13 @@ def test_integers_cover_their_range_evenly() -> None:
     counts = torch.bincount(Draw(0, 0, torch.arange(1000)).integers(7, 10, purpose="k").flatten())
     assert len(counts) == 7
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
+def test_the_draw_of_some_examples_gives_their_numbers() -> None:
+    draw = Draw(3, 1, torch.tensor([4, 8, 15, 16]), step=7)
+    whole = draw.uniform(2, purpose="p")
+    assert torch.equal(draw.of(torch.tensor([3, 1])).uniform(2, purpose="p"), whole[[3, 1]])
+    assert torch.equal(
+        draw.of(torch.tensor([True, False, True, False])).uniform(2, purpose="p"), whole[[0, 2]]
+    )
+    assert draw.of(torch.tensor([0])).step == 7
