@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from chimera_core.api import DataError, DatasetSource, Example, MissingDataError, SourceInfo, describe_folder
 from chimera_mnist.config import MnistConfig
@@ -82,27 +81,22 @@ class MnistSplit:
 
     images_file: Path
     labels_file: Path
-    digits: NDArray[np.uint8]
-
-    @property
-    def labels(self) -> list[int]:
-        """The digit of every image."""
-        return list(map(int, self.digits))
+    labels: tuple[int, ...]
 
     def __len__(self) -> int:
-        return len(self.digits)
+        return len(self.labels)
 
     def __getitem__(self, index: int) -> Example:
         """Give one image: uint8 (3, 28, 28), three times the same grey."""
-        digit = int(self.digits[index])  # an index out of range ends here
+        label = self.labels[index]  # an index out of range ends here
         try:
             changed_ns = self.images_file.stat().st_mtime_ns
         except OSError as error:
             raise DataError(f"'{self.images_file}' cannot be read ({error.strerror})") from error
         grey = cached_array(self.images_file, 3, changed_ns)
-        if len(grey) != len(self.digits):
+        if len(grey) != len(self):
             raise DataError(f"'{self.images_file}' has changed since it was opened: open mnist anew")
-        return Example(torch.from_numpy(np.array(grey[index])).expand(3, -1, -1).contiguous(), digit)
+        return Example(torch.from_numpy(np.array(grey[index])).expand(3, -1, -1).contiguous(), label)
 
 
 def _open_split(images: Path, labels: Path) -> MnistSplit:
@@ -121,4 +115,4 @@ def _open_split(images: Path, labels: Path) -> MnistSplit:
         raise DataError(
             f"label {int(digits.argmax())} of '{labels}' is {digits.max()}, no digit from 0 to 9: get it anew"
         )
-    return MnistSplit(images, labels, digits)
+    return MnistSplit(images, labels, tuple(digits.tolist()))

@@ -281,3 +281,30 @@ def test_real_faces_and_cats_mix_with_their_eyes_in_one_place(test_data: Path) -
         _, height, width = split[index].image.shape
         assert height == width
     assert split[0].image.shape[1] == 253 and split[7000].image.shape[1] == 94
+
+
+def test_a_mixture_packs_with_its_classes_and_members_and_balance_does_not_pack_it_anew(
+    tree: Tree, tmp_path: Path
+) -> None:
+    from chimera_core.data.fingerprint import packing_of
+    from chimera_core.data.packing import pack
+    from chimera_core.plugins import default_host
+
+    cats = tree("a", "1.png", "2.png")
+    (cats / "2.png").write_bytes(b"")
+    members = [
+        f"person=celeba,root={write_celeba(tmp_path / 'faces', count=10)}",
+        f"cat=folder,root={cats},eyes=15,12,25,12",
+        f"seven=mnist,root={write_mnist(tmp_path / 'digits')},only=7,eyes=9,9,19,9",
+    ]
+    folders = set()
+    for balance in ("natural", "equal"):
+        component = default_host().find("dataset-source", "mixture")
+        config = component.spec.config(members=members, frame="eyes", balance=balance)
+        packing = packing_of(component, config, size=16, fit="crop")
+        packed = pack(component.load_class()(config), packing, tmp_path / "cache", workers=1)
+        folders |= set((tmp_path / "cache").glob("mixture-*"))
+        assert packed.classes == ("person", "cat", "seven")
+        train = packed.split("train")
+        assert train.labels.tolist() == [0] * 8 + [1] + [2] * 4 == train.domains.tolist()
+    assert len(folders) == 1

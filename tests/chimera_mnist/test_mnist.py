@@ -188,7 +188,7 @@ def test_real_mnist_has_ten_thousand_test_images(test_data: Path) -> None:
     split = source.open("test")
     # Counts by digit, and the first five digits, as the data set's users know them.
     assert np.bincount(split.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert split.labels[:5] == [7, 2, 1, 0, 4]
+    assert list(split.labels[:5]) == [7, 2, 1, 0, 4]
 
 
 def test_torchvision_reads_the_written_folder_and_agrees(tmp_path: Path) -> None:
