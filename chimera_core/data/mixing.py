@@ -7,24 +7,21 @@ has no images for is left out: an accuracy measured on persons alone would say n
 
 from __future__ import annotations
 
-import bisect
 import difflib
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Literal
 
-from chimera_core.data.framing import Box, cut, eyes_box, parse_box
+from chimera_core.data.framing import Box, eyes_box, parse_box
 from chimera_core.data.members import Eyes, Member, read_shares
-from chimera_core.errors import ConfigError, DataError, MissingDataError, ShapeError
-from chimera_core.interfaces import DatasetSource, Split
+from chimera_core.data.mixed_split import MixedSplit, Part
+from chimera_core.errors import ConfigError, DataError, MissingDataError
+from chimera_core.interfaces import DatasetSource
 from chimera_core.plugins import default_host
-from chimera_core.records import Example, SourceInfo
+from chimera_core.records import SourceInfo
 from chimera_core.use import open_source
 
-T = TypeVar("T")
 Frame = Literal["none", "eyes"]
 
 
@@ -183,7 +180,7 @@ class _Opened:
             self._counts[theirs] = sum(label in self._only for label in self.source.open(theirs).labels)
         return self._counts[theirs]
 
-    def part(self, split: str, label: int, domain: int) -> _Part:
+    def part(self, split: str, label: int, domain: int) -> Part:
         """Open its share of a split."""
         theirs = self.split_for(split)
         assert theirs is not None
@@ -192,7 +189,7 @@ class _Opened:
             indices: Sequence[int] = [k for k, found in enumerate(opened.labels) if found in self._only]
         else:
             indices = range(len(opened))
-        return _Part(opened, indices, label, domain, self._crop, self._box)
+        return Part(opened, indices, label, domain, self._crop, self._box)
 
     def notes(self, offered: Sequence[str]) -> list[str]:
         """Say what it brings, what it lacks, and what its source says."""
@@ -205,104 +202,6 @@ class _Opened:
             if not self.count(split)
         ]
         return lines + [f"{self.domain}: {note}" for note in self.info.notes]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some images of one split, with the class, domain and crop that they get."""
-
-    split: Split
-    indices: Sequence[int]
-    label: int
-    domain: int
-    crop: str
-    box: Box | None
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, k: int) -> Example:
-        index = self.indices[k]
-        image = self.split[index].image
-        box = parse_box(self.crop, image.shape[1], image.shape[2]) if self.crop else self.box
-        if box is not None:
-            try:
-                image = cut(image, box)
-            except ShapeError as error:
-                paths = getattr(self.split, "paths", None)
-                raise DataError(f"{paths[index] if paths else f'image {index}'}: {error}") from error
-        return Example(image, self.label, self.domain)
-
-
-class MixedSplit:
-    """One split of a mixture: the members' images one after the other.
-
-    ``paths`` is there if every member's split has it.
-    """
-
-    def __init__(self, parts: Sequence[_Part]) -> None:
-        self._parts = parts
-        self._starts = [0, *itertools.accumulate(len(part) for part in parts)]
-        self.labels: Sequence[int] = _Joined([(_Same(p.label), range(len(p))) for p in parts])
-        self.domains: Sequence[int] = _Joined([(_Same(p.domain), range(len(p))) for p in parts])
-        paths = [getattr(part.split, "paths", None) for part in parts]
-        if all(p is not None for p in paths):
-            self.paths: Sequence[Path] = _Joined(
-                [(p, part.indices) for p, part in zip(paths, parts, strict=True) if p is not None]
-            )
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    def __getitem__(self, index: int) -> Example:
-        """Decode one image, cropped as its member says.
-
-        Raises:
-            DataError: if its file cannot be read, or the crop misses it.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        part = bisect.bisect_right(self._starts, index) - 1
-        return self._parts[part][index - self._starts[part]]
-
-
-@dataclass(frozen=True)
-class _Same(Generic[T]):
-    """Gives the same value for every index."""
-
-    value: T
-
-    def __getitem__(self, index: int) -> T:
-        return self.value
-
-
-class _Joined(Sequence[T]):
-    """Picks from several sequences, one after the other, without copying them."""
-
-    def __init__(self, parts: Sequence[tuple[Any, Sequence[int]]]) -> None:
-        self._parts = parts
-        self._starts = [0, *itertools.accumulate(len(indices) for _, indices in parts)]
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[T]: ...
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(len(self)))]
-        index = index + len(self) if index < 0 else index
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        part = bisect.bisect_right(self._starts, index) - 1
-        values, indices = self._parts[part]
-        return values[indices[index - self._starts[part]]]
-
-    def __iter__(self) -> Any:
-        for values, indices in self._parts:
-            yield from (values[index] for index in indices)
 
 
 def _open(member: Member, frame: Frame, where: str) -> tuple[DatasetSource, set[str]]:
