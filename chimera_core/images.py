@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     UInt8 = NDArray[np.uint8]
 
-MAX_PIXELS = 100_000_000
-"""The largest picture that is read, in pixels. 100 million: 400 MB once decoded."""
+MAX_PIXELS = 64_000_000
+"""The largest picture that is read, in pixels. 64 million (8000 x 8000) keep the greediest file, a progressive JPEG,
+at 860 MB while it is decoded; 100 million took 1.3 GB (benchmarks/fuzz_images.py)."""
 
 # The Pillow plugins that may see a file. A list of ours, because Pillow's own would hand a hostile file
 # to Ghostscript (EPS) or to decoders written in Python that take minutes.

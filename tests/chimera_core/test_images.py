@@ -393,7 +393,7 @@ def bomb(width: int, height: int) -> bytes:
 def test_too_many_pixels_are_refused_from_the_header_with_size_and_limit(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(bomb(30_000, 30_000))
     text = refusal(tmp_path / "a.png")
-    assert "30000 x 30000, 900 million pixels: the limit is 100 million pixels" in text
+    assert "30000 x 30000, 900 million pixels: the limit is 64 million pixels" in text
 
 
 def test_bombs_of_other_formats_are_refused_alike(tmp_path: Path):
@@ -407,7 +407,7 @@ def test_bombs_of_other_formats_are_refused_alike(tmp_path: Path):
     small["a.ppm"] = bytearray(b"P6 20000 20000 255\n" + bytes(12))
     for name, data in small.items():
         (tmp_path / name).write_bytes(data)
-        assert "the limit is 100 million pixels" in refusal(tmp_path / name), name
+        assert "the limit is 64 million pixels" in refusal(tmp_path / name), name
 
 
 def test_pillows_own_limit_neither_warns_nor_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -425,17 +425,17 @@ def test_pillows_own_limit_neither_warns_nor_changes(tmp_path: Path, monkeypatch
 
 
 def test_a_picture_between_pillows_limit_and_ours_is_only_a_question_of_its_bytes(tmp_path: Path):
-    (tmp_path / "a.png").write_bytes(bomb(9_900, 10_000))
+    (tmp_path / "a.png").write_bytes(bomb(7_900, 8_000))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "is damaged or cut short" in refusal(tmp_path / "a.png")
 
 
 def test_the_header_alone_is_checked_without_the_pixels(tmp_path: Path):
-    (tmp_path / "a.png").write_bytes(bomb(9_000, 10_000))  # no pixels behind a good header
+    (tmp_path / "a.png").write_bytes(bomb(7_000, 9_000))  # no pixels behind a good header
     assert check_picture(tmp_path / "a.png") is None
     (tmp_path / "a.png").write_bytes(bomb(30_000, 30_000))
-    with pytest.raises(DataError, match="the limit is 100 million pixels"):
+    with pytest.raises(DataError, match="the limit is 64 million pixels"):
         check_picture(tmp_path / "a.png")
 
 
