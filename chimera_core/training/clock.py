@@ -31,7 +31,7 @@ class Clock:
         self._start = now() - wall_s
         self._limit_s = None if max_minutes is None else max_minutes * 60
         self._lap = (now(), 0)
-        self._saved = now()
+        self._saved = self._drawn = now()
 
     @property
     def wall_s(self) -> float:
@@ -56,6 +56,12 @@ class Clock:
     def save_is_due(self, minutes: float) -> bool:
         """Say whether the last checkpoint is so many minutes old; 0 is never."""
         return minutes > 0 and self._now() - self._saved >= minutes * 60
+
+    def picture_is_due(self, seconds: float) -> bool:
+        """Say whether the last picture is so many seconds old; if so, the next one is counted from now."""
+        due = self._now() - self._drawn >= seconds
+        self._drawn = self._now() if due else self._drawn
+        return due
 
     def saved(self) -> None:
         """Note that a checkpoint was written."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _PULSE = 16  # steps between two questions that make a GPU wait
+_PICTURE_S = 30.0  # the picture is drawn again after so long, and at the end: drawing takes half a second
 _PANELS = (
     ("loss", "val_loss", "clean_loss", "divergence"),
     ("accuracy", "robust_accuracy", "val_accuracy", "val_macro_f1"),
@@ -51,9 +52,13 @@ _PANELS = (
 )
 
 
+Vary = Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]]
+"""Augmentation: images (N, 3, H, W), labels (N,) and their draw -> images, and labels or shares of classes (N, K)."""
+
+
 @dataclass(frozen=True)
 class EncoderJob:
-    """What is trained on what. ``vary`` is augmentation: images, labels and their draw to images and labels."""
+    """What is trained on what."""
 
     encoder: FeatureEncoder
     trainer: RobustnessTrainer
@@ -64,7 +69,7 @@ class EncoderJob:
     folder: Path
     total_steps: int
     shares: Mapping[int, float] | None = None
-    vary: Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]] = lambda x, y, draw: (x, y)
+    vary: Vary = lambda x, y, draw: (x, y)
 
 
 @dataclass
@@ -170,6 +175,19 @@ def train_encoder(
             )
         clock.saved()
 
+    def validate(images: int) -> None:
+        nonlocal best
+        found = _validate(job, judged, encoder, fabric)
+        if log is not None:
+            log.log(images, **found, wall_s=round(clock.wall_s, 2))
+            best = _keep_best(best, found, images, judged, folder)
+
+    def paint() -> None:
+        if is_first:
+            draw_progress(
+                job.folder / "progress.png", read_metrics(job.folder), _PANELS, title=job.folder.name
+            )
+
     if step == 0:
         save(good=True)
     encoder.train()
@@ -245,30 +263,20 @@ def train_encoder(
         elif log_now:
             means.take()
         if validate_now:
-            found = _validate(job, judged, encoder, fabric)
-            if log is not None:
-                log.log(images, **found, wall_s=round(clock.wall_s, 2))
-                best = _keep_best(best, found, images, judged, folder)
-                draw_progress(
-                    job.folder / "progress.png", read_metrics(job.folder), _PANELS, title=job.folder.name
-                )
+            validate(images)
             clock.start_lap(images)
+            if clock.picture_is_due(_PICTURE_S):
+                paint()
         if save_now:
             save(good=save_good)
 
     images = step * config.batch
     status: Literal["done", "stopped", "interrupted"] = "done"
-    if interrupted and step < job.total_steps:
-        return Outcome("interrupted", images, clock.wall_s, best)
     if step < job.total_steps:
-        status = "stopped"
-        found = _validate(job, judged, encoder, fabric)
-        if log is not None:
-            log.log(images, **found, wall_s=round(clock.wall_s, 2))
-            best = _keep_best(best, found, images, judged, folder)
-            draw_progress(
-                job.folder / "progress.png", read_metrics(job.folder), _PANELS, title=job.folder.name
-            )
+        status = "interrupted" if interrupted else "stopped"
+    if status == "stopped":
+        validate(images)
+    paint()
     final = [line for line in read_metrics(job.folder) if "val_accuracy" in line][-1:] if is_first else []
     return Outcome(status, images, clock.wall_s, best, final[0] if final else {})
 

@@ -30,9 +30,10 @@ from chimera_core.plugins import PluginHost
 from chimera_core.runs import make_run_folder, read_run_record, write_run_record
 from chimera_core.training import checkpoints, config_file, launch
 from chimera_core.training.config import EncoderTraining
-from chimera_core.training.encoder_loop import EncoderJob, Outcome, smooth, train_encoder
+from chimera_core.training.encoder_loop import EncoderJob, Outcome, Vary, smooth, train_encoder
 from chimera_core.training.interrupts import catch_interrupts
 from chimera_core.training.metrics import check_tensorboard
+from chimera_core.training.optimizers import layer_factors, parameter_groups, schedule
 from chimera_core.training.precision import choose_precision
 from chimera_core.training.randomness import Draw, seed_step
 from chimera_core.training.trained import KIND, read_training
@@ -52,6 +53,7 @@ class EncoderPlan:
     trainer: RobustnessTrainer
     device: torch.device
     total_steps: int
+    vary: Vary
     shares: Mapping[int, float] | None = None
     """Of the classes in training, where the source wants others than its files have."""
 
@@ -107,6 +109,10 @@ def plan_training(
     with torch.device(build_on):
         encoder: FeatureEncoder = build(host, "feature-encoder", config.encoder.name, encoder_options)
     check_encoder(encoder, classes=len(classes), size=config.size, name=config.encoder.name)
+    # Asked for now, so that what is wrong with them is said before a folder is made.
+    schedule(config.schedule, total_images=steps * config.batch, warmup_images=config.warmup_images)
+    parameter_groups(encoder, weight_decay=0, factors=layer_factors(encoder, config.layer_decay))
+    vary = _variation(config, len(classes))
     resolved = config.model_copy(
         update={
             "precision": precision,
@@ -120,7 +126,9 @@ def plan_training(
         None if shares is None or config.sampling != "natural" else dict(enumerate(map(shares.get, classes)))
     )
     by_label = None if own is None else {label: share or 0.0 for label, share in own.items()}
-    return EncoderPlan(resolved, packed, train, val, val_name, encoder, trainer, device, steps, by_label)
+    return EncoderPlan(
+        resolved, packed, train, val, val_name, encoder, trainer, device, steps, vary, by_label
+    )
 
 
 def open_data(
@@ -227,7 +235,7 @@ def run_training(
         folder=folder,
         total_steps=plan.total_steps,
         shares=plan.shares,
-        vary=_variation(config, len(plan.classes)),
+        vary=plan.vary,
     )
 
     def record(status: str, **facts: Any) -> None:
@@ -382,9 +390,7 @@ def _located(source: SourceRef) -> SourceRef:
     return source.model_copy(update={"options": options})
 
 
-def _variation(
-    config: EncoderTraining, classes: int
-) -> Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]]:
+def _variation(config: EncoderTraining, classes: int) -> Vary:
     """Join augmentation, mixing and label smoothing."""
     augment: Callable[[Tensor, Draw], Tensor] = lambda x, draw: x  # noqa: E731
     if config.augment != "none":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,6 +139,11 @@ def write_pictures(
                 pixels[..., k % 3] += 50
                 Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def make_pictures() -> Callable[..., Path]:
+    return write_pictures
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,329 @@
+"""``chimera encoder``: layers of options, runs as encoders, bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chimera_core.training.config import EncoderTraining, read_count
+from chimera_core.training.config_file import read_config, to_toml
+from chimera_core.training.metrics import TIMINGS, read_metrics
+
+Make = Callable[..., Path]
+Here = Callable[..., tuple[int, str, str]]
+
+
+def arguments(pictures: Path, *more: object) -> list[object]:
+    return [
+        "encoder",
+        "train",
+        "--source",
+        "folder",
+        "--source.root",
+        pictures,
+        "--encoder",
+        "tiny",
+        "--trainer",
+        "plain",
+        "--size",
+        16,
+        "--batch",
+        8,
+        "--images",
+        144,
+        "--precision",
+        "fp32",
+        "--lr",
+        0.03,
+        *more,
+    ]
+
+
+@pytest.fixture
+def run(tiny: Path, pictures: Path, here: Here) -> Path:
+    code, out, err = here(*arguments(pictures, "--run", "one", "--ema", 0.9))
+    assert code == 0, err
+    assert out == "runs/one\n" or out.endswith("/runs/one\n")
+    return tiny / "runs" / "one"
+
+
+def test_a_run_says_all_of_itself_and_its_config_runs_the_same_again(
+    run: Path, tiny: Path, here: Here
+) -> None:
+    record = json.loads((run / "run.json").read_text())
+    assert record["status"] == "done" and record["kind"] == "encoder" and record["precision"] == "fp32"
+    assert record["classes"] == ["class-0", "class-1", "class-2"] and record["images"] == 144
+    config = read_config(run / "config.toml")
+    # The source decides what the user did not: the tiny network's own defaults are 7 classes and 999 px.
+    assert config["encoder"]["options"]["classes"] == 3 and config["encoder"]["options"]["size"] == 16
+    code, _, err = here("encoder", "train", "--config", run / "config.toml", "--run", "two")
+    assert code == 0, err
+    other = tiny / "runs" / "two"
+    assert (other / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
+    for name in ("000000144.safetensors", "best.safetensors"):
+        assert (other / "checkpoints" / name).read_bytes() == (run / "checkpoints" / name).read_bytes()
+    lines = [
+        [{k: v for k, v in x.items() if k not in TIMINGS} for x in read_metrics(f)] for f in (run, other)
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_layers_default_then_preset_then_file_then_flag(tiny: Path, pictures: Path, here: Here) -> None:
+    file = tiny / "mine.toml"
+    file.write_text('lr = 0.5\nbatch = 4\n[encoder]\nname = "tiny"\n[encoder.options]\ndropout = 0.125\n')
+    command = [
+        "encoder",
+        "train",
+        "--source",
+        "folder",
+        "--source.root",
+        pictures,
+        "--images",
+        8,
+        "--size",
+        16,
+    ]
+    code, _, err = here(*command, "--config", file, "--preset", "wide", "--lr", 0.25, "--run", "r")
+    assert code == 0, err
+    config = read_config(tiny / "runs" / "r" / "config.toml")
+    assert config["lr"] == 0.25 and config["batch"] == 4 and config["trainer"]["name"] == "standard"
+    assert config["encoder"]["options"] == {
+        "classes": 3,  # the preset's 5 is not the user's word
+        "size": 16,
+        "width": 6,
+        "norm": True,
+        "dropout": 0.125,
+    }
+
+
+def test_a_run_is_an_encoder_by_name_with_its_averaged_weights(run: Path, pictures: Path) -> None:
+    from chimera_core import load_encoder
+    from chimera_core.errors import ConfigError
+    from chimera_core.weights import load_state
+
+    encoder = load_encoder("one")
+    assert not encoder.training and encoder(torch.rand(2, 3, 16, 16)).shape == (2, 3)
+    assert load_encoder(str(run)).state_dict().keys() == encoder.state_dict().keys()
+    state = load_state(run / "checkpoints" / "000000144.safetensors")
+    best = json.loads((run / "checkpoints" / "000000144.json").read_text())["state"]["best"]
+    assert best["images"] == 144  # then the best are the last averaged ones
+    assert torch.equal(encoder.head.weight, state["ema.head.weight"])  # type: ignore[union-attr, arg-type]
+    assert not torch.equal(encoder.head.weight, state["model.head.weight"])  # type: ignore[union-attr, arg-type]
+    with pytest.raises(ConfigError, match="run one has no option 'width'"):
+        load_encoder("one", width=3)
+
+
+def test_evaluate_gives_the_contract(run: Path, here: Here) -> None:
+    code, out, err = here("encoder", "evaluate", "one", "--json", "--device", "cpu")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found.keys() == {"split", "n", "accuracy", "macro_f1", "attacks", "domains"}
+    assert found["split"] == "val" and found["n"] == 24 and found["attacks"] == {}
+    last = [line for line in read_metrics(run) if "val_accuracy" in line][-1]
+    assert found["accuracy"] == pytest.approx(last["val_accuracy"], abs=1e-6)
+    code, out, _ = here("encoder", "evaluate", run, "--split", "train", "--limit", 10)
+    assert code == 0 and "split train" in out and " 10 " in out
+
+
+def test_dry_run_counts_and_writes_nothing(tiny: Path, pictures: Path, here: Here) -> None:
+    code, out, err = here(*arguments(pictures, "--dry-run", "--json", "--ema", 0.9, "--encoder.width", 8))
+    assert code == 0, err
+    found = json.loads(out)
+    parameters = 3 * 8 * 9 + 8 + 2 * 8 + 8 * 8 * 9 + 8 + 2 * 8 + 8 * 3 + 3
+    buffers = 2 * (8 + 8) * 4 + 2 * 8  # running statistics, and two counters of 8 bytes
+    assert found["parameters"] == found["learned"] == parameters
+    assert found["bytes"]["weights"] == found["bytes"]["ema"] == parameters * 4 + buffers
+    assert found["bytes"]["optimizer"] == 2 * found["bytes"]["gradients"] == 8 * parameters
+    assert found["input"] == [8, 3, 16, 16] and found["logits"] == [8, 3]
+    assert found["fitting_batch"] == 1024 and found["images_per_s"] > 0
+    assert not (tiny / "runs").exists()
+
+
+def test_without_a_validation_split_a_fifth_of_each_class_is_held_out(
+    tiny: Path, make_pictures: Make, here: Here
+) -> None:
+    root = make_pictures(tiny / "flat", classes=2, train=15, val=5, flat=True)
+    code, _, err = here(*arguments(root, "--run", "flat"))
+    assert code == 0, err
+    record = json.loads((tiny / "runs" / "flat" / "run.json").read_text())
+    assert record["val_split"] == "held-out" and record["val_images"] == 8 and record["train_images"] == 32
+    code, out, _ = here("encoder", "evaluate", "flat", "--json")
+    assert json.loads(out)["split"] == "held-out" and json.loads(out)["n"] == 8
+
+
+def test_domains_are_learned_apart_and_evaluated_together(
+    tiny: Path, make_pictures: Make, here: Here
+) -> None:
+    root = tiny / "art"
+    for domain in ("photo", "sketch"):
+        make_pictures(root / domain, classes=2, train=10, val=0, flat=True)
+    code, _, err = here(*arguments(root, "--run", "p", "--domains", "photo"))
+    assert code == 0, err
+    assert json.loads((tiny / "runs" / "p" / "run.json").read_text())["train_images"] == 16
+    code, out, _ = here("encoder", "evaluate", "p", "--json", "--split", "all")
+    assert [(d["domain"], d["n"]) for d in json.loads(out)["domains"]] == [("photo", 20), ("sketch", 20)]
+    code, _, err = here(*arguments(root, "--run", "q", "--domains", "foto"))
+    assert code == 2 and err == "chimera: there is no domain 'foto' (did you mean 'photo'?)\n"
+
+
+BAD: dict[str, tuple[list[object], str]] = {
+    "one class": (["--source.root", "ONE"], "has one class only (class-0)"),
+    "unknown source": (["--source", "foldr"], "no dataset-source is named 'foldr' (did you mean 'folder'?)"),
+    "unknown encoder": (["--encoder", "tny"], "did you mean 'tiny'?"),
+    "unknown trainer": (["--trainer", "plan"], "did you mean 'plain'?"),
+    "unknown preset": (["--preset", "wid"], "tiny has no preset 'wid' (did you mean 'wide'?)"),
+    "no such data": (["--source.root", "nowhere"], "does not exist"),
+    "batch too large": (["--batch", 100], "a batch of 100 images is more than there are (72)"),
+    "no length": (["--images", "many"], "write a number of images as 5000, 200k or 2M"),
+    "two lengths": (["--epochs", 3], "give --images or --epochs, not both"),
+    "no GPU": (["--device", "cuda:7"], "device 'cuda:7' is not on this machine"),
+    "odd devices": (["--devices", 3], "a batch of 8 cannot be shared by 3 devices"),
+    "warm-up too long": (["--warmup-images", "1k"], "longer than the training of 144"),
+    "other classes": (
+        ["--encoder.classes", 9],
+        "gives logits (2, 9) for two images, but the source has 3 classes",
+    ),
+    "network needs more": (
+        ["--encoder", "timm", "--encoder.model", "vgg11", "--encoder.weights", "none"],
+        "size",
+    ),
+    "no split": (["--val-split", "vall"], "there is no split 'vall' with images (did you mean 'val'?)"),
+    "no file": (["--config", "no.toml"], "there is no file of options 'no.toml'"),
+    "nothing to resume": (["--resume", "--run", "none"], "there is no run 'none' to resume"),
+    "no augmentation": (["--log", "tensorboard"], "pip install 'chimera-toolkit[tensorboard]'"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_line_and_exit_2_and_leaves_nothing(
+    what: str,
+    tiny: Path,
+    pictures: Path,
+    make_pictures: Make,
+    here: Here,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more, expected = BAD[what]
+    if what == "one class":
+        make_pictures(tiny / "ONE", classes=1, train=10, val=4)
+    if what == "no augmentation":
+        import importlib.util
+
+        found = importlib.util.find_spec
+        monkeypatch.setattr(
+            "importlib.util.find_spec",
+            lambda name, *rest: None if name == "tensorboard" else found(name, *rest),
+        )
+    code, out, err = here(*arguments(pictures, *more))
+    assert code == 2 and out == ""
+    last = err.splitlines()[-1]
+    assert last.startswith("chimera: ") and expected in last
+    assert len([line for line in err.splitlines() if line.startswith("chimera: ")]) == 1
+    assert not (tiny / "runs").exists()
+
+
+def test_a_precision_that_the_device_lacks_is_one_line(
+    tiny: Path, pictures: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"architecture": "x86_64", "cpu_name": "Old"})
+    code, _, err = here(*arguments(pictures, "--precision", "bf16", "--device", "cpu"))
+    assert code == 2 and "this CPU (Old) has neither AMX nor AVX-512 bf16" in err.splitlines()[-1]
+
+
+def test_a_run_that_is_there_is_not_touched_without_resume(run: Path, pictures: Path, here: Here) -> None:
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    code, _, err = here(*arguments(pictures, "--run", "one"))
+    assert code == 2 and "is there already: go on with --resume" in err
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+
+
+def test_resume_goes_on_further_and_refuses_other_options(run: Path, pictures: Path, here: Here) -> None:
+    code, _, err = here("encoder", "train", "--run", "one", "--resume", "--lr", 0.5)
+    assert code == 2 and "the run was started with lr 0.03, not 0.5" in err
+    code, _, err = here("encoder", "train", "--run", "one", "--resume", "--encoder.width", 5)
+    assert code == 2 and "the run was started with encoder.width 4, not 5" in err
+    code, _, err = here("encoder", "train", "--run", "one", "--resume", "--images", 216)
+    assert code == 0, err
+    assert "going on from 144 images" in err
+    assert read_metrics(run)[-1]["images"] == 216
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(run: Path, here: Here) -> None:
+    newest = run / "checkpoints" / "000000144.safetensors"
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:-100])
+    code, _, err = here("encoder", "train", "--run", "one", "--resume")
+    assert code == 0, err
+    said = [line for line in err.splitlines() if line.startswith("chimera: ")]
+    assert "000000144.safetensors' is damaged" in said[0] and "the one before it is used" in said[0]
+    assert said[1] == "chimera: going on from 72 images"
+    assert newest.read_bytes() == whole
+
+
+def change_width(run: Path) -> None:
+    file = run / "config.toml"
+    file.write_text(file.read_text().replace("width = 4", "width = 5"))
+
+
+def cut_weights(run: Path) -> None:
+    file = run / "checkpoints" / "best.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "another architecture": (change_width, "has shape (4, 3, 3, 3), but the model needs (5, 3, 3, 3)"),
+    "weights cut short": (cut_weights, "is damaged"),
+    "no weights": (lambda run: (run / "checkpoints" / "best.safetensors").unlink(), "has no weights yet"),
+    "no config": (lambda run: (run / "config.toml").unlink(), "there is no file of options"),
+    "bad record": (lambda run: (run / "run.json").write_text("{"), "is damaged"),
+    "another kind": (
+        lambda run: (run / "run.json").write_text('{"kind": "fuser"}'),
+        "is no training of an encoder",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_run_that_cannot_be_used_is_one_line(what: str, run: Path, here: Here) -> None:
+    spoil, expected = DAMAGE[what]
+    spoil(run)
+    code, out, err = here("encoder", "evaluate", "one")
+    assert code == 2 and out == ""
+    assert len(err.splitlines()) == 1 and expected in err
+
+
+def test_resume_with_data_that_changed_is_refused(tiny: Path, pictures: Path, here: Here) -> None:
+    root = tiny / "own"
+    shutil.copytree(pictures, root)
+    assert here(*arguments(root, "--run", "own"))[0] == 0
+    next((root / "train" / "class-0").iterdir()).unlink()
+    code, _, err = here("encoder", "train", "--run", "own", "--resume", "--images", 288)
+    assert code == 2 and "have changed since the run began" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("200k", 200_000), ("2M", 2_000_000), ("1.5k", 1500), ("1_000", 1000)]
+)
+def test_counts_of_images_are_written_shortly(text: str, count: int) -> None:
+    assert read_count(text) == count
+    assert EncoderTraining(source="s", encoder="e", images=text).images == count
+
+
+def test_toml_comes_back_as_it_was() -> None:
+    import tomllib
+
+    values = {
+        "text": 'a "quoted" \\ line\nä\x7f',
+        "n": -3,
+        "x": 1e-05,
+        "yes": True,
+        "list": ["a", 1],
+        "table": {"with space": {"x": 0.1}, "empty": {}},
+    }
+    assert tomllib.loads(to_toml(values | {"none": None})) == values

@@ -1,0 +1,218 @@
+"""The loop in this process, on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from chimera_core.data.batches import TensorSplit
+from chimera_core.errors import RunError
+from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer
+from chimera_core.training.checkpoints import list_checkpoints, newest_checkpoint
+from chimera_core.training.config import EncoderTraining
+from chimera_core.training.encoder_loop import EncoderJob, Outcome, smooth, train_encoder
+from chimera_core.training.interrupts import Stop
+from chimera_core.training.launch import open_fabric
+from chimera_core.training.metrics import TIMINGS, read_metrics
+from chimera_core.training.randomness import Draw
+from chimera_core.weights import load_state
+
+
+class Net(FeatureEncoder):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU())
+        self.drop = nn.Dropout(0.3)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.drop(self.embed(x)))
+        return logits
+
+    def embed(self, x: Tensor) -> Tensor:
+        features: Tensor = self.body(x).mean((2, 3))
+        return features
+
+    def feature_maps(self, x: Tensor, levels: Any) -> list[Tensor]:
+        return []
+
+
+class Learner(RobustnessTrainer):
+    """Adds noise from the draw; its loss is not finite at one step, as long as the rate is high."""
+
+    def __init__(self, explode_at: int = -1, always: bool = False) -> None:
+        self.explode_at = explode_at
+        self.always = always
+        self.seen: list[Tensor] = []
+
+    def perturb(self, encoder: FeatureEncoder, x: Tensor, y: Tensor, *, draw: Draw) -> Tensor:
+        return x + 0.1 * draw.uniform(*x.shape[1:], purpose="noise")
+
+    def loss(
+        self, encoder: FeatureEncoder, x: Tensor, y: Tensor, *, draw: Draw
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self.seen.append(x)
+        loss = F.cross_entropy(encoder(self.perturb(encoder, x, y, draw=draw)), y)
+        if draw.step == self.explode_at:
+            self.explode_at = self.explode_at if self.always else -1
+            loss = loss * float("inf")
+        return loss, {}
+
+
+def split(n: int, seed: int) -> TensorSplit:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 2
+    images = torch.randint(0, 128, (n, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    images[:, 0] += (labels * 100).view(-1, 1, 1).to(torch.uint8)
+    return TensorSplit(images, labels)
+
+
+Train = Callable[..., Outcome]
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Train:
+    def run(
+        folder: str = "run",
+        *,
+        steps: int = 12,
+        trainer: Learner | None = None,
+        resume: bool = False,
+        stop: Stop | None = None,
+        progress: Callable[[float, float], None] = lambda done, total: None,
+        say: Callable[[str], None] = lambda line: None,
+        **options: Any,
+    ) -> Outcome:
+        values = {"source": "s", "encoder": "e", "batch": 4, "precision": "fp32", "ema": 0.9, "lr": 0.01}
+        cadence = {"log_images": 12, "validate_images": 16, "checkpoint_images": 16}
+        config = EncoderTraining(**{**values, **cadence, **options})
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        job = EncoderJob(
+            encoder=Net(),
+            trainer=trainer or Learner(),
+            train=split(20, 0),
+            val=split(8, 1),
+            classes=2,
+            config=config,
+            folder=place,
+            total_steps=steps,
+        )
+        checkpoint = newest_checkpoint(place / "checkpoints")[0] if resume else None
+        fabric = open_fabric(torch.device("cpu"), config.precision)  # type: ignore[arg-type]
+        return train_encoder(job, fabric, resume=checkpoint, stop=stop, progress=progress, say=say)
+
+    return run
+
+
+def final(folder: Path, images: int = 48) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    weights = load_state(folder / "checkpoints" / f"{images:09d}.safetensors")
+    lines = [{k: v for k, v in line.items() if k not in TIMINGS} for line in read_metrics(folder)]
+    return weights, lines
+
+
+def assert_same(one: Path, two: Path) -> None:
+    (weights, lines), (others, other_lines) = final(one), final(two)
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    assert lines == other_lines
+
+
+def test_it_learns_and_leaves_checkpoints_metrics_and_a_picture(train: Train, tmp_path: Path) -> None:
+    outcome = train(steps=60, lr=0.05)
+    assert outcome.status == "done" and outcome.images == 240
+    assert outcome.best is not None and outcome.best["accuracy"] >= 0.9
+    lines = read_metrics(tmp_path / "run")
+    logged = [line["images"] for line in lines if "loss" in line]
+    assert logged == list(range(12, 241, 12))
+    assert [line["images"] for line in lines if "val_accuracy" in line] == list(range(16, 241, 16))
+    assert list_checkpoints(tmp_path / "run" / "checkpoints") == [240, 224]
+    assert (tmp_path / "run" / "progress.png").stat().st_size > 5000
+    best = load_state(tmp_path / "run" / "checkpoints" / "best.safetensors")
+    assert best.keys() == Net().state_dict().keys()
+
+
+@pytest.mark.parametrize("at", [1, 5, 9])
+def test_a_training_that_was_stopped_and_goes_on_gives_the_same_bits(
+    train: Train, tmp_path: Path, at: int
+) -> None:
+    train("whole")
+    stop = Stop()
+
+    def interrupt(done: float, total: float) -> None:
+        stop.requested = done >= at * 4
+
+    outcome = train("parted", stop=stop, progress=interrupt)
+    assert outcome.status == "interrupted" and outcome.images == at * 4
+    assert train("parted", resume=True).status == "done"
+    assert_same(tmp_path / "whole", tmp_path / "parted")
+
+
+def test_checkpoints_by_the_clock_do_not_change_the_way(train: Train, tmp_path: Path) -> None:
+    train("whole", checkpoint_minutes=0)
+    train("often", checkpoint_minutes=1e-9)
+    assert_same(tmp_path / "whole", tmp_path / "often")
+
+
+def test_a_stop_by_the_clock_leaves_a_run_that_goes_on_to_the_same_end(train: Train, tmp_path: Path) -> None:
+    train("whole")
+    outcome = train("timed", max_minutes=1e-9)
+    assert outcome.status == "stopped" and outcome.images == 4
+    assert "val_accuracy" in outcome.final
+    train("timed", resume=True)
+    assert_same(tmp_path / "whole", tmp_path / "timed")
+
+
+def test_a_loss_that_is_not_finite_sends_it_back_at_half_the_rate_once(train: Train, tmp_path: Path) -> None:
+    said: list[str] = []
+    outcome = train(trainer=Learner(explode_at=6), say=said.append)
+    assert outcome.status == "done"
+    assert said == ["the loss is not finite after 28 images: back to 16, at half the rate"]
+    lines = read_metrics(tmp_path / "run")
+    assert {"images": 16, "event": "rate halved", "diverged_at": 28} in lines
+    rates = {line["images"]: line["lr"] for line in lines if "lr" in line}
+    assert rates[24] < rates[12] * 0.6
+    assert [line["images"] for line in lines if "loss" in line] == [12, 24, 36, 48]
+
+
+def test_a_second_divergence_stops_with_a_clear_word(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not finite after 28 images again, at half the rate: lower --lr"):
+        train(trainer=Learner(explode_at=6, always=True))
+    assert list_checkpoints(tmp_path / "run" / "checkpoints") == [16, 0]
+
+
+def test_a_kill_after_going_back_changes_nothing(train: Train, tmp_path: Path) -> None:
+    train("whole", trainer=Learner(explode_at=6))
+    stop = Stop()
+
+    def interrupt(done: float, total: float) -> None:
+        stop.requested = done >= 24
+
+    # Stopped between the good checkpoint and the divergence: a checkpoint of the clock lies in between.
+    train("parted", trainer=Learner(explode_at=6), stop=stop, progress=interrupt)
+    train("parted", trainer=Learner(explode_at=6), resume=True)
+    assert_same(tmp_path / "whole", tmp_path / "parted")
+
+
+def test_images_reach_the_trainer_in_full_precision_under_bf16(train: Train) -> None:
+    trainer = Learner()
+    train(trainer=trainer, precision="bf16", steps=2)
+    exact = {k / 255 for k in range(256)}
+    values = set(torch.cat([x.flatten() for x in trainer.seen]).double().tolist())
+    assert all(min(abs(v - e) for e in exact) < 1e-7 for v in values)
+
+
+def test_label_smoothing_spreads_a_share_over_all_classes() -> None:
+    spread = smooth(torch.tensor([1]), classes=4, share=0.2)
+    assert torch.allclose(spread, torch.tensor([[0.05, 0.85, 0.05, 0.05]]))
+    mixed = smooth(torch.tensor([[0.5, 0.5]]), classes=2, share=0.5)
+    assert mixed.tolist() == [[0.5, 0.5]]
+    y = torch.tensor([0, 1])
+    assert smooth(y, classes=2, share=0) is y
