@@ -107,6 +107,9 @@ LOADED = {
     "no-class": hook("return offer('no-class', target=__package__ + '.fuser:Absent')"),
     "wrong-class": hook("return offer('wrong-class', target=__package__ + '.fuser:Other')"),
     "hungry": hook("return offer('hungry', extra='feast', requires=('json', 'no_such_feast'))"),
+    "slow": hook(
+        "return offer('slow')", head="import os, time; time.sleep(float(os.environ.get('SLEEP', '0')))"
+    ),
     "shy": hook("return offer('shy')", head="import os; open(os.environ['WITNESS'], 'a').write('x')"),
 }
 BAD_NAMES = {bad.name for bad in BROKEN} | {"twin"}
@@ -188,7 +191,7 @@ def errors_of(done: Any) -> list[str]:
 
 def test_our_own_plugins_are_well_in_bad_company(rows: list[dict[str, Any]]) -> None:
     ours = {r["name"]: (r["status"], r["trust"]) for r in rows if r["distribution"] == "chimera-toolkit"}
-    assert ours.keys() >= {"folder", "timm", "style-transfer", "cnn", "standard", "pgd", "trades"}
+    assert ours.keys() >= {"folder", "timm", "style-transfer"}
     assert set(ours.values()) == {("ok", "first-party")}
 
 
@@ -329,6 +332,46 @@ def test_what_cannot_be_used_says_so_on_first_use(
     line = errors_of(done)[-1]
     assert cause in line
     assert f"pip install -U bad-{name}" in line or needs in line
+
+
+def test_a_slow_plugin_is_named_with_its_time_and_mend(run: Callable[..., Any]) -> None:
+    found = json.loads(run("doctor", "--json", SLEEP="0.6").stdout)
+    slow = {p["name"]: p["load_ms"] for p in found["plugins"] if p["slow"]}
+    assert "slow" in slow and 600 <= slow["slow"] < 5000
+    assert {"style", "timm", "folder", "good"}.isdisjoint(slow)
+    said = run("doctor", SLEEP="0.6").stdout
+    assert "plugin slow makes every command 0." in said and "CHIMERA_PLUGINS_DISABLE=slow" in said
+    assert "plugin good makes" not in said
+
+
+def test_show_says_what_ails_a_plugin_and_where_the_registry_speaks_of_it(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (shown,) = json.loads(run("plugins", "show", "import-error", "--json", on="import-error").stdout)
+    assert (shown["kind"], shown["status"], shown["registry"]) == (None, "broken", [])
+    assert "no_such_module_at_all" in shown["error"] and "pip uninstall bad-import-error" in shown["error"]
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        '[plugins.good]\ntrust = "reviewed"\n[plugins.good.options.good]\nshade = 0.25\n'
+        '[plugins.yeti]\ndistribution = "chimera-yeti"\nsummary = "seldom seen"\n'
+    )
+    good, yeti = (
+        json.loads(run("--registry", mine, "plugins", "show", name, "--json").stdout)[0]
+        for name in ("good", "yeti")
+    )
+    assert good["trust"] == "reviewed"
+    assert good["registry"] == [
+        {"key": "trust", "value": "reviewed", "origin": f"registry {mine} line 2"},
+        {"key": "options.good.shade", "value": 0.25, "origin": f"registry {mine} line 4"},
+    ]
+    (shade,) = good["options"]
+    assert (shade["value"], shade["origin"]) == (0.25, f"registry {mine} line 4")
+    assert (yeti["status"], yeti["error"]) == ("not-installed", "pip install chimera-yeti")
+
+    doctor = json.loads(run("--registry", mine, "doctor", "--json").stdout)
+    said = {row["key"]: (row["value"], row["origin"]) for row in doctor["registry"]}
+    assert said["plugins.good.options.good.shade"] == (0.25, f"registry {mine} line 4")
+    assert said["plugins.timm.trust"][0] == "first-party" and "line " in said["plugins.timm.trust"][1]
 
 
 def test_a_plugin_that_offers_nothing_has_a_row(rows: list[dict[str, Any]]) -> None:
