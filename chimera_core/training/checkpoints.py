@@ -179,7 +179,9 @@ def write_tensors(
         seen.add(value.untyped_storage().data_ptr())
         plain[name] = value
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(plain, temporary, metadata=dict(metadata or {}))
+        # One entry: safetensors writes several in an order that changes from call to call.
+        note = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
+        safetensors.torch.save_file(plain, temporary, metadata=note)
 
 
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
