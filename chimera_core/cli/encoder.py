@@ -28,6 +28,8 @@ from chimera_core.use import layered_options
 if TYPE_CHECKING:
     from chimera_core.training.encoder_loop import Outcome
 
+# With its plugin, so that a stranger who offers the same name cannot get into the way of the default.
+DEFAULT_TRAINER = "robust:standard"
 _COMPONENTS = ("source", "encoder", "trainer")
 _SELECTORS = (
     Selector("source", "dataset-source", "--source", prefix="source."),
@@ -85,7 +87,7 @@ def _no_options(kind: str, name: str) -> Any:
 @encoder.command(cls=_TrainCommand, selectors=list(_SELECTORS))
 @click.option("--source", help="Data set: see `chimera source list`; its options are --source.*.")
 @click.option("--encoder", "encoder_name", help="Network; its options are --encoder.*.")
-@click.option("--trainer", help="How it learns, e.g. standard or pgd.  [default: standard]")
+@click.option("--trainer", help="How it learns, e.g. standard or pgd.  [default: robust:standard]")
 @click.option("--preset", help="A preset of the encoder: see `chimera plugins show NAME`.")
 @click.option("--trainer-preset", help="A preset of the trainer.")
 @click.option(
@@ -203,7 +205,7 @@ def _merged(
         key = selector.key
         if not isinstance(merged.get(key), dict) or "name" not in merged[key]:
             if key == "trainer":
-                merged[key] = {"name": "standard", **merged.get(key, {})}
+                merged[key] = {"name": DEFAULT_TRAINER, **merged.get(key, {})}
             else:
                 raise ConfigError(f"say which {key}: --{key} NAME (see `chimera plugins list`)")
         name, own = merged[key]["name"], merged[key].get("options", {})

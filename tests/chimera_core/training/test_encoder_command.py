@@ -92,7 +92,7 @@ def test_layers_default_then_preset_then_file_then_flag(tiny: Path, pictures: Pa
     code, _, err = here(*command, "--config", file, "--preset", "wide", "--lr", 0.25, "--run", "r")
     assert code == 0, err
     config = read_config(tiny / "runs" / "r" / "config.toml")
-    assert config["lr"] == 0.25 and config["batch"] == 4 and config["trainer"]["name"] == "standard"
+    assert config["lr"] == 0.25 and config["batch"] == 4 and config["trainer"]["name"] == "robust:standard"
     assert config["encoder"]["options"] == {
         "classes": 3,  # the preset's 5 is not the user's word
         "size": 16,
