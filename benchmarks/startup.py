@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import resource
 import site
 import statistics
 import subprocess
@@ -33,7 +34,7 @@ def chimera_fusion_generators():
 
 
 def main() -> None:
-    """Print the median wall time of each command beside that of an empty interpreter, then the slowest imports."""
+    """Print the median wall and CPU time of each command beside that of an empty interpreter, then the slowest imports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument(
@@ -52,20 +53,26 @@ def main() -> None:
 
 
 def report_all(python: str, runs: int) -> None:
-    print(f"{'command':24} {'median s':>9} {'min':>7} {'max':>7}   ({runs} runs after one warm-up)")
+    print(
+        f"{'command':24} {'median s':>9} {'min':>7} {'max':>7} {'CPU s':>7}   ({runs} runs after one warm-up)"
+    )
     report("python -c pass", [python, "-c", "pass"], runs)
     for command in COMMANDS:
         report("chimera " + " ".join(command), [python, "-m", "chimera_core.cli", *command], runs)
 
 
 def report(title: str, command: list[str], runs: int) -> None:
-    times = []
+    """Print wall times, and the CPU time of the median run: where that is much less, the machine was busy."""
+    times, cpu_times = [], []
     for _ in range(runs + 1):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, capture_output=True, check=True)
         times.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     counted = times[1:]
-    print(f"{title:24} {statistics.median(counted):9.3f} {min(counted):7.3f} {max(counted):7.3f}")
+    cpu = statistics.median(cpu_times[1:])
+    print(f"{title:24} {statistics.median(counted):9.3f} {min(counted):7.3f} {max(counted):7.3f} {cpu:7.3f}")
 
 
 def crowded_environment(folder: Path, plugins: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from chimera_core.errors import ConfigError
+from chimera_core.files import one_line, quote
 from chimera_core.options import suggest
+from chimera_core.toml_files import read_toml
 
 _VARIABLES = {
     "cache": "CHIMERA_CACHE",
@@ -94,21 +95,20 @@ def _default(name: str) -> str:
 
 
 def _read_file(path: Path) -> dict[str, str]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    if not os.path.exists(path):
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"the config file {path} cannot be read ({error}): mend or remove it") from None
+    file = read_toml(path, what="config file")
     values = {}
-    for key, value in table.items():
+    for key, value in file.table.items():
+        place = file.place((key,))
         if key not in _VARIABLES:
-            raise ConfigError(f"{path}: unknown key '{key}'" + suggest(key, _VARIABLES))
+            raise ConfigError(f"{place}: unknown key {quote(key)}" + suggest(key, _VARIABLES))
         if isinstance(value, list):
             value = ",".join(str(item) for item in value)
         elif isinstance(value, bool):
             value = "1" if value else "0"
         elif not isinstance(value, str):
-            raise ConfigError(f"{path}: '{key}' must be a string, but it is {value!r}")
+            met = one_line(repr(value), limit=80)
+            raise ConfigError(f"{place}: {key} must be a string, but it is {met}: write it in quotes")
         values[key] = value
     return values

@@ -30,7 +30,11 @@ def test_defaults_hold_without_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("cahce = 'x'", "did you mean 'cache'?"), ("cache = 3", "must be a string"), ("[", "mend")],
+    [
+        ("\ncahce = 'x'", " line 2: unknown key 'cahce' (did you mean 'cache'?)"),
+        ("runs = 'a'\ncache = 3", " line 2: cache must be a string, but it is 3: write it in quotes"),
+        ("[", "mend"),
+    ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "config.toml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -233,3 +234,16 @@ def test_a_missing_config_file_is_said(here: Any, tmp_path: Path) -> None:
 def test_naming_another_fuser_on_the_line_leaves_the_files_options(here: Any, config: Path) -> None:
     code, _, err = here("fuse", "--config", config, "--fuser", "nobody")
     assert (code, "no fusion-generator is named 'nobody'" in err) == (2, True)
+
+
+def test_the_file_that_the_documentation_shows_is_taken(here: Any, tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
+    (text,) = re.findall(
+        r"^```toml\n(command = .*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "c.toml").write_text(text)
+    code, out, err = here("fuse", "--config", tmp_path / "c.toml", "--help")
+    assert code == 0, err
+    said = "".join(out.split())
+    for value in ("100", "avg"):
+        assert f"[default:{value},fromconfigfile{tmp_path}/c.tomlline" in said
