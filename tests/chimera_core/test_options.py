@@ -330,3 +330,67 @@ def test_options_that_neither_flag_nor_table_can_show_are_refused(config: Any, w
     check_flags(Outer)
     with pytest.raises(ConfigError, match=words):
         check_flags(config)
+
+
+class Twin(Config):
+    seed: int = option(7, help="of its own")
+    depth: int = option(1, help="how deep")
+    size: Literal[1, 2] = option(1, help="a number out of two")
+    wait: Duration = option(60.0, help="how long", le=3600)
+    eps: float = option(0.5, help="how far", le=1)
+    mix: Mixture = option(Mixture(), help="what is mixed")
+
+
+def run_twin(*args: str) -> tuple[int, dict[str, Any], str]:
+    """Run a command whose component shares names with it: (seed of the command, the component's options, output)."""
+    import click
+    from click.testing import CliRunner
+
+    from chimera_core.cli import _options
+    from chimera_core.plugins import Component, PluginHost, PluginRecord
+    from chimera_core.records import ComponentSpec
+    from chimera_core.registry import Registry
+    from chimera_core.settings import Settings
+
+    component = Component("fusion-generator", "twin", ComponentSpec("twin", "", "a:B", Twin))
+    record = PluginRecord("twin", "", "", "ok", components=(component,))
+    host = PluginHost((record,), Registry(), Settings({}))
+    seen: dict[str, Any] = {}
+
+    selector = _options.Selector("fuser", "fusion-generator", "--fuser", default="twin")
+
+    @click.command(cls=_options.ComponentCommand, selectors=[selector])
+    @click.option("--fuser")
+    @click.option("--size", type=int, default=256)
+    @click.option("--seed", type=int, default=0)
+    @click.pass_context
+    def command(ctx: click.Context, fuser: str | None, size: int, seed: int) -> None:
+        seen.update(seed=seed, values=_options.component_values(ctx, "fuser"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_options, "plugin_host", lambda ctx: host)
+        done = CliRunner().invoke(command, list(args))
+    assert not done.exception or isinstance(done.exception, SystemExit), done.exception
+    return seen.get("seed", -1), seen.get("values", {}), done.output
+
+
+def test_an_option_that_command_and_component_share_is_told_apart_by_its_prefix() -> None:
+    seed, values, _ = run_twin("--seed", "3", "--fuser.seed", "4", "--depth", "5", "--fuser.size", "2")
+    assert (seed, values) == (3, {"seed": 4, "depth": 5, "size": 2})
+    shown = run_twin("--help")[2]
+    assert "--fuser.seed INTEGER" in shown and "--fuser.size [1|2]" in shown and "--depth INTEGER" in shown
+
+
+def test_flags_read_fractions_durations_nested_options_and_words_for_tables() -> None:
+    words = ("--mix.member", "person=celeba,root=here", "--mix.member", "dog=folder")
+    _, values, _ = run_twin("--eps", "8/255", "--wait", "10m", "--mix.change.strength", "1/4", *words)
+    config = build_config(Twin, values, where="x")
+    assert (config.eps, config.wait, config.mix.change.strength) == (8 / 255, 600, 0.25)
+    assert [m.label for m in config.mix.members] == ["person", "dog"]
+    for args, message in (
+        (("--eps", "300/255"), "x<=1"),
+        (("--eps", "8/0"), "not a valid float"),
+        (("--wait", "10x"), "write a duration as 90s, 10m, 2h"),
+        (("--mix.change.strength", "2"), "0<=x<=1"),
+    ):
+        assert message in run_twin(*args)[2], args
