@@ -93,6 +93,8 @@ def resolved_options(component: Component, host: PluginHost, config: BaseModel) 
     """
     values: dict[str, Any] = config.model_dump(mode="json")
     for path, reference in references_in(type(config), dict(config)):
+        if run_of(host, reference.kind, reference.name):
+            continue
         named = host.find(reference.kind, reference.name)
         options = resolve_config(named, host, layered_options(named, host, None, reference.options))
         table: Any = values
