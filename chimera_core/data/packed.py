@@ -185,6 +185,4 @@ def _read_column(folder: Path, name: str, count: int) -> Tensor:
 
 
 def _damaged(path: Path, how: str) -> DataError:
-    return DataError(
-        f"{quote(path)} is damaged ({how}): remove its folder and run `chimera source prepare` again"
-    )
+    return DataError(f"{quote(path)} is damaged ({how}): run `chimera source prepare` again")

@@ -18,7 +18,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -70,10 +70,12 @@ def pack(
     target = cache / folder_name(packing)
     splits = {name: source.open(name) for name in info.splits}
     stamps = {name: _stamps_of(source, name, split) for name, split in splits.items()}
+    if found := _sound(target, packing, source, stamps):
+        return found
+    _check_size(sum(map(len, splits.values())), packing, cache, max_gb)
     with _alone(target):
-        if staleness(target, packing, source, stamps) is None:
-            return open_packed(target)
-        _check_size(sum(map(len, splits.values())), packing, cache, max_gb)
+        if found := _sound(target, packing, source, stamps):  # another process made it meanwhile
+            return found
         partial = _partial_folder(target, digest_of([packing, stamps]))
         if not (partial / INDEX).exists():
             _write_blocks(splits, info, partial, packing, workers, progress)
@@ -110,6 +112,16 @@ def staleness(
         entry = index["splits"][name]
         if stamp != entry["stamps"] and _content_of(source, name, source.open(name)) != entry["content"]:
             return f"files or labels of split {quote(name)} have changed"
+    return None
+
+
+def _sound(
+    target: Path, packing: Mapping[str, Any], source: DatasetSource, stamps: Mapping[str, str]
+) -> PackedSource | None:
+    """Open the cache if it is there, whole and not stale; what is damaged is made again."""
+    if staleness(target, packing, source, stamps) is None:
+        with suppress(DataError):
+            return open_packed(target)
     return None
 
 
