@@ -234,8 +234,8 @@ class Fusion:
             alpha = from_uint8(picture.alpha)
             # What lies under full transparency is whatever the drawing program left there.
             image = alpha * image + (1 - alpha)
-            alpha = _at_most(alpha, self.plan.size)
-        image = _at_most(image, self.plan.size)
+            alpha = _at_most(alpha, self.plan.size, of=name)
+        image = _at_most(image, self.plan.size, of=name)
         return Parent(picture.name, image, self._mask(index, image, alpha))
 
     def _mask(self, index: int, image: Tensor, alpha: Tensor | None) -> Tensor | None:
@@ -270,7 +270,10 @@ class Fusion:
         info = self._source.info
         name = plan.parents[index]
         if name not in info.classes:
-            raise ConfigError(f"source {plan.source} has no class '{name}'" + suggest(name, info.classes))
+            raise ConfigError(
+                f"there is no file {quote(name)}, and source {plan.source} has no class of that name"
+                + suggest(name, info.classes)
+            )
         split = self._source.open("train" if "train" in info.splits else next(iter(info.splits)))
         wanted = info.classes.index(name)
         members = [i for i, label in enumerate(split.labels) if label == wanted]
@@ -280,7 +283,8 @@ class Fusion:
 
         generator = torch.Generator().manual_seed(seed * 1009 + index)
         image = from_uint8(_readable(split, members, generator, of=name).permute(1, 2, 0))
-        parent = Parent(name, _at_most(image, plan.size), class_name=name)
+        image = _at_most(image, plan.size, of=name)
+        parent = Parent(name, image, self._mask(index, image, None), class_name=name)
         self._sampled[index, seed] = parent
         return parent
 
@@ -299,10 +303,12 @@ def _readable(split: Split, members: list[int], generator: torch.Generator, *, o
 
 def _check_parent(name: str, source: str | None) -> None:
     path = Path(name)
-    looks_like_a_file = path.suffix != "" or len(path.parts) > 1
-    if not looks_like_a_file and not path.exists():
-        if source is not None:
-            return  # a class name; the source knows whether it has it
+    is_bare = len(path.parts) == 1
+    if source is not None and is_bare and not path.is_file():
+        # A class name; the source knows whether it has it. It may hold a dot ("St. Bernard"), and a folder of
+        # that name may lie here: the class's own.
+        return
+    if is_bare and not path.suffix and not path.exists():
         raise DataError(
             f"there is no file {quote(name)}: name an image file, or give --source for class names"
         )
@@ -322,11 +328,16 @@ def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:
         raise ConfigError(f"{plan.fuser_name} takes class names, not photographs: leave out {files[0]}")
 
 
-def _at_most(image: Tensor, size: int) -> Tensor:
-    from chimera_core.pixels import resize_shorter
+def _at_most(image: Tensor, size: int, *, of: str) -> Tensor:
+    from chimera_core.pixels import MAX_ASPECT, resize_shorter
 
+    height, width = image.shape[-2:]
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise DataError(
+            f"{quote(of)} is {width} x {height}, too elongated: crop it to at most {MAX_ASPECT}:1"
+        )
     limit = max(PARENT_SIZE, size)
-    return resize_shorter(image, limit) if min(image.shape[-2:]) > limit else image
+    return resize_shorter(image, limit) if min(height, width) > limit else image
 
 
 def _check_made(made: Any, count: int, name: str) -> None:

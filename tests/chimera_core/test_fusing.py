@@ -176,6 +176,41 @@ def test_an_unknown_class_gets_the_nearest_name(host, classes: Path) -> None:
         Fusion(plan).make((0.5, 0.5), [0])
 
 
+def test_a_folder_named_like_a_class_does_not_hide_the_class(host, classes: Path, monkeypatch) -> None:
+    monkeypatch.chdir(classes)
+    plan = plan_fusion(
+        ["cat", "dog"], fuser="mix", source="folder", source_options={"root": "."}, size=32, host=host
+    )
+    assert [p.class_name for p in Fusion(plan).parents(0)] == ["cat", "dog"]
+
+
+def test_a_class_name_may_hold_a_dot(host, classes: Path) -> None:
+    (classes / "dog").rename(classes / "St. Bernard")
+    options = {"root": str(classes)}
+    plan = plan_fusion(
+        ["cat", "St. Bernard"], fuser="mix", source="folder", source_options=options, size=32, host=host
+    )
+    assert Fusion(plan).parents(0)[1].class_name == "St. Bernard"
+
+
+def test_masks_count_for_classes_too(host, classes: Path, picture) -> None:
+    mask = picture("m.png", colour=(255, 255, 255), size=(32, 32))
+    options = {"root": str(classes)}
+    plan = plan_fusion(
+        ["cat", "dog", "cat"],
+        fuser="mix",
+        masks=["none", mask],
+        source="folder",
+        source_options=options,
+        size=32,
+        host=host,
+    )
+    whole, given, found = (parent.mask for parent in Fusion(plan).parents(0))
+    assert whole is not None and bool((whole == 1).all())
+    assert given is not None and float(given[0, 16, 16]) > 0.9 > 0.6 > float(given[0, 0, 0])
+    assert found is None
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
