@@ -68,6 +68,15 @@ class Picture:
     alpha: UInt8 | None
     name: str
 
+    def on_white(self) -> UInt8:
+        """Lay the image on white: uint8 (H, W, 3) without the garbage under transparent pixels."""
+        if self.alpha is None:
+            return self.rgb
+        import numpy as np
+
+        alpha = self.alpha[:, :, None].astype(np.uint16)
+        return ((self.rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
 
 def read_picture(path: AnyPath) -> Picture:
     """Read an image file, upright as its EXIF orientation says; of an animation the first frame.

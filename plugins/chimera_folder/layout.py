@@ -40,14 +40,15 @@ class Entry:
     domain: str
 
 
-def scan(root: Path, layout: str) -> tuple[str, list[Entry]]:
+def scan(root: Path, layout: str) -> tuple[str, list[Entry], list[Path]]:
     """List the images below ``root``.
 
     Args:
         root: the folder.
         layout: ``auto`` or one of flat, class, split-class, domain-class.
     Returns:
-        The layout that was recognised or asked for, and the entries, sorted.
+        The layout that was recognised or asked for, the entries, sorted, and the images at other depths, which no
+        entry describes.
     Raises:
         DataError: no such folder, no images, or images at another depth than the layout says.
     """
@@ -65,7 +66,8 @@ def scan(root: Path, layout: str) -> tuple[str, list[Entry]]:
     entries = [_entry(root, parts, found) for parts in files if len(parts) in depths]
     if not entries:
         raise DataError(f"'{root}' holds no images in layout '{found}': try --layout auto")
-    return found, entries
+    elsewhere = [root.joinpath(*parts) for parts in files if len(parts) not in depths]
+    return found, entries, elsewhere
 
 
 def _images(root: Path) -> Iterator[tuple[str, ...]]:

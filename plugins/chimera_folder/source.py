@@ -23,7 +23,7 @@ class FolderSource(DatasetSource):
 
     def __init__(self, config: FolderConfig) -> None:
         self.config = config
-        self.layout, self._entries = scan(Path(config.root).expanduser(), config.layout)
+        self.layout, self._entries, self._elsewhere = scan(Path(config.root).expanduser(), config.layout)
         self._classes = tuple(sorted({e.class_name for e in self._entries}))
         self._domains = tuple(sorted({e.domain for e in self._entries} - {""}))
 
@@ -33,12 +33,18 @@ class FolderSource(DatasetSource):
         splits: dict[str, int] = {}
         for entry in self._entries:
             splits[entry.split] = splits.get(entry.split, 0) + 1
+        notes = [f"layout {self.layout}: {len(self._entries)} images in {len(self._classes)} classes"]
+        if self._elsewhere:
+            notes.append(
+                f"images at another depth than this layout's, left out: {len(self._elsewhere)}, "
+                f"such as '{self._elsewhere[0]}'"
+            )
         return SourceInfo(
             name="folder",
             classes=self._classes,
             domains=self._domains,
             splits=splits,
-            notes=(f"layout {self.layout}: {len(self._entries)} images in {len(self._classes)} classes",),
+            notes=tuple(notes),
         )
 
     def open(self, split: str) -> FolderSplit:
@@ -68,6 +74,6 @@ class FolderSplit:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Example:
-        """Decode one image: uint8 RGB (3, H, W) in its own size, label, domain."""
-        rgb = read_picture(self.paths[index]).rgb
+        """Decode one image: uint8 RGB (3, H, W) in its own size, transparent parts white; label, domain."""
+        rgb = read_picture(self.paths[index]).on_white()
         return Example(torch.from_numpy(rgb.copy()).permute(2, 0, 1), self.labels[index], self.domains[index])

@@ -220,6 +220,14 @@ def test_alpha_is_kept_apart_and_the_colours_below_it_as_they_are(tmp_path: Path
         np.testing.assert_array_equal(picture.alpha, pixels[:, :, 3])
 
 
+def test_on_white_nothing_is_left_of_what_lies_under_the_transparency(tmp_path: Path):
+    pixels = np.array([[[10, 200, 90, 0], [10, 200, 90, 255], [0, 100, 255, 51]]], np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    # 20 % of (0, 100, 255) on white, by hand.
+    wanted = [[[255, 255, 255], [10, 200, 90], [204, 224, 255]]]
+    assert read_picture(tmp_path / "a.png").on_white().tolist() == wanted
+
+
 def test_an_opaque_alpha_channel_is_none(tmp_path: Path):
     Image.new("RGBA", (4, 4), (1, 2, 3, 255)).save(tmp_path / "a.png")
     assert read_picture(tmp_path / "a.png").alpha is None

@@ -87,6 +87,19 @@ def test_hidden_files_and_other_files_are_left_out(tree) -> None:
     assert dict(open_source("folder", root=str(root)).info.splits) == {"all": 1}
 
 
+def test_images_at_other_depths_are_left_out_and_said(tree) -> None:
+    root = tree("cat/a.png", "cat/b.png", "dog/c.png", "stray.png")
+    info = open_source("folder", root=str(root)).info
+    assert dict(info.splits) == {"all": 3}
+    assert any("left out: 1" in note and "stray.png" in note for note in info.notes)
+
+
+def test_transparent_parts_are_white_whatever_lies_under_them(tree) -> None:
+    root = tree("cat/a.png")
+    Image.new("RGBA", (6, 4), (10, 200, 90, 0)).save(root / "cat" / "a.png")
+    assert bool((open_source("folder", root=str(root)).open("all")[0].image == 255).all())
+
+
 @pytest.mark.parametrize(
     ("root", "message"),
     [("missing", "does not exist"), ("file.png", "is a file"), ("empty", "holds no images")],
