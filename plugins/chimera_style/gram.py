@@ -136,5 +136,6 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     """Power of a symmetric positive semi-definite matrix."""
     values: Tensor
     vectors: Tensor
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp_min(1e-8).pow(exponent)) @ vectors.T
+    # On the CPU: the oldest torch that we take has no eigh for Apple's GPUs, and 3 x 3 numbers travel at no cost.
+    values, vectors = torch.linalg.eigh(matrix.cpu())
+    return ((vectors * values.clamp_min(1e-8).pow(exponent)) @ vectors.T).to(matrix)
