@@ -9,6 +9,9 @@ from collections.abc import Sequence
 def main(args: Sequence[str] | None = None) -> None:
     """Run ``chimera`` and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     try:
+        from chimera_core.cli._interrupts import let_imports_finish
+
+        let_imports_finish()
         from chimera_core.cli.root import run
 
         code = run(args)

@@ -41,6 +41,7 @@ def bad(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.png").write_text("this is no picture")
     (tmp_path / "huge.png").write_bytes(huge_header())
+    Image.new("RGB", (9, 1)).save(tmp_path / "line.png")
     (tmp_path / "folder").mkdir()
     return tmp_path
 
@@ -52,6 +53,7 @@ CASES: list[tuple[list[str], str]] = [
     (["a.jpg", "cut.jpg"], "damaged or cut short"),
     (["a.jpg", "text.png"], "text.png"),
     (["a.jpg", "huge.png"], "30000 x 30000"),
+    (["a.jpg", "line.png"], "'line.png' is 9 x 1, too elongated"),
     (["a.jpg", "lion"], "give --source for class names"),
     (["a.jpg", "b.jpg", "-o", "nowhere/out.png"], "no folder"),
     (["a.jpg", "b.jpg", "-o", "a.jpg/out.png"], "is a file"),
@@ -172,3 +174,36 @@ def test_ctrl_c_exits_130_without_a_traceback_and_leaves_nothing(
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+SLOW_MODULE = """
+import os, signal, time
+try:
+    for _ in range(PRESSES):
+        os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)
+except BaseException:
+    print("torn")
+else:
+    print("whole")
+"""
+WAITING = """
+from chimera_core.cli._interrupts import let_imports_finish
+let_imports_finish()
+import slow
+import time
+time.sleep(20)
+"""
+
+
+@pytest.mark.parametrize(("presses", "end"), [(1, "whole"), (2, "torn")])
+def test_ctrl_c_waits_for_an_import_to_end_but_not_the_second_time(
+    tmp_path: Path, presses: int, end: str
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_MODULE.replace("PRESSES", str(presses)))
+    (tmp_path / "program.py").write_text(WAITING if presses == 1 else WAITING.replace("20", "0"))
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=15
+    )
+    assert done.stdout.split() == [end], done.stderr
+    assert ("KeyboardInterrupt" in done.stderr) == (presses == 1)
