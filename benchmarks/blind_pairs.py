@@ -1,0 +1,84 @@
+"""Blind judging of pairs that nobody chose: are layout and coat recognised?
+
+Run: python benchmarks/blind_pairs.py PHOTOS FOLDER [--pairs 12] [--seed N], look at FOLDER/sheet.png, answer
+FOLDER/questions.txt in FOLDER/answers.txt (a line per picture: layout, coat), then run it again to count.
+
+PHOTOS is a folder of .jpg files named by their animals. The twelve pairs on which the defaults were chosen are left
+out. Whoever judges does not open key.txt before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from twelve_pairs import PAIRS
+
+from chimera_core import fuse
+from chimera_core.contact_sheet import grid
+from chimera_core.images import write_png
+from chimera_core.pixels import to_uint8
+
+CHOICES = 4
+COLUMNS = 3
+
+
+def main() -> None:
+    """Draw pairs and ask, or count the answers."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--seed", type=int, help="of pairs and choices; from the system when not given")
+    args = parser.parse_args()
+    if (args.folder / "answers.txt").exists():
+        count(args.folder)
+    else:
+        ask(args.photos, args.folder, args.pairs, random.Random(args.seed))
+
+
+def ask(photos: Path, folder: Path, pairs: int, rng: random.Random) -> None:
+    """Write sheet.png, questions.txt and key.txt."""
+    names = sorted(path.stem for path in photos.glob("*.jpg"))
+    known = {name for pair in PAIRS for name in pair}
+    drawn = rng.sample([name for name in names if name not in known], 2 * pairs)
+    key = list(zip(drawn[:pairs], drawn[pairs:], strict=True))
+    questions = []
+    tiles = []
+    for number, pair in enumerate(key, 1):
+        tiles.append(to_uint8(fuse([photos / f"{name}.jpg" for name in pair]).images[0]))
+        layouts, coats = (_choices(name, [n for n in names if n not in pair], rng) for name in pair)
+        questions.append(f"{number}. layout: {', '.join(layouts)}; coat: {', '.join(coats)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = range(0, pairs, COLUMNS)
+    captions = [[str(k + 1) for k in range(row, row + COLUMNS)] for row in rows]
+    write_png(folder / "sheet.png", grid([tiles[k : k + COLUMNS] for k in rows], captions=captions))
+    (folder / "questions.txt").write_text("\n".join(questions) + "\n")
+    (folder / "key.txt").write_text("".join(f"{layout}, {coat}\n" for layout, coat in key))
+
+
+def count(folder: Path) -> None:
+    """Print how many layouts and coats were recognised, and every mistake."""
+    key, answers = (_lines(folder / name) for name in ("key.txt", "answers.txt"))
+    for which, part in enumerate(("layouts", "coats")):
+        right = sum(k[which] == a[which] for k, a in zip(key, answers, strict=True))
+        print(f"{part}: {right} of {len(key)} (chance: {len(key) / CHOICES:g})")
+    for number, (true, said) in enumerate(zip(key, answers, strict=True), 1):
+        if true != said:
+            print(f"{number}. {' + '.join(true)}, said {' + '.join(said)}")
+
+
+def _choices(right: str, wrong: Sequence[str], rng: random.Random) -> list[str]:
+    return rng.sample([right, *rng.sample(list(wrong), CHOICES - 1)], CHOICES)
+
+
+def _lines(path: Path) -> list[list[str]]:
+    return [[part.strip() for part in line.split(",")] for line in path.read_text().splitlines() if line]
+
+
+if __name__ == "__main__":
+    main()
