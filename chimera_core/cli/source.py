@@ -15,7 +15,7 @@ from chimera_core.errors import DataError, RunError
 from chimera_core.files import one_line
 
 if TYPE_CHECKING:
-    from chimera_core.data.packing import Fit
+    from chimera_core.data.blocks import Fit
     from chimera_core.interfaces import DatasetSource, Split
 
 PREVIEW_TILE = 112

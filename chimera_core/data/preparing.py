@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from chimera_core.data.blocks import Fit
 from chimera_core.data.fingerprint import folder_name, packing_of
 from chimera_core.data.packed import PackedSource, damage_of, open_packed
-from chimera_core.data.packing import Fit, pack, staleness
+from chimera_core.data.packing import pack, staleness
 from chimera_core.errors import ChimeraError, ConfigError, DataError, MissingDataError
 from chimera_core.interfaces import DatasetSource, no_progress
 from chimera_core.plugins import Component, PluginHost

@@ -211,7 +211,7 @@ def test_a_full_disk_is_one_clear_line_and_nothing_half_made_counts(
     with pytest.raises(RunError, match="free some space"):
         prepare(request)
     # Even where the free space was wrong, or another process takes it meanwhile.
-    monkeypatch.setattr("chimera_core.data.packing._check_space", lambda *args: None)
+    monkeypatch.setattr("chimera_core.data.blocks._check_space", lambda *args: None)
     with pytest.raises(RunError, match="the disk is full"):
         prepare(request)
     assert not request.folder.exists()
