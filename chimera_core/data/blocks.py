@@ -46,14 +46,17 @@ class Block:
 
     @property
     def shard(self) -> str:
+        """File of its images."""
         return f"{self.split}-{self.number:05d}.npy"
 
     @property
     def record(self) -> str:
+        """File of what was seen while decoding them; it is written last, so it says that the block is done."""
         return f"{self.split}-{self.number:05d}.json"
 
 
 def blocks_of(name: str, count: int, size: int) -> list[Block]:
+    """Cut a split of ``count`` examples into blocks; the same ones whoever asks, on any machine."""
     per_block = max(_LEAST_PER_BLOCK, math.ceil(count / _BLOCKS_OF_SMALL))
     per_block = max(1, min(per_block, BLOCK_BYTES // (3 * size * size)))
     return [
@@ -101,6 +104,19 @@ def write_blocks(
     workers: int | None,
     progress: Callable[[float, float], None],
 ) -> None:
+    """Decode and write all blocks of all splits that are not there yet.
+
+    Args:
+        splits: by name.
+        info: of the source.
+        partial: the folder to write into.
+        packing: size and fit.
+        workers: processes; None: one per core; 0: this one.
+        progress: called with (done, total) in images.
+    Raises:
+        DataError: if a label is none of the classes.
+        RunError: if the disk refuses.
+    """
     size = packing["size"]
     blocks = [b for name, split in splits.items() for b in blocks_of(name, len(split), size)]
     left = [b for b in blocks if not ((partial / b.record).exists() and (partial / b.shard).exists())]
@@ -170,6 +186,7 @@ def _write_block(split: Split, block: Block, partial: Path, size: int, fit: Fit,
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a .npy file whole or not at all."""
     buffer = io.BytesIO()  # numpy writes into a file by a way of its own, which hides that the disk is full
     np.save(buffer, array, allow_pickle=False)
     with atomic_path(path) as temporary:
