@@ -285,8 +285,7 @@ def _show_dry_run(
 ) -> None:
     from chimera_core.training.dry_run import describe_training
 
-    with progress("packing images", unit="images") as report:
-        found = describe_training(config, host, may_fill=may_fill, progress=report)
+    found = describe_training(config, host, may_fill=may_fill)
     if as_json:
         print_json(found)
         return

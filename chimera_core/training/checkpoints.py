@@ -167,9 +167,16 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, where: str) 
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None
+    path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Write tensors whole or not at all; those that share memory are written each for itself."""
+    """Write tensors whole or not at all; those that share memory are written each for itself.
+
+    Args:
+        path: a .safetensors file.
+        tensors: by name.
+        metadata: plain values, kept as JSON under the one key ``chimera``: safetensors writes several keys in random
+            order, and equal weights are to be equal files.
+    """
     plain: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
@@ -178,10 +185,10 @@ def write_tensors(
             value = value.clone()
         seen.add(value.untyped_storage().data_ptr())
         plain[name] = value
+    # One entry: safetensors writes several in an order that changes from call to call.
+    noted = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
     with atomic_path(path) as temporary:
-        # One entry: safetensors writes several in an order that changes from call to call.
-        note = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
-        safetensors.torch.save_file(plain, temporary, metadata=note)
+        safetensors.torch.save_file(plain, temporary, metadata=noted)
 
 
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

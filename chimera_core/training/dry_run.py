@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,12 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.errors import ChimeraError
+from chimera_core.interfaces import FeatureEncoder
 from chimera_core.plugins import PluginHost
 from chimera_core.training.config import EncoderTraining
 from chimera_core.training.encoder_run import EncoderPlan, plan_training
 from chimera_core.training.memory import MemoryEstimate, available_memory, estimate_memory
 from chimera_core.training.optimizers import build_optimizer, parameter_groups
 from chimera_core.training.randomness import Draw
+from chimera_core.use import build
 
 _STEPS = 3
 
@@ -28,7 +30,6 @@ def describe_training(
     host: PluginHost,
     *,
     may_fill: Sequence[str] = ("classes", "size"),
-    progress: Callable[[float, float], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Say what a training will take; nothing of a run is written.
 
@@ -36,7 +37,6 @@ def describe_training(
         config: as of ``plan_training``.
         host: where components are found.
         may_fill: as of ``plan_training``.
-        progress: of packing.
     Returns:
         Plain values: shapes, parameters, bytes, the batch that fits, and images per second at the batch asked for;
         None where it does not fit.
@@ -44,14 +44,13 @@ def describe_training(
         ChimeraError: for whatever is wrong with the options or the data.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # weights that are loaded into a network without memory go nowhere: rightly
-        plan = plan_training(config, host, may_fill=may_fill, build_on="meta", progress=progress)
+        # Weights that are loaded into a network without memory go nowhere, and torch says so.
+        warnings.simplefilter("ignore")
+        plan = plan_training(config, host, may_fill=may_fill, is_dry=True)
     resolved = plan.config
     memory = estimate_memory(
         plan.encoder.train(),
-        lambda batch: _loss(plan, batch, torch.device("meta")),
+        lambda batch: _loss(plan, plan.encoder, batch),
         optimizer=resolved.optimizer,
         has_ema=resolved.ema > 0,
         precision=resolved.precision,
@@ -73,47 +72,48 @@ def describe_training(
         "parameters": memory.parameters,
         "learned": memory.learned,
         "bytes": {**_parts(memory), "total": memory.total(share), "available": available},
-        "fitting_batch": memory.fitting_batch(available) * resolved.devices,
-        "images_per_s": _speed(config, host, may_fill, share) if fits else None,
+        "fitting_batch": memory.fitting_batch(available, most=min(1024, len(plan.train))) * resolved.devices,
+        "images_per_s": _speed(plan, host, share) if fits else None,
     }
 
 
 def _parts(memory: MemoryEstimate) -> dict[str, int]:
-    names = ("weights", "gradients", "optimizer", "ema", "per_image")
+    names = ("weights", "gradients", "optimizer", "ema", "casts", "per_image")
     return {name: value for name, value in dataclasses.asdict(memory).items() if name in names}
 
 
-def _loss(plan: EncoderPlan, batch: int, device: torch.device) -> Tensor:
+def _loss(plan: EncoderPlan, encoder: FeatureEncoder, batch: int) -> Tensor:
+    device = next(encoder.parameters()).device
     x = torch.full((batch, 3, plan.config.size, plan.config.size), 0.5, device=device)
     y = torch.zeros(batch, dtype=torch.int64, device=device)
     draw = Draw(plan.config.seed, 0, torch.arange(batch, device=device), step=0)
     try:
-        return plan.trainer.loss(plan.encoder, x, y, draw=draw)[0]
+        return plan.trainer.loss(encoder, x, y, draw=draw)[0]
     except ChimeraError:
         raise
     except Exception:  # plugin border: a trainer that looks at values cannot work without memory
         if device.type != "meta":
             raise
-        return F.cross_entropy(plan.encoder(x), y)
+        return F.cross_entropy(encoder(x), y)
 
 
-def _speed(config: EncoderTraining, host: PluginHost, may_fill: Sequence[str], batch: int) -> float:
+def _speed(plan: EncoderPlan, host: PluginHost, batch: int) -> float:
     """Train a few steps on grey images, on the device and in the precision of the training, and time them."""
-    plan = plan_training(config, host, may_fill=may_fill)
-    device, mixed = plan.device, plan.config.precision == "bf16"
-    encoder = plan.encoder.to(device).train()
+    config, device = plan.config, plan.device
+    encoder: FeatureEncoder = build(host, "feature-encoder", config.encoder.name, config.encoder.options)
+    encoder.to(device).train()
+    mixed = config.precision == "bf16"
     if mixed:
         encoder.to(memory_format=torch.channels_last)
-    groups = parameter_groups(encoder, weight_decay=0)
-    optimizer = build_optimizer(groups, plan.config.optimizer, lr=1e-6)
+    optimizer = build_optimizer(parameter_groups(encoder, weight_decay=0), config.optimizer, lr=1e-6)
     times = []
     for _ in range(_STEPS):
         start = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            loss = _loss(plan, batch, device)
+            loss = _loss(plan, encoder, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         loss.item()  # waits for the device
         times.append(time.perf_counter() - start)
-    return round(batch * plan.config.devices / min(times), 1)
+    return round(batch * config.devices / min(times), 1)

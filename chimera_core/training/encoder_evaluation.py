@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from chimera_core.data.batches import ImageSplit, evaluation_batches
-from chimera_core.data.subsets import HELD_OUT, SubsetSplit
+from chimera_core.data.subsets import SubsetSplit
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces import FeatureEncoder, no_progress
 from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
-from chimera_core.training.encoder_run import check_encoder, choose_splits, open_data
+from chimera_core.training.encoder_run import check_encoder, choose_splits, open_source_of, pack_data
 from chimera_core.training.evaluation import count_predictions
 from chimera_core.training.trained import load_trained_encoder, read_training
 
@@ -59,7 +59,7 @@ def evaluate_run(
     where = select_device(device)
     config, record = read_training(run)
     encoder = load_trained_encoder(run, host).to(where)
-    packed, _ = open_data(config.source, host, size=config.size, fit=config.fit)
+    packed = pack_data(open_source_of(config.source, host), host, config.size, config.fit)
     if list(packed.classes) != record.get("classes", list(packed.classes)):
         raise ConfigError(f"the source has other classes now than run '{run.name}' learned: train another")
     _, val, val_name = choose_splits(packed, config)
@@ -82,7 +82,7 @@ def evaluate_run(
         progress=lambda done: progress(done if not attacks else 0, total),
     )
     found: dict[str, Any] = {
-        "split": name if name != HELD_OUT else HELD_OUT,
+        "split": name,
         "n": counts.n,
         "accuracy": counts.accuracy,
         "macro_f1": counts.macro_f1,

@@ -362,6 +362,6 @@ def _keep_best(
     """Write the weights that validated best; of equals, the later."""
     if best is not None and found["val_accuracy"] < best["accuracy"]:
         return best
-    metadata = {"images": str(images), "accuracy": repr(found["val_accuracy"])}
+    metadata = {"images": images, "accuracy": found["val_accuracy"]}
     checkpoints.write_tensors(folder / checkpoints.BEST, judged.state_dict(), metadata=metadata)
     return {"images": images, "accuracy": found["val_accuracy"]}

@@ -11,22 +11,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
-from chimera_core.data.batches import ImageSplit
+from chimera_core.data.batches import ImageSplit, TensorSplit
 from chimera_core.data.fingerprint import packing_of
 from chimera_core.data.packed import PackedSource
 from chimera_core.data.packing import pack
 from chimera_core.data.subsets import HELD_OUT, HELD_OUT_SHARE, hold_out, name_splits, of_domains
 from chimera_core.errors import ChimeraError, ConfigError, RunError
 from chimera_core.files import one_line
-from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer, no_progress
+from chimera_core.interfaces import DatasetSource, FeatureEncoder, RobustnessTrainer, no_progress
 from chimera_core.layers import build_config, merge
 from chimera_core.options import EncoderRef, SourceRef
-from chimera_core.plugins import PluginHost
+from chimera_core.plugins import Component, PluginHost
 from chimera_core.runs import make_run_folder, read_run_record, write_run_record
 from chimera_core.training import checkpoints, config_file, launch
 from chimera_core.training.config import EncoderTraining
@@ -45,7 +46,7 @@ class EncoderPlan:
     """A training that has been checked: every value is resolved, the data are packed, the network is built."""
 
     config: EncoderTraining
-    packed: PackedSource
+    packed: Data
     train: ImageSplit
     val: ImageSplit
     val_name: str
@@ -68,7 +69,7 @@ def plan_training(
     host: PluginHost,
     *,
     may_fill: Sequence[str] = ("classes", "size"),
-    build_on: str = "cpu",
+    is_dry: bool = False,
     progress: Callable[[float, float], None] = no_progress,
 ) -> EncoderPlan:
     """Check a training and prepare all it needs, before anything is written.
@@ -77,7 +78,7 @@ def plan_training(
         config: as the user wants it; component options are merged from all layers.
         host: where components are found.
         may_fill: options of the encoder that are taken from the source, where it has them.
-        build_on: device of the network for now; on ``meta`` it takes no memory.
+        is_dry: take no memory for the network (it lies on ``meta``), and pack nothing: images cannot be taken.
         progress: of packing, in images.
     Raises:
         ChimeraError: for whatever is wrong, in one line.
@@ -95,7 +96,12 @@ def plan_training(
     # Components are looked up before the data are packed, which may take minutes.
     trainer = build(host, "robustness-trainer", config.trainer.name, config.trainer.options)
     host.find("feature-encoder", config.encoder.name)
-    packed, shares = open_data(config.source, host, size=config.size, fit=config.fit, progress=progress)
+    source = open_source_of(config.source, host)
+    packed: Data = (
+        list_data(source.opened)
+        if is_dry
+        else pack_data(source, host, config.size, config.fit, progress=progress)
+    )
     classes = packed.classes
     if len(classes) < 2:
         raise ConfigError(
@@ -106,7 +112,7 @@ def plan_training(
     steps = _steps(config, len(train))
     encoder_options = _filled(config.encoder, host, may_fill, {"classes": len(classes), "size": config.size})
     seed_step(config.seed, -1)
-    with torch.device(build_on):
+    with torch.device("meta" if is_dry else "cpu"):
         encoder: FeatureEncoder = build(host, "feature-encoder", config.encoder.name, encoder_options)
     check_encoder(encoder, classes=len(classes), size=config.size, name=config.encoder.name)
     # Asked for now, so that what is wrong with them is said before a folder is made.
@@ -122,36 +128,91 @@ def plan_training(
             **_cadences(config, len(train), steps),
         }
     )
-    own = (
-        None if shares is None or config.sampling != "natural" else dict(enumerate(map(shares.get, classes)))
-    )
-    by_label = None if own is None else {label: share or 0.0 for label, share in own.items()}
+    shares = source.opened.info.shares
+    by_label = None
+    if shares is not None and config.sampling == "natural":
+        by_label = {label: shares.get(name, 0.0) for label, name in enumerate(classes)}
     return EncoderPlan(
         resolved, packed, train, val, val_name, encoder, trainer, device, steps, vary, by_label
     )
 
 
-def open_data(
-    source: SourceRef,
-    host: PluginHost,
-    *,
-    size: int,
-    fit: str,
-    progress: Callable[[float, float], None] = no_progress,
-) -> tuple[PackedSource, Mapping[str, float] | None]:
-    """Open a source's packed cache, making it where it is missing or stale; give it and the source's own shares."""
+@dataclass(frozen=True)
+class OpenedSource:
+    """A source with all that it was opened by."""
+
+    opened: DatasetSource
+    component: Component
+    options: BaseModel
+
+
+class Data(Protocol):
+    """What a training asks of its data: a packed source, or a list of what it would hold."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domains."""
+
+    @property
+    def splits(self) -> Mapping[str, ImageSplit]:
+        """Splits by name."""
+
+    @property
+    def content(self) -> str:
+        """Hash of all that decides the images."""
+
+
+@dataclass(frozen=True)
+class ListedData:
+    """Labels and domains of a source whose images were not read."""
+
+    classes: tuple[str, ...]
+    domains: tuple[str, ...]
+    splits: Mapping[str, ImageSplit]
+    content: str = ""
+
+
+def open_source_of(source: SourceRef, host: PluginHost) -> OpenedSource:
+    """Open a source."""
     component = host.find("dataset-source", source.name)
     options = resolve_config(component, host, layered_options(component, host, None, source.options))
-    opened = component.load_class()(options)
-    packing = packing_of(component, options, size=size, fit=fit)
-    return pack(opened, packing, host.settings.path("cache"), progress=progress), opened.info.shares
+    return OpenedSource(component.load_class()(options), component, options)
 
 
-def choose_splits(packed: PackedSource, config: EncoderTraining) -> tuple[ImageSplit, ImageSplit, str]:
+def pack_data(
+    source: OpenedSource,
+    host: PluginHost,
+    size: int,
+    fit: str,
+    *,
+    progress: Callable[[float, float], None] = no_progress,
+) -> PackedSource:
+    """Give a source's packed cache, making it where it is missing or stale."""
+    packing = packing_of(source.component, source.options, size=size, fit=fit)
+    return pack(source.opened, packing, host.settings.path("cache"), progress=progress)
+
+
+def list_data(source: DatasetSource) -> ListedData:
+    """List what a source says it holds; files that cannot be read are still among them."""
+    info = source.info
+    splits: dict[str, ImageSplit] = {}
+    for name in info.splits:
+        split = source.open(name)
+        labels = torch.tensor(list(split.labels), dtype=torch.int64)
+        domains = torch.tensor(list(getattr(split, "domains", None) or [0] * len(labels)), dtype=torch.int64)
+        splits[name] = TensorSplit(torch.empty(len(labels), 0, dtype=torch.uint8), labels, domains)
+    return ListedData(info.classes, info.domains, splits)
+
+
+def choose_splits(packed: Data, config: EncoderTraining) -> tuple[ImageSplit, ImageSplit, str]:
     """Give the images to learn from, those to validate on, and the name of the latter."""
     counts = {name: len(split) for name, split in packed.splits.items()}
     train_name, val_name = name_splits(counts, config.train_split, config.val_split)
-    train: ImageSplit = packed.split(train_name)
+    train: ImageSplit = packed.splits[train_name]
     if config.domains:
         train = of_domains(train, config.domains, packed.domains)
     if val_name == HELD_OUT:
@@ -159,7 +220,7 @@ def choose_splits(packed: PackedSource, config: EncoderTraining) -> tuple[ImageS
         if not len(val):
             raise ConfigError(f"{len(train)} images are too few to hold some out: name a --val-split")
         return train, val, HELD_OUT
-    return train, packed.split(val_name), val_name
+    return train, packed.splits[val_name], val_name
 
 
 def check_encoder(encoder: FeatureEncoder, *, classes: int, size: int, name: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+_RUNTIME = 128 << 20  # what torch itself takes with the first step
 _BYTES_PER_WEIGHT = {"adamw": 8, "adam": 8, "sgd": 4}
 # Workspaces of convolutions, fragmentation, the data: measured peaks lie up to a third above the plain sum.
 _MARGIN = 1.3
@@ -27,12 +28,13 @@ class MemoryEstimate:
     gradients: int
     optimizer: int
     ema: int
+    casts: int
     per_image: int
 
     @property
     def fixed(self) -> int:
         """Bytes at any batch."""
-        return self.weights + self.gradients + self.optimizer + self.ema
+        return _RUNTIME + self.weights + self.gradients + self.optimizer + self.ema + self.casts
 
     def total(self, batch: int) -> int:
         """Bytes at a batch, with a margin on what the images take."""
@@ -40,7 +42,7 @@ class MemoryEstimate:
 
     def fitting_batch(self, available: int, *, most: int = 1024) -> int:
         """Give the largest power of two that fits into bytes; 0 if none does."""
-        batch = most
+        batch = 1 << (most.bit_length() - 1)
         while batch and self.total(batch) > available * _USABLE:
             batch //= 2
         return batch
@@ -56,13 +58,13 @@ def estimate_memory(
         step: forward pass of a batch of so many images, on the module's device: gives the loss.
         optimizer: adamw, adam or sgd.
         has_ema: whether an average of the weights is kept.
-        precision: ``bf16`` halves what is kept for the backward pass.
+        precision: ``bf16`` halves what is kept for the backward pass, and keeps a second, smaller copy of the weights.
     """
     state = list(module.state_dict().values())
     weights = sum(t.numel() * t.element_size() for t in state)
     learned = sum(p.numel() for p in module.parameters() if p.requires_grad)
-    one, three = (_kept_bytes(module, step, batch) for batch in (2, 4))
-    per_image = max(0, (three - one) // 2)
+    two, four = (_kept_bytes(module, step, batch) for batch in (2, 4))
+    per_image = max(0, (four - two) // 2)
     return MemoryEstimate(
         parameters=sum(p.numel() for p in module.parameters()),
         learned=learned,
@@ -70,6 +72,7 @@ def estimate_memory(
         gradients=4 * learned,
         optimizer=_BYTES_PER_WEIGHT[optimizer] * learned,
         ema=weights if has_ema else 0,
+        casts=weights // 2 if precision == "bf16" else 0,
         per_image=per_image // 2 if precision == "bf16" else per_image,
     )
 

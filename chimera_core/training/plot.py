@@ -46,7 +46,7 @@ def draw_progress(
         axis.grid(alpha=0.3)
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         if all("accuracy" in name or name.endswith("f1") for name in names):
-            axis.set_ylim(0, 1)
+            axis.set_ylim(0, 1.02)
     axes[-1].set_xlabel("images seen")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

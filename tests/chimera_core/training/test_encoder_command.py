@@ -141,8 +141,8 @@ def test_dry_run_counts_and_writes_nothing(tiny: Path, pictures: Path, here: Her
     assert found["bytes"]["weights"] == found["bytes"]["ema"] == parameters * 4 + buffers
     assert found["bytes"]["optimizer"] == 2 * found["bytes"]["gradients"] == 8 * parameters
     assert found["input"] == [8, 3, 16, 16] and found["logits"] == [8, 3]
-    assert found["fitting_batch"] == 1024 and found["images_per_s"] > 0
-    assert not (tiny / "runs").exists()
+    assert found["fitting_batch"] == 64 and found["images_per_s"] > 0
+    assert not (tiny / "runs").exists() and not (tiny / "cache").exists()
 
 
 def test_without_a_validation_split_a_fifth_of_each_class_is_held_out(
@@ -327,3 +327,18 @@ def test_toml_comes_back_as_it_was() -> None:
         "table": {"with space": {"x": 0.1}, "empty": {}},
     }
     assert tomllib.loads(to_toml(values | {"none": None})) == values
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_encoder_trains_on_the_gpu_and_resumes(
+    precision: str, tiny: Path, pictures: Path, here: Here
+) -> None:
+    changed = ["--device", "cuda", "--ema", 0.9, "--precision", precision, "--images", 400, "--run", "g"]
+    code, _, err = here(*arguments(pictures, *changed))
+    assert code == 0, err
+    code, _, err = here("encoder", "train", "--run", "g", "--resume", "--images", 480)
+    assert code == 0, err
+    assert "going on from 400 images" in err
+    code, out, _ = here("encoder", "evaluate", "g", "--device", "cuda", "--json")
+    assert code == 0 and json.loads(out)["n"] == 24
