@@ -73,7 +73,7 @@ def count_predictions(
         encoder: gives logits (N, K).
         batches: on the encoder's device.
         classes: K.
-        domains: how many there are; 1 where the source has none.
+        domains: how many to tell apart; with 1 all count together.
         device: of the counts.
         progress: called with the images done.
     """
@@ -85,7 +85,8 @@ def count_predictions(
     for batch in batches:
         logits = encoder(batch.pixels()).float()
         loss += F.cross_entropy(logits, batch.labels, reduction="sum")
-        cell = (batch.domains * classes + batch.labels) * classes + logits.argmax(1)
+        domain = batch.domains if domains > 1 else 0
+        cell = (domain * classes + batch.labels) * classes + logits.argmax(1)
         confusion += torch.bincount(cell, minlength=len(confusion))
         done += len(batch.labels)
         progress(done)

@@ -33,6 +33,8 @@ def test_counts_are_those_by_hand() -> None:
     assert counts.macro_f1 == pytest.approx((0.8 + 2 / 3) / 2)
     right, wrong = math.log(math.exp(10) + 2) - 10, math.log(math.exp(10) + 2)
     assert counts.mean_loss == pytest.approx((4 * right + 2 * wrong) / 6, rel=1e-5)
+    together = count_predictions(encoder, evaluation_batches(split, batch=4), classes=3)
+    assert torch.equal(together.confusion, counts.confusion.sum(0, keepdim=True))
     first, second = counts.by_domain(["a", "b", "c"])
     assert (first["domain"], first["n"], first["accuracy"]) == ("a", 4, 0.75)
     assert (second["domain"], second["n"], second["accuracy"]) == ("b", 2, 0.5)
