@@ -13,6 +13,7 @@ import click
 from chimera_core.cli._config import ConfigCommand, config_option, file_component
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._progress import progress
+from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.layers import merge
 
 DEFAULT_FOLDER = "chimera-demo"
@@ -44,6 +45,7 @@ OUTLINE_BLUR = 9
 @click.pass_context
 def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str | None) -> None:
     """Make one creature and a grid of weights, offline, into a folder."""
+    let_waiting_threads_sleep()
     from chimera_core.contact_sheet import grid
     from chimera_core.fusing import DEFAULT_PHOTO_FUSER, Fusion, plan_fusion, sweep_weights
     from chimera_core.images import write_png

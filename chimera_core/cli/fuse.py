@@ -15,6 +15,7 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
+from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._types import WEIGHTS
 from chimera_core.errors import ConfigError
 from chimera_core.fusing import DEFAULT_PHOTO_FUSER, FusionPlan, check_weights, plan_fusion, sweep_weights
@@ -82,6 +83,7 @@ def fuse(
     the layout of the first and the coat of the others.
     """
     start = time.perf_counter()
+    let_waiting_threads_sleep()
     from chimera_core.images import check_output
 
     path = check_output(output, (".png", ".gif") if sweep else (".png",))

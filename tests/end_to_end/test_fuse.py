@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +35,20 @@ def test_the_same_request_gives_the_same_bytes(chimera: Any, pair: Any, tmp_path
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == str(tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.mark.parametrize("command", [("fuse", "a.jpg"), ("demo", "--run", "taken/demo")])
+def test_waiting_threads_sleep_unless_the_user_wants_otherwise(
+    here: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("a file where the folder should go, so that the demo ends early")
+    for given, wanted in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+        if given is None:
+            monkeypatch.delenv("OMP_WAIT_POLICY")
+        assert here(*command)[0] == 2
+        assert os.environ["OMP_WAIT_POLICY"] == wanted
 
 
 def test_n_gives_different_creatures_and_the_first_is_that_of_n_1(
