@@ -218,7 +218,9 @@ class Fusion:
             "chimera.weights": json.dumps([round(w, 6) for w in weights]),
             "chimera.seed": str(seed),
             "chimera.size": str(self.plan.size),
-            "chimera.options": self.plan.config.model_dump_json(),
+            "chimera.options": json.dumps(
+                _without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
+            ),
         }
 
     def _read(self, index: int) -> Parent | None:
@@ -313,6 +315,15 @@ def _check_parent(name: str, source: str | None) -> None:
             f"there is no file {quote(name)}: name an image file, or give --source for class names"
         )
     check_picture(path)
+
+
+def _without_folders(value: Any) -> Any:
+    """Shorten every absolute path in options to its last part."""
+    if isinstance(value, dict):
+        return {key: _without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(inner) for inner in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:

@@ -32,6 +32,7 @@ from chimera_core.settings import read_settings
 
 class MixConfig(Config):
     noise: float = option(0.0, help="noise", ge=0)
+    weights: tuple[str, ...] = option((), help="files that nobody reads")
     shape: str = option("right", help="what to give back")
 
 
@@ -105,8 +106,12 @@ def test_image_k_depends_on_its_own_seed_alone(host, picture) -> None:
 
 
 def test_the_text_tells_the_origin_without_folders(host, picture) -> None:
-    plan = plan_fusion([picture("a.png"), picture("b.png")], fuser="mix", size=32, host=host)
+    weights = (str(picture("a.png")), "runs/one")
+    plan = plan_fusion(
+        [picture("a.png"), picture("b.png")], fuser="mix", options={"weights": weights}, size=32, host=host
+    )
     text = Fusion(plan).text((0.25, 0.75), 9)
+    assert json.loads(text["chimera.options"])["weights"] == ["a.png", "runs/one"]
     assert json.loads(text["chimera.parents"]) == ["a.png", "b.png"]
     assert json.loads(text["chimera.weights"]) == [0.25, 0.75]
     assert (text["chimera.seed"], text["chimera.fuser"]) == ("9", "mix")
