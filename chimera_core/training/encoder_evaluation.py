@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chimera_core.data.batches import ImageSplit, evaluation_batches
+from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
 from chimera_core.data.subsets import SubsetSplit
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
-from chimera_core.interfaces import FeatureEncoder, no_progress
+from chimera_core.interfaces import no_progress
 from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
 from chimera_core.training.encoder_run import check_encoder, choose_splits, open_source_of, pack_data
@@ -57,6 +57,7 @@ def evaluate_run(
         ChimeraError: for a run, split or attack that cannot be used.
     """
     where = select_device(device)
+    chosen = _find_attacks(attacks, eps=eps, norm=norm)
     config, record = read_training(run)
     encoder = load_trained_encoder(run, host).to(where)
     packed = pack_data(open_source_of(config.source, host), host, config.size, config.fit)
@@ -79,7 +80,7 @@ def evaluate_run(
         classes=len(packed.classes),
         domains=len(packed.domains),
         device=where,
-        progress=lambda done: progress(done if not attacks else 0, total),
+        progress=lambda done: progress(0 if chosen else done, total),
     )
     found: dict[str, Any] = {
         "split": name,
@@ -89,44 +90,40 @@ def evaluate_run(
         "attacks": {},
         "domains": counts.by_domain(packed.domains) if packed.domains else [],
     }
-    if attacks:
-        found |= _under_attacks(encoder, images, attacks, eps, norm, batch, seed, where, progress)
+    if chosen:
+        batches = _noted(evaluation_batches(images, batch=batch, device=where), total, progress)
+        # By name, because these modules need not be there for anything else.
+        results = import_module("chimera_core.attacks.evaluate").evaluate_attacks(
+            encoder, batches, chosen, seed=seed
+        )
+        found["attacks"] = {name: results.accuracy(name) for name in chosen}
+        found |= {"worst": results.accuracy("worst"), "eps": eps, "norm": norm}
     return found
 
 
-def _under_attacks(
-    encoder: FeatureEncoder,
-    images: ImageSplit,
-    names: Sequence[str],
-    eps: float,
-    norm: str,
-    batch: int,
-    seed: int,
-    device: torch.device,
-    progress: Callable[[float, float], None],
-) -> dict[str, Any]:
-    known = import_module("chimera_core.attacks.catalogue").standard_attacks(
-        norm=norm, eps=eps, autoattack="autoattack" in names
-    )
-    chosen = {}
+def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, Any]:
+    """Look attacks up by name; ``pgd`` is short for ``pgd-20``.
+
+    Raises:
+        ConfigError: for an unknown name, or a radius that makes no sense.
+    """
+    if not names:
+        return {}
+    catalogue = import_module("chimera_core.attacks.catalogue")
+    known = dict(catalogue.standard_attacks(norm=norm, eps=eps, autoattack="autoattack" in names))
+    known["pgd"] = known["pgd-20"]
     for name in names:
         if name not in known:
-            raise ConfigError(f"there is no attack '{name}'" + suggest(name, [*known, "autoattack"]))
-        chosen[name] = known[name]
+            raise ConfigError(f"there is no attack '{name}'" + suggest(name, {*known, "autoattack"}))
+    return {name: known[name] for name in names}
 
-    def batches() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        done = 0
-        for found in evaluation_batches(images, batch=batch, device=device):
-            yield found.pixels(), found.labels, found.indices
-            done += len(found.labels)
-            progress(done, len(images))
 
-    results = import_module("chimera_core.attacks.evaluate").evaluate_attacks(
-        encoder, batches(), chosen, seed=seed
-    )
-    return {
-        "attacks": {name: results.accuracy(name) for name in chosen},
-        "worst": results.accuracy("worst"),
-        "eps": eps,
-        "norm": norm,
-    }
+def _noted(
+    batches: Iterable[Batch], total: int, progress: Callable[[float, float], None]
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Hand batches on as attacks want them, and tell of those that are done."""
+    done = 0
+    for batch in batches:
+        yield batch.pixels(), batch.labels, batch.indices
+        done += len(batch.labels)
+        progress(done, total)

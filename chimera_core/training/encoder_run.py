@@ -323,6 +323,7 @@ def run_training(
         if full:
             raise full from error
         raise
+    launch.close_fabric(fabric)
     record(outcome.status, **{k: v for k, v in dataclasses.asdict(outcome).items() if k != "status"})
     return outcome
 

@@ -79,6 +79,13 @@ def open_fabric(device: torch.device, precision: Precision) -> Fabric:
     return fabric
 
 
+def close_fabric(fabric: Fabric) -> None:
+    """Part from the other processes, when all have come so far: none leaves while another still needs it."""
+    if fabric.world_size > 1:
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def run_processes(count: int, arguments: Sequence[str]) -> int:
     """Run ``python ARGUMENTS`` in so many processes that train together, and wait for them.
 
