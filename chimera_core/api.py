@@ -39,6 +39,10 @@ if TYPE_CHECKING:
         Split,
     )
     from chimera_core.pixels import resize_shorter
+    from chimera_core.subjects.colour import colour_spread, transfer_colour
+    from chimera_core.subjects.finder import SubjectFinder
+    from chimera_core.subjects.window import Subject, Window, animal_box, or_whole, resize_to, shrink_mask
+    from chimera_core.training.precision import choose_precision
     from chimera_core.training.randomness import Draw
     from chimera_core.use import default_data_root, find_asset, load_encoder, open_source
     from chimera_core.weights import check_state, load_state
@@ -64,6 +68,16 @@ _LAZY = {
     "random_start": "chimera_core.attacks.geometry",
     "read_picture": "chimera_core.images",
     "resize_shorter": "chimera_core.pixels",
+    "Subject": "chimera_core.subjects.window",
+    "SubjectFinder": "chimera_core.subjects.finder",
+    "Window": "chimera_core.subjects.window",
+    "animal_box": "chimera_core.subjects.window",
+    "or_whole": "chimera_core.subjects.window",
+    "resize_to": "chimera_core.subjects.window",
+    "shrink_mask": "chimera_core.subjects.window",
+    "colour_spread": "chimera_core.subjects.colour",
+    "transfer_colour": "chimera_core.subjects.colour",
+    "choose_precision": "chimera_core.training.precision",
     "check_state": "chimera_core.weights",
     "load_state": "chimera_core.weights",
     "default_data_root": "chimera_core.use",
@@ -101,9 +115,15 @@ __all__ = [
     "SourceInfo",
     "SourceRef",
     "Split",
+    "Subject",
+    "SubjectFinder",
+    "Window",
+    "animal_box",
     "atomic_path",
     "attack_mode",
     "check_state",
+    "choose_precision",
+    "colour_spread",
     "cut",
     "default_data_root",
     "describe_folder",
@@ -116,6 +136,7 @@ __all__ = [
     "load_state",
     "open_source",
     "option",
+    "or_whole",
     "parse_box",
     "pgd",
     "project_l2",
@@ -123,6 +144,9 @@ __all__ = [
     "random_start",
     "read_picture",
     "resize_shorter",
+    "resize_to",
+    "shrink_mask",
+    "transfer_colour",
 ]
 
 

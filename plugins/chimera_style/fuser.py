@@ -14,12 +14,14 @@ from chimera_core.api import (
     FeatureEncoder,
     FusionGenerator,
     Parent,
+    Subject,
+    SubjectFinder,
+    Window,
     load_encoder,
+    or_whole,
     resize_shorter,
 )
-from chimera_style.canvas import Subject, Window, or_whole
-from chimera_style.config import TIMM, StyleConfig, parse_box
-from chimera_style.subject import find_subject
+from chimera_style.config import StyleConfig, parse_box
 from chimera_style.synthesis import Drawing, draw
 
 
@@ -46,7 +48,9 @@ class StyleTransfer(FusionGenerator):
         self.last_loss = math.nan
         """Loss of the last creature at equal weights; it compares within one encoder and set of options."""
         self._subjects: dict[Parent, Subject] = {}
-        self._finder: FeatureEncoder | None = None
+        self._finder = SubjectFinder(
+            config.subject, device=self.device, encoder=self.encoder, made_from=config.encoder
+        )
         self._drawings: dict[tuple[object, ...], Drawing] = {}
 
     def fuse(
@@ -114,10 +118,7 @@ class StyleTransfer(FusionGenerator):
     def _subject(self, parent: Parent, crop: str | None) -> Subject:
         """Find a parent's animal once; sweeps and seeds use it again."""
         if parent not in self._subjects:
-            if parent.image is None:
-                raise ConfigError(f"style-transfer takes photographs, but {parent.name} is a class name")
-            image = parent.image.to(self.device)
-            mask = parent.mask.to(self.device) if parent.mask is not None else self._mask(image)
+            image, mask = self._finder.find(parent)
             if crop is not None:
                 left, top, right, bottom = parse_box(crop)
                 height, width = image.shape[-2:]
@@ -126,17 +127,6 @@ class StyleTransfer(FusionGenerator):
                 image, mask = image[:, rows, columns], mask[:, rows, columns]
             self._subjects[parent] = Subject(image, or_whole(mask))
         return self._subjects[parent]
-
-    def _mask(self, image: Tensor) -> Tensor:
-        if self.config.subject == "whole":
-            return torch.ones_like(image[:1])
-        if self._finder is None:
-            # Always the default encoder: finding the animal needs ImageNet's classes, whatever draws the coat.
-            same = self.config.encoder.name in ("timm", TIMM) and not self.config.encoder.options
-            self._finder = (
-                self.encoder if same else load_encoder(TIMM, device=self.device).requires_grad_(False)
-            )
-        return find_subject(self._finder, image)
 
 
 def _check_levels(encoder: FeatureEncoder, config: StyleConfig) -> None:

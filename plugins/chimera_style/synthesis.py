@@ -11,20 +11,31 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.api import FeatureEncoder
-from chimera_style.canvas import Skin, Subject, Window, resize
+from chimera_core.api import (
+    FeatureEncoder,
+    Subject,
+    Window,
+    colour_spread,
+    resize_to,
+    shrink_mask,
+    transfer_colour,
+)
 from chimera_style.config import StyleConfig
 from chimera_style.gram import (
-    colour_spread,
     content_loss,
     gram_loss,
     masked_gram,
     mix_grams,
-    shrink_mask,
     total_variation,
-    transfer_colour,
 )
+from chimera_style.skin import Skin
 
+# The animal is drawn on a canvas of about this side even where it is small in the photograph, because
+# the encoder sees markings best at this size; at most twice the final resolution, or they would be averaged away.
+_CANVAS = 288
+_MOST_MAGNIFICATION = 2.0
+# The coarsest scale: a whole animal then fits into the deepest style level's receptive field.
+_COARSEST = 150
 # Strength is 1 minus the layout's weight. Equal weights have this one.
 _HALF_WAY = 0.5
 # Share of the coats' Gram matrices in the target at equal weights; the layout's own has the rest.
@@ -105,15 +116,17 @@ def draw(
     skins = tuple(Skin.taken_from(coat, generator, texture_scale=config.texture_scale) for coat in coats)
     if config.colour == "keep":
         skins = tuple(skin.in_colours_of(body) for skin in skins)
-    shapes = window.canvases()
+    shapes = window.canvases(side=_CANVAS, coarsest=_COARSEST, magnification=_MOST_MAGNIFICATION)
     whole = sum(h * w for h, w in shapes)
     done = 0.0
     drawn: Tensor | None = None
     loss = math.nan
     for shape in shapes:
-        canvas = Subject(resize(body.image, shape), shrink_mask(body.mask, shape))
+        canvas = Subject(resize_to(body.image, shape), shrink_mask(body.mask, shape))
         task = _Task(encoder, canvas, skins, shares, config)
-        start = _start(canvas, skins, shares, generator, drape=0.0) if drawn is None else resize(drawn, shape)
+        start = (
+            _start(canvas, skins, shares, generator, drape=0.0) if drawn is None else resize_to(drawn, shape)
+        )
         part = shape[0] * shape[1] / whole
         drawn, loss = task.optimise(
             start, worn=_WORN_HALF_WAY, content=_CONTENT_HALF_WAY, progress=_portion(progress, done, part)

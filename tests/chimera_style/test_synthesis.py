@@ -1,4 +1,4 @@
-"""Windows, skins and the way of the weights."""
+"""Skins and the way of the weights."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import pytest
 import torch
-from chimera_style.canvas import Skin, Subject, Window, or_whole
 from chimera_style.config import StyleConfig, parse_box
+from chimera_style.skin import Skin
 from chimera_style.synthesis import Drawing, _further
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from chimera_core.api import Subject
 
 
 def square_mask(height: int, width: int, box: tuple[int, int, int, int]) -> torch.Tensor:
@@ -20,29 +22,6 @@ def square_mask(height: int, width: int, box: tuple[int, int, int, int]) -> torc
     top, bottom, left, right = box
     mask[:, top:bottom, left:right] = 1
     return mask
-
-
-def test_a_drawing_changes_only_what_the_mask_covers() -> None:
-    mask = square_mask(60, 80, (20, 40, 30, 60))
-    layout = torch.rand(3, 60, 80)
-    window = Window.around(mask, (60, 80))
-    height, width = window.canvases()[-1]
-    pasted = window.paste(torch.ones(3, height, width), mask, layout)
-    outside = (mask == 0).expand(3, -1, -1)
-    assert torch.equal(pasted[outside], layout[outside])
-    assert (pasted[:, 25:35, 35:55] == 1).all()
-
-
-def test_a_small_animal_is_drawn_larger_than_it_will_be_shown() -> None:
-    window = Window.around(square_mask(400, 400, (190, 210, 190, 210)), (256, 256))
-    shown = (window.box[1] - window.box[0]) * 256 / 400
-    assert window.canvases()[-1][0] == pytest.approx(2 * shown, abs=2)
-
-
-def test_canvases_go_from_coarse_to_fine() -> None:
-    shapes = Window.around(torch.ones(1, 384, 512), (768, 1024)).canvases()
-    assert len(shapes) >= 3
-    assert all(2 * a[0] == pytest.approx(b[0], abs=2) for a, b in pairwise(shapes))
 
 
 def test_skin_holds_no_pixel_of_the_surroundings() -> None:
@@ -61,12 +40,6 @@ def test_markings_scale_with_the_body() -> None:
     skin = Skin.taken_from(coat, torch.Generator().manual_seed(1), texture_scale=1.0)
     small, large = (skin.for_body(torch.ones(1, side, side)).image.shape[-1] for side in (40, 80))
     assert large == pytest.approx(2 * small, abs=2)
-
-
-def test_an_empty_mask_means_the_whole_frame() -> None:
-    assert (or_whole(torch.zeros(1, 4, 4)) == 1).all()
-    half = square_mask(4, 4, (0, 2, 0, 4))
-    assert or_whole(half) is half
 
 
 @given(st.integers(0, 10_000))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from chimera_style.subject import find_subject
 
 from chimera_core import load_encoder
 from chimera_core.api import read_picture
 from chimera_core.pixels import from_uint8
+from chimera_core.subjects.finding import find_subject
 
 
 @pytest.fixture(scope="module")

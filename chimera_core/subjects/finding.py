@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from chimera_core.api import FeatureEncoder
-
-Box = tuple[int, int, int, int]
-"""top, bottom, left, right in pixels; bottom and right are exclusive."""
+from chimera_core.interfaces import FeatureEncoder
+from chimera_core.subjects.window import Box
 
 # ImageNet lists its animals first.
 _ANIMAL_CLASSES = 398

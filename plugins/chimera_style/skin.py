@@ -1,25 +1,17 @@
-"""What is drawn on, and what it is drawn with: the window around the first parent's animal, and the others' skin."""
+"""What a layout is drawn with: the others' skin."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F
 
-from chimera_style.gram import shrink_mask, transfer_colour
+from chimera_core.api import Subject, animal_box, or_whole, resize_to, shrink_mask, transfer_colour
 
-# The animal is drawn on a canvas of about this side even where it is small in the photograph, because
-# the encoder sees markings best at this size; at most twice the final resolution, or they would be averaged away.
-_CANVAS = 288
-_MOST_MAGNIFICATION = 2.0
-# The coarsest scale: a whole animal then fits into the deepest style level's receptive field.
-_COARSEST = 150
 _LEAST_SIDE = 16
 # A skin is scaled to at most this multiple of the canvas, which bounds the time.
 _LARGEST_SKIN = 2.0
@@ -29,62 +21,6 @@ _DOUBTFUL_RIM = 0.015
 _LEAST_PART = 0.6
 
 Shape = tuple[int, int]
-
-
-class Subject(NamedTuple):
-    """A picture, float (3, H, W) in [0, 1], and the mask of its animal, float (1, H, W) in [0, 1]."""
-
-    image: Tensor
-    mask: Tensor
-
-
-@dataclass(frozen=True)
-class Window:
-    """The part of the layout that is redrawn: a box around its animal.
-
-    ``box`` is top, bottom, left, right in the layout's pixels, ``frame`` the layout's (H, W), ``result`` the
-    result's (h, w).
-    """
-
-    box: tuple[int, int, int, int]
-    frame: Shape
-    result: Shape
-
-    @classmethod
-    def around(cls, mask: Tensor, result: Shape) -> Window:
-        """Box the animal of a mask (1, H, W)."""
-        return cls(_box(mask, margin=0.12), (mask.shape[-2], mask.shape[-1]), result)
-
-    def cut(self, image: Tensor) -> Tensor:
-        """Cut the box out of a layout-sized (C, H, W)."""
-        top, bottom, left, right = self.box
-        return image[:, top:bottom, left:right]
-
-    def canvases(self) -> list[Shape]:
-        """Sizes at which to draw, coarse to fine, each about twice the one before."""
-        top, bottom, left, right = self.box
-        height, width = bottom - top, right - left
-        final = max(self.result) / max(self.frame)
-        side = math.sqrt(height * width)
-        magnification = min(max(_CANVAS / (final * side), 1.0), _MOST_MAGNIFICATION)
-        side, scale = side * final * magnification, final * magnification
-        octaves = max(0, round(math.log2(side / _COARSEST)))
-        return [
-            (max(_LEAST_SIDE, round(height * scale / 2**k)), max(_LEAST_SIDE, round(width * scale / 2**k)))
-            for k in range(octaves, -1, -1)
-        ]
-
-    def paste(self, drawn: Tensor, mask: Tensor, onto: Tensor) -> Tensor:
-        """Lay a drawing of the box into a result-sized (3, h, w) under the (anti-aliased) mask (1, H, W)."""
-        rows, columns = (side / frame for side, frame in zip(self.result, self.frame, strict=True))
-        top, bottom = (round(edge * rows) for edge in self.box[:2])
-        left, right = (round(edge * columns) for edge in self.box[2:])
-        bottom, right = max(bottom, top + 1), max(right, left + 1)
-        region = (slice(None), slice(top, bottom), slice(left, right))
-        opacity = resize(mask, self.result)[region]
-        result = onto.clone()
-        result[region] += opacity * (resize(drawn, (opacity.shape[-2], opacity.shape[-1])) - result[region])
-        return result
 
 
 @dataclass(frozen=True)
@@ -106,7 +42,7 @@ class Skin:
         """Crop a coat to its animal; mirroring, size and view come from the generator."""
         mirror, size, jitter, down, right = torch.rand(5, generator=generator).tolist()
         mask = or_whole(coat.mask)
-        image, mask = _random_part(*_cropped(coat.image, mask, _box(mask, margin=0.05)), generator)
+        image, mask = _random_part(*_cropped(coat.image, mask, animal_box(mask, margin=0.05)), generator)
         if mirror < 0.5:
             image, mask = image.flip(-1), mask.flip(-1)
         view = min(1.0, (0.8 + 0.2 * size) / math.sqrt(texture_scale))
@@ -123,7 +59,7 @@ class Skin:
         scale = self.texture_scale * math.sqrt(float(body.sum()) / max(1.0, float(self.mask.sum())))
         scale = min(scale, _LARGEST_SKIN * max(body.shape[-2:]) / max(height, width))
         shape = (max(_LEAST_SIDE, round(height * scale)), max(_LEAST_SIDE, round(width * scale)))
-        return Subject(resize(self.image, shape), shrink_mask(self.mask, shape))
+        return Subject(resize_to(self.image, shape), shrink_mask(self.mask, shape))
 
     def draped(self, shape: Shape) -> Tensor:
         """Stretch the view of the skin over a canvas: (3, *shape)."""
@@ -131,21 +67,7 @@ class Skin:
         height, width = self.image.shape[-2:]
         rows, columns = max(1, round(height * share)), max(1, round(width * share))
         top, left = round((height - rows) * down), round((width - columns) * right)
-        return resize(self.image[:, top : top + rows, left : left + columns], shape)
-
-
-def resize(image: Tensor, shape: Shape) -> Tensor:
-    """Resize a float (C, H, W) in [0, 1] to (C, *shape), bicubic and anti-aliased."""
-    if image.shape[-2:] == shape:
-        return image
-    return F.interpolate(image[None], shape, mode="bicubic", antialias=True, align_corners=False)[0].clamp(
-        0, 1
-    )
-
-
-def or_whole(mask: Tensor) -> Tensor:
-    """Take the whole frame where a mask is empty."""
-    return mask if bool((mask > 0.5).any()) else torch.ones_like(mask)
+        return resize_to(self.image[:, top : top + rows, left : left + columns], shape)
 
 
 def _cropped(image: Tensor, mask: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
@@ -181,13 +103,3 @@ def _spread_skin(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = np.where(inside[mirrored[0], mirrored[1]], mirrored, nearest)
     sure = mask * torch.from_numpy(inside).to(mask)
     return image[:, torch.from_numpy(rows), torch.from_numpy(columns)], sure
-
-
-def _box(mask: Tensor, *, margin: float) -> tuple[int, int, int, int]:
-    """Find top, bottom, left, right of a mask (1, H, W), widened by a share of its sides."""
-    height, width = mask.shape[-2:]
-    rows, columns = torch.where(mask[0] > 0.5)
-    top, bottom = int(rows.min()), int(rows.max()) + 1
-    left, right = int(columns.min()), int(columns.max()) + 1
-    down, across = round((bottom - top) * margin) + 2, round((right - left) * margin) + 2
-    return max(0, top - down), min(height, bottom + down), max(0, left - across), min(width, right + across)

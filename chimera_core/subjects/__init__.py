@@ -1,0 +1,1 @@
+"""The animals in photographs: where they are, and how to draw on them."""
