@@ -46,6 +46,14 @@ class Window:
         top, bottom, left, right = self.box
         return image[:, top:bottom, left:right]
 
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns of the result that the box covers, one each at least."""
+        rows, columns = (side / frame for side, frame in zip(self.result, self.frame, strict=True))
+        top, bottom = (round(edge * rows) for edge in self.box[:2])
+        left, right = (round(edge * columns) for edge in self.box[2:])
+        return slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
+
     def canvases(self, *, side: float, coarsest: float, magnification: float) -> list[Shape]:
         """Give sizes at which to draw, coarse to fine, each about twice the one before.
 
@@ -69,11 +77,7 @@ class Window:
 
     def paste(self, drawn: Tensor, mask: Tensor, onto: Tensor) -> Tensor:
         """Lay a drawing of the box into a result-sized (3, h, w) under the (anti-aliased) mask (1, H, W)."""
-        rows, columns = (side / frame for side, frame in zip(self.result, self.frame, strict=True))
-        top, bottom = (round(edge * rows) for edge in self.box[:2])
-        left, right = (round(edge * columns) for edge in self.box[2:])
-        bottom, right = max(bottom, top + 1), max(right, left + 1)
-        region = (slice(None), slice(top, bottom), slice(left, right))
+        region = (slice(None), *self.place)
         opacity = resize_to(mask, self.result)[region]
         result = onto.clone()
         result[region] += opacity * (
