@@ -1,0 +1,1 @@
+"""Plugin: morphs one photograph's animal toward others in an encoder's features."""

@@ -1,0 +1,62 @@
+"""Options of ``feature-morph``. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import field_validator
+
+from chimera_core.api import Config, EncoderRef, option
+
+# With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
+TIMM = "timm:timm"
+
+
+class MorphConfig(Config):
+    """How far and by which features the first parent's animal is moved toward the others."""
+
+    encoder: EncoderRef = option(
+        EncoderRef(name=TIMM), help="network, or run of one, in whose features the animals are compared"
+    )
+    budget: float = option(
+        40.0,
+        help="how far the pixels may go at equal weights: L2 radius of a 128 x 128 animal on the [0, 1] scale; "
+        "it grows with the animal's side, so that the mean change of a pixel stays",
+        gt=0,
+        le=220,
+    )
+    iterations: int = option(50, help="optimiser steps at each scale", ge=1, le=5000)
+    views: int = option(2, help="jittered views in each step", ge=1, le=64)
+    rate: float = option(0.03, help="optimiser's step, in amplitudes of the change's waves", gt=0, le=1)
+    class_weight: float = option(
+        0.3, help="how much the encoder's classes count, as far as it is sure of them", ge=0, le=1000
+    )
+    embedding_weight: float = option(2.0, help="how much the embedding counts", ge=0, le=1000)
+    texture_weight: float = option(4.0, help="how much the statistics of feature maps count", ge=0, le=1000)
+    texture_levels: tuple[int, ...] = option((1, 2, 3), help="encoder levels whose statistics count")
+    colour_weight: float = option(5.0, help="how much the other animals' colours count", ge=0, le=1000)
+    smoothness: float = option(
+        1.0, help="how much steps between neighbouring pixels are avoided", ge=0, le=1000
+    )
+    rotation: float = option(10.0, help="views are turned by up to so many degrees", ge=0, le=45)
+    zoom: float = option(1.15, help="views are scaled by up to this factor, up or down", ge=1, le=2)
+    shift: float = option(0.06, help="views are shifted by up to this share of their sides", ge=0, le=0.5)
+    rim: float = option(
+        0.05,
+        help="how far the change may reach beyond the animal's outline, as a share of its size",
+        ge=0,
+        le=0.5,
+    )
+    subject: Literal["auto", "whole"] = option(
+        "auto", help="find the animal in parents without mask, or take the whole frame"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", help="number format of the encoder; auto takes bf16 where the device declares it"
+    )
+
+    @field_validator("texture_levels")
+    @classmethod
+    def _are_levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if any(level < 0 for level in levels) or len(set(levels)) < len(levels):
+            raise ValueError("name levels of 0 or more, each once")
+        return levels
