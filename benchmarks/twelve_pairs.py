@@ -1,6 +1,7 @@
-"""The twelve pairs on which defaults are judged: layout, then coat. Draws a contact sheet.
+"""The twelve pairs on which defaults are judged: first parent (layout), then second (coat). Draws a contact sheet.
 
 Run: python benchmarks/twelve_pairs.py PHOTOS [-o twelve-pairs.png] [--creatures FOLDER] [--size 256] [--seed 0]
+     [--fuser feature-morph] [--preset P] [--encoder RUN]
 
 PHOTOS is a folder with the photographs named below as .jpg. --creatures also writes each creature, for blind judging.
 """
@@ -35,7 +36,7 @@ COLUMNS = 4
 
 
 def main() -> None:
-    """Fuse every pair with default options and draw them."""
+    """Fuse every pair and draw them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,12 +45,21 @@ def main() -> None:
     parser.add_argument("--creatures", type=Path)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fuser", default="style-transfer")
+    parser.add_argument("--preset")
+    parser.add_argument("--encoder", help="a run or component that the fuser should use")
     args = parser.parse_args()
+    options = {} if args.encoder is None else {"encoder": {"name": args.encoder}}
     tiles, captions = [], []
     for layout, coat in PAIRS:
         start = time.perf_counter()
         made = fuse(
-            [args.photos / f"{layout}.jpg", args.photos / f"{coat}.jpg"], size=args.size, seed=args.seed
+            [args.photos / f"{layout}.jpg", args.photos / f"{coat}.jpg"],
+            fuser=args.fuser,
+            preset=args.preset,
+            size=args.size,
+            seed=args.seed,
+            **options,
         )
         print(f"{layout:20} {coat:16} {time.perf_counter() - start:5.1f} s", flush=True)
         if args.creatures:

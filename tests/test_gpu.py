@@ -52,6 +52,20 @@ def test_the_same_seed_gives_the_same_creature_on_the_gpu(picture: Callable[...,
     assert (one - two).abs().max() <= 1 / 255
 
 
+def test_feature_morph_runs_on_the_gpu_and_gives_the_same_creature_again(
+    picture: Callable[..., Path],
+) -> None:
+    parents = [picture("a.png"), picture("b.png", colour=(10, 200, 30))]
+    options = {"iterations": 10}
+    fusion = Fusion(plan_fusion(parents, fuser="feature-morph", size=64, device="cuda", options=options))
+    one, two = (fusion.make((0.5, 0.5), [3, 4]) for _ in range(2))
+    assert one.shape[:3] == (2, 3, 64)
+    assert (one - two).abs().max() <= 1 / 255
+    first = fusion.make((1.0, 0.0), [3])
+    expected = fuse(parents, [1.0, 0.0], fuser="feature-morph", size=64, device="cpu")
+    assert (first - expected.images).abs().max() < 1 / 255
+
+
 @pytest.mark.parametrize("name", ["standard", "fgsm", "n-fgsm", "pgd", "trades", "report-fgsm"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_trainer_trains_on_the_gpu(name: str, precision: str) -> None:

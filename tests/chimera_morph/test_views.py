@@ -1,0 +1,61 @@
+"""Jittered views, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from chimera_morph.views import _PADDING, Jitter, _rotate, views_of
+
+STILL = Jitter(rotation=0, zoom=1, shift=0, mirror=False)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_without_jitter_a_view_is_the_canvas_reflected_at_its_border() -> None:
+    canvas = torch.rand(3, 20, 24, generator=generator())
+    expected = torch.nn.functional.pad(canvas[None], (_PADDING,) * 4, mode="reflect")
+    assert torch.allclose(views_of(canvas, 2, STILL, generator()), expected.expand(2, -1, -1, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (8, 40)])
+def test_a_canvas_smaller_than_the_border_is_reflected_again_and_again(shape: tuple[int, int]) -> None:
+    views = views_of(torch.rand(3, *shape), 2, Jitter(10, 1.2, 0.1), generator())
+    assert views.shape == (2, 3, shape[0] + 2 * _PADDING, shape[1] + 2 * _PADDING)
+    assert torch.isfinite(views).all()
+
+
+def test_mirrored_views_are_mirrored() -> None:
+    canvas = torch.rand(1, 20, 24, generator=generator())
+    still = views_of(canvas, 1, STILL, generator())[0]
+    views = views_of(canvas, 16, Jitter(0, 1, 0), generator())
+    mirrored = [torch.allclose(view, still.flip(-1), atol=1e-5) for view in views]
+    assert 0 < sum(mirrored) < 16
+    assert all(m or torch.allclose(view, still, atol=1e-5) for m, view in zip(mirrored, views, strict=True))
+
+
+def test_a_zoomed_view_shows_a_disc_larger_or_smaller() -> None:
+    y, x = torch.meshgrid(torch.arange(64) - 31.5, torch.arange(64) - 31.5, indexing="ij")
+    disc = (y.square() + x.square() < 10**2).float()[None]
+    areas = views_of(disc, 32, Jitter(0, 1.25, 0), generator()).sum((1, 2, 3)) / disc.sum()
+    assert 1 / 1.25**2 - 0.05 < float(areas.min()) < 0.9
+    assert 1.2 < float(areas.max()) < 1.25**2 + 0.05
+
+
+def test_three_shears_turn_by_the_angle() -> None:
+    y, x = torch.meshgrid(torch.arange(65) - 32.0, torch.arange(65) - 32.0, indexing="ij")
+    blob = torch.exp(-((x - 15).square() + y.square()) / 18)[None, None]  # right of the middle
+    turned = _rotate(blob, torch.tensor([math.radians(30)]))[0, 0]
+    row, column = divmod(int(turned.argmax()), 65)
+    assert math.hypot(row - 32, column - 32) == pytest.approx(15, abs=1)
+    assert abs(math.degrees(math.atan2(row - 32, column - 32))) == pytest.approx(30, abs=3)
+
+
+def test_the_same_seed_gives_the_same_views_and_each_view_its_own() -> None:
+    canvas, jitter = torch.rand(3, 16, 16), Jitter(10, 1.2, 0.1)
+    one, two = (views_of(canvas, 2, jitter, generator(5)) for _ in range(2))
+    assert torch.equal(one, two)
+    assert not torch.allclose(one[0], one[1], atol=1e-2)
