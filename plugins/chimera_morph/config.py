@@ -19,7 +19,7 @@ class MorphConfig(Config):
         EncoderRef(name=TIMM), help="network, or run of one, in whose features the animals are compared"
     )
     budget: float = option(
-        40.0,
+        30.0,
         help="how far the pixels may go at equal weights: L2 radius of a 128 x 128 animal on the [0, 1] scale; "
         "it grows with the animal's side, so that the mean change of a pixel stays",
         gt=0,
@@ -29,10 +29,10 @@ class MorphConfig(Config):
     views: int = option(2, help="jittered views in each step", ge=1, le=64)
     rate: float = option(0.03, help="optimiser's step, in amplitudes of the change's waves", gt=0, le=1)
     class_weight: float = option(
-        0.3, help="how much the encoder's classes count, as far as it is sure of them", ge=0, le=1000
+        0.2, help="how much the encoder's classes count, as far as it is sure of them", ge=0, le=1000
     )
     embedding_weight: float = option(2.0, help="how much the embedding counts", ge=0, le=1000)
-    texture_weight: float = option(4.0, help="how much the statistics of feature maps count", ge=0, le=1000)
+    texture_weight: float = option(6.0, help="how much the statistics of feature maps count", ge=0, le=1000)
     texture_levels: tuple[int, ...] = option((1, 2, 3), help="encoder levels whose statistics count")
     colour_weight: float = option(5.0, help="how much the other animals' colours count", ge=0, le=1000)
     smoothness: float = option(
@@ -42,7 +42,7 @@ class MorphConfig(Config):
     zoom: float = option(1.15, help="views are scaled by up to this factor, up or down", ge=1, le=2)
     shift: float = option(0.06, help="views are shifted by up to this share of their sides", ge=0, le=0.5)
     rim: float = option(
-        0.05,
+        0.015,
         help="how far the change may reach beyond the animal's outline, as a share of its size",
         ge=0,
         le=0.5,

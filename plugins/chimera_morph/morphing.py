@@ -108,7 +108,7 @@ def morph(
             toward=_OTHERS_HALF_WAY,
             budget=config.budget,
             steps=config.iterations,
-            progress=lambda share, done=done, part=part: progress(min(1.0, done + part * share)),
+            progress=_portion(progress, done, part),
         )
         done += part
     assert change is not None
@@ -120,6 +120,10 @@ def morph(
         return _further(full, half_way, radius_on(task.room, budget))
 
     return Morph(change, make_full)
+
+
+def _portion(progress: Progress, done: float, part: float) -> Progress:
+    return lambda share: progress(min(1.0, done + part * share))
 
 
 def resize_change(change: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -44,7 +44,8 @@ def to_pixels(waves: Tensor, scale: Tensor, shape: tuple[int, int]) -> Tensor:
 def to_waves(change: Tensor, scale: Tensor) -> Tensor:
     """Undo ``to_pixels``: what a change (3, h, w) is made of; colour too fine for our waves comes out in full."""
     planes = torch.einsum("cp,chw->phw", _opponent(change), change)
-    return torch.view_as_real(torch.fft.rfft2(planes, norm="ortho") / scale).contiguous()
+    waves: Tensor = torch.fft.rfft2(planes, norm="ortho") / scale
+    return torch.view_as_real(waves).contiguous()
 
 
 def radius_on(mask: Tensor, budget: float) -> float:
@@ -54,7 +55,8 @@ def radius_on(mask: Tensor, budget: float) -> float:
 
 def within(change: Tensor, radius: float) -> Tensor:
     """Shorten a change to the L2 length ``radius`` where it is longer; differentiable."""
-    return change * (radius / change.norm().clamp_min(1e-12)).clamp(max=1)
+    length: Tensor = torch.linalg.vector_norm(change)
+    return change * (radius / length.clamp_min(1e-12)).clamp(max=1)
 
 
 def roughness(change: Tensor) -> Tensor:

@@ -82,4 +82,5 @@ def _shear(views: Tensor, slopes: Tensor) -> Tensor:
     frequencies = torch.fft.rfftfreq(width, device=views.device, dtype=views.dtype)
     angle = -2 * math.pi * shifts[..., None] * frequencies
     phase = torch.polar(torch.ones_like(angle), angle)[:, None]
-    return torch.fft.irfft(torch.fft.rfft(views, dim=-1) * phase, n=width, dim=-1)
+    sheared: Tensor = torch.fft.irfft(torch.fft.rfft(views, dim=-1) * phase, n=width, dim=-1)
+    return sheared
