@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from chimera_core.attacks.catalogue import Attack, standard_attacks
+from chimera_core.attacks.evaluate import evaluate_attacks
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
 from chimera_core.data.subsets import SubsetSplit
 from chimera_core.devices import select_device
@@ -92,16 +93,13 @@ def evaluate_run(
     }
     if chosen:
         batches = _noted(evaluation_batches(images, batch=batch, device=where), total, progress)
-        # By name, because these modules need not be there for anything else.
-        results = import_module("chimera_core.attacks.evaluate").evaluate_attacks(
-            encoder, batches, chosen, seed=seed
-        )
+        results = evaluate_attacks(encoder, batches, chosen, seed=seed)
         found["attacks"] = {name: results.accuracy(name) for name in chosen}
         found |= {"worst": results.accuracy("worst"), "eps": eps, "norm": norm}
     return found
 
 
-def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, Any]:
+def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, Attack]:
     """Look attacks up by name; ``pgd`` is short for ``pgd-20``.
 
     Raises:
@@ -109,8 +107,7 @@ def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, A
     """
     if not names:
         return {}
-    catalogue = import_module("chimera_core.attacks.catalogue")
-    known = dict(catalogue.standard_attacks(norm=norm, eps=eps, autoattack="autoattack" in names))
+    known = dict(standard_attacks(norm=norm, eps=eps, autoattack="autoattack" in names))
     known["pgd"] = known["pgd-20"]
     for name in names:
         if name not in known:

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,10 +29,12 @@ from chimera_core.options import EncoderRef, SourceRef
 from chimera_core.plugins import Component, PluginHost
 from chimera_core.runs import make_run_folder, read_run_record, write_run_record
 from chimera_core.training import checkpoints, config_file, launch
+from chimera_core.training.augment import find_augmentation
 from chimera_core.training.config import EncoderTraining
 from chimera_core.training.encoder_loop import EncoderJob, Outcome, Vary, smooth, train_encoder
 from chimera_core.training.interrupts import catch_interrupts
 from chimera_core.training.metrics import check_tensorboard
+from chimera_core.training.mixing import cutmix, mixup
 from chimera_core.training.optimizers import layer_factors, parameter_groups, schedule
 from chimera_core.training.precision import choose_precision
 from chimera_core.training.randomness import Draw, seed_step
@@ -456,10 +457,10 @@ def _variation(config: EncoderTraining, classes: int) -> Vary:
     """Join augmentation, mixing and label smoothing."""
     augment: Callable[[Tensor, Draw], Tensor] = lambda x, draw: x  # noqa: E731
     if config.augment != "none":
-        augment = import_module("chimera_core.training.augment").find_augmentation(config.augment)
+        augment = find_augmentation(config.augment)
     mix: Callable[..., tuple[Tensor, Tensor]] = lambda x, y, draw, classes: (x, y)  # noqa: E731
     if config.mix != "none":
-        mix = getattr(import_module("chimera_core.training.mixing"), config.mix)
+        mix = {"mixup": mixup, "cutmix": cutmix}[config.mix]
 
     def vary(x: Tensor, y: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         x, y = mix(augment(x, draw), y, draw, classes=classes)

@@ -131,6 +131,20 @@ def test_evaluate_gives_the_contract(run: Path, here: Here) -> None:
     assert code == 0 and "split train" in out and " 10 " in out
 
 
+def test_evaluate_under_attacks_tells_each_and_the_worst(run: Path, here: Here) -> None:
+    command = ["encoder", "evaluate", "one", "--limit", 12, "--device", "cpu"]
+    code, out, err = here(*command, "--attack", "fgsm", "--attack", "pgd", "--eps", "8/255", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["attacks"].keys() == {"fgsm", "pgd"} and found["n"] == 12
+    assert found["worst"] <= min(found["attacks"].values()) <= found["accuracy"]
+    assert found["eps"] == pytest.approx(8 / 255) and found["norm"] == "linf"
+    code, _, err = here(*command, "--attack", "fgms")
+    assert code == 2 and err == "chimera: there is no attack 'fgms' (did you mean 'fgsm'?)\n"
+    code, _, err = here(*command, "--attack", "fgsm", "--eps", 8)
+    assert code == 2 and "write 8/255, but eps is 8" in err
+
+
 def test_dry_run_counts_and_writes_nothing(tiny: Path, pictures: Path, here: Here) -> None:
     code, out, err = here(*arguments(pictures, "--dry-run", "--json", "--ema", 0.9, "--encoder.width", 8))
     assert code == 0, err
@@ -196,7 +210,8 @@ BAD: dict[str, tuple[list[object], str]] = {
     "no split": (["--val-split", "vall"], "there is no split 'vall' with images (did you mean 'val'?)"),
     "no file": (["--config", "no.toml"], "there is no file of options 'no.toml'"),
     "nothing to resume": (["--resume", "--run", "none"], "there is no run 'none' to resume"),
-    "no augmentation": (["--log", "tensorboard"], "pip install 'chimera-toolkit[tensorboard]'"),
+    "unknown augmentation": (["--augment", "flp"], "there is no augmentation 'flp' (did you mean 'flip'?)"),
+    "no tensorboard": (["--log", "tensorboard"], "pip install 'chimera-toolkit[tensorboard]'"),
 }
 
 
@@ -212,7 +227,7 @@ def test_bad_input_is_one_line_and_exit_2_and_leaves_nothing(
     more, expected = BAD[what]
     if what == "one class":
         make_pictures(tiny / "ONE", classes=1, train=10, val=4)
-    if what == "no augmentation":
+    if what == "no tensorboard":
         import importlib.util
 
         found = importlib.util.find_spec
