@@ -14,7 +14,7 @@ from torch import nn
 
 from chimera_core import load_encoder
 from chimera_core.api import ChimeraError, ConfigError, DataError, FeatureEncoder, ShapeError
-from chimera_core.training.optim import parameter_groups
+from chimera_core.training.optimizers import layer_factors, parameter_groups
 
 OPTIONS = {preset.name: dict(preset.options) for preset in PRESETS}
 
@@ -152,13 +152,13 @@ def test_it_learns_in_both_precisions(preset: str) -> None:
 
 def test_layers_nearer_to_the_pixels_may_learn_more_slowly() -> None:
     network = load_encoder("cnn", widths=(4, 8), depth=1, classes=3)
-    groups = parameter_groups(network, lr=1.0, decay=0.5, weight_decay=0.1)
-    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
-    assert rate[id(network.classifier.weight)] == 1.0
-    assert rate[id(network.stages[1][0].conv1.weight)] == 0.5
-    assert rate[id(network.stages[0][0].conv1.weight)] == 0.25
-    assert rate[id(network.stem.weight)] == 0.125
-    assert len(rate) == len(list(network.parameters()))
+    factors = layer_factors(network, 0.5)
+    assert factors["classifier.weight"] == 1.0
+    assert factors["stages.1.0.conv1.weight"] == 0.5
+    assert factors["stages.0.0.conv1.weight"] == 0.25
+    assert factors["stem.weight"] == 0.125
+    assert factors.keys() == dict(network.named_parameters()).keys()
+    groups = parameter_groups(network, weight_decay=0.1)
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
     assert decayed == {id(p) for p in network.parameters() if p.ndim > 1}
 

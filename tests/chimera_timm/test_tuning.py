@@ -8,7 +8,7 @@ from torch import nn
 
 from chimera_core import load_encoder
 from chimera_core.api import ConfigError
-from chimera_core.training.optim import parameter_groups
+from chimera_core.training.optimizers import layer_factors, parameter_groups
 
 
 def test_a_new_classifier_is_drawn_from_the_seed_and_the_rest_stays() -> None:
@@ -37,7 +37,7 @@ def test_all_but_head_trains_the_classifier_alone(model: str) -> None:
 def test_frozen_stages_neither_learn_nor_count_statistics() -> None:
     encoder = load_encoder("timm", model="resnet18", weights="none", classes=3, freeze="2").train()
     state = {k: v.clone() for k, v in encoder.state_dict().items()}
-    optimizer = torch.optim.SGD(parameter_groups(encoder, lr=0.1))
+    optimizer = torch.optim.SGD(parameter_groups(encoder, weight_decay=0.0), lr=0.1)
     nn.functional.cross_entropy(encoder(torch.rand(4, 3, 64, 64)), torch.tensor([0, 1, 2, 0])).backward()
     optimizer.step()
     changed = {k.split(".")[1] for k, v in encoder.state_dict().items() if not torch.equal(v, state[k])}
@@ -47,13 +47,11 @@ def test_frozen_stages_neither_learn_nor_count_statistics() -> None:
 
 def test_rates_fall_towards_the_pixels() -> None:
     encoder = load_encoder("timm", model="resnet18", weights="none", classes=3)
-    groups = parameter_groups(encoder, lr=1.0, decay=0.5)
-    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
-    assert rate[id(encoder.model.fc.weight)] == 1.0
-    assert rate[id(encoder.model.layer4[0].conv1.weight)] == 0.5
-    assert rate[id(encoder.model.conv1.weight)] == 0.5**5
-    alike = parameter_groups(encoder, lr=1.0)
-    assert {group["lr"] for group in alike} == {1.0}
+    factors = layer_factors(encoder, 0.5)
+    assert factors["model.fc.weight"] == 1.0
+    assert factors["model.layer4.0.conv1.weight"] == 0.5
+    assert factors["model.conv1.weight"] == 0.5**5
+    assert layer_factors(encoder, 1.0) == {}
 
 
 @pytest.mark.parametrize(
@@ -70,10 +68,7 @@ def test_bad_input_is_one_clear_line(options: dict, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_to_train_and_a_wrong_decay_are_errors() -> None:
-    encoder = load_encoder("cnn", widths=(4,))
-    with pytest.raises(ConfigError, match=r"in \(0, 1\], but it is 2"):
-        parameter_groups(encoder, lr=1.0, decay=2)
-    encoder.requires_grad_(False)
-    with pytest.raises(ConfigError, match="nothing to train"):
-        parameter_groups(encoder, lr=1.0)
+def test_nothing_to_train_is_an_error() -> None:
+    encoder = load_encoder("cnn", widths=(4,)).requires_grad_(False)
+    with pytest.raises(ConfigError, match="nothing"):
+        parameter_groups(encoder, weight_decay=0.0)
