@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# As `chimera fuse` does, before torch is imported: on cores that other work keeps busy, threads that spin while they
+# wait made a test of 6 s last for minutes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
