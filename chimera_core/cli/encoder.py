@@ -16,6 +16,7 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
+from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.errors import ConfigError
 from chimera_core.flags import flags_of
 from chimera_core.layers import build_config, merge
@@ -123,6 +124,7 @@ def train(
 
     The run's folder is then an encoder by name: `chimera fuse A B --encoder RUN`.
     """
+    let_waiting_threads_sleep()
     host = plugin_host(ctx)
     asked: dict[str, Any] = {k: v for k, v in options.items() if v is not None and v != ()}
     names = {"source": source, "encoder": encoder_name, "trainer": trainer}
