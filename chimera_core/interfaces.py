@@ -70,6 +70,13 @@ class DatasetSource(ABC):
         """
         return getattr(self.open(split), "paths", ())
 
+    def made_of(self) -> Any:
+        """Say, in plain values, what else decides its images beside its own options: sources inside it, say.
+
+        The packed cache is made again when this changes. The default is nothing.
+        """
+        return None
+
     @classmethod
     def download(cls, config: Any, *, progress: Callable[[float, float], None]) -> None:
         """Bring the data where ``config`` looks for them, for sources whose host allows it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def read_run_record(folder: Path) -> dict[str, Any]:
 
 def find_run(name: str, runs: Path) -> Path | None:
     """Look a run up: a folder, or a name below the folder of runs; None if there is none."""
-    for folder in (Path(name).expanduser(), runs / name):
+    for folder in (Path(os.path.expanduser(name)), runs / name):
         if name and (folder / RECORD).is_file():
             return folder
     return None
@@ -89,7 +90,7 @@ def find_run(name: str, runs: Path) -> Path | None:
 
 def place_run(name: str, runs: Path) -> Path:
     """Say where a run of this name lies: a bare name below the folder of runs, a path where it says."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     return runs / name if len(path.parts) == 1 and name not in (".", "..") else path
 
 

@@ -40,7 +40,7 @@ class Settings:
 
     def path(self, name: str) -> Path:
         """Read a setting that is a folder or file."""
-        return Path(self.by_name[name].value).expanduser()
+        return Path(os.path.expanduser(self.by_name[name].value))
 
     @property
     def disabled_plugins(self) -> frozenset[str]:

@@ -173,9 +173,9 @@ def verify(ctx: click.Context, name: str, size: int, fit: Fit) -> None:
     packed, troubles = preparing.verify(request)
     for trouble in troubles:
         click.echo(trouble)
-    if troubles:
+    if troubles or packed is None:
         raise RunError(
-            f"{len(troubles)} faults in {packed.folder}: run `chimera source prepare {name}` again"
+            f"{len(troubles)} faults in {request.folder}: run `chimera source prepare {name}` again"
         )
     click.echo(f"sound: {sum(map(len, packed.splits.values())):,} images in {packed.folder}")
 
@@ -213,6 +213,8 @@ def _draw_preview(opened: DatasetSource, split: str | None, seed: int, path: Pat
     from chimera_core.pixels import from_uint8, resize_shorter, to_uint8
 
     found = opened.info
+    if not found.splits:
+        raise DataError(f"source {found.name} has no split with images: `chimera source info` says why")
     images = opened.open(split or next(iter(found.splits)))
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(images), generator=generator).tolist()

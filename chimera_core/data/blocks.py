@@ -132,11 +132,19 @@ def write_blocks(
         loader = DataLoader(
             work, batch_size=None, num_workers=workers, in_order=False, prefetch_factor=1 if workers else None
         )
-        for outcome in loader:
-            if isinstance(outcome, ChimeraError):
-                raise outcome
-            done += outcome
-            progress(done, total)
+        try:
+            for outcome in loader:
+                if isinstance(outcome, ChimeraError):
+                    raise outcome
+                done += outcome
+                progress(done, total)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise RunError(
+                "a process that decodes was killed, probably because memory ran out: take fewer --workers; what is "
+                "done stays"
+            ) from error
 
 
 def _check_space(blocks: Sequence[Block], size: int, partial: Path) -> None:
@@ -163,6 +171,8 @@ def _write_block(split: Split, block: Block, partial: Path, size: int, fit: Fit,
         try:
             example = split[index]
             pixels[rows] = _square(example.image, size, fit)
+        except MemoryError as error:
+            raise RunError(f"memory ran out at {quote(name)}: take fewer --workers") from error
         except ChimeraError as error:
             seen["unreadable"].append(str(error))
             continue

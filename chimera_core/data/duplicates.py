@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, islice, product
+from math import comb
 from typing import Any
 
 SHOWN = 20
@@ -25,15 +27,32 @@ def find_duplicates(
     for split, found in hashes.items():
         for digest, name in zip(found, names[split], strict=True):
             where.setdefault(digest, []).append((split, name))
-    pairs = [pair for places in where.values() for pair in combinations(places, 2)]
-    across = [pair for pair in pairs if pair[0][0] != pair[1][0]]
-    within = [pair for pair in pairs if pair[0][0] == pair[1][0]]
+    groups = [places for places in where.values() if len(places) > 1]
+    pairs = sum(comb(len(places), 2) for places in groups)
+    within = sum(
+        comb(count, 2) for places in groups for count in Counter(split for split, _ in places).values()
+    )
+    # Pairs are counted, not listed: ten thousand black frames make fifty million.
     return {
-        "pairs": len(pairs),
-        "across": len(across),
-        "examples": [_shown(pair) for pair in within[:SHOWN]],
-        "across_examples": [_shown(pair) for pair in across[:SHOWN]],
+        "pairs": pairs,
+        "across": pairs - within,
+        "examples": [_shown(pair) for pair in islice(_pairs(groups, same=True), SHOWN)],
+        "across_examples": [_shown(pair) for pair in islice(_pairs(groups, same=False), SHOWN)],
     }
+
+
+def _pairs(groups: Iterable[list[tuple[str, str]]], *, same: bool) -> Iterator[tuple[Any, Any]]:
+    """Go through pairs of one split, or of two."""
+    for places in groups:
+        by_split: dict[str, list[tuple[str, str]]] = {}
+        for place in places:
+            by_split.setdefault(place[0], []).append(place)
+        if same:
+            for own in by_split.values():
+                yield from combinations(own, 2)
+        else:
+            for one, other in combinations(by_split.values(), 2):
+                yield from product(one, other)
 
 
 def _shown(pair: tuple[tuple[str, str], tuple[str, str]]) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from chimera_core.data.packed import FORMAT
-from chimera_core.errors import DataError
-from chimera_core.files import disk_trouble, quote
 from chimera_core.plugins import Component
 
 
@@ -22,15 +22,16 @@ def packing_of(component: Component, config: BaseModel, *, size: int, fit: str) 
     """Collect all that decides how images are packed, as plain values.
 
     Options that only say how images are drawn in training are left out: their names are in the config class's
-    ``NOT_PACKED``. Names of files and folders are resolved, so that a cache is found from any working folder.
+    ``NOT_PACKED``. Options that name files and folders (``root``, ``..._root``, ``folder``, ``path``, ``file``) are
+    resolved, so that a cache is found from any working folder.
     """
     left_out: frozenset[str] = getattr(type(config), "NOT_PACKED", frozenset())
-    options = {k: _resolved(v) for k, v in config.model_dump(mode="json").items() if k not in left_out}
+    options = {k: _resolved(v, k) for k, v in config.model_dump(mode="json").items() if k not in left_out}
     return {
         "format": FORMAT,
         "source": component.spec.name,
         "plugin": component.plugin,
-        "version": _version(component.distribution),
+        "version": version_of(component.distribution),
         "options": options,
         "size": size,
         "fit": fit,
@@ -51,46 +52,52 @@ def digest_of(value: Any) -> str:
 
 
 def stamp_files(files: Sequence[Path]) -> list[list[Any]]:
-    """Note (path, size in bytes, time of change in ns) of files.
-
-    Raises:
-        DataError: if one has vanished.
-    """
+    """Note (path, size in bytes, time of change in ns) of files; size -1 for one that is not there."""
     stamps = []
     for file in dict.fromkeys(map(os.fspath, files)):
         try:
             found = os.stat(file)
-        except OSError as error:
-            if not os.path.lexists(file):
-                stamps.append([os.path.abspath(file), -1, 0])  # listed but missing: decoding says so
-                continue
-            raise DataError(f"{quote(file)} cannot be read: {disk_trouble(error)}") from None
-        stamps.append([os.path.abspath(file), found.st_size, found.st_mtime_ns])
+        except (OSError, ValueError):
+            stamps.append([real_path(file), -1, 0])  # listed but not to be had: decoding says why
+            continue
+        stamps.append([real_path(file), found.st_size, found.st_mtime_ns])
     return stamps
 
 
 def hash_file(path: Path | str) -> str:
-    """Hash a file's content; empty for one that cannot be read."""
+    """Hash a file's content; empty for one that cannot be read, and for a pipe, which would wait for its writer."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return ""
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 
-def _resolved(value: Any) -> Any:
+def real_path(file: str) -> str:
+    """Spell a file's path with the links among its folders resolved; folders are looked up once."""
+    folder, name = os.path.split(os.path.abspath(file))
+    return os.path.join(_real_folder(folder), name)
+
+
+@functools.lru_cache(maxsize=4096)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _resolved(value: Any, name: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {key: _resolved(inner) for key, inner in value.items()}
+        return {key: _resolved(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_resolved(inner) for inner in value]
-    if isinstance(value, str) and value:
-        path = os.path.expanduser(value)
-        if os.path.exists(path):
-            return os.path.realpath(path)
+        return [_resolved(inner, name) for inner in value]
+    if isinstance(value, str) and value and name.endswith(("root", "folder", "path", "file")):
+        return os.path.realpath(os.path.expanduser(value))
     return value
 
 
-def _version(distribution: str) -> str:
+def version_of(distribution: str) -> str:
+    """Give the version of a distribution; ``unknown`` if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

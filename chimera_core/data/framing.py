@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from chimera_core.errors import ConfigError, ShapeError
+from chimera_core.errors import ConfigError, DataError, ShapeError
+from chimera_core.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +92,7 @@ def cut(image: Tensor, box: Box, *, size: int | None = None) -> Tensor:
         uint8 (3, S, S), or (3, box height, box width) without ``size``.
     Raises:
         ShapeError: if the image is no uint8 (3, H, W), or the box does not meet it.
+        DataError: if the box is enormous.
     """
     import numpy as np
     import torch
@@ -101,16 +103,38 @@ def cut(image: Tensor, box: Box, *, size: int | None = None) -> Tensor:
     height, width = image.shape[1:]
     if box[0] >= width or box[1] >= height or box[2] <= 0 or box[3] <= 0:
         raise ShapeError(f"the box {box} lies outside an image of {width} x {height}: give another crop")
+    pixels = image.permute(1, 2, 0).contiguous().numpy()
+    pixels, box = _shrunk(pixels, box, size)
+    height, width = pixels.shape[:2]
     pad = [
         max(0, math.ceil(beyond)) for beyond in (-box[0], -box[1], box[2] - width, box[3] - height)
     ]  # left, top, right, bottom
-    pixels = image.permute(1, 2, 0).contiguous().numpy()
     if any(pad):
+        if (width + pad[0] + pad[2]) * (height + pad[1] + pad[3]) > MAX_PIXELS:
+            raise DataError(
+                f"the box {box} reaches too far beyond an image of {width} x {height}: give another crop"
+            )
         pixels = _pad_blurred(pixels, pad)
         box = (box[0] + pad[0], box[1] + pad[1], box[2] + pad[0], box[3] + pad[1])
     shape = (size, size) if size else (max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1])))
     scaled = Image.fromarray(pixels).resize(shape, Image.Resampling.BICUBIC, box=box)
     return torch.from_numpy(np.array(scaled)).permute(2, 0, 1).contiguous()
+
+
+def _shrunk(pixels: UInt8, box: Box, size: int | None) -> tuple[UInt8, Box]:
+    """Shrink an image whose box reaches beyond it to twice what is asked for, so that filling edges stays cheap."""
+    import numpy as np
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    inside = box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
+    scale = 2 * (size or 0) / max(box[2] - box[0], box[3] - box[1])
+    if inside or size is None or scale >= 1:
+        return pixels, box
+    shape = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.array(Image.fromarray(pixels).resize(shape, Image.Resampling.BICUBIC))
+    across, down = shape[0] / width, shape[1] / height
+    return small, (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
 
 
 def _pad_blurred(pixels: UInt8, pad: Sequence[int]) -> UInt8:

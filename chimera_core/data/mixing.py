@@ -13,6 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
+from chimera_core.data.fingerprint import version_of
 from chimera_core.data.framing import Box, eyes_box, parse_box
 from chimera_core.data.members import Eyes, Member, read_shares
 from chimera_core.data.mixed_split import MixedSplit, Part
@@ -97,6 +100,10 @@ class Mixture(DatasetSource):
         theirs = [(m.source, m.split_for(split)) for m in self._members]
         return [path for source, name in theirs if name is not None for path in source.files(name)]
 
+    def made_of(self) -> Any:
+        """Say what every member is: its plugin and version, its options in force, its crop and frame."""
+        return [member.made_of() for member in self._members]
+
     @cached_property
     def _offered(self) -> tuple[str, ...]:
         """Splits for which every class has images."""
@@ -153,13 +160,34 @@ class _Opened:
             parse_box(self._crop, 256, 256)  # a wrong crop shows now, not at the first image
         self._counts: dict[str, int] = {}
 
+    def made_of(self) -> Any:
+        """Say what decides its images, in plain values."""
+        component = default_host().find("dataset-source", self._member.source.name)
+        config = getattr(self.source, "config", None)
+        options = (
+            config.model_dump(mode="json") if isinstance(config, BaseModel) else self._member.source.options
+        )
+        box = None if self._box is None else list(self._box)
+        inner = self.source.made_of()
+        return [
+            component.plugin,
+            version_of(component.distribution),
+            options,
+            list(self._only),
+            self._crop,
+            box,
+            inner,
+        ]
+
     @property
     def splits(self) -> list[str]:
         """Splits of the mixture that this member can serve."""
         names = list(self.info.splits)
         if len(names) == 1 and not self._member.split and names != ["train"]:
             return ["train"]
-        return [*self._member.split_names, *names]
+        named = self._member.split_names
+        # A split that serves another is not offered a second time: train and val would be the same images.
+        return [*named, *(name for name in names if name not in named and name not in named.values())]
 
     def split_for(self, split: str) -> str | None:
         """Name the member's split that serves ``split``; None if it has none."""

@@ -156,11 +156,17 @@ def read_index(folder: Path) -> dict[str, Any]:
 def damage_of(packed: PackedSource) -> Iterator[str]:
     """Read every shard and say which are not what was written; nothing is said of a sound cache."""
     for entry in packed.index["splits"].values():
-        for shard in entry["shards"]:
-            path = packed.folder / shard["file"]
-            with open(path, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != shard["sha256"]:
-                    yield f"{quote(path)} is not what was written"
+        written = {shard["file"]: shard["sha256"] for shard in entry["shards"]} | entry.get("columns", {})
+        for name, checksum in written.items():
+            path = packed.folder / name
+            try:
+                with open(path, "rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                yield f"{quote(path)} cannot be read ({error.strerror})"
+                continue
+            if found != checksum:
+                yield f"{quote(path)} is not what was written"
 
 
 def _map_shard(folder: Path, shard: Mapping[str, Any], size: int) -> NDArray[np.uint8]:

@@ -21,11 +21,14 @@ import numpy as np
 
 from chimera_core.data.blocks import blocks_of, write_array, write_blocks
 from chimera_core.data.duplicates import find_duplicates
-from chimera_core.data.fingerprint import digest_of, folder_name, hash_file, stamp_files
-from chimera_core.data.packed import INDEX, PackedSource, open_packed, read_index
+from chimera_core.data.fingerprint import digest_of, folder_name, hash_file, real_path, stamp_files
+from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, open_packed, read_index
 from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files import disk_trouble, quote, write_text_atomic
 from chimera_core.interfaces import DatasetSource, Split, no_progress
+
+# Of images that were left out: enough to notice that something was mended, few enough to cost nothing.
+_TRIED_AGAIN = 20
 
 
 def pack(
@@ -55,11 +58,11 @@ def pack(
     target = cache / folder_name(packing)
     splits = {name: source.open(name) for name in info.splits}
     stamps = {name: _stamps_of(source, name, split) for name, split in splits.items()}
-    if found := _sound(target, packing, source, stamps):
+    if found := _sound(target, packing, source, stamps, splits):
         return found
     _check_size(sum(map(len, splits.values())), packing, cache, max_gb)
     with _alone(target):
-        if found := _sound(target, packing, source, stamps):  # another process made it meanwhile
+        if found := _sound(target, packing, source, stamps, splits):  # another process made it meanwhile
             return found
         partial = _partial_folder(target, digest_of([packing, stamps]))
         if not (partial / INDEX).exists():
@@ -101,13 +104,41 @@ def staleness(
 
 
 def _sound(
-    target: Path, packing: Mapping[str, Any], source: DatasetSource, stamps: Mapping[str, str]
+    target: Path,
+    packing: Mapping[str, Any],
+    source: DatasetSource,
+    stamps: Mapping[str, str],
+    splits: Mapping[str, Split],
 ) -> PackedSource | None:
     """Open the cache if it is there, whole and not stale; what is damaged is made again."""
-    if staleness(target, packing, source, stamps) is None:
-        with suppress(DataError):
-            return open_packed(target)
-    return None
+    if staleness(target, packing, source, stamps) is not None:
+        return None
+    try:
+        packed = open_packed(target)
+    except DataError:
+        return None
+    if any(_reads_now(splits[name], split) for name, split in packed.splits.items()):
+        return None
+    if any(packed.index["splits"][name]["stamps"] != stamp for name, stamp in stamps.items()):
+        _note_stamps(target, packed.index, stamps)
+    return packed
+
+
+def _reads_now(split: Split, packed: PackedSplit) -> bool:
+    """Say whether an image that was left out can be read by now: its rights or a missing decoder may be mended."""
+    left_out = sorted(set(range(len(split))) - set(packed.origins.tolist()))
+    for index in left_out[:_TRIED_AGAIN]:
+        with suppress(Exception):  # plugin border: it is still unreadable, for whatever reason
+            split[index]
+            return True
+    return False
+
+
+def _note_stamps(target: Path, index: Mapping[str, Any], stamps: Mapping[str, str]) -> None:
+    """Note the new times of files whose contents were compared and are the same, so that it is not done again."""
+    splits = {name: {**entry, "stamps": stamps[name]} for name, entry in index["splits"].items()}
+    with suppress(RunError):  # a cache that cannot be written can still be read
+        _write_index(target, {**index, "splits": splits})
 
 
 def _check_size(images: int, packing: Mapping[str, Any], cache: Path, max_gb: float) -> None:
@@ -120,7 +151,7 @@ def _check_size(images: int, packing: Mapping[str, Any], cache: Path, max_gb: fl
         mend = f"take --size {fitting}, or " if fitting >= 8 else ""
         raise ConfigError(
             f"{images:,} images of {packing['size']} px take {need / 1e9:.1f} GB, more than --max-gb {max_gb:g}: "
-            f"{mend}allow more with --max-gb"
+            f"{mend}allow more with `chimera source prepare ... --max-gb`"
         )
 
 
@@ -152,7 +183,8 @@ def _partial_folder(target: Path, identity: str) -> Path:
     try:
         partial.mkdir(exist_ok=True)
         for leftover in partial.glob(".*.tmp"):
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
+        shutil.rmtree(_old(target), ignore_errors=True)
     except OSError as error:
         raise RunError(f"cannot write {quote(partial)}: {disk_trouble(error)}") from error
     return partial
@@ -186,12 +218,14 @@ def _finish(
             write_array(partial / f"{name}-{key}.npy", np.array(column.get(key, []), dtype=np.int64))
         hashes[name], names[name] = column.get("hashes", []), column.get("names", [])
         write_text_atomic(partial / f"{name}-files.json", json.dumps({"names": names[name]}))
+        columns = [f"{name}-{key}.npy" for key in ("labels", "domains", "origins")] + [f"{name}-files.json"]
         entries[name] = {
             "images": sum(record["images"] for record in records),
             "shards": [
                 {"file": block.shard, "images": record["images"], "sha256": record["sha256"]}
                 for block, record in zip(blocks, records, strict=True)
             ],
+            "columns": {file: hash_file(partial / file) for file in columns},
             "unreadable": column.get("unreadable", []),
             "stamps": stamps[name],
             "content": _content_of(source, name, split, column.get("contents", [])),
@@ -212,12 +246,16 @@ def _finish(
         "duplicates": find_duplicates(hashes, names),
         "content": digest_of([dict(packing), {name: entry["content"] for name, entry in entries.items()}]),
     }
-    write_text_atomic(partial / INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+    _write_index(partial, index)
+
+
+def _write_index(folder: Path, index: Mapping[str, Any]) -> None:
+    write_text_atomic(folder / INDEX, json.dumps(index, indent=1) + "\n")
 
 
 def _stamps_of(source: DatasetSource, name: str, split: Split) -> str:
     """Hash what can be seen of a split without reading its files: names, sizes, times, labels."""
-    return digest_of([stamp_files(source.files(name)), list(map(int, split.labels))])
+    return digest_of([stamp_files(source.files(name)), list(map(int, split.labels)), source.made_of()])
 
 
 def _content_of(source: DatasetSource, name: str, split: Split, contents: Sequence[str] = ()) -> str:
@@ -225,14 +263,16 @@ def _content_of(source: DatasetSource, name: str, split: Split, contents: Sequen
     paths: Sequence[Path] = getattr(split, "paths", ())
     known = dict(zip(map(os.fspath, paths), contents, strict=False))
     files = list(dict.fromkeys(map(os.fspath, source.files(name))))
-    read = [[os.path.abspath(file), known.get(file) or hash_file(file)] for file in files]
-    return digest_of([read, list(map(int, split.labels))])
+    read = [[real_path(file), known.get(file) or hash_file(file)] for file in files]
+    return digest_of([read, list(map(int, split.labels)), source.made_of()])
 
 
 def _put_in_place(partial: Path, target: Path) -> None:
     try:
+        for leftover in partial.glob(".*.tmp"):  # of a worker that outlived its killed parent
+            leftover.unlink(missing_ok=True)
         if target.exists():  # a stale one; readers that have it open keep its memory
-            old = target.with_name(f".{target.name}.old")
+            old = _old(target)
             shutil.rmtree(old, ignore_errors=True)
             os.replace(target, old)
             os.replace(partial, target)
@@ -241,3 +281,7 @@ def _put_in_place(partial: Path, target: Path) -> None:
             os.replace(partial, target)
     except OSError as error:
         raise RunError(f"cannot write {quote(target)}: {disk_trouble(error)}") from error
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")

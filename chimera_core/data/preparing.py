@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from chimera_core.data.blocks import Fit
 from chimera_core.data.fingerprint import folder_name, packing_of
-from chimera_core.data.packed import PackedSource, damage_of, open_packed
+from chimera_core.data.packed import INDEX, PackedSource, damage_of, open_packed
 from chimera_core.data.packing import pack, staleness
 from chimera_core.errors import ChimeraError, ConfigError, DataError, MissingDataError
 from chimera_core.interfaces import DatasetSource, no_progress
@@ -70,15 +70,26 @@ def prepare(
     )
 
 
-def verify(request: Request) -> tuple[PackedSource, list[str]]:
-    """Open a packed cache and read it through: what is wrong with it, a line each.
+def verify(request: Request) -> tuple[PackedSource | None, list[str]]:
+    """Open a packed cache and read it through: the cache, if it can be opened, and what is wrong with it, a line each.
+
+    A damaged cache loses its index, so that preparing makes it again.
 
     Raises:
-        DataError: if there is none, or it cannot be opened.
+        DataError: if there is none.
     """
-    packed = open_packed(request.folder)
+    if not request.folder.exists():
+        open_packed(request.folder)
     stale = staleness(request.folder, request.packing, request.open())
-    return packed, [*damage_of(packed), *([stale] if stale else [])]
+    packed, damage = None, []
+    try:
+        packed = open_packed(request.folder)
+        damage = list(damage_of(packed))
+    except DataError as error:
+        damage = [str(error)]
+    if damage:
+        (request.folder / INDEX).unlink(missing_ok=True)
+    return packed, [*damage, *([stale] if stale and stale not in damage else [])]
 
 
 def state_of(host: PluginHost, component: Component) -> tuple[str, str]:

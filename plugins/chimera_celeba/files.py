@@ -34,7 +34,7 @@ class Layout:
 
 def root_of(root: str) -> Path:
     """Give the folder that the user named, or the one among the assets."""
-    return Path(root).expanduser() if root else default_data_root("celeba")
+    return Path(os.path.expanduser(root)) if root else default_data_root("celeba")
 
 
 def find_layout(root: Path) -> Layout:

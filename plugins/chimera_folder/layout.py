@@ -72,7 +72,13 @@ def scan(root: Path, layout: str) -> tuple[str, list[Entry], list[Path]]:
 
 def _images(root: Path) -> Iterator[tuple[str, ...]]:
     """Yield the path parts of every image up to two folders down; hidden files are left out."""
-    for folder, folders, names in os.walk(root, followlinks=True):
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"'{error.filename}' cannot be read ({error.strerror}): change its permissions"
+        ) from error
+
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
         inner = Path(folder).relative_to(root).parts
         folders[:] = sorted(f for f in folders if not f.startswith(".")) if len(inner) < 2 else []
         for name in names:

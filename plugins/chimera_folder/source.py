@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,9 @@ class FolderSource(DatasetSource):
 
     def __init__(self, config: FolderConfig) -> None:
         self.config = config
-        self.layout, self._entries, self._elsewhere = scan(Path(config.root).expanduser(), config.layout)
+        self.layout, self._entries, self._elsewhere = scan(
+            Path(os.path.expanduser(config.root)), config.layout
+        )
         self._classes = tuple(sorted({e.class_name for e in self._entries}))
         self._domains = tuple(sorted({e.domain for e in self._entries} - {""}))
 

@@ -31,7 +31,7 @@ def find_folder(root: str) -> Path:
     Raises:
         MissingDataError: if it is not there or lacks a part; says what was expected and what was found.
     """
-    path = Path(os.path.abspath(Path(root).expanduser()))
+    path = Path(os.path.abspath(Path(os.path.expanduser(root))))
     if not os.path.isdir(path):
         met = "is a file" if os.path.isfile(path) else "does not exist"
         raise MissingDataError(f"the folder '{path}' {met}: name the folder that holds {FOLDER} with --root")

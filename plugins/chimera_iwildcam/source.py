@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,7 +86,7 @@ class IWildCamSource(DatasetSource):
             "iWildCam cannot be downloaded by a program today: the host that wilds downloads from, "
             "worksheets.codalab.org, fails for months on end (p-lambda/wilds issues 171, 174, 175). Try "
             "https://wilds.stanford.edu/downloads by hand, or a copy that others keep, and unpack it to "
-            f"{Path(config.root).expanduser() / FOLDER}. What LILA BC (https://lila.science/datasets/iwildcam-2022) "
+            f"{Path(os.path.expanduser(config.root)) / FOLDER}. What LILA BC (https://lila.science/datasets/iwildcam-2022) "
             "and Kaggle (iwildcam-2020-fgvc7) publish is what WILDS was made from, in another layout without its "
             "labels and splits"
         )

@@ -25,7 +25,7 @@ class Files:
 
 def root_of(root: str) -> Path:
     """Give the folder that the user named, or the one among the assets."""
-    return Path(root).expanduser() if root else default_data_root("mnist")
+    return Path(os.path.expanduser(root)) if root else default_data_root("mnist")
 
 
 def raw_folder(root: Path) -> Path:

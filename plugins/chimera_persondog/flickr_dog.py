@@ -104,7 +104,7 @@ def flickr_dog_folder(root: Path) -> Path:
 
 
 def _root_of(config: FlickrDogConfig) -> Path:
-    return Path(config.root).expanduser() if config.root else default_data_root("flickr-dog")
+    return Path(os.path.expanduser(config.root)) if config.root else default_data_root("flickr-dog")
 
 
 def _dog_of(path: Path, root: Path) -> tuple[str, str] | None:

@@ -112,4 +112,4 @@ def animal_of(folder: str) -> str:
 
 
 def _root_of(config: LhiConfig) -> Path:
-    return Path(config.root).expanduser() if config.root else default_data_root("lhi-animal-faces")
+    return Path(os.path.expanduser(config.root)) if config.root else default_data_root("lhi-animal-faces")

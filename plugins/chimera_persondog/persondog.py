@@ -28,7 +28,7 @@ class PersonDogSource(Mixture):
     """
 
     def __init__(self, config: PersonDogConfig) -> None:
-        root = Path(config.root).expanduser() if config.root else _default_root()
+        root = Path(os.path.expanduser(config.root)) if config.root else _default_root()
         persons = config.celeba_root or _find(root, ("celeba",))
         flickr = config.flickr_dog_root or _find(root, ("flickrdog",))
         lhi = config.lhi_root or _find(root, ("lhi", "animalface"))

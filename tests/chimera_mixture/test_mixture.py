@@ -308,3 +308,10 @@ def test_a_mixture_packs_with_its_classes_and_members_and_balance_does_not_pack_
         train = packed.split("train")
         assert train.labels.tolist() == [0] * 8 + [1] + [2] * 4 == train.domains.tolist()
     assert len(folders) == 1
+
+
+def test_a_split_that_serves_another_is_not_offered_twice(tree: Tree) -> None:
+    root = tree("train/cat/a.png", "train/cat/b.png", "val/cat/c.png")
+    source = mix(f"cat=folder,root={root},split=train:val", f"dog=folder,root={root},split=train:val")
+    assert dict(source.info.splits) == {"train": 2}
+    assert {path.name for path in source.open("train").paths} == {"c.png"}

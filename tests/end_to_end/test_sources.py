@@ -96,7 +96,14 @@ def test_a_damaged_cache_fails_verification_and_preparing_mends_it(
     shard.write_bytes(shard.read_bytes()[:-1] + b"\x55")
     code, out, err = here("source", "verify", *command)
     assert code == 1 and shard.name in out and "prepare mnist` again" in err
-    shard.unlink()
+    assert here("source", "prepare", *command)[0] == here("source", "verify", *command)[0] == 0
+    labels = next(cache.glob("mnist-*/*-labels.npy"))
+    labels.write_bytes(labels.read_bytes()[:-8] + b"\7" + b"\0" * 7)
+    assert here("source", "verify", *command)[0] == 1
+    here("source", "prepare", *command)
+    shard = next(cache.glob("mnist-*/*-00000.npy"))
+    shard.write_bytes(shard.read_bytes()[:200])
+    assert here("source", "verify", *command)[0] == 1
     assert here("source", "prepare", *command)[0] == here("source", "verify", *command)[0] == 0
 
 

@@ -14,7 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
+from chimera_core.data.duplicates import find_duplicates
 from chimera_core.data.packed import FORMAT, open_packed
+from chimera_core.data.packing import staleness
 from chimera_core.data.preparing import Request, plan_packing, prepare, verify
 from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.plugins import default_host
@@ -107,6 +109,66 @@ def test_a_touched_file_is_not_decoded_again_but_a_changed_one_is(folder: Path, 
     assert verify(request_of(folder))[1] == []
 
 
+def test_new_times_of_equal_files_are_noted_so_that_they_are_compared_once(
+    folder: Path, request_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(request_of(folder))
+    os.utime(folder / "train" / "cat" / "001.png", (1, 1))
+    prepare(request_of(folder))
+    monkeypatch.setattr(
+        "chimera_core.data.packing.hash_file", lambda path: pytest.fail(f"hashed {path} again")
+    )
+    prepare(request_of(folder))
+
+
+def test_a_file_that_can_be_read_by_now_is_taken_in(folder: Path, request_of: Make) -> None:
+    late = folder / "val" / "cat" / "late.png"
+    Image.new("RGB", (9, 9)).save(late)
+    whole = late.read_bytes()
+    late.write_bytes(b"\0" * len(whole))
+    assert len(prepare(request_of(folder)).split("val").unreadable) == 1
+    stamp = late.stat()
+    late.write_bytes(whole)  # neither size nor time tell, as when rights or a missing decoder are mended
+    os.utime(late, ns=(stamp.st_mtime_ns, stamp.st_mtime_ns))
+    packed = prepare(request_of(folder))
+    assert (len(packed.split("val")), packed.split("val").unreadable) == (31, ())
+
+
+def test_links_to_nowhere_and_pipes_are_listed_and_the_root_may_be_a_link(
+    folder: Path, request_of: Make, tmp_path: Path
+) -> None:
+    (folder / "val" / "cat" / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "val" / "cat" / "loop.png").symlink_to(folder / "val" / "cat" / "loop.png")
+    os.mkfifo(folder / "val" / "cat" / "pipe.png")
+    packed = prepare(request_of(folder))
+    assert len(packed.split("val")) == 30 and len(packed.split("val").unreadable) == 3
+    (tmp_path / "link").symlink_to(folder)
+    steps: list[float] = []
+    again = prepare(request_of(tmp_path / "link"), progress=lambda done, total: steps.append(done))
+    assert again.folder == packed.folder and not steps
+
+
+def test_a_thousand_equal_images_are_counted_without_listing_their_pairs() -> None:
+    hashes = {"train": ["x"] * 30_000, "val": ["x"] * 10}
+    names = {split: [str(k) for k in range(len(found))] for split, found in hashes.items()}
+    found = find_duplicates(hashes, names)
+    assert (found["pairs"], found["across"]) == (30_010 * 30_009 // 2, 300_000)
+    assert len(found["examples"]) == len(found["across_examples"]) == 20
+    assert found["across_examples"][0] == ["train: 0", "val: 0"]
+
+
+def test_a_member_with_other_options_makes_a_mixture_stale(folder: Path, tmp_path: Path) -> None:
+    members = [f"cat=folder,root={folder},only=cat", f"dog=folder,root={folder},only=dog"]
+    made = plan_packing(default_host(), "mixture", {"members": members}, size=16)
+    request = Request(made.component, made.config, made.packing, tmp_path / "mixed")
+    before = prepare(request)
+    source = request.open()
+    source._members[0].source.config = source._members[0].source.config.model_copy(update={"layout": "class"})
+    assert (
+        staleness(before.folder, request.packing, source) == "files or labels of split 'train' have changed"
+    )
+
+
 def test_other_options_make_another_cache(folder: Path, request_of: Make) -> None:
     assert request_of(folder).folder != request_of(folder, size=24).folder
     assert request_of(folder).folder != request_of(folder / "train").folder
@@ -170,6 +232,7 @@ def test_a_damaged_or_old_cache_is_one_clear_line(folder: Path, request_of: Make
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert len(verify(request)[1]) == 1
+    packed = prepare(request)
     shard.write_bytes(whole[:200])
     with pytest.raises(DataError, match="is damaged"):
         open_packed(packed.folder)
