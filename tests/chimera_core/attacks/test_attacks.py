@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -44,6 +44,7 @@ def distance(a: Tensor, b: Tensor, norm: str) -> Tensor:
 
 
 @settings(max_examples=25, deadline=None)
+@example(name="fgsm", norm="linf", eps=0.0012723003779613017, seed=0, side=8)
 @given(
     name=st.sampled_from(sorted(ATTACKS)),
     norm=st.sampled_from(["linf", "l2"]),
@@ -62,7 +63,9 @@ def test_every_attack_stays_in_its_ball_and_in_the_box(
     x_adv = ATTACKS[name](NETWORK, x, y, norm=norm, eps=eps, draw=draw)
     assert x_adv.shape == x.shape and x_adv.dtype == torch.float32 and not x_adv.requires_grad
     assert x_adv.min() >= 0 and x_adv.max() <= 1
-    assert distance(x_adv, x, norm).max() <= eps * (1 + 1e-5)
+    # A float32 pixel near 1 is rounded to 2**-24, which is more than a millionth of a small radius.
+    rounding = 2**-24 * (1 if norm == "linf" else x[0].numel() ** 0.5)
+    assert distance(x_adv, x, norm).max() <= eps * (1 + 1e-5) + rounding
 
 
 @pytest.mark.parametrize("name", sorted(ATTACKS))
