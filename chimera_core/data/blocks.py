@@ -170,7 +170,7 @@ def _write_block(split: Split, block: Block, partial: Path, size: int, fit: Fit,
             seen["contents"].append(hash_file(paths[index]))
         try:
             example = split[index]
-            pixels[rows] = _square(example.image, size, fit)
+            pixels[rows] = square(example.image, size, fit)
         except MemoryError as error:
             raise RunError(f"memory ran out at {quote(name)}: take fewer --workers") from error
         except ChimeraError as error:
@@ -203,8 +203,12 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def _square(image: torch.Tensor, size: int, fit: Fit) -> Any:
-    """Scale uint8 (3, H, W) to uint8 (S, S, 3): its middle, all of it squeezed, or all of it with filled edges."""
+def square(image: torch.Tensor, size: int, fit: Fit) -> Any:
+    """Scale uint8 (3, H, W) to uint8 (S, S, 3): its middle, all of it squeezed, or all of it with filled edges.
+
+    Raises:
+        ShapeError: if the image is no uint8 (3, H, W).
+    """
     height, width = image.shape[-2:]
     side = max(height, width)
     box = {

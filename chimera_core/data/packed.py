@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raised when a cache of the old form can no longer be read."""
 INDEX = "index.json"
+_KEYS = {"source", "packing", "size", "classes", "domains", "splits", "duplicates", "content"}
 
 
 class PackedSplit:
@@ -145,6 +146,8 @@ def read_index(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise _damaged(folder / INDEX, type(error).__name__) from None
+    if form == FORMAT and not index.keys() >= _KEYS:
+        raise _damaged(folder / INDEX, "it is not complete")
     if form != FORMAT:
         raise DataError(
             f"the packed cache {quote(folder)} is of version {form}, this is version {FORMAT}: "

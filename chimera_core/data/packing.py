@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from chimera_core.data.blocks import blocks_of, write_array, write_blocks
+from chimera_core.data.blocks import blocks_of, square, write_array, write_blocks
 from chimera_core.data.duplicates import find_duplicates
 from chimera_core.data.fingerprint import digest_of, folder_name, hash_file, real_path, stamp_files
 from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, open_packed, read_index
@@ -117,19 +117,19 @@ def _sound(
         packed = open_packed(target)
     except DataError:
         return None
-    if any(_reads_now(splits[name], split) for name, split in packed.splits.items()):
+    if any(_reads_now(splits[name], split, packing) for name, split in packed.splits.items()):
         return None
     if any(packed.index["splits"][name]["stamps"] != stamp for name, stamp in stamps.items()):
         _note_stamps(target, packed.index, stamps)
     return packed
 
 
-def _reads_now(split: Split, packed: PackedSplit) -> bool:
-    """Say whether an image that was left out can be read by now: its rights or a missing decoder may be mended."""
+def _reads_now(split: Split, packed: PackedSplit, packing: Mapping[str, Any]) -> bool:
+    """Say whether an image that was left out can be packed by now: its rights or a missing decoder may be mended."""
     left_out = sorted(set(range(len(split))) - set(packed.origins.tolist()))
     for index in left_out[:_TRIED_AGAIN]:
         with suppress(Exception):  # plugin border: it is still unreadable, for whatever reason
-            split[index]
+            square(split[index].image, packing["size"], packing["fit"])
             return True
     return False
 

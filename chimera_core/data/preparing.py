@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def verify(request: Request) -> tuple[PackedSource | None, list[str]]:
     except DataError as error:
         damage = [str(error)]
     if damage:
-        (request.folder / INDEX).unlink(missing_ok=True)
+        with suppress(OSError):  # of somebody else's cache the damage can only be told
+            (request.folder / INDEX).unlink()
     return packed, [*damage, *([stale] if stale and stale not in damage else [])]
 
 

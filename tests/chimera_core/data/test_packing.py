@@ -16,10 +16,12 @@ from PIL import Image
 
 from chimera_core.data.duplicates import find_duplicates
 from chimera_core.data.packed import FORMAT, open_packed
-from chimera_core.data.packing import staleness
+from chimera_core.data.packing import pack, staleness
 from chimera_core.data.preparing import Request, plan_packing, prepare, verify
 from chimera_core.errors import ConfigError, DataError, RunError
+from chimera_core.interfaces import DatasetSource
 from chimera_core.plugins import default_host
+from chimera_core.records import Example, SourceInfo
 
 Make = Callable[..., Request]
 
@@ -134,6 +136,38 @@ def test_a_file_that_can_be_read_by_now_is_taken_in(folder: Path, request_of: Ma
     assert (len(packed.split("val")), packed.split("val").unreadable) == (31, ())
 
 
+class OneIsGrey(DatasetSource):
+    """Decodes two images, one of which is no RGB image and so can never be packed."""
+
+    labels = (0, 0)
+    info = SourceInfo("one-is-grey", ("cat",), {"all": 2})
+
+    def open(self, split: str) -> OneIsGrey:
+        return self
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Example:
+        return Example(torch.zeros(3 - 2 * index, 9, 9, dtype=torch.uint8), 0)
+
+
+def test_what_decodes_but_can_never_be_packed_is_not_tried_for_ever(tmp_path: Path) -> None:
+    packing = {
+        "format": FORMAT,
+        "source": "one-is-grey",
+        "plugin": "",
+        "version": "",
+        "size": 8,
+        "fit": "crop",
+    }
+    packed = pack(OneIsGrey(), packing, tmp_path, workers=0)
+    assert (len(packed.split("all")), len(packed.split("all").unreadable)) == (1, 1)
+    steps: list[float] = []
+    pack(OneIsGrey(), packing, tmp_path, workers=0, progress=lambda done, total: steps.append(done))
+    assert not steps
+
+
 def test_links_to_nowhere_and_pipes_are_listed_and_the_root_may_be_a_link(
     folder: Path, request_of: Make, tmp_path: Path
 ) -> None:
@@ -240,6 +274,9 @@ def test_a_damaged_or_old_cache_is_one_clear_line(folder: Path, request_of: Make
     (packed.folder / "index.json").write_text(json.dumps({**index, "format": FORMAT + 1}))
     with pytest.raises(DataError, match=f"version {FORMAT + 1}, this is version {FORMAT}"):
         open_packed(packed.folder)
+    (packed.folder / "index.json").write_text(json.dumps({"format": FORMAT}))
+    with pytest.raises(DataError, match="is damaged"):
+        open_packed(packed.folder)
     (packed.folder / "index.json").write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         open_packed(packed.folder)
@@ -286,7 +323,9 @@ KILLING = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
 from chimera_core.data.preparing import Request, plan_packing, prepare
+from chimera_core.interfaces import DatasetSource
 from chimera_core.plugins import default_host
+from chimera_core.records import Example, SourceInfo
 
 root, work = sys.argv[1], Path(sys.argv[2])
 host = default_host()
