@@ -275,8 +275,10 @@ def _show_outcome(outcome: Outcome, folder: Path, as_json: bool) -> None:
         return
     click.echo(str(folder))
     if outcome.best is not None:
+        robust = outcome.best.get("robust_accuracy")
+        attacked = "" if robust is None else f" ({robust:.1%} under the attack of the training)"
         print(
-            f"best accuracy {outcome.best['accuracy']:.1%} after {outcome.best['images']:,} images; "
+            f"best accuracy {outcome.best['accuracy']:.1%}{attacked} after {outcome.best['images']:,} images; "
             f"{outcome.images:,} images in {outcome.wall_s:.0f} s",
             file=sys.stderr,
         )

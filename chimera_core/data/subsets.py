@@ -40,6 +40,13 @@ class SubsetSplit:
         return self.split.take(self.origins[indices])
 
 
+def spread_subset(split: ImageSplit, count: int) -> ImageSplit:
+    """Take at most so many examples, evenly out of a split."""
+    if count >= len(split):
+        return split
+    return SubsetSplit(split, torch.linspace(0, len(split) - 1, count).round().long())
+
+
 def hold_out(split: ImageSplit, *, share: float, seed: int) -> tuple[SubsetSplit, SubsetSplit]:
     """Part a split at random into (the rest, a share of each class); a class of one image stays in the rest."""
     order = torch.randperm(len(split), generator=seeded("held out", seed))

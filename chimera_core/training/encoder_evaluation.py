@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from chimera_core.attacks.catalogue import Attack, standard_attacks
 from chimera_core.attacks.evaluate import evaluate_attacks
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
-from chimera_core.data.subsets import SubsetSplit
+from chimera_core.data.subsets import spread_subset
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces import no_progress
@@ -69,8 +68,8 @@ def evaluate_run(
     if split is not None and split not in packed.splits and split != val_name:
         raise ConfigError(f"there is no split '{split}'" + suggest(split, [*packed.splits, val_name]))
     images: ImageSplit = val if name == val_name else packed.split(name)
-    if limit is not None and limit < len(images):
-        images = SubsetSplit(images, torch.linspace(0, len(images) - 1, limit).round().long())
+    if limit is not None:
+        images = spread_subset(images, limit)
     if not len(images):
         raise ConfigError(f"split '{name}' has no images: name another")
     check_encoder(encoder, classes=len(packed.classes), size=config.size, name=config.encoder.name)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chimera_core.data.batches import Batch
+from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer
+from chimera_core.training.randomness import Draw
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,42 @@ def count_predictions(
         progress(done)
     encoder.train(was_training)
     return Counts(confusion.view(-1, classes, classes), loss)
+
+
+def count_attacked(
+    encoder: nn.Module,
+    batches: Iterable[Batch],
+    trainer: RobustnessTrainer,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Count right answers on images as a trainer attacks them; the encoder's mode is left as it was.
+
+    Args:
+        encoder: gives logits (N, K).
+        batches: on the encoder's device.
+        trainer: attacks.
+        seed: of the attacks, which are the same every time.
+        device: of the counts.
+    Returns:
+        int64 (2,): how many are right, of how many; of none if the trainer hands images on as they are.
+    """
+    found = torch.zeros(2, dtype=torch.int64, device=device)
+    was_training = encoder.training
+    encoder.eval()
+    for batch in batches:
+        x = batch.pixels()
+        x_adv = trainer.perturb(
+            cast(FeatureEncoder, encoder), x, batch.labels, draw=Draw(seed, 0, batch.indices)
+        )
+        if x_adv is x:
+            break
+        with torch.no_grad():
+            right = encoder(x_adv).argmax(1) == batch.labels
+        found += torch.stack([right.sum(), torch.as_tensor(len(right), device=device)])
+    encoder.train(was_training)
+    return found
 
 
 def accuracy_of(table: Tensor) -> float:
