@@ -87,12 +87,13 @@ def atomic_path(path: AnyPath) -> Iterator[Path]:
     temporary = _beside(target)
     try:
         _make_empty(temporary)
+        # Some libraries put a file of their own in its place, which nobody else may read.
+        allowed = os.stat(temporary).st_mode & 0o777 if mode is None else mode
         yield temporary
         # Without fsync a power cut after the rename can leave an empty file under the right name.
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(temporary, mode)
+        os.chmod(temporary, allowed)
         os.replace(temporary, target)
     except OSError as error:
         raise RunError(f"cannot write {quote(path)}: {disk_trouble(error)}") from error

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.layers import Layer, build_config, check_layer, merge, named_defaults, references_in
+from chimera_core.models import Trained, find_trained, model_file
 from chimera_core.options import Config, suggest
 from chimera_core.plugins import Component, PluginHost, default_host
-from chimera_core.runs import find_run
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ def check_options(component: Component, host: PluginHost, layer: Layer) -> None:
     check_layer(component.spec.config, layer, where=f"{component.kind} {component.spec.name}")
     for path, reference in references_in(component.spec.config, layer.values):
         # A default that nobody touched is not this layer's.
-        if layer.says(path) and not run_of(host, reference.kind, reference.name):
+        if layer.says(path) and not find_trained(host, reference.kind, reference.name):
             try:
                 named = host.find(reference.kind, reference.name)
             except PluginError as error:
@@ -78,8 +78,8 @@ def resolve_config(component: Component, host: PluginHost, values: Mapping[str, 
     where = f"{component.kind} {component.spec.name}"
     config = build_config(component.spec.config, values, where=where)
     for _, reference in references_in(type(config), dict(config)):
-        if run_of(host, reference.kind, reference.name):
-            build_config(Config, reference.options, where=f"run {reference.name}")
+        if trained := find_trained(host, reference.kind, reference.name):
+            build_config(Config, reference.options, where=str(trained))
             continue
         named = host.find(reference.kind, reference.name)
         resolve_config(named, host, layered_options(named, host, None, reference.options))
@@ -93,7 +93,7 @@ def resolved_options(component: Component, host: PluginHost, config: BaseModel) 
     """
     values: dict[str, Any] = config.model_dump(mode="json")
     for path, reference in references_in(type(config), dict(config)):
-        if run_of(host, reference.kind, reference.name):
+        if find_trained(host, reference.kind, reference.name):
             continue
         named = host.find(reference.kind, reference.name)
         options = resolve_config(named, host, layered_options(named, host, None, reference.options))
@@ -118,9 +118,10 @@ def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **op
 
     Args:
         name: a run of `chimera encoder train` (a folder, or its name below CHIMERA_RUNS), whose best weights are
-            taken; else a component (``timm``, ``plugin:name``).
+            taken; else a file of `chimera encoder export`, ending in .safetensors; else a model of the registry
+            (``robust-lite0``); else a component (``timm``, ``plugin:name``).
         device: where its weights go.
-        options: the component's options; a run has none.
+        options: the component's options; what was trained has none.
     Returns:
         The encoder. It takes images (N, 3, H, W) in [0, 1].
     Raises:
@@ -129,13 +130,20 @@ def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **op
         DataError: if its weights are not to be had.
     """
     host = default_host()
-    if run := run_of(host, "feature-encoder", name):
-        from chimera_core.training.trained import load_trained_encoder
-
-        build_config(Config, options, where=f"run {name}")
-        return load_trained_encoder(run, host).to(device)
+    if trained := find_trained(host, "feature-encoder", name):
+        build_config(Config, options, where=str(trained))
+        return _load_trained(trained, host).to(device)
     encoder: FeatureEncoder = build(host, "feature-encoder", name, options)
     return encoder.to(device).eval()
+
+
+def _load_trained(trained: Trained, host: PluginHost) -> FeatureEncoder:
+    from chimera_core.training.exported import load_exported_encoder
+    from chimera_core.training.trained import load_trained_encoder
+
+    if trained.form == "run" and trained.path is not None:
+        return load_trained_encoder(trained.path, host)
+    return load_exported_encoder(trained.path or model_file(host, trained.name), host)
 
 
 def open_source(name: str = "folder", **options: Any) -> DatasetSource:
@@ -196,14 +204,9 @@ def look_up_options(host: PluginHost) -> Callable[[str, str], tuple[type[BaseMod
     """Give ``flags_of`` its look-up of options, and of what the registry says about them, by kind and name."""
 
     def look_up(kind: str, name: str) -> tuple[type[BaseModel], list[Layer]]:
-        if run_of(host, kind, name):
-            return Config, []  # a run has no options: it was trained with them
+        if find_trained(host, kind, name):
+            return Config, []  # it has no options: it was trained with them
         component = host.find(kind, name)
         return component.spec.config, option_layers(component, host, None)
 
     return look_up
-
-
-def run_of(host: PluginHost, kind: str, name: str) -> Path | None:
-    """Look up the run that stands for a component, which goes before a component of the same name."""
-    return find_run(name, host.settings.path("runs")) if kind == "feature-encoder" else None

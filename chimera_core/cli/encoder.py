@@ -14,9 +14,11 @@ import click
 from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
-from chimera_core.cli._output import print_json, print_table
+from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.cli.encoder_evaluate import evaluate
+from chimera_core.cli.encoder_export import export
 from chimera_core.errors import ConfigError
 from chimera_core.flags import flags_of
 from chimera_core.layers import build_config, merge
@@ -55,6 +57,10 @@ class _TrainCommand(ComponentCommand):
 @click.group()
 def encoder() -> None:
     """Train encoders, robust ones too, and measure them."""
+
+
+encoder.add_command(evaluate)
+encoder.add_command(export)
 
 
 def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -311,85 +317,6 @@ def _show_dry_run(
     click.echo(
         f"speed: {speed:g} images/s" if speed is not None else "speed: not measured, this batch does not fit"
     )
-
-
-@encoder.command()
-@click.argument("run")
-@click.option("--split", help="Which split.  [default: the one it was validated on]")
-@click.option(
-    "--attack",
-    "attacks",
-    multiple=True,
-    help="Also under this attack, e.g. fgsm or pgd-20; several may be given.",
-)
-@click.option(
-    "--eps", help="Radius of the attacks on the [0, 1] pixel scale, e.g. 4/255.  [default: 4/255; l2: 1]"
-)
-@click.option(
-    "--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help="Of the attacks."
-)
-@click.option("--limit", type=click.IntRange(1), help="Only so many images, evenly out of the split.")
-@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Images at a time.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the attacks.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
-@click.pass_context
-def evaluate(
-    ctx: click.Context,
-    run: str,
-    split: str | None,
-    attacks: tuple[str, ...],
-    eps: str | None,
-    norm: str,
-    limit: int | None,
-    batch: int,
-    seed: int,
-    device: str,
-    as_json: bool,
-) -> None:
-    """Measure a trained encoder: accuracy, macro F1, by domain and under attacks."""
-    from chimera_core.training.encoder_evaluation import evaluate_run
-
-    host = plugin_host(ctx)
-    folder = find_run(run, host.settings.path("runs"))
-    if folder is None:
-        raise ConfigError(f"there is no run '{run}': name a folder, or a run in {host.settings.path('runs')}")
-    with progress("evaluating", unit="images") as report:
-        found = evaluate_run(
-            folder,
-            host,
-            split=split,
-            attacks=attacks,
-            eps=_fraction(eps, norm),
-            norm=norm,
-            limit=limit,
-            batch=batch,
-            seed=seed,
-            device=device,
-            progress=report,
-        )
-    if as_json:
-        print_json(found)
-        return
-    rows = [("all", str(found["n"]), f"{found['accuracy']:.1%}", f"{found['macro_f1']:.1%}")]
-    rows += [
-        (d["domain"], str(d["n"]), f"{d['accuracy']:.1%}", f"{d['macro_f1']:.1%}") for d in found["domains"]
-    ]
-    print_table((f"split {found['split']}", "images", "accuracy", "macro F1"), rows)
-    if found["attacks"]:
-        print_table(
-            ("attack", "accuracy"), [(name, f"{value:.1%}") for name, value in found["attacks"].items()]
-        )
-
-
-def _fraction(text: str | None, norm: str) -> float:
-    if text is None:
-        return 4 / 255 if norm == "linf" else 1.0
-    above, _, below = text.partition("/")
-    try:
-        return float(above) / float(below or 1)
-    except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"eps '{text}' is no number: write it as 4/255 or 0.0157") from None
 
 
 def _is_worker() -> bool:

@@ -1,9 +1,8 @@
-"""What ``chimera encoder evaluate`` says of a run."""
+"""What ``chimera encoder evaluate`` says of a trained encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -11,21 +10,26 @@ from torch import Tensor
 from chimera_core.attacks.catalogue import Attack, standard_attacks
 from chimera_core.attacks.evaluate import evaluate_attacks
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
+from chimera_core.data.packed import PackedSource
 from chimera_core.data.subsets import spread_subset
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
-from chimera_core.interfaces import no_progress
+from chimera_core.interfaces import FeatureEncoder, no_progress
+from chimera_core.models import Trained, model_file
 from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
+from chimera_core.training.config import EncoderTraining
 from chimera_core.training.encoder_run import check_encoder, choose_splits, open_source_of, pack_data
 from chimera_core.training.evaluation import count_predictions
+from chimera_core.training.exported import load_exported_encoder, read_exported
 from chimera_core.training.trained import load_trained_encoder, read_training
 
 
-def evaluate_run(
-    run: Path,
+def evaluate_trained(
+    trained: Trained,
     host: PluginHost,
     *,
+    data: EncoderTraining | None = None,
     split: str | None = None,
     attacks: Sequence[str] = (),
     eps: float = 4 / 255,
@@ -36,12 +40,13 @@ def evaluate_run(
     device: str = "auto",
     progress: Callable[[float, float], None] = no_progress,
 ) -> dict[str, Any]:
-    """Evaluate a run's best weights in fp32.
+    """Evaluate the best weights of a run, or an exported encoder, in fp32.
 
     Args:
-        run: folder of the run.
-        host: where its source and encoder are found.
-        split: which; None: the one it was validated on.
+        trained: what.
+        host: where source and encoder are found.
+        data: the training whose source, size and held-out part are used; None: the run's own.
+        split: which; None: the one that the training validates on.
         attacks: names of attacks.
         eps: their radius, on the [0, 1] pixel scale.
         norm: ``linf`` or ``l2``.
@@ -54,25 +59,23 @@ def evaluate_run(
         ``{split, n, accuracy, macro_f1, attacks: {name: accuracy}, domains: [{domain, n, accuracy, macro_f1}]}``;
         with attacks also ``worst``, ``eps`` and ``norm``.
     Raises:
-        ChimeraError: for a run, split or attack that cannot be used.
+        ChimeraError: for an encoder, split or attack that cannot be used.
     """
     where = select_device(device)
     chosen = _find_attacks(attacks, eps=eps, norm=norm)
-    config, record = read_training(run)
-    encoder = load_trained_encoder(run, host).to(where)
+    encoder, classes, config = _what_and_on_what(trained, host, data)
+    encoder = encoder.to(where)
     packed = pack_data(open_source_of(config.source, host), host, config.size, config.fit)
-    if list(packed.classes) != record.get("classes", list(packed.classes)):
-        raise ConfigError(f"the source has other classes now than run '{run.name}' learned: train another")
-    _, val, val_name = choose_splits(packed, config)
-    name = split or val_name
-    if split is not None and split not in packed.splits and split != val_name:
-        raise ConfigError(f"there is no split '{split}'" + suggest(split, [*packed.splits, val_name]))
-    images: ImageSplit = val if name == val_name else packed.split(name)
+    if list(packed.classes) != list(classes or packed.classes):
+        raise ConfigError(
+            f"the source has other classes now than {trained} learned: name other data, or train another"
+        )
+    images, name = _images(packed, config, split)
     if limit is not None:
         images = spread_subset(images, limit)
     if not len(images):
         raise ConfigError(f"split '{name}' has no images: name another")
-    check_encoder(encoder, classes=len(packed.classes), size=config.size, name=config.encoder.name)
+    check_encoder(encoder, classes=len(packed.classes), size=config.size, name=trained.name)
     total = len(images)
     counts = count_predictions(
         encoder,
@@ -96,6 +99,27 @@ def evaluate_run(
         found["attacks"] = {name: results.accuracy(name) for name in chosen}
         found |= {"worst": results.accuracy("worst"), "eps": eps, "norm": norm}
     return found
+
+
+def _what_and_on_what(
+    trained: Trained, host: PluginHost, data: EncoderTraining | None
+) -> tuple[FeatureEncoder, Sequence[str], EncoderTraining]:
+    """Load what is evaluated: the encoder, the classes that it knows, and the training that names the data."""
+    if trained.form == "run" and trained.path is not None:
+        config, record = read_training(trained.path)
+        return load_trained_encoder(trained.path, host), record.get("classes", ()), data or config
+    if data is None:
+        raise ConfigError(f"{trained} does not say on which data: give a training's --config")
+    path = trained.path or model_file(host, trained.name)
+    return load_exported_encoder(path, host), read_exported(path).classes, data
+
+
+def _images(packed: PackedSource, config: EncoderTraining, split: str | None) -> tuple[ImageSplit, str]:
+    _, val, val_name = choose_splits(packed, config)
+    name = split or val_name
+    if split is not None and split not in packed.splits and split != val_name:
+        raise ConfigError(f"there is no split '{split}'" + suggest(split, [*packed.splits, val_name]))
+    return (val if name == val_name else packed.split(name)), name
 
 
 def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, Attack]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from chimera_core.weights import load_state
 
 KIND = "encoder"
 """What ``run.json`` says of a run of this kind."""
+KIND_OF_COMPONENT = "feature-encoder"
 
 
 def read_training(run: Path) -> tuple[EncoderTraining, dict[str, Any]]:
@@ -52,9 +54,21 @@ def load_trained_encoder(run: Path, host: PluginHost) -> FeatureEncoder:
             f"run {quote(run.name)} has no weights yet (its status is {record.get('status')}): "
             f"train on with `chimera encoder train --run {run} --resume`"
         )
-    name = config.encoder.name
-    # Weights that the component would load first, from the network perhaps, would only be overwritten.
-    instead = getattr(host.find("feature-encoder", name).spec.config, "WITHOUT_WEIGHTS", {})
-    encoder: FeatureEncoder = build(host, "feature-encoder", name, {**config.encoder.options, **instead})
+    encoder = build_without_weights(host, config.encoder.name, config.encoder.options)
     checkpoints.load_weights(encoder, load_state(path), where=quote(path))
     return encoder.eval()
+
+
+def build_without_weights(host: PluginHost, name: str, options: Mapping[str, Any]) -> FeatureEncoder:
+    """Build an encoder whose weights come from elsewhere.
+
+    Those that its component would load first, from the network perhaps, would only be overwritten.
+
+    Args:
+        host: where the component is found.
+        name: of the component.
+        options: of the component.
+    """
+    instead = getattr(host.find(KIND_OF_COMPONENT, name).spec.config, "WITHOUT_WEIGHTS", {})
+    encoder: FeatureEncoder = build(host, KIND_OF_COMPONENT, name, {**options, **instead})
+    return encoder

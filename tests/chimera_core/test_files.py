@@ -133,9 +133,13 @@ def test_a_new_file_follows_the_umask(tmp_path: Path):
     old = os.umask(0o027)
     try:
         write_text_atomic(tmp_path / "a.txt", "")
+        with atomic_path(tmp_path / "replaced.txt") as temporary:
+            temporary.unlink()  # as safetensors does
+            os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "replaced.txt").stat().st_mode) == 0o640
 
 
 def test_the_longest_allowed_name_can_be_written(tmp_path: Path):

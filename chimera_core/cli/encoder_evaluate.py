@@ -1,0 +1,114 @@
+"""``chimera encoder evaluate``: measure trained encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from chimera_core.cli._host import plugin_host
+from chimera_core.cli._output import print_json, print_table
+from chimera_core.cli._progress import progress
+from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.errors import ConfigError
+from chimera_core.layers import build_config
+from chimera_core.models import find_trained
+from chimera_core.training import config_file
+from chimera_core.training.config import EncoderTraining
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="A training's options: its source, size and held-out images are used.  [default: the run's own]",
+)
+@click.option("--split", help="Which split.  [default: the one it was validated on]")
+@click.option(
+    "--attack",
+    "attacks",
+    multiple=True,
+    help="Also under this attack, e.g. fgsm or pgd-20; several may be given.",
+)
+@click.option(
+    "--eps", help="Radius of the attacks on the [0, 1] pixel scale, e.g. 4/255.  [default: 4/255; l2: 1]"
+)
+@click.option(
+    "--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help="Of the attacks."
+)
+@click.option("--limit", type=click.IntRange(1), help="Only so many images, evenly out of the split.")
+@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Images at a time.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the attacks.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    name: str,
+    config_path: Path | None,
+    split: str | None,
+    attacks: tuple[str, ...],
+    eps: str | None,
+    norm: str,
+    limit: int | None,
+    batch: int,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure a trained encoder: accuracy, macro F1, by domain and under attacks.
+
+    NAME is a run, a file of `chimera encoder export`, or a model; the last two need --config.
+    """
+    from chimera_core.training.encoder_evaluation import evaluate_trained
+
+    let_waiting_threads_sleep()
+    host = plugin_host(ctx)
+    trained = find_trained(host, "feature-encoder", name)
+    if trained is None:
+        raise ConfigError(
+            f"there is no run '{name}': name a folder, a run in {host.settings.path('runs')}, a .safetensors file "
+            "or a model"
+        )
+    data = None
+    if config_path is not None:
+        data = build_config(EncoderTraining, config_file.read_config(config_path), where=str(config_path))
+    with progress("evaluating", unit="images") as report:
+        found = evaluate_trained(
+            trained,
+            host,
+            data=data,
+            split=split,
+            attacks=attacks,
+            eps=_fraction(eps, norm),
+            norm=norm,
+            limit=limit,
+            batch=batch,
+            seed=seed,
+            device=device,
+            progress=report,
+        )
+    if as_json:
+        print_json(found)
+        return
+    rows = [("all", str(found["n"]), f"{found['accuracy']:.1%}", f"{found['macro_f1']:.1%}")]
+    rows += [
+        (d["domain"], str(d["n"]), f"{d['accuracy']:.1%}", f"{d['macro_f1']:.1%}") for d in found["domains"]
+    ]
+    print_table((f"split {found['split']}", "images", "accuracy", "macro F1"), rows)
+    if found["attacks"]:
+        print_table(
+            ("attack", "accuracy"), [(name, f"{value:.1%}") for name, value in found["attacks"].items()]
+        )
+
+
+def _fraction(text: str | None, norm: str) -> float:
+    if text is None:
+        return 4 / 255 if norm == "linf" else 1.0
+    above, _, below = text.partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"eps '{text}' is no number: write it as 4/255 or 0.0157") from None

@@ -1,0 +1,85 @@
+"""Trained things that go by a name: runs, exported files and the models of the registry. Torch-free."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from chimera_core.errors import DataError, PluginError
+from chimera_core.files import one_line, quote
+from chimera_core.plugins import PluginHost
+from chimera_core.registry import ModelEntry
+from chimera_core.runs import find_run
+
+FOLDER = "models"
+"""Where a plugin's package carries the files of its models."""
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What stands for a component that was trained; it goes before a component of the same name.
+
+    ``path`` is a run's folder or an exported file; a model of the registry has none before it is asked for.
+    """
+
+    name: str
+    form: Literal["run", "file", "model"]
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.form} {one_line(self.name, limit=100)}"
+
+
+def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
+    """Look a name up as a run, then as an exported file, then as a model of the registry.
+
+    Args:
+        host: its settings say where runs lie, its registry knows the models.
+        kind: of the component that it stands for; only encoders are trained so far.
+        name: what the user typed.
+    Returns:
+        None if the name means none of them, so that it can only be a component's.
+    """
+    if kind != "feature-encoder":
+        return None
+    if run := find_run(name, host.settings.path("runs")):
+        return Trained(name, "run", run)
+    if name.endswith(SUFFIX):
+        return Trained(name, "file", Path(os.path.expanduser(name)))
+    entry = host.registry.models.get(name)
+    return Trained(name, "model") if entry is not None and entry.kind == kind else None
+
+
+def model_file(host: PluginHost, name: str) -> Path:
+    """Find the file of a model: in the package of its component's plugin, or an asset, downloaded if need be.
+
+    Args:
+        host: knows the registry.
+        name: of a model in the registry.
+    Raises:
+        PluginError: if the model's component does not exist.
+        DataError: if the package does not carry the file.
+        RunError: if the asset could not be downloaded.
+    """
+    entry = host.registry.models[name]
+    if entry.asset:
+        from chimera_core.use import find_asset
+
+        return find_asset(entry.asset)
+    path = _carried(host, entry)
+    if not path.is_file():
+        raise DataError(f"model '{name}' should lie in {quote(path)}, but does not: install its plugin anew")
+    return path
+
+
+def _carried(host: PluginHost, entry: ModelEntry) -> Path:
+    component = host.find(entry.kind, entry.component)
+    package = component.spec.target.partition(":")[0].partition(".")[0]
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise PluginError(f"the package of plugin {component.plugin} is not there: install it anew")
+    return Path(found.submodule_search_locations[0]) / FOLDER / entry.file
