@@ -1,19 +1,21 @@
-"""Blind judging of pairs that nobody chose: are layout and coat recognised?
+"""Blind judging of creatures: are layout (first parent) and coat (second parent) recognised?
 
-Run: python benchmarks/blind_pairs.py PHOTOS FOLDER [--pairs 12] [--seed N], look at FOLDER/sheet.png, answer
-FOLDER/questions.txt in FOLDER/answers.txt (a line per picture: layout, coat), then run it again to count.
+Run: python benchmarks/blind_pairs.py PHOTOS FOLDER [--pairs 12 | --chosen] [--seed N] [--fuser F] [--preset P]
+     [--encoder RUN], look at FOLDER/sheet.png, answer FOLDER/questions.txt in FOLDER/answers.txt (a line per picture:
+     layout, coat), then run it again to count.
 
-PHOTOS is a folder of .jpg files named by their animals. The twelve pairs on which the defaults were chosen are left
-out. Whoever judges does not open key.txt before.
+PHOTOS is a folder of .jpg files named by their animals. Pairs are drawn at random, without those on which the defaults
+were chosen; --chosen asks about just those, shuffled. Whoever judges does not open key.txt before.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from torch import Tensor
 from twelve_pairs import PAIRS
 
 from chimera_core import fuse
@@ -33,28 +35,51 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--chosen", action="store_true", help="the twelve pairs of twelve_pairs.py")
     parser.add_argument("--seed", type=int, help="of pairs and choices; from the system when not given")
+    parser.add_argument("--fuser", default="style-transfer")
+    parser.add_argument("--preset")
+    parser.add_argument("--encoder", help="a run, model or component that the fuser should use")
     args = parser.parse_args()
     if (args.folder / "answers.txt").exists():
         count(args.folder)
-    else:
-        ask(args.photos, args.folder, args.pairs, random.Random(args.seed))
+        return
+    rng = random.Random(args.seed)
+    names = sorted(path.stem for path in args.photos.glob("*.jpg"))
+    pairs = rng.sample(PAIRS, len(PAIRS)) if args.chosen else draw_pairs(names, args.pairs, rng)
+    options = {} if args.encoder is None else {"encoder": {"name": args.encoder}}
+    creatures = (
+        fuse(
+            [args.photos / f"{name}.jpg" for name in pair], fuser=args.fuser, preset=args.preset, **options
+        ).images[0]
+        for pair in pairs
+    )
+    ask(pairs, creatures, names, args.folder, rng)
 
 
-def ask(photos: Path, folder: Path, pairs: int, rng: random.Random) -> None:
-    """Write sheet.png, questions.txt and key.txt."""
-    names = sorted(path.stem for path in photos.glob("*.jpg"))
+def draw_pairs(names: Sequence[str], count: int, rng: random.Random) -> list[tuple[str, str]]:
+    """Draw pairs that nobody chose."""
     known = {name for pair in PAIRS for name in pair}
-    drawn = rng.sample([name for name in names if name not in known], 2 * pairs)
-    key = list(zip(drawn[:pairs], drawn[pairs:], strict=True))
+    drawn = rng.sample([name for name in names if name not in known], 2 * count)
+    return list(zip(drawn[:count], drawn[count:], strict=True))
+
+
+def ask(
+    key: Sequence[tuple[str, str]],
+    creatures: Iterable[Tensor],
+    names: Sequence[str],
+    folder: Path,
+    rng: random.Random,
+) -> None:
+    """Write sheet.png, questions.txt and key.txt."""
     questions = []
     tiles = []
-    for number, pair in enumerate(key, 1):
-        tiles.append(to_uint8(fuse([photos / f"{name}.jpg" for name in pair]).images[0]))
+    for number, (pair, creature) in enumerate(zip(key, creatures, strict=True), 1):
+        tiles.append(to_uint8(creature))
         layouts, coats = (_choices(name, [n for n in names if n not in pair], rng) for name in pair)
         questions.append(f"{number}. layout: {', '.join(layouts)}; coat: {', '.join(coats)}")
     folder.mkdir(parents=True, exist_ok=True)
-    rows = range(0, pairs, COLUMNS)
+    rows = range(0, len(key), COLUMNS)
     captions = [[str(k + 1) for k in range(row, row + COLUMNS)] for row in rows]
     write_png(folder / "sheet.png", grid([tiles[k : k + COLUMNS] for k in rows], captions=captions))
     (folder / "questions.txt").write_text("\n".join(questions) + "\n")
