@@ -153,16 +153,25 @@ def restore(
         _join_optimizer(optimizer, _under(name, checkpoint.tensors), checkpoint.optimizers[name])
 
 
+def check_fits(checkpoint: Checkpoint, modules: Mapping[str, nn.Module]) -> None:
+    """Check that a checkpoint was made for networks like these, before anything is written.
+
+    Raises:
+        DataError: naming the first tensor that is missing, other, or too many.
+    """
+    for name, module in modules.items():
+        _check(module, _under(name, checkpoint.tensors), where=f"the checkpoint's {name}")
+
+
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
     """Put a state dict into a network of the same architecture.
 
     Raises:
         DataError: naming the first tensor that is missing, other, or too many.
     """
-    own = module.state_dict()
-    check_state(state, {k: (tuple(v.shape), v.dtype) for k, v in own.items()}, where=where)
+    _check(module, state, where=where)
     with torch.no_grad():
-        for key, value in own.items():
+        for key, value in module.state_dict().items():
             value.copy_(state[key])
 
 
@@ -189,6 +198,11 @@ def write_tensors(
     noted = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
     with atomic_path(path) as temporary:
         safetensors.torch.save_file(plain, temporary, metadata=noted)
+
+
+def _check(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
+    own = {name: (tuple(value.shape), value.dtype) for name, value in module.state_dict().items()}
+    check_state(state, own, where=where)
 
 
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from chimera_core.attacks.budget import check_budget
 from chimera_core.attacks.catalogue import Attack, standard_attacks
 from chimera_core.attacks.evaluate import evaluate_attacks
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
@@ -118,7 +119,7 @@ def _images(packed: PackedSource, config: EncoderTraining, split: str | None) ->
     _, val, val_name = choose_splits(packed, config)
     name = split or val_name
     if split is not None and split not in packed.splits and split != val_name:
-        raise ConfigError(f"there is no split '{split}'" + suggest(split, [*packed.splits, val_name]))
+        raise ConfigError(f"there is no split '{split}'" + suggest(split, {**packed.splits, val_name: val}))
     return (val if name == val_name else packed.split(name)), name
 
 
@@ -128,6 +129,7 @@ def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, A
     Raises:
         ConfigError: for an unknown name, or a radius that makes no sense.
     """
+    check_budget(norm, eps)  # without attacks as well: who writes 8 for 8/255 should hear of it
     if not names:
         return {}
     known = dict(standard_attacks(norm=norm, eps=eps, autoattack="autoattack" in names))

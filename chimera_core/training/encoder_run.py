@@ -280,6 +280,8 @@ def run_training(
         checkpoint, troubles = checkpoints.newest_checkpoint(folder / checkpoints.FOLDER)
         for trouble in troubles if is_first else ():
             say(f"{trouble}: the one before it is used")
+        if checkpoint is not None:
+            checkpoints.check_fits(checkpoint, {"model": plan.encoder})
         if is_first:
             seen = (
                 f"from {checkpoint.images:,} images"

@@ -28,6 +28,16 @@ class PlainConfig(Config):
     below_rate: float = option(0.0, help="explode only above this factor of the rate")
 
 
+class WrongLabelsConfig(Config):
+    label: int = option(3, help="label of an image; there are three classes")
+
+
+@hookimpl
+def chimera_dataset_sources():
+    return [ComponentSpec("wrong-labels", "a label that is none of its classes", "tiny_network:WrongLabels",
+                          WrongLabelsConfig)]
+
+
 @hookimpl
 def chimera_feature_encoders():
     return [ComponentSpec("tiny", "two convolutions", "tiny_network:Tiny", TinyConfig,
@@ -44,7 +54,7 @@ NETWORK = """
 import torch
 from torch import nn
 from torch.nn import functional as F
-from chimera_core.api import FeatureEncoder, Level, RobustnessTrainer
+from chimera_core.api import DatasetSource, Example, FeatureEncoder, Level, RobustnessTrainer, SourceInfo
 
 
 class Tiny(FeatureEncoder):
@@ -66,6 +76,24 @@ class Tiny(FeatureEncoder):
 
     def feature_maps(self, x, levels):
         return [self.body(x - 0.5) for _ in levels]
+
+
+class WrongLabels(DatasetSource):
+    def __init__(self, config):
+        self.labels = [0, 1, 2, config.label] * 6
+
+    @property
+    def info(self):
+        return SourceInfo("wrong-labels", ("a", "b", "c"), {"train": 24})
+
+    def open(self, split):
+        return self
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, index):
+        return Example(torch.full((3, 16, 16), index, dtype=torch.uint8), self.labels[index])
 
 
 class Plain(RobustnessTrainer):

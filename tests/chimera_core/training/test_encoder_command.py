@@ -143,6 +143,8 @@ def test_evaluate_under_attacks_tells_each_and_the_worst(run: Path, here: Here) 
     assert code == 2 and err == "chimera: there is no attack 'fgms' (did you mean 'fgsm'?)\n"
     code, _, err = here(*command, "--attack", "fgsm", "--eps", 8)
     assert code == 2 and "write 8/255, but eps is 8" in err
+    code, out, err = here(*command, "--eps", 8)
+    assert code == 2 and out == "" and "write 8/255, but eps is 8" in err
 
 
 def test_dry_run_counts_and_writes_nothing(tiny: Path, pictures: Path, here: Here) -> None:
@@ -188,6 +190,14 @@ def test_domains_are_learned_apart_and_evaluated_together(
 
 BAD: dict[str, tuple[list[object], str]] = {
     "one class": (["--source.root", "ONE"], "has one class only (class-0)"),
+    "label too large": (
+        ["--source", "wrong-labels", "--source.label", 3],
+        "has label 3, but there are 3 classes",
+    ),
+    "label below 0": (
+        ["--source", "wrong-labels", "--source.label", -1],
+        "has label -1, but there are 3 classes",
+    ),
     "unknown source": (["--source", "foldr"], "no dataset-source is named 'foldr' (did you mean 'folder'?)"),
     "unknown encoder": (["--encoder", "tny"], "did you mean 'tiny'?"),
     "unknown trainer": (["--trainer", "plan"], "did you mean 'plain'?"),
@@ -207,6 +217,16 @@ BAD: dict[str, tuple[list[object], str]] = {
         ["--encoder", "timm", "--encoder.model", "vgg11", "--encoder.weights", "none"],
         "size",
     ),
+    "too small for the network": (
+        ["--encoder", "cnn", "--size", 8],
+        "images are 8 x 8 pixels, but this cnn needs at least 16 x 16: use larger images",
+    ),
+    "radius of 8": (["--trainer", "pgd", "--trainer.eps", 8], "write 8/255, but it is 8"),
+    "unknown preset of a trainer": (
+        ["--trainer", "fgsm", "--trainer-preset", "report"],
+        "fgsm has no preset 'report'",
+    ),
+    "no such format": (["--precision", "fp16"], "'fp16' is not one of 'auto', 'fp32', 'bf16'"),
     "no split": (["--val-split", "vall"], "there is no split 'vall' with images (did you mean 'val'?)"),
     "no file": (["--config", "no.toml"], "there is no file of options 'no.toml'"),
     "nothing to resume": (["--resume", "--run", "none"], "there is no run 'none' to resume"),
@@ -235,7 +255,10 @@ def test_bad_input_is_one_line_and_exit_2_and_leaves_nothing(
             "importlib.util.find_spec",
             lambda name, *rest: None if name == "tensorboard" else found(name, *rest),
         )
-    code, out, err = here(*arguments(pictures, *more))
+    line = arguments(pictures, *more)
+    if "wrong-labels" in more:
+        line = [word for word in line if word not in ("--source.root", pictures)]
+    code, out, err = here(*line)
     assert code == 2 and out == ""
     last = err.splitlines()[-1]
     assert last.startswith("chimera: ") and expected in last
@@ -311,6 +334,17 @@ def test_a_run_that_cannot_be_used_is_one_line(what: str, run: Path, here: Here)
     code, out, err = here("encoder", "evaluate", "one")
     assert code == 2 and out == ""
     assert len(err.splitlines()) == 1 and expected in err
+
+
+def test_resume_into_another_architecture_is_one_line_and_writes_nothing(run: Path, here: Here) -> None:
+    change_width(run)
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    code, out, err = here("encoder", "train", "--run", "one", "--resume", "--images", 288)
+    assert code == 2 and out == ""
+    assert err.splitlines() == [
+        "chimera: the checkpoint's model: 'body.0.weight' has shape (4, 3, 3, 3), but the model needs (5, 3, 3, 3)"
+    ]
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
 
 
 def test_resume_with_data_that_changed_is_refused(tiny: Path, pictures: Path, here: Here) -> None:
