@@ -69,6 +69,9 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot write {quote(folder)}: {disk_trouble(error)}") from error
+    for left in folder.glob(".*.tmp"):  # half a file of a process that was killed: as large as a checkpoint
+        with suppress(OSError):
+            left.unlink()
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}

@@ -113,6 +113,8 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
         nproc_per_node=count,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
+        # All are on this machine: its own name, which torchrun would hand to them, need not resolve.
+        local_addr="localhost",
         run_id=uuid.uuid4().hex,
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(),
