@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from chimera_core.training.config import EncoderTraining, read_count
-from chimera_core.training.config_file import read_config, to_toml
+from chimera_core.training.config_file import read_config
 from chimera_core.training.metrics import TIMINGS, read_metrics
 
 Make = Callable[..., Path]
@@ -228,7 +228,7 @@ BAD: dict[str, tuple[list[object], str]] = {
     ),
     "no such format": (["--precision", "fp16"], "'fp16' is not one of 'auto', 'fp32', 'bf16'"),
     "no split": (["--val-split", "vall"], "there is no split 'vall' with images (did you mean 'val'?)"),
-    "no file": (["--config", "no.toml"], "there is no file of options 'no.toml'"),
+    "no file": (["--config", "no.toml"], "file of options no.toml does not exist: name a TOML file"),
     "nothing to resume": (["--resume", "--run", "none"], "there is no run 'none' to resume"),
     "unknown augmentation": (["--augment", "flp"], "there is no augmentation 'flp' (did you mean 'flip'?)"),
     "no tensorboard": (["--log", "tensorboard"], "pip install 'chimera-toolkit[tensorboard]'"),
@@ -318,7 +318,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another architecture": (change_width, "has shape (4, 3, 3, 3), but the model needs (5, 3, 3, 3)"),
     "weights cut short": (cut_weights, "is damaged"),
     "no weights": (lambda run: (run / "checkpoints" / "best.safetensors").unlink(), "has no weights yet"),
-    "no config": (lambda run: (run / "config.toml").unlink(), "there is no file of options"),
+    "no config": (lambda run: (run / "config.toml").unlink(), "config.toml does not exist"),
     "bad record": (lambda run: (run / "run.json").write_text("{"), "is damaged"),
     "another kind": (
         lambda run: (run / "run.json").write_text('{"kind": "fuser"}'),
@@ -362,20 +362,6 @@ def test_resume_with_data_that_changed_is_refused(tiny: Path, pictures: Path, he
 def test_counts_of_images_are_written_shortly(text: str, count: int) -> None:
     assert read_count(text) == count
     assert EncoderTraining(source="s", encoder="e", images=text).images == count
-
-
-def test_toml_comes_back_as_it_was() -> None:
-    import tomllib
-
-    values = {
-        "text": 'a "quoted" \\ line\nä\x7f',
-        "n": -3,
-        "x": 1e-05,
-        "yes": True,
-        "list": ["a", 1],
-        "table": {"with space": {"x": 0.1}, "empty": {}},
-    }
-    assert tomllib.loads(to_toml(values | {"none": None})) == values
 
 
 @pytest.mark.gpu
