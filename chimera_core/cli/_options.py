@@ -35,7 +35,8 @@ class Selector:
     """How a command line names one component.
 
     ``flag`` is ``--fuser`` or, for the first argument, an empty string. The component's options appear with
-    ``prefix``; ``preset_flag`` names the option that picks its preset, where the command has one.
+    ``prefix``; ``preset_flag`` names the option that picks its preset, where the command has one; ``preset`` is the
+    one that the default component has without it.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Selector:
     default: str | None = None
     prefix: str = ""
     preset_flag: str = ""
+    preset: str | None = None
 
 
 class ComponentCommand(ConfigCommand):
@@ -94,6 +96,8 @@ def _section(
         return None
     component = host.find(selector.kind, name)
     preset = given(args, selector.preset_flag) or value_in_file(ctx, selector.preset_flag)
+    if preset is None and selector.preset and selector.default:
+        preset = selector.preset if host.find(selector.kind, selector.default) == component else None
     below = option_layers(component, host, preset)
     # Naming another component on the line leaves the file's options to the one that the file names.
     if told is not None and host.find(selector.kind, told.values.get("name") or name) == component:

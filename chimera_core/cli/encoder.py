@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-import copy
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.cli._training import (
+    TrainingCommand,
+    asked_options,
+    common_options,
+    merged_options,
+    run_folder,
+    selectors,
+    training_options,
+)
 from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_export import export
+from chimera_core.cli.encoder_study import study
 from chimera_core.errors import ConfigError
-from chimera_core.flags import flags_of
-from chimera_core.layers import build_config, merge
+from chimera_core.layers import merge
 from chimera_core.plugins import PluginHost
-from chimera_core.runs import find_run, place_run
-from chimera_core.training import config_file
 from chimera_core.training.config import EncoderTraining
-from chimera_core.use import layered_options
 
 if TYPE_CHECKING:
     from chimera_core.training.encoder_loop import Outcome
-
-# With its plugin, so that a stranger who offers the same name cannot get into the way of the default.
-DEFAULT_TRAINER = "robust:standard"
-_COMPONENTS = ("source", "encoder", "trainer")
-_SELECTORS = (
-    Selector("source", "dataset-source", "--source", prefix="source."),
-    Selector("encoder", "feature-encoder", "--encoder", prefix="encoder.", preset_flag="--preset"),
-    Selector("trainer", "robustness-trainer", "--trainer", prefix="trainer.", preset_flag="--trainer-preset"),
-)
-
-
-class _TrainCommand(ComponentCommand):
-    """Takes the components that a file of options or a run to resume names, where the line names none."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        named = _values_below(args, plugin_host(ctx))
-        ctx.meta["chimera.below"] = named
-        command = copy.copy(self)
-        command.selectors = [
-            replace(s, default=named[s.key]["name"] if s.key in named else s.default) for s in self.selectors
-        ]
-        return ComponentCommand.parse_args(command, ctx, args)
 
 
 @click.group()
@@ -61,55 +40,14 @@ def encoder() -> None:
 
 encoder.add_command(evaluate)
 encoder.add_command(export)
+encoder.add_command(study)
 
 
-def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of ``EncoderTraining``; the model is the only place that describes them."""
-    flags = flags_of(EncoderTraining, look_up=_no_options)
-    for flag in reversed(flags):
-        name = flag.path[0]
-        if len(flag.path) > 1 or name in _COMPONENTS:
-            continue
-        note = f"  [default: {flag.value}]" if flag.value not in (None, "", (), 0, 0.0, False) else ""
-        counted = name.endswith("images")
-        kind: Any = str if counted else click.Choice(flag.choices) if flag.choices else flag.type
-        declaration = f"{flag.name}/--no-{flag.name[2:]}" if flag.type is bool else flag.name
-        command = click.option(
-            declaration,
-            name,
-            default=None,
-            type=None if flag.type is bool else kind,
-            multiple=flag.multiple,
-            help=flag.help + note,
-        )(command)
-    return command
-
-
-def _no_options(kind: str, name: str) -> Any:
-    from chimera_core.options import Config
-
-    return Config, []
-
-
-@encoder.command(cls=_TrainCommand, selectors=list(_SELECTORS))
-@click.option("--source", help="Data set: see `chimera source list`; its options are --source.*.")
-@click.option("--encoder", "encoder_name", help="Network; its options are --encoder.*.")
-@click.option("--trainer", help="How it learns, e.g. standard or pgd.  [default: robust:standard]")
-@click.option("--preset", help="A preset of the encoder: see `chimera plugins show NAME`.")
-@click.option("--trainer-preset", help="A preset of the trainer.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    help="Options from a file, e.g. a run's config.toml.",
+@encoder.command(cls=TrainingCommand, selectors=selectors(encoder_preset="--preset"))
+@common_options(
+    presets=[click.option("--preset", help="A preset of the encoder: see `chimera plugins show NAME`.")]
 )
-@click.option(
-    "--run", "run_name", help="Folder of the run, or its name in ./chimera-runs.  [default: a new name]"
-)
-@click.option("--resume", is_flag=True, help="Go on with the run from its last checkpoint.")
-@click.option("--dry-run", is_flag=True, help="Say what the training will take, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
-@_training_options
+@training_options(EncoderTraining)
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -132,96 +70,28 @@ def train(
     """
     let_waiting_threads_sleep()
     host = plugin_host(ctx)
-    asked: dict[str, Any] = {k: v for k, v in options.items() if v is not None and v != ()}
     names = {"source": source, "encoder": encoder_name, "trainer": trainer}
-    for key in _COMPONENTS:
-        values = component_values(ctx, key)
-        if names[key] is not None or values:
-            asked[key] = {**({"name": names[key]} if names[key] else {}), "options": values}
-    folder = _folder(run_name, host, resume=resume, dry_run=dry_run)
+    asked = asked_options(ctx, options, names)
+    folder = run_folder(run_name, host, resume=resume, dry_run=dry_run, stem="encoder")
     if resume:
         from chimera_core.training.encoder_run import resumed_config
 
         if preset or trainer_preset:
             raise ConfigError("a run that is resumed has its options already: leave the preset out")
-        config = resumed_config(folder, asked)
+        config = resumed_config(folder, asked, model=EncoderTraining)
         may_fill: tuple[str, ...] = ()
     else:
-        config, may_fill = _merged(ctx, host, asked, preset, trainer_preset)
+        config, may_fill = merged_options(
+            merge(ctx.meta["chimera.below"], asked),
+            host,
+            presets={"encoder": preset, "trainer": trainer_preset},
+            model=EncoderTraining,
+            where="encoder training",
+        )
     if dry_run:
         _show_dry_run(config, host, may_fill, as_json)
         return
     _train(ctx, config, host, may_fill, folder, resume=resume, as_json=as_json)
-
-
-def _values_below(args: list[str], host: PluginHost) -> dict[str, Any]:
-    """Read the components of the file of options, or of the run to resume, that a line names."""
-    path = given(args, "--config")
-    if "--resume" in args and (run := given(args, "--run")):
-        found = find_run(run, host.settings.path("runs"))
-        path = str(found / config_file.FILE) if found else path
-    if path is None:
-        return {}
-    values = config_file.read_config(Path(path))
-    for key in _COMPONENTS:
-        if isinstance(values.get(key), str):
-            values[key] = {"name": values[key]}
-        if key in values and not isinstance(values[key].get("name"), str):
-            raise ConfigError(f'{path}: [{key}] needs a name, e.g. name = "cnn"')
-    return values
-
-
-def _folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run: bool) -> Path:
-    """Say where the run lies, and refuse one that is there without ``--resume``, or not there with it."""
-    runs = host.settings.path("runs")
-    if resume:
-        if run_name is None:
-            raise ConfigError("--resume needs --run: which run is to go on?")
-        found = find_run(run_name, runs)
-        if found is None:
-            raise ConfigError(
-                f"there is no run '{run_name}' to resume: check its name, or leave out --resume"
-            )
-        return found
-    if run_name is None:
-        return next(p for k in range(1, 1_000_000) if not (p := runs / f"encoder-{k}").exists())
-    folder = place_run(run_name, runs)
-    if (
-        not dry_run
-        and not _is_worker()
-        and folder.exists()
-        and (not folder.is_dir() or any(folder.iterdir()))
-    ):
-        raise ConfigError(
-            f"the run '{folder}' is there already: go on with --resume, or name another with --run"
-        )
-    return folder
-
-
-def _merged(
-    ctx: click.Context,
-    host: PluginHost,
-    asked: Mapping[str, Any],
-    preset: str | None,
-    trainer_preset: str | None,
-) -> tuple[EncoderTraining, tuple[str, ...]]:
-    """Merge default < registry < preset < file < flag; say which of the encoder's options the source may fill in."""
-    in_file: dict[str, Any] = ctx.meta["chimera.below"]
-    merged = merge(in_file, asked)
-    presets = {"encoder": preset, "trainer": trainer_preset}
-    for selector in _SELECTORS:
-        key = selector.key
-        if not isinstance(merged.get(key), dict) or "name" not in merged[key]:
-            if key == "trainer":
-                merged[key] = {"name": DEFAULT_TRAINER, **merged.get(key, {})}
-            else:
-                raise ConfigError(f"say which {key}: --{key} NAME (see `chimera plugins list`)")
-        name, own = merged[key]["name"], merged[key].get("options", {})
-        component = host.find(selector.kind, name)
-        merged[key] = {"name": name, "options": layered_options(component, host, presets.get(key), own)}
-        if key == "encoder":
-            may_fill = tuple(option for option in ("classes", "size") if option not in own)
-    return build_config(EncoderTraining, merged, where="encoder training"), may_fill
 
 
 def _train(
@@ -235,13 +105,14 @@ def _train(
     as_json: bool,
 ) -> None:
     from chimera_core.training import launch
-    from chimera_core.training.encoder_run import check_same_data, plan_training, run_training
+    from chimera_core.training.encoder_plan import plan_training
+    from chimera_core.training.encoder_run import check_same_data, run_training
 
     is_first = launch.rank() == 0
     with progress("packing images", quiet=not is_first, unit="images") as report:
         plan = plan_training(config, host, may_fill=may_fill, progress=report)
     if resume:
-        check_same_data(folder, plan)
+        check_same_data(folder, plan.packed.content, config.source.name)
     if config.devices > 1 and not launch.is_worker():
         arguments = sys.argv[1:] if "--run" in sys.argv else [*sys.argv[1:], "--run", str(folder)]
         del plan
@@ -317,9 +188,3 @@ def _show_dry_run(
     click.echo(
         f"speed: {speed:g} images/s" if speed is not None else "speed: not measured, this batch does not fit"
     )
-
-
-def _is_worker() -> bool:
-    import os
-
-    return "TORCHELASTIC_RUN_ID" in os.environ

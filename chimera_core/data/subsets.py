@@ -1,8 +1,8 @@
-"""Parts of a split, and which split is for what."""
+"""Parts of splits, and several as one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,11 +11,6 @@ from chimera_core.data.batches import ImageSplit
 from chimera_core.data.order import seeded
 from chimera_core.errors import ConfigError
 from chimera_core.options import suggest
-
-TRAIN_NAMES = ("train", "training")
-VAL_NAMES = ("val", "valid", "validation", "test", "testing")
-HELD_OUT = "held-out"
-HELD_OUT_SHARE = 0.2
 
 
 class SubsetSplit:
@@ -40,6 +35,42 @@ class SubsetSplit:
         return self.split.take(self.origins[indices])
 
 
+class JoinedSplit:
+    """Several splits, one after the other, as one."""
+
+    def __init__(self, splits: Sequence[ImageSplit]) -> None:
+        self.splits = tuple(splits)
+        self.labels = torch.cat([split.labels for split in self.splits])
+        self.domains = torch.cat([split.domains for split in self.splits])
+        self._ends = torch.tensor([len(split) for split in self.splits]).cumsum(0)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all images in bytes."""
+        return sum(split.nbytes for split in self.splits)
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Copy images out: int64 (N,) -> uint8 (N, 3, S, S)."""
+        where = torch.searchsorted(self._ends, indices, right=True)
+        if not len(indices):
+            return self.splits[0].take(indices)
+        images: Tensor | None = None
+        for number in sorted(set(where.tolist())):
+            rows = where == number
+            start = int(self._ends[number]) - len(self.splits[number])
+            taken = self.splits[number].take(indices[rows] - start)
+            if images is None:
+                images = taken.new_empty(len(indices), *taken.shape[1:]).contiguous(
+                    memory_format=torch.channels_last
+                )
+            images[rows] = taken
+        assert images is not None
+        return images
+
+
 def spread_subset(split: ImageSplit, count: int) -> ImageSplit:
     """Take at most so many examples, evenly out of a split."""
     if count >= len(split):
@@ -55,6 +86,15 @@ def hold_out(split: ImageSplit, *, share: float, seed: int) -> tuple[SubsetSplit
     for label in sorted(set(labels.tolist())):
         own = order[labels == label]
         held[own[: round(share * len(own)) if len(own) > 1 else 0]] = True
+    every = torch.arange(len(split))
+    return SubsetSplit(split, every[~held]), SubsetSplit(split, every[held])
+
+
+def hold_out_plainly(split: ImageSplit, *, share: float, seed: int) -> tuple[SubsetSplit, SubsetSplit]:
+    """Part a split at random into (the rest, a share), whatever the classes: some may lie on one side only."""
+    order = torch.randperm(len(split), generator=seeded("held out", seed))
+    held = torch.zeros(len(split), dtype=torch.bool)
+    held[order[: round(share * len(split))]] = True
     every = torch.arange(len(split))
     return SubsetSplit(split, every[~held]), SubsetSplit(split, every[held])
 
@@ -75,29 +115,3 @@ def of_domains(split: ImageSplit, names: Sequence[str], known: Sequence[str]) ->
     if not len(kept):
         raise ConfigError(f"domains {', '.join(names)} have no image in this split: name others")
     return SubsetSplit(split, kept)
-
-
-def name_splits(counts: Mapping[str, int], train: str | None, val: str | None) -> tuple[str, str]:
-    """Choose the splits to learn from and to validate on.
-
-    Args:
-        counts: images by split.
-        train: the user's choice, or None.
-        val: the user's choice, or None.
-    Returns:
-        Two names; the second is ``held-out`` where there is no other split to validate on.
-    Raises:
-        ConfigError: if a split does not exist or is empty, or it is not clear which to learn from.
-    """
-    filled = [name for name, count in counts.items() if count]
-    for name in (train, val):
-        if name is not None and name != HELD_OUT and name not in filled:
-            raise ConfigError(f"there is no split '{name}' with images" + suggest(name, filled))
-    if train is None:
-        fitting = [name for name in TRAIN_NAMES if name in filled] or (filled if len(filled) == 1 else [])
-        if not fitting:
-            raise ConfigError(f"which split is to be learned from? say --train-split ({', '.join(filled)})")
-        train = fitting[0]
-    if val is None:
-        val = next((name for name in VAL_NAMES if name in filled and name != train), HELD_OUT)
-    return train, val

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, model_validator
 
 from chimera_core.options import ComponentRef, Config, EncoderRef, SourceRef, option
 
+DEFAULT_EPOCHS = 10.0
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
@@ -68,10 +69,16 @@ class EncoderTraining(TrainingOptions):
     trainer: TrainerRef = option(TrainerRef(name="standard"), help="on which images and loss it learns")
     size: int = option(64, help="side of the images in pixels", ge=8, le=1024)
     fit: Literal["crop", "stretch", "pad"] = option("crop", help="how images become squares")
-    train_split: str | None = option(None, help="which split to learn from; train where there is one")
-    val_split: str | None = option(
-        None, help="which split to validate on; val or test where there is one, else a held-out fifth"
+    train_split: str | None = option(
+        None, help="which split to learn from, joined: all of them; train where there is one"
     )
+    val_split: str | None = option(
+        None, help="which split to validate on; val or test where there is one, else some are held out"
+    )
+    held_out: Literal["by-class", "plain"] = option(
+        "by-class", help="what is held out is drawn: so much of each class, or of all images alike"
+    )
+    held_out_share: float = option(0.2, help="share of the images that is held out", gt=0, lt=1)
     domains: tuple[str, ...] = option((), help="learn from these domains only")
     sampling: Literal["natural", "class", "domain"] = option(
         "natural", help="natural: each image once an epoch; class, domain: equal shares of each"

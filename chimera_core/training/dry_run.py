@@ -16,7 +16,7 @@ from chimera_core.errors import ChimeraError
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.plugins import PluginHost
 from chimera_core.training.config import EncoderTraining
-from chimera_core.training.encoder_run import EncoderPlan, plan_training
+from chimera_core.training.encoder_plan import EncoderPlan, plan_training
 from chimera_core.training.memory import MemoryEstimate, available_memory, estimate_memory
 from chimera_core.training.optimizers import build_optimizer, parameter_groups
 from chimera_core.training.randomness import Draw

@@ -20,7 +20,8 @@ from chimera_core.models import Trained, model_file
 from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
 from chimera_core.training.config import EncoderTraining
-from chimera_core.training.encoder_run import check_encoder, choose_splits, open_source_of, pack_data
+from chimera_core.training.encoder_data import choose_splits, open_source_of, pack_data
+from chimera_core.training.encoder_plan import check_encoder
 from chimera_core.training.evaluation import count_predictions
 from chimera_core.training.exported import load_exported_encoder, read_exported
 from chimera_core.training.trained import load_trained_encoder, read_training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import quote
@@ -20,6 +20,10 @@ from chimera_core.weights import load_state
 KIND = "encoder"
 """What ``run.json`` says of a run of this kind."""
 KIND_OF_COMPONENT = "feature-encoder"
+STUDY_KIND = "encoder-study"
+_SAID = {KIND: "training of an encoder", STUDY_KIND: "study of encoders"}
+
+TrainingT = TypeVar("TrainingT", bound=EncoderTraining)
 
 
 def read_training(run: Path) -> tuple[EncoderTraining, dict[str, Any]]:
@@ -28,11 +32,20 @@ def read_training(run: Path) -> tuple[EncoderTraining, dict[str, Any]]:
     Raises:
         ConfigError: if the run is none of an encoder, or a file of it is damaged.
     """
+    return read_options(run, EncoderTraining, KIND)
+
+
+def read_options(run: Path, model: type[TrainingT], kind: str) -> tuple[TrainingT, dict[str, Any]]:
+    """Read the options of a run of some kind, and its record.
+
+    Raises:
+        ConfigError: if the run is of another kind, or a file of it is damaged.
+    """
     record = read_run_record(run)
-    if record.get("kind") != KIND:
-        raise ConfigError(f"{quote(run)} is no training of an encoder: name another run")
+    if record.get("kind") != kind:
+        raise ConfigError(f"{quote(run)} is no {_SAID[kind]}: name another run")
     values = config_file.read_config(run / config_file.FILE)
-    return build_config(EncoderTraining, values, where=f"run {run.name}"), record
+    return build_config(model, values, where=f"run {run.name}"), record
 
 
 def load_trained_encoder(run: Path, host: PluginHost) -> FeatureEncoder:

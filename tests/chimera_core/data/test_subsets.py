@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from chimera_core.data.batches import TensorSplit
-from chimera_core.data.subsets import hold_out, name_splits, of_domains
+from chimera_core.data.split_names import name_splits
+from chimera_core.data.subsets import JoinedSplit, hold_out, hold_out_plainly, of_domains
 from chimera_core.errors import ConfigError
 
 
@@ -21,6 +22,31 @@ def test_a_share_of_every_class_is_held_out_and_nothing_is_in_both() -> None:
     again = hold_out(whole, share=0.2, seed=0)[1]
     other = hold_out(whole, share=0.2, seed=1)[1]
     assert torch.equal(held.origins, again.origins) and not torch.equal(held.origins, other.origins)
+
+
+def test_held_out_plainly_is_a_share_of_all_images_alike() -> None:
+    whole = split([0] * 50 + [1] * 10 + [2])
+    rest, held = hold_out_plainly(whole, share=0.2, seed=0)
+    assert len(held) == 12 and sorted([*rest.origins.tolist(), *held.origins.tolist()]) == list(range(61))
+    again, other = (hold_out_plainly(whole, share=0.2, seed=seed)[1] for seed in (0, 1))
+    assert torch.equal(held.origins, again.origins) and not torch.equal(held.origins, other.origins)
+    # Unlike a share of each class, it can take a class's only image.
+    sides = {hold_out_plainly(whole, share=0.2, seed=seed)[1].labels.tolist().count(2) for seed in range(40)}
+    assert sides == {0, 1}
+
+
+def test_splits_joined_are_one_after_the_other() -> None:
+    one, two = split([0, 1, 2], [0, 0, 1]), split([3, 4], [1, 0])
+    both = JoinedSplit([one, two])
+    assert (
+        len(both) == 5
+        and both.labels.tolist() == [0, 1, 2, 3, 4]
+        and both.domains.tolist() == [0, 0, 1, 1, 0]
+    )
+    assert both.nbytes == one.nbytes + two.nbytes
+    taken = both.take(torch.tensor([4, 0, 3, 2]))
+    assert taken.dtype == torch.uint8 and taken[:, 0, 0, 0].tolist() == [1, 0, 0, 2]
+    assert both.take(torch.tensor([], dtype=torch.int64)).shape == (0, 3, 2, 2)
 
 
 def test_a_part_gives_the_images_of_the_whole() -> None:
@@ -47,12 +73,19 @@ def test_a_domain_that_is_not_there_is_refused() -> None:
         ({"all": 5}, None, None, ("all", "held-out")),
         ({"train": 5, "val": 2}, None, "held-out", ("train", "held-out")),
         ({"id_val": 5, "train": 3}, None, "id_val", ("train", "id_val")),
+        ({"train": 5, "val": 2}, "joined", None, ("joined", "held-out")),
+        ({"joined": 5, "val": 2}, "joined", None, ("joined", "val")),
     ],
 )
 def test_splits_are_found_by_their_names(
     counts: dict[str, int], train: str | None, val: str | None, expected: tuple[str, str]
 ) -> None:
     assert name_splits(counts, train, val) == expected
+
+
+def test_no_split_is_left_to_validate_on_when_all_are_joined() -> None:
+    with pytest.raises(ConfigError, match="joined takes all splits: leave out --val-split val"):
+        name_splits({"train": 5, "val": 5}, "joined", "val")
 
 
 def test_where_no_name_says_it_the_user_is_asked() -> None:

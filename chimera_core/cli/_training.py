@@ -1,0 +1,226 @@
+"""What all commands share that train encoders: their options, the layers of these, and where the run lies."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from chimera_core.cli._config import given
+from chimera_core.cli._host import plugin_host
+from chimera_core.cli._options import ComponentCommand, Selector, component_values
+from chimera_core.errors import ConfigError
+from chimera_core.flags import flags_of
+from chimera_core.layers import build_config
+from chimera_core.plugins import PluginHost
+from chimera_core.runs import find_run, place_run
+from chimera_core.training import config_file
+from chimera_core.training.config import EncoderTraining
+from chimera_core.use import layered_options
+
+TrainingT = TypeVar("TrainingT", bound=EncoderTraining)
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+# With its plugin, so that a stranger who offers the same name cannot get into the way of the default.
+DEFAULT_TRAINER = "robust:standard"
+COMPONENTS = ("source", "encoder", "trainer")
+
+
+def selectors(*, encoder_preset: str) -> list[Selector]:
+    """Name the components of a training; ``encoder_preset`` is the flag of the encoder's preset."""
+    return [
+        Selector("source", "dataset-source", "--source", prefix="source."),
+        Selector("encoder", "feature-encoder", "--encoder", prefix="encoder.", preset_flag=encoder_preset),
+        Selector(
+            "trainer",
+            "robustness-trainer",
+            "--trainer",
+            prefix="trainer.",
+            preset_flag="--trainer-preset",
+        ),
+    ]
+
+
+class TrainingCommand(ComponentCommand):
+    """Takes the components that a file of options or a run to resume names, where the line names none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        host = plugin_host(ctx)
+        below = ctx.meta["chimera.below"] = self.options_below(args, host)
+        command = copy.copy(self)
+        command.selectors = [self.aim(s, args, below, host) for s in self.selectors]
+        return ComponentCommand.parse_args(command, ctx, args)
+
+    def options_below(self, args: Sequence[str], host: PluginHost) -> dict[str, Any]:
+        """Give the options below the flags: those of the file, or of the run to resume."""
+        return read_file(args, host)
+
+    def aim(
+        self, selector: Selector, args: Sequence[str], below: Mapping[str, Any], host: PluginHost
+    ) -> Selector:
+        """Let a selector take the component that the options below the flags name, if they do."""
+        named = below.get(selector.key, {}).get("name")
+        return selector if named is None else replace(selector, default=named)
+
+
+def training_options(model: type[EncoderTraining], *, leave_out: Collection[str] = ()) -> Decorator:
+    """Give a command the options of a model; the model is the only place that describes them."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for flag in reversed(flags_of(model, look_up=_no_options)):
+            name = flag.path[0]
+            if len(flag.path) > 1 or name in COMPONENTS or name in leave_out:
+                continue
+            note = f"  [default: {flag.value}]" if flag.value not in (None, "", (), 0, 0.0, False) else ""
+            counted = name.endswith("images")
+            kind: Any = str if counted else click.Choice(flag.choices) if flag.choices else flag.type
+            declaration = f"{flag.name}/--no-{flag.name[2:]}" if flag.type is bool else flag.name
+            command = click.option(
+                declaration,
+                name,
+                default=None,
+                type=None if flag.type is bool else kind,
+                multiple=flag.multiple,
+                help=flag.help + note,
+            )(command)
+        return command
+
+    return decorate
+
+
+def common_options(*, presets: Sequence[Decorator]) -> Decorator:
+    """Give a command the options of its components, file and run; ``presets`` are options of its own."""
+    options: list[Decorator] = [
+        click.option("--source", help="Data set: see `chimera source list`; its options are --source.*."),
+        click.option("--encoder", "encoder_name", help="Network; its options are --encoder.*."),
+        click.option("--trainer", help="How it learns, e.g. standard or pgd.  [default: robust:standard]"),
+        *presets,
+        click.option("--trainer-preset", help="A preset of the trainer."),
+        click.option(
+            "--config",
+            "config_path",
+            type=click.Path(path_type=Path),
+            help="Options from a file, e.g. a run's config.toml.",
+        ),
+        click.option(
+            "--run",
+            "run_name",
+            help="Folder of the run, or its name in ./chimera-runs.  [default: a new name]",
+        ),
+        click.option("--resume", is_flag=True, help="Go on with the run from its last checkpoint."),
+        click.option("--dry-run", is_flag=True, help="Say what the training will take, and stop."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead."),
+    ]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def asked_options(
+    ctx: click.Context, options: Mapping[str, Any], names: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Give what the command line says: its own options, and the components by their ``names``."""
+    asked: dict[str, Any] = {k: v for k, v in options.items() if v is not None and v != ()}
+    for key in COMPONENTS:
+        values = component_values(ctx, key)
+        if names[key] is not None or values:
+            asked[key] = {**({"name": names[key]} if names[key] else {}), "options": values}
+    return asked
+
+
+def read_file(args: Sequence[str], host: PluginHost) -> dict[str, Any]:
+    """Read the components of the file of options, or of the run to resume, that a line names."""
+    path = given(args, "--config")
+    if "--resume" in args and (run := given(args, "--run")):
+        found = find_run(run, host.settings.path("runs"))
+        path = str(found / config_file.FILE) if found else path
+    if path is None:
+        return {}
+    values = config_file.read_config(Path(path))
+    for key in COMPONENTS:
+        if isinstance(values.get(key), str):
+            values[key] = {"name": values[key]}
+        if key in values and not isinstance(values[key].get("name"), str):
+            raise ConfigError(f'{path}: [{key}] needs a name, e.g. name = "cnn"')
+    return values
+
+
+def run_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run: bool, stem: str) -> Path:
+    """Say where the run lies, and refuse one that is there without ``--resume``, or not there with it."""
+    runs = host.settings.path("runs")
+    if resume:
+        if run_name is None:
+            raise ConfigError("--resume needs --run: which run is to go on?")
+        found = find_run(run_name, runs)
+        if found is None:
+            raise ConfigError(
+                f"there is no run '{run_name}' to resume: check its name, or leave out --resume"
+            )
+        return found
+    if run_name is None:
+        return next(p for k in range(1, 1_000_000) if not (p := runs / f"{stem}-{k}").exists())
+    folder = place_run(run_name, runs)
+    if (
+        not dry_run
+        and not _is_worker()
+        and folder.exists()
+        and (not folder.is_dir() or any(folder.iterdir()))
+    ):
+        raise ConfigError(
+            f"the run '{folder}' is there already: go on with --resume, or name another with --run"
+        )
+    return folder
+
+
+def merged_options(
+    said: Mapping[str, Any],
+    host: PluginHost,
+    *,
+    presets: Mapping[str, str | None],
+    model: type[TrainingT],
+    where: str,
+) -> tuple[TrainingT, tuple[str, ...]]:
+    """Merge default < registry < preset < file < flag; say which of the encoder's options the source may fill in.
+
+    Args:
+        said: by file and flags, merged.
+        host: where components are found.
+        presets: of encoder and trainer.
+        model: of the options.
+        where: what messages name.
+    """
+    merged = dict(said)
+    may_fill: tuple[str, ...] = ()
+    for selector in selectors(encoder_preset=""):
+        key = selector.key
+        if not isinstance(merged.get(key), dict) or "name" not in merged[key]:
+            if key == "trainer":
+                merged[key] = {"name": DEFAULT_TRAINER, **merged.get(key, {})}
+            else:
+                raise ConfigError(f"say which {key}: --{key} NAME (see `chimera plugins list`)")
+        name, own = merged[key]["name"], merged[key].get("options", {})
+        component = host.find(selector.kind, name)
+        merged[key] = {"name": name, "options": layered_options(component, host, presets.get(key), own)}
+        if key == "encoder":
+            may_fill = tuple(option for option in ("classes", "size") if option not in own)
+    return build_config(model, merged, where=where), may_fill
+
+
+def _no_options(kind: str, name: str) -> Any:
+    from chimera_core.options import Config
+
+    return Config, []
+
+
+def _is_worker() -> bool:
+    import os
+
+    return "TORCHELASTIC_RUN_ID" in os.environ

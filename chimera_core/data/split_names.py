@@ -1,0 +1,46 @@
+"""Which split is for what. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chimera_core.errors import ConfigError
+from chimera_core.options import suggest
+
+TRAIN_NAMES = ("train", "training")
+VAL_NAMES = ("val", "valid", "validation", "test", "testing")
+HELD_OUT = "held-out"
+JOINED = "joined"
+"""Name of all splits as one, where the source has none of that name."""
+
+
+def name_splits(counts: Mapping[str, int], train: str | None, val: str | None) -> tuple[str, str]:
+    """Choose the splits to learn from and to validate on.
+
+    Args:
+        counts: images by split.
+        train: the user's choice, or None.
+        val: the user's choice, or None.
+    Returns:
+        Two names; the first may be ``joined``, which means all; the second is ``held-out`` where there is no other
+        split to validate on.
+    Raises:
+        ConfigError: if a split does not exist or is empty, or it is not clear which to learn from.
+    """
+    filled = [name for name, count in counts.items() if count]
+    joins = train == JOINED and JOINED not in filled
+    if joins and val not in (None, HELD_OUT):
+        raise ConfigError(f"--train-split {JOINED} takes all splits: leave out --val-split {val}")
+    if joins and filled:
+        return JOINED, HELD_OUT
+    for name in (train, val):
+        if name is not None and name != HELD_OUT and name not in filled:
+            raise ConfigError(f"there is no split '{name}' with images" + suggest(name, filled))
+    if train is None:
+        fitting = [name for name in TRAIN_NAMES if name in filled] or (filled if len(filled) == 1 else [])
+        if not fitting:
+            raise ConfigError(f"which split is to be learned from? say --train-split ({', '.join(filled)})")
+        train = fitting[0]
+    if val is None:
+        val = next((name for name in VAL_NAMES if name in filled and name != train), HELD_OUT)
+    return train, val

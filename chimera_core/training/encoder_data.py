@@ -1,0 +1,145 @@
+"""What a training learns from: a source opened, packed or only listed, and its images parted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from pydantic import BaseModel
+
+from chimera_core.data.batches import ImageSplit, TensorSplit
+from chimera_core.data.fingerprint import packing_of
+from chimera_core.data.packed import PackedSource
+from chimera_core.data.packing import pack
+from chimera_core.data.split_names import HELD_OUT, JOINED, name_splits
+from chimera_core.data.subsets import JoinedSplit, SubsetSplit, hold_out, hold_out_plainly, of_domains
+from chimera_core.errors import ConfigError
+from chimera_core.interfaces import DatasetSource, no_progress
+from chimera_core.options import SourceRef
+from chimera_core.plugins import Component, PluginHost
+from chimera_core.training.config import EncoderTraining
+from chimera_core.use import layered_options, resolve_config
+
+
+@dataclass(frozen=True)
+class OpenedSource:
+    """A source with all that it was opened by."""
+
+    opened: DatasetSource
+    component: Component
+    options: BaseModel
+
+
+class Data(Protocol):
+    """What a training asks of its data: a packed source, or a list of what it would hold."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domains."""
+
+    @property
+    def splits(self) -> Mapping[str, ImageSplit]:
+        """Splits by name."""
+
+    @property
+    def content(self) -> str:
+        """Hash of all that decides the images."""
+
+
+@dataclass(frozen=True)
+class ListedData:
+    """Labels and domains of a source whose images were not read."""
+
+    classes: tuple[str, ...]
+    domains: tuple[str, ...]
+    splits: Mapping[str, ImageSplit]
+    content: str = ""
+
+
+@dataclass(frozen=True)
+class OpenedData:
+    """A source and its images."""
+
+    source: OpenedSource
+    images: Data
+
+
+def open_data(
+    config: EncoderTraining,
+    host: PluginHost,
+    *,
+    source: OpenedSource | None = None,
+    is_dry: bool = False,
+    progress: Callable[[float, float], None] = no_progress,
+) -> OpenedData:
+    """Open the data of a training, whose ``source`` may be open already; ``is_dry``: list them and pack nothing."""
+    source = source or open_source_of(config.source, host)
+    if is_dry:
+        return OpenedData(source, list_data(source.opened))
+    return OpenedData(source, pack_data(source, host, config.size, config.fit, progress=progress))
+
+
+def open_source_of(source: SourceRef, host: PluginHost) -> OpenedSource:
+    """Open a source."""
+    component = host.find("dataset-source", source.name)
+    options = resolve_config(component, host, layered_options(component, host, None, source.options))
+    return OpenedSource(component.load_class()(options), component, options)
+
+
+def pack_data(
+    source: OpenedSource,
+    host: PluginHost,
+    size: int,
+    fit: str,
+    *,
+    progress: Callable[[float, float], None] = no_progress,
+) -> PackedSource:
+    """Give a source's packed cache, making it where it is missing or stale."""
+    packing = packing_of(source.component, source.options, size=size, fit=fit)
+    return pack(source.opened, packing, host.settings.path("cache"), progress=progress)
+
+
+def list_data(source: DatasetSource) -> ListedData:
+    """List what a source says it holds; files that cannot be read are still among them."""
+    info = source.info
+    splits: dict[str, ImageSplit] = {}
+    for name in info.splits:
+        split = source.open(name)
+        labels = torch.tensor(list(split.labels), dtype=torch.int64)
+        domains = torch.tensor(list(getattr(split, "domains", None) or [0] * len(labels)), dtype=torch.int64)
+        splits[name] = TensorSplit(torch.empty(len(labels), 0, dtype=torch.uint8), labels, domains)
+    return ListedData(info.classes, info.domains, splits)
+
+
+def choose_splits(images: Data, config: EncoderTraining) -> tuple[ImageSplit, ImageSplit, str]:
+    """Give the images to learn from, those to validate on, and the name of the latter."""
+    train, val_name = choose_pool(images, config)
+    if config.domains:
+        train = of_domains(train, config.domains, images.domains)
+    if val_name != HELD_OUT:
+        return train, images.splits[val_name], val_name
+    rest, held = part(train, config)
+    if not len(held):
+        raise ConfigError(f"{len(rest)} images are too few to hold some out: name a --val-split")
+    return rest, held, HELD_OUT
+
+
+def choose_pool(images: Data, config: EncoderTraining) -> tuple[ImageSplit, str]:
+    """Give the images that are learned from, before some are held out, and the name of the split to validate on."""
+    counts = {name: len(split) for name, split in images.splits.items()}
+    train_name, val_name = name_splits(counts, config.train_split, config.val_split)
+    if train_name == JOINED and JOINED not in images.splits:
+        return JoinedSplit([split for split in images.splits.values() if len(split)]), val_name
+    return images.splits[train_name], val_name
+
+
+def part(split: ImageSplit, config: EncoderTraining) -> tuple[SubsetSplit, SubsetSplit]:
+    """Part images as a training does that has no split to validate on: (to learn from, held out)."""
+    draw = hold_out_plainly if config.held_out == "plain" else hold_out
+    return draw(split, share=config.held_out_share, seed=config.seed)
