@@ -18,12 +18,14 @@ from chimera_core.data.packed import FORMAT
 from chimera_core.plugins import Component
 
 
-def packing_of(component: Component, config: BaseModel, *, size: int, fit: str) -> dict[str, Any]:
+def packing_of(
+    component: Component, config: BaseModel, *, size: int, fit: str, domains: Sequence[str] = ()
+) -> dict[str, Any]:
     """Collect all that decides how images are packed, as plain values.
 
     Options that only say how images are drawn in training are left out: their names are in the config class's
     ``NOT_PACKED``. Options that name files and folders (``root``, ``..._root``, ``folder``, ``path``, ``file``) are
-    resolved, so that a cache is found from any working folder.
+    resolved, so that a cache is found from any working folder. ``domains`` are the only ones packed; none: all.
     """
     left_out: frozenset[str] = getattr(type(config), "NOT_PACKED", frozenset())
     options = {k: _resolved(v, k) for k, v in config.model_dump(mode="json").items() if k not in left_out}
@@ -35,6 +37,7 @@ def packing_of(component: Component, config: BaseModel, *, size: int, fit: str) 
         "options": options,
         "size": size,
         "fit": fit,
+        **({"domains": list(domains)} if domains else {}),
     }
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from pydantic import BaseModel
 
 from chimera_core.data.batches import ImageSplit, TensorSplit
+from chimera_core.data.domains import DomainsOfSource
 from chimera_core.data.fingerprint import packing_of
-from chimera_core.data.packed import PackedSource
 from chimera_core.data.packing import pack
 from chimera_core.data.split_names import HELD_OUT, JOINED, name_splits
-from chimera_core.data.subsets import JoinedSplit, SubsetSplit, hold_out, hold_out_plainly, of_domains
+from chimera_core.data.subsets import (
+    JoinedSplit,
+    SubsetSplit,
+    check_domains,
+    hold_out,
+    hold_out_plainly,
+    of_domains,
+)
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces import DatasetSource, no_progress
 from chimera_core.options import SourceRef
@@ -74,15 +81,41 @@ def open_data(
     config: EncoderTraining,
     host: PluginHost,
     *,
-    source: OpenedSource | None = None,
+    whole: bool = False,
     is_dry: bool = False,
     progress: Callable[[float, float], None] = no_progress,
 ) -> OpenedData:
-    """Open the data of a training, whose ``source`` may be open already; ``is_dry``: list them and pack nothing."""
-    source = source or open_source_of(config.source, host)
+    """Open the data of a training; ``is_dry``: list them and pack nothing; ``whole``: those of all domains.
+
+    Where only some domains are learned from and validated on, the images of others are not packed: those of all
+    cameras of iWildCam would take 122 GB at 448 px.
+    """
+    source = open_source_of(config.source, host)
+    # Which splits there are to choose from depends on the images, so only where the user has chosen.
+    is_chosen = config.train_split is not None and config.val_split == HELD_OUT
+    names = config.domains if is_chosen and not whole else ()
+    return open_domains(source, config, host, names, is_dry=is_dry, progress=progress)
+
+
+def open_domains(
+    source: OpenedSource,
+    config: EncoderTraining,
+    host: PluginHost,
+    names: Sequence[str],
+    *,
+    is_dry: bool = False,
+    progress: Callable[[float, float], None] = no_progress,
+) -> OpenedData:
+    """List or pack the images of some domains; of all, where ``names`` are none or all of them."""
+    known = source.opened.info.domains
+    check_domains(names, known)
+    some = () if set(names) == set(known) else sorted(names, key=known.index)
+    if some:
+        source = replace(source, opened=DomainsOfSource(source.opened, some))
     if is_dry:
         return OpenedData(source, list_data(source.opened))
-    return OpenedData(source, pack_data(source, host, config.size, config.fit, progress=progress))
+    packing = packing_of(source.component, source.options, size=config.size, fit=config.fit, domains=some)
+    return OpenedData(source, pack(source.opened, packing, host.settings.path("cache"), progress=progress))
 
 
 def open_source_of(source: SourceRef, host: PluginHost) -> OpenedSource:
@@ -90,19 +123,6 @@ def open_source_of(source: SourceRef, host: PluginHost) -> OpenedSource:
     component = host.find("dataset-source", source.name)
     options = resolve_config(component, host, layered_options(component, host, None, source.options))
     return OpenedSource(component.load_class()(options), component, options)
-
-
-def pack_data(
-    source: OpenedSource,
-    host: PluginHost,
-    size: int,
-    fit: str,
-    *,
-    progress: Callable[[float, float], None] = no_progress,
-) -> PackedSource:
-    """Give a source's packed cache, making it where it is missing or stale."""
-    packing = packing_of(source.component, source.options, size=size, fit=fit)
-    return pack(source.opened, packing, host.settings.path("cache"), progress=progress)
 
 
 def list_data(source: DatasetSource) -> ListedData:

@@ -11,7 +11,6 @@ from chimera_core.attacks.budget import check_budget
 from chimera_core.attacks.catalogue import Attack, standard_attacks
 from chimera_core.attacks.evaluate import evaluate_attacks
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
-from chimera_core.data.packed import PackedSource
 from chimera_core.data.subsets import spread_subset
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
@@ -20,7 +19,7 @@ from chimera_core.models import Trained, model_file
 from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
 from chimera_core.training.config import EncoderTraining
-from chimera_core.training.encoder_data import choose_splits, open_source_of, pack_data
+from chimera_core.training.encoder_data import Data, choose_splits, open_data
 from chimera_core.training.encoder_plan import check_encoder
 from chimera_core.training.evaluation import count_predictions
 from chimera_core.training.exported import load_exported_encoder, read_exported
@@ -67,7 +66,9 @@ def evaluate_trained(
     chosen = _find_attacks(attacks, eps=eps, norm=norm)
     encoder, classes, config = _what_and_on_what(trained, host, data)
     encoder = encoder.to(where)
-    packed = pack_data(open_source_of(config.source, host), host, config.size, config.fit)
+    # Another split than its own is of all domains.
+    whole = split is not None and split != config.val_split
+    packed = open_data(config, host, whole=whole).images
     if list(packed.classes) != list(classes or packed.classes):
         raise ConfigError(
             f"the source has other classes now than {trained} learned: name other data, or train another"
@@ -116,12 +117,12 @@ def _what_and_on_what(
     return load_exported_encoder(path, host), read_exported(path).classes, data
 
 
-def _images(packed: PackedSource, config: EncoderTraining, split: str | None) -> tuple[ImageSplit, str]:
+def _images(packed: Data, config: EncoderTraining, split: str | None) -> tuple[ImageSplit, str]:
     _, val, val_name = choose_splits(packed, config)
     name = split or val_name
     if split is not None and split not in packed.splits and split != val_name:
         raise ConfigError(f"there is no split '{split}'" + suggest(split, {**packed.splits, val_name: val}))
-    return (val if name == val_name else packed.split(name)), name
+    return (val if name == val_name else packed.splits[name]), name
 
 
 def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, Attack]:

@@ -19,7 +19,7 @@ from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD, make_run_folder, read_run_record, write_run_record
 from chimera_core.training import checkpoints, config_file
 from chimera_core.training.config import DEFAULT_EPOCHS
-from chimera_core.training.encoder_data import OpenedData, open_data, open_source_of
+from chimera_core.training.encoder_data import OpenedData, open_domains, open_source_of
 from chimera_core.training.encoder_plan import check_machine, plan_training, resolve_training
 from chimera_core.training.encoder_run import run_training
 from chimera_core.training.interrupts import Stop, catch_interrupts
@@ -103,7 +103,7 @@ def plan_study(
         host.find(reference.kind, reference.name)
     source = open_source_of(config.source, host)
     names = choose_domains(config, source.opened.info.domains)
-    data = open_data(config, host, source=source, is_dry=is_dry, progress=progress)
+    data = open_domains(source, config, host, names, is_dry=is_dry, progress=progress)
     config = resolve_training(
         config, host, classes=len(data.images.classes), may_fill=may_fill, precision=precision
     )

@@ -13,10 +13,8 @@ from torch import Tensor
 
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.split_names import HELD_OUT
-from chimera_core.data.subsets import of_domains
+from chimera_core.data.subsets import check_domains, of_domains
 from chimera_core.errors import ConfigError
-from chimera_core.files import quote
-from chimera_core.options import suggest
 from chimera_core.training.config import EncoderTraining
 from chimera_core.training.encoder_data import Data, choose_pool, part
 from chimera_core.training.encoder_plan import count_steps
@@ -69,8 +67,7 @@ def choose_domains(config: EncoderStudy, known: Sequence[str]) -> tuple[str, ...
     named: dict[str, None] = {}
     for word in config.domains:
         for name in (word,) if word in known else (w.strip() for w in word.split(",")):
-            if name not in known:
-                raise ConfigError(f"there is no domain {quote(name)}" + suggest(name, known))
+            check_domains([name], known)
             named[name] = None
     return tuple(named)
 

@@ -194,6 +194,19 @@ def test_a_domain_is_a_run_like_any_other_with_the_weights_of_the_table(run: Pat
     assert kept == ["best.safetensors"]
 
 
+def test_only_the_images_of_the_domains_are_packed(tiny: Path, cameras: Path, here: Here) -> None:
+    code, _, err = here(*arguments(cameras, "--run", "two", "--domains", "cam 2"))
+    assert code == 0, err
+    run = tiny / "runs" / "two" / "domains" / "cam%202"
+    for more, images in (((), 16), (("--split", "all"), 70)):
+        code, out, err = here("encoder", "evaluate", run, "--device", "cpu", "--json", *more)
+        assert code == 0, err
+        found = json.loads(out)
+        assert found["n"] == (3 if not more else images)
+        packed = [read_json(file)["splits"] for file in (tiny / "cache").rglob("index.json")]
+        assert max(sum(split["images"] for split in splits.values()) for splits in packed) == images
+
+
 def test_config_runs_the_same_again(run: Path, tiny: Path, here: Here) -> None:
     code, out, err = here("encoder", "study", "--config", run / "config.toml", "--run", "two", "--json")
     assert code == 0, err
