@@ -42,6 +42,7 @@ from chimera_core.training.study_table import (
 )
 from chimera_core.training.trained import STUDY_KIND
 
+_DRAWN_OFTEN = 50  # domains; a picture of hundreds takes seconds, and is drawn at the end only
 _ENDED = ("done", "stopped")  # what the record of a training that needs no more says
 
 
@@ -136,7 +137,7 @@ def run_study(
     progress: Callable[[float, float], None] = no_progress,
     say: Callable[[str], None] = lambda line: None,
 ) -> StudyOutcome:
-    """Train and test an encoder in each domain, one after the other; the table is written anew after each.
+    """Train and test an encoder in each domain, one after the other; table and picture are written anew after each.
 
     Args:
         plan: of ``plan_study``.
@@ -160,7 +161,8 @@ def run_study(
     def record(status: str) -> dict[str, Any]:
         document = document_of(plan.facts, list(rows.values()))
         write_table(folder, document)
-        draw_study(folder / PICTURE, document["rows"], title=_title(plan))
+        if status != "running" or len(rows) <= _DRAWN_OFTEN:
+            draw_study(folder / PICTURE, document["rows"], title=_title(plan))
         _write_record(plan, folder, host, status, document)
         return document
 
