@@ -1,0 +1,115 @@
+"""What `examples/` holds works as it stands: every file of options, and the folder that stands in for iWildCam."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chimera_cnn.config import PRESETS
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+CONFIGS = sorted(EXAMPLES.rglob("*.toml"))
+Here = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def stand_in(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands of examples/ are run: the data they name, and the folder that report-1 writes."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "data").symlink_to(test_data)
+    subprocess.run(
+        [
+            sys.executable,
+            str(EXAMPLES / "report-1" / "write_iwildcam.py"),
+            *("data", "stand-in", "--limit", "12"),
+        ],
+        cwd=place,
+        check=True,
+        timeout=60,
+    )
+    return place / "stand-in"
+
+
+def need_wilds() -> None:
+    """Skip without wilds; not by importing it, which asks the network for a newer one."""
+    if importlib.util.find_spec("wilds") is None:
+        pytest.skip("needs wilds: pip install '.[iwildcam]'")
+
+
+def rows_of(stand_in: Path) -> list[dict[str, str]]:
+    with open(stand_in / "iwildcam_v2.0" / "metadata.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_stand_in_is_an_iwildcam_folder(stand_in: Path, here: Here) -> None:
+    need_wilds()
+    code, out, err = here("source", "info", "iwildcam", "--root", stand_in, "--json")
+    assert code == 0, err
+    info = json.loads(out)
+    assert info["domains"] == [str(k) for k in range(16)]
+    assert info["classes"][0] == "empty" and {"elephant", "zebra", "macaca nemestrina"} <= {*info["classes"]}
+    assert {*info["splits"]} == {"train", "val", "test", "id_val", "id_test"}
+    assert sum(info["splits"].values()) == len(rows_of(stand_in))
+    assert info["unreadable"] == []
+
+
+def test_its_first_ten_locations_show_what_a_study_meets(stand_in: Path) -> None:
+    classes: defaultdict[int, set[str]] = defaultdict(set)
+    count: defaultdict[int, int] = defaultdict(int)
+    for row in rows_of(stand_in):
+        classes[int(row["location_remapped"])].add(row["y"])
+        count[int(row["location_remapped"])] += 1
+    assert len(classes[4]) == 1, "one animal only"
+    assert (count[7], len(classes[7])) == (2, 2), "too few pictures"
+    assert "0" in classes[9], "nearly always empty"
+    assert all(len(classes[k]) >= 4 for k in (3, 5, 6, 8)), "rich ones"
+
+
+def test_a_burst_lies_in_one_split_and_unseen_cameras_stay_unseen(stand_in: Path) -> None:
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    cameras: defaultdict[str, set[str]] = defaultdict(set)
+    sizes: defaultdict[str, int] = defaultdict(int)
+    for row in rows_of(stand_in):
+        splits[row["sequence_remapped"]].add(row["split"])
+        sizes[row["sequence_remapped"]] += 1
+        cameras[row["split"]].add(row["location_remapped"])
+    assert max(sizes.values()) > 1 and all(len(found) == 1 for found in splits.values())
+    assert not cameras["test"] & (cameras["train"] | cameras["val"])
+    assert cameras["id_test"] <= cameras["train"]
+    shown = {row["y"] for row in rows_of(stand_in)}
+    assert {row["y"] for row in rows_of(stand_in) if row["split"] == "train"} == shown
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_every_file_of_options_passes_a_dry_run(
+    config: Path, stand_in: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "report-1" in config.parts:
+        need_wilds()
+    monkeypatch.chdir(stand_in.parent)
+    # The batch decides nothing but how long three steps last.
+    code, out, err = here("encoder", "train", "--config", config, "--batch", 4, "--dry-run", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["images"] >= tomllib.loads(config.read_text())["images"]
+    assert told["images_per_s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [("attempt-1", "report"), ("attempt-1-fgsm", "report"), ("attempt-2", "report-enhanced")],
+)
+def test_the_networks_of_report_1_are_the_presets(name: str, preset: str) -> None:
+    named: dict[str, Any] = next(dict(p.options) for p in PRESETS if p.name == preset)
+    options = tomllib.loads((EXAMPLES / "report-1" / f"{name}.toml").read_text())["encoder"]["options"]
+    lists = {key: list(v) if isinstance(v, tuple) else v for key, v in named.items()}
+    assert options == {key: value for key, value in lists.items() if key not in ("size", "classes")}
