@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chimera_cnn.config import PRESETS
+import torch
+from chimera_cnn.config import PRESETS, CnnConfig
+from chimera_cnn.encoder import CnnEncoder
+from torch.nn import functional as F
+
+from chimera_core.training.memory import estimate_memory
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CONFIGS = sorted(EXAMPLES.rglob("*.toml"))
@@ -113,3 +118,21 @@ def test_the_networks_of_report_1_are_the_presets(name: str, preset: str) -> Non
     options = tomllib.loads((EXAMPLES / "report-1" / f"{name}.toml").read_text())["encoder"]["options"]
     lists = {key: list(v) if isinstance(v, tuple) else v for key, v in named.items()}
     assert options == {key: value for key, value in lists.items() if key not in ("size", "classes")}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_report_s_network_trains_at_448_pixels_within_24_gib(precision: str) -> None:
+    named = next(dict(p.options) for p in PRESETS if p.name == "report")
+    with torch.device("meta"):
+        encoder = CnnEncoder(CnnConfig(**named))
+
+    def step(batch: int) -> torch.Tensor:
+        x = torch.zeros(batch, 3, 448, 448, device="meta")
+        return F.cross_entropy(encoder(x), torch.zeros(batch, dtype=torch.int64, device="meta"))
+
+    memory = estimate_memory(encoder, step, optimizer="adam", has_ema=False, precision=precision)
+    assert memory.parameters == 822_083_584 + 1024 + 182 * 1025 + sum(
+        9 * a * b + 3 * b for a, b in ((3, 64), (64, 128), (128, 256))
+    )
+    assert memory.fitting_batch(24 << 30) >= 16
+    assert memory.fitting_batch(12 << 30) == 0, "weights, gradients and moments alone take 12.3 GiB"
