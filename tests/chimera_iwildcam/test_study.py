@@ -11,7 +11,11 @@ import pytest
 
 
 def test_a_camera_is_studied_on_its_images_of_all_official_splits(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Callable[..., tuple[int, str, str]]
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: Callable[..., tuple[int, str, str]],
+    settings_read_anew: None,
 ) -> None:
     monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CHIMERA_RUNS", str(tmp_path / "runs"))
