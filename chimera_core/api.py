@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
+    from chimera_core.data.batches import Batch, ImageSplit
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
     from chimera_core.images import Picture, read_picture
@@ -42,12 +43,25 @@ if TYPE_CHECKING:
     from chimera_core.subjects.colour import colour_spread, transfer_colour
     from chimera_core.subjects.finder import SubjectFinder
     from chimera_core.subjects.window import Subject, Window, animal_box, or_whole, resize_to, shrink_mask
+    from chimera_core.training.ema import Ema
+    from chimera_core.training.learner import Engine, FuserData, FuserLearner, TrainedFacts
+    from chimera_core.training.optimizers import build_optimizer, parameter_groups, set_rate
     from chimera_core.training.precision import choose_precision
     from chimera_core.training.randomness import Draw
     from chimera_core.use import default_data_root, find_asset, load_encoder, open_source
     from chimera_core.weights import check_state, load_state
 
 _LAZY = {
+    "Batch": "chimera_core.data.batches",
+    "ImageSplit": "chimera_core.data.batches",
+    "Ema": "chimera_core.training.ema",
+    "Engine": "chimera_core.training.learner",
+    "FuserData": "chimera_core.training.learner",
+    "FuserLearner": "chimera_core.training.learner",
+    "TrainedFacts": "chimera_core.training.learner",
+    "build_optimizer": "chimera_core.training.optimizers",
+    "parameter_groups": "chimera_core.training.optimizers",
+    "set_rate": "chimera_core.training.optimizers",
     "DatasetSource": "chimera_core.interfaces",
     "Draw": "chimera_core.training.randomness",
     "FeatureEncoder": "chimera_core.interfaces",
@@ -88,6 +102,7 @@ _LAZY = {
 
 __all__ = [
     "API_VERSION",
+    "Batch",
     "BudgetConfig",
     "ChimeraError",
     "ComponentSpec",
@@ -97,10 +112,15 @@ __all__ = [
     "DatasetSource",
     "Draw",
     "Duration",
+    "Ema",
     "EncoderRef",
+    "Engine",
     "Example",
     "FeatureEncoder",
+    "FuserData",
+    "FuserLearner",
     "FusionGenerator",
+    "ImageSplit",
     "Level",
     "Member",
     "MissingDataError",
@@ -117,10 +137,12 @@ __all__ = [
     "Split",
     "Subject",
     "SubjectFinder",
+    "TrainedFacts",
     "Window",
     "animal_box",
     "atomic_path",
     "attack_mode",
+    "build_optimizer",
     "check_state",
     "choose_precision",
     "colour_spread",
@@ -137,6 +159,7 @@ __all__ = [
     "open_source",
     "option",
     "or_whole",
+    "parameter_groups",
     "parse_box",
     "pgd",
     "project_l2",
@@ -145,6 +168,7 @@ __all__ = [
     "read_picture",
     "resize_shorter",
     "resize_to",
+    "set_rate",
     "shrink_mask",
     "transfer_colour",
 ]

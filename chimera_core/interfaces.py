@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from chimera_core.errors import ConfigError
 from chimera_core.records import Example, Level, Parent, SourceInfo
+from chimera_core.training.learner import FuserData, FuserLearner, TrainedFacts
 from chimera_core.training.randomness import Draw
 
 
@@ -196,6 +197,7 @@ class FusionGenerator(ABC):
     accepts: ClassVar[frozenset[str]] = frozenset({"photo"})
     """``"photo"``, ``"class"`` or both."""
     needs_training: ClassVar[bool] = False
+    """Whether it works only after ``load``; then ``learner`` makes what is loaded."""
     ordered: ClassVar[bool] = False
     """Whether the order of the parents matters."""
     max_parents: ClassVar[int | None] = None
@@ -207,6 +209,31 @@ class FusionGenerator(ABC):
     def __init__(self, config: Any, *, device: torch.device | str = "cpu") -> None:
         self.config = config
         self.device = torch.device(device)
+
+    @classmethod
+    def learner(cls, config: Any, data: FuserData, *, device: torch.device | str) -> FuserLearner:
+        """Build the networks of a fuser that learns; `chimera fuser train` runs the loop.
+
+        Args:
+            config: the fuser's options.
+            data: what it learns from. Whatever it needs to know of all images (features, means) it computes here,
+                as a function of them alone.
+            device: where its networks go.
+        Raises:
+            ConfigError: if it needs no training, or cannot learn this: a size that the network cannot make, say.
+        """
+        raise ConfigError(f"fuser {cls.__name__} needs no training: use it by `chimera fuse`")
+
+    def load(self, state: Mapping[str, Tensor], facts: TrainedFacts) -> None:
+        """Take up what was learned, before the first ``fuse``.
+
+        Args:
+            state: tensors as ``FuserLearner.state`` gave them, on the CPU; perhaps rounded, perhaps a stranger's.
+            facts: classes, size, and what the learner added.
+        Raises:
+            DataError: if they were made for other options; ``check_state`` says it well.
+        """
+        raise ConfigError(f"fuser {type(self).__name__} needs no training: use it without a run")
 
     @abstractmethod
     def fuse(

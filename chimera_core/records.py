@@ -73,11 +73,16 @@ class Parent:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of a component's options."""
+    """A named set of a component's options.
+
+    ``training`` are options of the training (``chimera fuser train``) that belong to it, such as batch and size; a file
+    and the command line go before them.
+    """
 
     name: str
     summary: str
     options: Mapping[str, Any]
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
