@@ -109,13 +109,13 @@ class AutoAttack:
             devices = [x.device] if x.device.type == "cuda" else []
             with torch.random.fork_rng(devices=devices), torch.enable_grad():
                 attack = _torchattacks().AutoAttack(
-                    encoder,
+                    _PlainLayout(encoder).eval(),
                     norm={"linf": "Linf", "l2": "L2"}[self.norm],
                     eps=self.eps,
                     n_classes=min(classes, 10),
                     seed=draw.seed,
                 )
-                x_adv: Tensor = attack(x, y)
+                x_adv: Tensor = attack(x.contiguous(), y)
         # FAB looks for the nearest border of the class, and may stop a rounding error outside the ball.
         return project(x_adv.detach(), x, norm=self.norm, eps=self.eps)
 
@@ -138,6 +138,21 @@ def standard_attacks(
     if autoattack:
         attacks["autoattack"] = AutoAttack(eps, norm)
     return attacks
+
+
+class _PlainLayout(nn.Module):
+    """An encoder whose gradients lie in memory as torchattacks expects: its FAB takes views of them."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous().view(x.shape)  # a tensor of its own, for the hook
+        if x.requires_grad:
+            x.register_hook(lambda gradient: gradient.contiguous())
+        logits: Tensor = self.encoder(x)
+        return logits
 
 
 def _torchattacks() -> Any:
