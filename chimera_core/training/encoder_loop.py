@@ -40,6 +40,7 @@ from chimera_core.training.optimizers import (
 )
 from chimera_core.training.plot import draw_progress
 from chimera_core.training.randomness import Draw, seed_step
+from chimera_core.training.resuming import take_up
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -143,7 +144,9 @@ def train_encoder(
     folder, is_first = job.folder / checkpoints.FOLDER, fabric.is_global_zero
     step, best, position = 0, None, 0
     if resume is not None:
-        step, best, position = _take_up(resume, modules, optimizers, guard, means, config.batch, device)
+        step, best, position = take_up(
+            resume, modules, optimizers, guard, means, batch=config.batch, device=device
+        )
     log = (
         MetricsLog(job.folder, position=position, tensorboard=config.log == "tensorboard")
         if is_first
@@ -241,8 +244,8 @@ def train_encoder(
             say(f"the loss is not finite after {images:,} images: back to {good:,}, at half the rate")
             half = guard.factor
             checkpoint = checkpoints.read_checkpoint(folder, good)
-            step, best, position = _take_up(
-                checkpoint, modules, optimizers, guard, means, config.batch, device
+            step, best, position = take_up(
+                checkpoint, modules, optimizers, guard, means, batch=config.batch, device=device
             )
             guard.factor = half
             if log is not None:
@@ -323,23 +326,6 @@ class _Objective(nn.Module):
 
     def forward(self, inputs: _Inputs) -> tuple[Tensor, dict[str, Tensor]]:
         return self.trainer.loss(self.encoder, inputs.images, inputs.labels, draw=inputs.draw)
-
-
-def _take_up(
-    checkpoint: checkpoints.Checkpoint,
-    modules: dict[str, nn.Module],
-    optimizers: dict[str, torch.optim.Optimizer],
-    guard: NanGuard,
-    means: Means,
-    batch: int,
-    device: torch.device,
-) -> tuple[int, dict[str, Any] | None, int]:
-    """Go on from a checkpoint: (step, best so far, length of the metrics in bytes)."""
-    checkpoints.restore(checkpoint, modules=modules, optimizers=optimizers)
-    state = checkpoint.state
-    guard.restore(state["guard"])
-    means.restore(state["means"], device)
-    return checkpoint.images // batch, state["best"], int(state["metrics"])
 
 
 def _validate(job: EncoderJob, judged: nn.Module, encoder: nn.Module, fabric: Fabric) -> dict[str, float]:

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -168,6 +168,23 @@ def average(fabric: Fabric, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return detached
     stacked = _sum(torch.stack(list(detached.values()))) / fabric.world_size
     return dict(zip(detached, stacked, strict=True))
+
+
+def average_gradients(fabric: Fabric, parameters: Iterable[nn.Parameter]) -> None:
+    """Average gradients over the processes, by hand: DDP carries no gradients of gradients.
+
+    Args:
+        fabric: launched.
+        parameters: the same in every process; those without a gradient have none in any.
+    Source: as StyleGAN2-ADA does, Karras et al. 2020.
+    """
+    if fabric.world_size == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if gradients:
+        flat = _sum(torch.cat([g.flatten() for g in gradients])) / fabric.world_size
+        for own, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            own.copy_(mean.view_as(own))
 
 
 def total(fabric: Fabric, counts: Tensor) -> Tensor:

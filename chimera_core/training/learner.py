@@ -96,6 +96,8 @@ class FuserLearner(ABC):
     """By name: all whose state a checkpoint keeps, averages and fixed tables (as buffers) too."""
     optimizers: dict[str, Optimizer]
     """By name; of ``chimera_core.api.build_optimizer``, whose groups hold ``base_lr``."""
+    shows_sweeps: bool = True
+    """Whether the loop may draw sweeps between classes now and then: no, where ``fuse`` takes long to begin."""
 
     @abstractmethod
     def step(self, batch: Batch, *, draw: Draw, engine: Engine) -> dict[str, Tensor]:
@@ -113,6 +115,9 @@ class FuserLearner(ABC):
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
         """Give the tensors that ``FusionGenerator.load`` needs: averaged networks, tables; fp32."""
+
+    def compile(self) -> None:
+        """Compile what is run often; ``torch.compile`` has no gradients of gradients. The default is nothing."""
 
     def facts(self) -> dict[str, Any]:
         """Give plain values that ``FusionGenerator.load`` needs beside them."""
