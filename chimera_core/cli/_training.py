@@ -1,48 +1,35 @@
-"""What all commands share that train encoders: their options, the layers of these, and where the run lies."""
+"""What all commands share that train: their options, the layers of these, and where the run lies."""
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
+from chimera_core.cli._output import print_json
 from chimera_core.errors import ConfigError
 from chimera_core.flags import flags_of
-from chimera_core.layers import build_config
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import find_run, place_run
 from chimera_core.training import config_file
-from chimera_core.training.config import EncoderTraining
-from chimera_core.use import layered_options
+from chimera_core.training.config import TrainingOptions
 
-TrainingT = TypeVar("TrainingT", bound=EncoderTraining)
+if TYPE_CHECKING:
+    from chimera_core.training.encoder_loop import Outcome
+    from chimera_core.training.fuser_loop import FuserOutcome
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-# With its plugin, so that a stranger who offers the same name cannot get into the way of the default.
-DEFAULT_TRAINER = "robust:standard"
-COMPONENTS = ("source", "encoder", "trainer")
-
-
-def selectors(*, encoder_preset: str) -> list[Selector]:
-    """Name the components of a training; ``encoder_preset`` is the flag of the encoder's preset."""
-    return [
-        Selector("source", "dataset-source", "--source", prefix="source."),
-        Selector("encoder", "feature-encoder", "--encoder", prefix="encoder.", preset_flag=encoder_preset),
-        Selector(
-            "trainer",
-            "robustness-trainer",
-            "--trainer",
-            prefix="trainer.",
-            preset_flag="--trainer-preset",
-        ),
-    ]
+COMPONENTS = ("source", "encoder", "trainer", "fuser")
+"""Tables of components in a file of options."""
 
 
 class TrainingCommand(ComponentCommand):
@@ -67,7 +54,7 @@ class TrainingCommand(ComponentCommand):
         return selector if named is None else replace(selector, default=named)
 
 
-def training_options(model: type[EncoderTraining], *, leave_out: Collection[str] = ()) -> Decorator:
+def training_options(model: type[TrainingOptions], *, leave_out: Collection[str] = ()) -> Decorator:
     """Give a command the options of a model; the model is the only place that describes them."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,14 +79,10 @@ def training_options(model: type[EncoderTraining], *, leave_out: Collection[str]
     return decorate
 
 
-def common_options(*, presets: Sequence[Decorator]) -> Decorator:
-    """Give a command the options of its components, file and run; ``presets`` are options of its own."""
+def run_options(*, own: Sequence[Decorator]) -> Decorator:
+    """Give a command the options of file and run, below those of its components: ``own``, with their presets."""
     options: list[Decorator] = [
-        click.option("--source", help="Data set: see `chimera source list`; its options are --source.*."),
-        click.option("--encoder", "encoder_name", help="Network; its options are --encoder.*."),
-        click.option("--trainer", help="How it learns, e.g. standard or pgd.  [default: robust:standard]"),
-        *presets,
-        click.option("--trainer-preset", help="A preset of the trainer."),
+        *own,
         click.option(
             "--config",
             "config_path",
@@ -129,7 +112,7 @@ def asked_options(
 ) -> dict[str, Any]:
     """Give what the command line says: its own options, and the components by their ``names``."""
     asked: dict[str, Any] = {k: v for k, v in options.items() if v is not None and v != ()}
-    for key in COMPONENTS:
+    for key in names:
         values = component_values(ctx, key)
         if names[key] is not None or values:
             asked[key] = {**({"name": names[key]} if names[key] else {}), "options": values}
@@ -180,38 +163,35 @@ def run_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run:
     return folder
 
 
-def merged_options(
-    said: Mapping[str, Any],
-    host: PluginHost,
-    *,
-    presets: Mapping[str, str | None],
-    model: type[TrainingT],
-    where: str,
-) -> tuple[TrainingT, tuple[str, ...]]:
-    """Merge default < registry < preset < file < flag; say which of the encoder's options the source may fill in.
+def start_processes(ctx: click.Context, devices: int, folder: Path) -> None:
+    """Run this command line once per device, in processes that train together, and leave with what they say."""
+    from chimera_core.training import launch
 
-    Args:
-        said: by file and flags, merged.
-        host: where components are found.
-        presets: of encoder and trainer.
-        model: of the options.
-        where: what messages name.
-    """
-    merged = dict(said)
-    may_fill: tuple[str, ...] = ()
-    for selector in selectors(encoder_preset=""):
-        key = selector.key
-        if not isinstance(merged.get(key), dict) or "name" not in merged[key]:
-            if key == "trainer":
-                merged[key] = {"name": DEFAULT_TRAINER, **merged.get(key, {})}
-            else:
-                raise ConfigError(f"say which {key}: --{key} NAME (see `chimera plugins list`)")
-        name, own = merged[key]["name"], merged[key].get("options", {})
-        component = host.find(selector.kind, name)
-        merged[key] = {"name": name, "options": layered_options(component, host, presets.get(key), own)}
-        if key == "encoder":
-            may_fill = tuple(option for option in ("classes", "size") if option not in own)
-    return build_config(model, merged, where=where), may_fill
+    arguments = sys.argv[1:] if "--run" in sys.argv else [*sys.argv[1:], "--run", str(folder)]
+    ctx.exit(launch.run_processes(devices, ["-m", "chimera_core.cli", *arguments]))
+
+
+def show_outcome(outcome: Outcome | FuserOutcome, folder: Path, as_json: bool, *, best: str) -> None:
+    """Say how a training ended; ``best`` is a line about the best weights, or empty."""
+    if outcome.status == "interrupted":
+        print(
+            f"chimera: interrupted after {outcome.images:,} images; go on with --run {folder} --resume",
+            file=sys.stderr,
+        )
+    if as_json:
+        print_json(
+            {
+                "run": str(folder),
+                "status": outcome.status,
+                "images": outcome.images,
+                "wall_s": round(outcome.wall_s, 2),
+                "best": outcome.best,
+                "final": outcome.final,
+            }
+        )
+        return
+    click.echo(str(folder))
+    print(f"{best}{outcome.images:,} images in {outcome.wall_s:.0f} s", file=sys.stderr)
 
 
 def _no_options(kind: str, name: str) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from chimera_core.cli._encoder_training import component_options, merged_options, selectors
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
@@ -15,10 +17,10 @@ from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import (
     TrainingCommand,
     asked_options,
-    common_options,
-    merged_options,
     run_folder,
-    selectors,
+    run_options,
+    show_outcome,
+    start_processes,
     training_options,
 )
 from chimera_core.cli.encoder_evaluate import evaluate
@@ -28,9 +30,7 @@ from chimera_core.errors import ConfigError
 from chimera_core.layers import merge
 from chimera_core.plugins import PluginHost
 from chimera_core.training.config import EncoderTraining
-
-if TYPE_CHECKING:
-    from chimera_core.training.encoder_loop import Outcome
+from chimera_core.training.run_options import ENCODER
 
 
 @click.group()
@@ -44,8 +44,10 @@ encoder.add_command(study)
 
 
 @encoder.command(cls=TrainingCommand, selectors=selectors(encoder_preset="--preset"))
-@common_options(
-    presets=[click.option("--preset", help="A preset of the encoder: see `chimera plugins show NAME`.")]
+@run_options(
+    own=component_options(
+        presets=[click.option("--preset", help="A preset of the encoder: see `chimera plugins show NAME`.")]
+    )
 )
 @training_options(EncoderTraining)
 @click.pass_context
@@ -74,11 +76,11 @@ def train(
     asked = asked_options(ctx, options, names)
     folder = run_folder(run_name, host, resume=resume, dry_run=dry_run, stem="encoder")
     if resume:
-        from chimera_core.training.encoder_run import resumed_config
+        from chimera_core.training.run_folder import resumed_config
 
         if preset or trainer_preset:
             raise ConfigError("a run that is resumed has its options already: leave the preset out")
-        config = resumed_config(folder, asked, model=EncoderTraining)
+        config = resumed_config(folder, asked, model=EncoderTraining, kind=ENCODER, where="encoder training")
         may_fill: tuple[str, ...] = ()
     else:
         config, may_fill = merged_options(
@@ -106,7 +108,8 @@ def _train(
 ) -> None:
     from chimera_core.training import launch
     from chimera_core.training.encoder_plan import plan_training
-    from chimera_core.training.encoder_run import check_same_data, run_training
+    from chimera_core.training.encoder_run import run_training
+    from chimera_core.training.run_folder import check_same_data
 
     is_first = launch.rank() == 0
     with progress("packing images", quiet=not is_first, unit="images") as report:
@@ -114,9 +117,8 @@ def _train(
     if resume:
         check_same_data(folder, plan.packed.content, config.source.name)
     if config.devices > 1 and not launch.is_worker():
-        arguments = sys.argv[1:] if "--run" in sys.argv else [*sys.argv[1:], "--run", str(folder)]
         del plan
-        ctx.exit(launch.run_processes(config.devices, ["-m", "chimera_core.cli", *arguments]))
+        start_processes(ctx, config.devices, folder)
     with progress("training", quiet=not is_first, unit="images") as report:
         outcome = run_training(
             plan,
@@ -127,38 +129,17 @@ def _train(
             say=lambda line: print(f"chimera: {line}", file=sys.stderr),
         )
     if is_first:
-        _show_outcome(outcome, folder, as_json)
+        show_outcome(outcome, folder, as_json, best=_best_line(outcome.best))
     if outcome.status == "interrupted":
         ctx.exit(130)
 
 
-def _show_outcome(outcome: Outcome, folder: Path, as_json: bool) -> None:
-    if outcome.status == "interrupted":
-        print(
-            f"chimera: interrupted after {outcome.images:,} images; go on with --run {folder} --resume",
-            file=sys.stderr,
-        )
-    if as_json:
-        print_json(
-            {
-                "run": str(folder),
-                "status": outcome.status,
-                "images": outcome.images,
-                "wall_s": round(outcome.wall_s, 2),
-                "best": outcome.best,
-                "final": outcome.final,
-            }
-        )
-        return
-    click.echo(str(folder))
-    if outcome.best is not None:
-        robust = outcome.best.get("robust_accuracy")
-        attacked = "" if robust is None else f" ({robust:.1%} under the attack of the training)"
-        print(
-            f"best accuracy {outcome.best['accuracy']:.1%}{attacked} after {outcome.best['images']:,} images; "
-            f"{outcome.images:,} images in {outcome.wall_s:.0f} s",
-            file=sys.stderr,
-        )
+def _best_line(best: Mapping[str, Any] | None) -> str:
+    if best is None:
+        return ""
+    robust = best.get("robust_accuracy")
+    attacked = "" if robust is None else f" ({robust:.1%} under the attack of the training)"
+    return f"best accuracy {best['accuracy']:.1%}{attacked} after {best['images']:,} images; "
 
 
 def _show_dry_run(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chimera_core.cli._config import given
+from chimera_core.cli._encoder_training import component_options, merged_options, selectors
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import Selector
 from chimera_core.cli._output import print_json, print_table
@@ -19,16 +20,15 @@ from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import (
     TrainingCommand,
     asked_options,
-    common_options,
-    merged_options,
     read_file,
     run_folder,
-    selectors,
+    run_options,
     training_options,
 )
 from chimera_core.errors import ConfigError
 from chimera_core.files import one_line
 from chimera_core.plugins import PluginHost
+from chimera_core.training.run_options import STUDY
 from chimera_core.training.study_config import PRESETS, EncoderStudy, find_preset, lay
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ _preset_options = [
 
 
 @click.command(cls=_StudyCommand, selectors=_SELECTORS)
-@common_options(presets=_preset_options)
+@run_options(own=component_options(presets=_preset_options))
 @training_options(EncoderStudy, leave_out=frozenset(EncoderStudy.DECIDED))
 @click.pass_context
 def study(
@@ -96,12 +96,11 @@ def study(
     folder = run_folder(run_name, host, resume=resume, dry_run=dry_run, stem="study")
     may_fill: tuple[str, ...] = ()
     if resume:
-        from chimera_core.training.encoder_run import resumed_config
-        from chimera_core.training.trained import STUDY_KIND
+        from chimera_core.training.run_folder import resumed_config
 
         if preset or encoder_preset or trainer_preset:
             raise ConfigError("a run that is resumed has its options already: leave the preset out")
-        config = resumed_config(folder, asked, model=EncoderStudy, kind=STUDY_KIND)
+        config = resumed_config(folder, asked, model=EncoderStudy, kind=STUDY, where="encoder study")
     else:
         below = lay(ctx.meta["chimera.below"], asked)
         if preset is not None and encoder_preset is None:
@@ -129,7 +128,7 @@ def _study(
     resume: bool,
     as_json: bool,
 ) -> None:
-    from chimera_core.training.encoder_run import check_same_data
+    from chimera_core.training.run_folder import check_same_data
     from chimera_core.training.study import plan_study, run_study
 
     with progress("packing images", unit="images") as report:

@@ -1,9 +1,9 @@
-"""Everything that decides how an encoder is trained. Torch-free."""
+"""What every training lets a user choose, and what decides how an encoder is trained. Torch-free."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
@@ -37,6 +37,12 @@ class TrainerRef(ComponentRef):
     kind: ClassVar[str] = "robustness-trainer"
 
 
+class FuserRef(ComponentRef):
+    """A fuser chosen by name."""
+
+    kind: ClassVar[str] = "fusion-generator"
+
+
 class TrainingOptions(Config):
     """What every training has: its length, its device, when it saves."""
 
@@ -54,51 +60,10 @@ class TrainingOptions(Config):
         None, help="stop after so many minutes of training, interruptions left out", gt=0
     )
     log_images: ImageCount | None = option(None, help="a line of metrics each so many images", ge=1)
-    validate_images: ImageCount | None = option(None, help="validate each so many images", ge=1)
     checkpoint_images: ImageCount | None = option(None, help="save a checkpoint each so many images", ge=1)
     checkpoint_minutes: float = option(10.0, help="and each so many minutes; 0: never", ge=0)
     keep: int = option(2, help="how many of the newest checkpoints stay", ge=1)
     log: Literal["none", "tensorboard"] = option("none", help="log there too")
-
-
-class EncoderTraining(TrainingOptions):
-    """How an encoder is trained, on what, by whom."""
-
-    source: SourceRef = option(..., help="data set")
-    encoder: EncoderRef = option(..., help="network")
-    trainer: TrainerRef = option(TrainerRef(name="standard"), help="on which images and loss it learns")
-    size: int = option(64, help="side of the images in pixels", ge=8, le=1024)
-    fit: Literal["crop", "stretch", "pad"] = option("crop", help="how images become squares")
-    train_split: str | None = option(
-        None, help="which split to learn from, joined: all of them; train where there is one"
-    )
-    val_split: str | None = option(
-        None, help="which split to validate on; val or test where there is one, else some are held out"
-    )
-    held_out: Literal["by-class", "plain"] = option(
-        "by-class", help="what is held out is drawn: so much of each class, or of all images alike"
-    )
-    held_out_share: float = option(0.2, help="share of the images that is held out", gt=0, lt=1)
-    domains: tuple[str, ...] = option((), help="learn from these domains only")
-    sampling: Literal["natural", "class", "domain"] = option(
-        "natural", help="natural: each image once an epoch; class, domain: equal shares of each"
-    )
-    augment: str = option("none", help="how images are varied, e.g. flip, crop-flip, rand-augment")
-    mix: Literal["none", "mixup", "cutmix"] = option("none", help="mix each image with another")
-    label_smoothing: float = option(0.0, help="share of each label that goes to all classes", ge=0, lt=1)
-    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", help="which optimizer")
-    lr: float = option(1e-3, help="learning rate at its highest", gt=0)
-    layer_decay: float = option(
-        1.0, help="factor of the rate per layer, from the classifier down", gt=0, le=1
-    )
-    weight_decay: float = option(0.05, help="adam and sgd decay norms and biases too", ge=0)
-    momentum: float = option(0.9, help="of sgd", ge=0, lt=1)
-    schedule: Literal["constant", "cosine", "one-cycle"] = option("cosine", help="way of the learning rate")
-    warmup_images: ImageCount = option(0, help="images over which the rate rises first", ge=0)
-    clip: float | None = option(None, help="largest norm of a gradient", gt=0)
-    ema: float = option(
-        0.0, help="decay per step of a moving average of the weights, e.g. 0.999; 0: none", ge=0, lt=1
-    )
 
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
         {
@@ -116,7 +81,53 @@ class EncoderTraining(TrainingOptions):
     """What ``--resume`` may be given anew."""
 
     @model_validator(mode="after")
-    def _check(self) -> EncoderTraining:
+    def _one_length(self) -> Self:
         if self.images is not None and self.epochs is not None:
             raise ValueError("give --images or --epochs, not both")
         return self
+
+
+class ImageTraining(TrainingOptions):
+    """What every training on images has: from where, in which shape, which ones."""
+
+    source: SourceRef = option(..., help="data set")
+    size: int = option(64, help="side of the images in pixels", ge=8, le=1024)
+    fit: Literal["crop", "stretch", "pad"] = option("crop", help="how images become squares")
+    train_split: str | None = option(
+        None, help="which split to learn from, joined: all of them; train where there is one"
+    )
+    val_split: str | None = option(
+        None, help="which split to validate on; val or test where there is one, else some are held out"
+    )
+    held_out: Literal["by-class", "plain"] = option(
+        "by-class", help="what is held out is drawn: so much of each class, or of all images alike"
+    )
+    held_out_share: float = option(0.2, help="share of the images that is held out", gt=0, lt=1)
+    domains: tuple[str, ...] = option((), help="learn from these domains only")
+    sampling: Literal["natural", "class", "domain"] = option(
+        "natural", help="natural: each image once an epoch; class, domain: equal shares of each"
+    )
+
+
+class EncoderTraining(ImageTraining):
+    """How an encoder is trained, on what, by whom."""
+
+    encoder: EncoderRef = option(..., help="network")
+    trainer: TrainerRef = option(TrainerRef(name="standard"), help="on which images and loss it learns")
+    validate_images: ImageCount | None = option(None, help="validate each so many images", ge=1)
+    augment: str = option("none", help="how images are varied, e.g. flip, crop-flip, rand-augment")
+    mix: Literal["none", "mixup", "cutmix"] = option("none", help="mix each image with another")
+    label_smoothing: float = option(0.0, help="share of each label that goes to all classes", ge=0, lt=1)
+    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", help="which optimizer")
+    lr: float = option(1e-3, help="learning rate at its highest", gt=0)
+    layer_decay: float = option(
+        1.0, help="factor of the rate per layer, from the classifier down", gt=0, le=1
+    )
+    weight_decay: float = option(0.05, help="adam and sgd decay norms and biases too", ge=0)
+    momentum: float = option(0.9, help="of sgd", ge=0, lt=1)
+    schedule: Literal["constant", "cosine", "one-cycle"] = option("cosine", help="way of the learning rate")
+    warmup_images: ImageCount = option(0, help="images over which the rate rises first", ge=0)
+    clip: float | None = option(None, help="largest norm of a gradient", gt=0)
+    ema: float = option(
+        0.0, help="decay per step of a moving average of the weights, e.g. 0.999; 0: none", ge=0, lt=1
+    )

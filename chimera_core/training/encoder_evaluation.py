@@ -19,7 +19,7 @@ from chimera_core.models import Trained, model_file
 from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
 from chimera_core.training.config import EncoderTraining
-from chimera_core.training.encoder_data import Data, choose_splits, open_data
+from chimera_core.training.data import Data, choose_splits, open_data
 from chimera_core.training.encoder_plan import check_encoder
 from chimera_core.training.evaluation import count_predictions
 from chimera_core.training.exported import load_exported_encoder, read_exported

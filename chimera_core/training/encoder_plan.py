@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,19 +13,25 @@ from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files import one_line
 from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer, no_progress
-from chimera_core.options import EncoderRef, SourceRef
+from chimera_core.options import EncoderRef
 from chimera_core.plugins import PluginHost
-from chimera_core.training import launch
 from chimera_core.training.augment import find_augmentation
-from chimera_core.training.config import DEFAULT_EPOCHS, EncoderTraining
-from chimera_core.training.encoder_data import Data, OpenedData, choose_splits, open_data
+from chimera_core.training.config import EncoderTraining
+from chimera_core.training.data import Data, OpenedData, choose_splits, open_data
 from chimera_core.training.encoder_loop import Vary, smooth
-from chimera_core.training.metrics import check_tensorboard
 from chimera_core.training.mixing import cutmix, mixup
 from chimera_core.training.optimizers import layer_factors, parameter_groups, schedule
-from chimera_core.training.precision import Precision, choose_precision
+from chimera_core.training.planning import (
+    check_machine,
+    count_steps,
+    filled_length,
+    located,
+    shares_by_label,
+    spelled,
+)
+from chimera_core.training.precision import Precision
 from chimera_core.training.randomness import Draw, seed_step
-from chimera_core.use import build, layered_options, resolve_config
+from chimera_core.use import build
 
 TrainingT = TypeVar("TrainingT", bound=EncoderTraining)
 
@@ -101,32 +103,10 @@ def plan_training(
     parameter_groups(encoder, weight_decay=0, factors=layer_factors(encoder, config.layer_decay))
     vary = _variation(config, len(classes))
     resolved = config.model_copy(update=_cadences(config, len(train), steps))
-    shares = data.source.opened.info.shares
-    by_label = None
-    if shares is not None and config.sampling == "natural":
-        by_label = {label: shares.get(name, 0.0) for label, name in enumerate(classes)}
+    shares = shares_by_label(config, data)
     return EncoderPlan(
-        resolved, data.images, train, val, val_name, encoder, trainer, device, steps, vary, by_label
+        resolved, data.images, train, val, val_name, encoder, trainer, device, steps, vary, shares
     )
-
-
-def check_machine(config: EncoderTraining) -> tuple[torch.device, Precision]:
-    """Give the device and precision of a training, having checked that this machine can do all that it asks for.
-
-    Raises:
-        ConfigError: if not.
-    """
-    device = launch.check_devices(config.device, config.devices)
-    precision = choose_precision(config.precision, device)
-    if config.log == "tensorboard":
-        check_tensorboard()
-    if config.compile:
-        _check_compiler(device)
-    if config.batch % config.devices:
-        raise ConfigError(
-            f"a batch of {config.batch} cannot be shared by {config.devices} devices: make it a multiple"
-        )
-    return device, precision
 
 
 def resolve_training(
@@ -146,27 +126,11 @@ def resolve_training(
     return config.model_copy(
         update={
             "precision": precision,
-            "source": _located(_dumped(config.source, host)),
-            "encoder": _dumped(config.encoder.model_copy(update={"options": options}), host),
-            "trainer": _dumped(config.trainer, host),
+            "source": located(spelled(config.source, host)),
+            "encoder": spelled(config.encoder.model_copy(update={"options": options}), host),
+            "trainer": spelled(config.trainer, host),
         }
     )
-
-
-def count_steps(config: EncoderTraining, images: int) -> int:
-    """Give the steps of a training on so many images.
-
-    Raises:
-        ConfigError: if they are fewer than a batch.
-    """
-    if config.batch > images:
-        raise ConfigError(
-            f"a batch of {config.batch} images is more than there are ({images}): lower --batch"
-        )
-    if config.images is not None:
-        return math.ceil(config.images / config.batch)
-    epochs = DEFAULT_EPOCHS if config.epochs is None else config.epochs
-    return max(1, round(epochs * (images // config.batch)))
 
 
 def check_encoder(encoder: FeatureEncoder, *, classes: int, size: int, name: str) -> None:
@@ -197,12 +161,11 @@ def check_encoder(encoder: FeatureEncoder, *, classes: int, size: int, name: str
 
 
 def _cadences(config: EncoderTraining, images: int, steps: int) -> dict[str, Any]:
-    """Fill in how often to log, validate and save, where the user does not say: 200 lines, and 20 validations."""
+    """Fill in how often to validate and save, where the user does not say: 20 times."""
     total = steps * config.batch
     validate = config.validate_images or max(images, total // 20)
     return {
-        "images": config.images or (None if config.epochs is not None else total),
-        "log_images": config.log_images or max(config.batch, total // 200),
+        **filled_length(config, total),
         "validate_images": validate,
         "checkpoint_images": config.checkpoint_images or validate,
     }
@@ -213,25 +176,6 @@ def _filled(
 ) -> dict[str, Any]:
     fields = host.find("feature-encoder", encoder.name).spec.config.model_fields
     return {**encoder.options, **{name: known[name] for name in may_fill if name in fields}}
-
-
-def _dumped(reference: Any, host: PluginHost) -> Any:
-    """Give a reference with every value of its component's options."""
-    component = host.find(reference.kind, reference.name)
-    config = resolve_config(component, host, layered_options(component, host, None, reference.options))
-    options = config.model_dump(mode="json", exclude_none=True)
-    return reference.model_copy(update={"options": options})
-
-
-def _located(source: SourceRef) -> SourceRef:
-    """Spell where data lie in full, so that the run is understood from any working folder."""
-    options = {
-        key: os.path.abspath(os.path.expanduser(value))
-        if key.endswith(("root", "folder", "path", "file")) and isinstance(value, str) and value
-        else value
-        for key, value in source.options.items()
-    }
-    return source.model_copy(update={"options": options})
 
 
 def _variation(config: EncoderTraining, classes: int) -> Vary:
@@ -248,17 +192,3 @@ def _variation(config: EncoderTraining, classes: int) -> Vary:
         return x, smooth(y, classes=classes, share=config.label_smoothing)
 
     return vary
-
-
-def _check_compiler(device: torch.device) -> None:
-    if device.type != "cpu":
-        return
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            get_cpp_compiler()
-    except Exception as error:  # torch raises a kind of its own, which moves between versions
-        raise ConfigError(
-            "--compile needs a C++ compiler, and there is none: install g++ or leave it out"
-        ) from error

@@ -19,10 +19,12 @@ from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD, make_run_folder, read_run_record, write_run_record
 from chimera_core.training import checkpoints, config_file
 from chimera_core.training.config import DEFAULT_EPOCHS
-from chimera_core.training.encoder_data import OpenedData, open_domains, open_source_of
-from chimera_core.training.encoder_plan import check_machine, plan_training, resolve_training
+from chimera_core.training.data import OpenedData, open_domains, open_source_of
+from chimera_core.training.encoder_plan import plan_training, resolve_training
 from chimera_core.training.encoder_run import run_training
 from chimera_core.training.interrupts import Stop, catch_interrupts
+from chimera_core.training.planning import check_machine
+from chimera_core.training.run_options import STUDY
 from chimera_core.training.study_config import EncoderStudy
 from chimera_core.training.study_domains import (
     Domain,
@@ -40,7 +42,6 @@ from chimera_core.training.study_table import (
     row_without_result,
     write_table,
 )
-from chimera_core.training.trained import STUDY_KIND
 
 _DRAWN_OFTEN = 50  # domains; a picture of hundreds takes seconds, and is drawn at the end only
 _ENDED = ("done", "stopped")  # what the record of a training that needs no more says
@@ -272,7 +273,7 @@ def _write_record(
         status=status,
         seed=config.seed,
         device=plan.device,
-        kind=STUDY_KIND,
+        kind=STUDY,
         precision=config.precision,
         encoder=config.encoder.name,
         trainer=config.trainer.name,

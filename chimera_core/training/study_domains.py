@@ -16,8 +16,8 @@ from chimera_core.data.split_names import HELD_OUT
 from chimera_core.data.subsets import check_domains, of_domains
 from chimera_core.errors import ConfigError
 from chimera_core.training.config import EncoderTraining
-from chimera_core.training.encoder_data import Data, choose_pool, part
-from chimera_core.training.encoder_plan import count_steps
+from chimera_core.training.data import Data, choose_pool, part
+from chimera_core.training.planning import count_steps
 from chimera_core.training.study_config import OWN, EncoderStudy
 
 DOMAINS = "domains"

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from chimera_core.errors import ConfigError, DataError
+from chimera_core.errors import DataError
 from chimera_core.files import quote
 from chimera_core.interfaces import FeatureEncoder
-from chimera_core.layers import build_config
 from chimera_core.plugins import PluginHost
-from chimera_core.runs import read_run_record
-from chimera_core.training import checkpoints, config_file
+from chimera_core.training import checkpoints
 from chimera_core.training.config import EncoderTraining
+from chimera_core.training.run_options import ENCODER, read_options
 from chimera_core.use import build
 from chimera_core.weights import load_state
 
-KIND = "encoder"
-"""What ``run.json`` says of a run of this kind."""
 KIND_OF_COMPONENT = "feature-encoder"
-STUDY_KIND = "encoder-study"
-_SAID = {KIND: "training of an encoder", STUDY_KIND: "study of encoders"}
-
-TrainingT = TypeVar("TrainingT", bound=EncoderTraining)
 
 
 def read_training(run: Path) -> tuple[EncoderTraining, dict[str, Any]]:
@@ -32,20 +25,7 @@ def read_training(run: Path) -> tuple[EncoderTraining, dict[str, Any]]:
     Raises:
         ConfigError: if the run is none of an encoder, or a file of it is damaged.
     """
-    return read_options(run, EncoderTraining, KIND)
-
-
-def read_options(run: Path, model: type[TrainingT], kind: str) -> tuple[TrainingT, dict[str, Any]]:
-    """Read the options of a run of some kind, and its record.
-
-    Raises:
-        ConfigError: if the run is of another kind, or a file of it is damaged.
-    """
-    record = read_run_record(run)
-    if record.get("kind") != kind:
-        raise ConfigError(f"{quote(run)} is no {_SAID[kind]}: name another run")
-    values = config_file.read_config(run / config_file.FILE)
-    return build_config(model, values, where=f"run {run.name}"), record
+    return read_options(run, EncoderTraining, ENCODER)
 
 
 def load_trained_encoder(run: Path, host: PluginHost) -> FeatureEncoder:

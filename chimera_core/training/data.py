@@ -26,7 +26,7 @@ from chimera_core.errors import ConfigError
 from chimera_core.interfaces import DatasetSource, no_progress
 from chimera_core.options import SourceRef
 from chimera_core.plugins import Component, PluginHost
-from chimera_core.training.config import EncoderTraining
+from chimera_core.training.config import ImageTraining
 from chimera_core.use import layered_options, resolve_config
 
 
@@ -78,7 +78,7 @@ class OpenedData:
 
 
 def open_data(
-    config: EncoderTraining,
+    config: ImageTraining,
     host: PluginHost,
     *,
     whole: bool = False,
@@ -99,7 +99,7 @@ def open_data(
 
 def open_domains(
     source: OpenedSource,
-    config: EncoderTraining,
+    config: ImageTraining,
     host: PluginHost,
     names: Sequence[str],
     *,
@@ -137,7 +137,7 @@ def list_data(source: DatasetSource) -> ListedData:
     return ListedData(info.classes, info.domains, splits)
 
 
-def choose_splits(images: Data, config: EncoderTraining) -> tuple[ImageSplit, ImageSplit, str]:
+def choose_splits(images: Data, config: ImageTraining) -> tuple[ImageSplit, ImageSplit, str]:
     """Give the images to learn from, those to validate on, and the name of the latter."""
     train, val_name = choose_pool(images, config)
     if config.domains:
@@ -150,7 +150,7 @@ def choose_splits(images: Data, config: EncoderTraining) -> tuple[ImageSplit, Im
     return rest, held, HELD_OUT
 
 
-def choose_pool(images: Data, config: EncoderTraining) -> tuple[ImageSplit, str]:
+def choose_pool(images: Data, config: ImageTraining) -> tuple[ImageSplit, str]:
     """Give the images that are learned from, before some are held out, and the name of the split to validate on."""
     counts = {name: len(split) for name, split in images.splits.items()}
     train_name, val_name = name_splits(counts, config.train_split, config.val_split)
@@ -159,7 +159,7 @@ def choose_pool(images: Data, config: EncoderTraining) -> tuple[ImageSplit, str]
     return images.splits[train_name], val_name
 
 
-def part(split: ImageSplit, config: EncoderTraining) -> tuple[SubsetSplit, SubsetSplit]:
+def part(split: ImageSplit, config: ImageTraining) -> tuple[SubsetSplit, SubsetSplit]:
     """Part images as a training does that has no split to validate on: (to learn from, held out)."""
     draw = hold_out_plainly if config.held_out == "plain" else hold_out
     return draw(split, share=config.held_out_share, seed=config.seed)

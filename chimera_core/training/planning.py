@@ -1,0 +1,106 @@
+"""What the plans of all trainings share: the machine checked, steps counted, every value spelled out."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from chimera_core.errors import ConfigError
+from chimera_core.options import SourceRef
+from chimera_core.plugins import PluginHost
+from chimera_core.training import launch
+from chimera_core.training.config import DEFAULT_EPOCHS, ImageTraining, TrainingOptions
+from chimera_core.training.data import OpenedData
+from chimera_core.training.metrics import check_tensorboard
+from chimera_core.training.precision import Precision, choose_precision
+from chimera_core.use import layered_options, resolve_config
+
+
+def check_machine(config: TrainingOptions) -> tuple[torch.device, Precision]:
+    """Give the device and precision of a training, having checked that this machine can do all that it asks for.
+
+    Raises:
+        ConfigError: if not.
+    """
+    device = launch.check_devices(config.device, config.devices)
+    precision = choose_precision(config.precision, device)
+    if config.log == "tensorboard":
+        check_tensorboard()
+    if config.compile:
+        _check_compiler(device)
+    if config.batch % config.devices:
+        raise ConfigError(
+            f"a batch of {config.batch} cannot be shared by {config.devices} devices: make it a multiple"
+        )
+    return device, precision
+
+
+def count_steps(config: TrainingOptions, images: int) -> int:
+    """Give the steps of a training on so many images.
+
+    Raises:
+        ConfigError: if they are fewer than a batch.
+    """
+    if config.batch > images:
+        raise ConfigError(
+            f"a batch of {config.batch} images is more than there are ({images}): lower --batch"
+        )
+    if config.images is not None:
+        return math.ceil(config.images / config.batch)
+    epochs = DEFAULT_EPOCHS if config.epochs is None else config.epochs
+    return max(1, round(epochs * (images // config.batch)))
+
+
+def filled_length(config: TrainingOptions, total: int) -> dict[str, Any]:
+    """Fill in the length, and how often to log, where the user does not say: 200 lines."""
+    return {
+        "images": config.images or (None if config.epochs is not None else total),
+        "log_images": config.log_images or max(config.batch, total // 200),
+    }
+
+
+def spelled(reference: Any, host: PluginHost) -> Any:
+    """Give a reference with every value of its component's options."""
+    component = host.find(reference.kind, reference.name)
+    config = resolve_config(component, host, layered_options(component, host, None, reference.options))
+    options = config.model_dump(mode="json", exclude_none=True)
+    return reference.model_copy(update={"options": options})
+
+
+def located(source: SourceRef) -> SourceRef:
+    """Spell where data lie in full, so that the run is understood from any working folder."""
+    options = {
+        key: os.path.abspath(os.path.expanduser(value))
+        if key.endswith(("root", "folder", "path", "file")) and isinstance(value, str) and value
+        else value
+        for key, value in source.options.items()
+    }
+    return source.model_copy(update={"options": options})
+
+
+def shares_by_label(config: ImageTraining, data: OpenedData) -> Mapping[int, float] | None:
+    """Give the shares of the classes in training, where the source wants others than its files have."""
+    shares = data.source.opened.info.shares
+    if shares is None or config.sampling != "natural":
+        return None
+    return {label: shares.get(name, 0.0) for label, name in enumerate(data.images.classes)}
+
+
+def _check_compiler(device: torch.device) -> None:
+    if device.type != "cpu":
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            get_cpp_compiler()
+    except Exception as error:  # torch raises a kind of its own, which moves between versions
+        raise ConfigError(
+            "--compile needs a C++ compiler, and there is none: install g++ or leave it out"
+        ) from error

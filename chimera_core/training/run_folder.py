@@ -1,0 +1,165 @@
+"""What every training does around its loop: take the run up again, write what it is, and say how it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from chimera_core.data.batches import ImageSplit
+from chimera_core.errors import ConfigError, RunError
+from chimera_core.files import one_line
+from chimera_core.layers import build_config, merge
+from chimera_core.plugins import PluginHost
+from chimera_core.runs import make_run_folder, read_run_record, write_run_record
+from chimera_core.training import checkpoints, config_file
+from chimera_core.training.config import ImageTraining
+from chimera_core.training.data import Data
+from chimera_core.training.run_options import OptionsT, read_options
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def take_checkpoint(
+    folder: Path, modules: Mapping[str, nn.Module], *, say: Callable[[str], None]
+) -> checkpoints.Checkpoint | None:
+    """Read the newest sound checkpoint of a run that goes on, and say where it goes on from.
+
+    Args:
+        folder: of the run.
+        modules: that it must fit.
+        say: called with what the user should know.
+    Returns:
+        None if there is none yet.
+    Raises:
+        DataError: if it is of other networks.
+    """
+    checkpoint, troubles = checkpoints.newest_checkpoint(folder / checkpoints.FOLDER)
+    for trouble in troubles:
+        say(f"{trouble}: the one before it is used")
+    if checkpoint is not None:
+        checkpoints.check_fits(checkpoint, modules)
+    seen = f"from {checkpoint.images:,} images" if checkpoint else "from the beginning: no checkpoint yet"
+    say(f"going on {seen}")
+    return checkpoint
+
+
+class Recorder:
+    """Writes ``config.toml`` and ``run.json`` of a training, in the first process alone.
+
+    Args:
+        folder: of the run; it is made.
+        host: for ``run.json``.
+        fabric: launched.
+        config: with every value resolved.
+        facts: of this kind of training.
+    """
+
+    def __init__(
+        self, folder: Path, host: PluginHost, fabric: Fabric, config: ImageTraining, facts: Mapping[str, Any]
+    ) -> None:
+        self._folder, self._host, self._config, self._facts = folder, host, config, facts
+        self._device = str(fabric.device)
+        self._is_first = fabric.is_global_zero
+        if self._is_first:
+            make_run_folder(folder)
+            config_file.write_config(folder / config_file.FILE, config.model_dump(mode="json"))
+
+    def __call__(self, status: str, **more: Any) -> None:
+        """Write the record anew."""
+        if not self._is_first:
+            return
+        config = self._config
+        write_run_record(
+            self._folder,
+            self._host,
+            status=status,
+            seed=config.seed,
+            device=self._device,
+            devices=config.devices,
+            precision=config.precision,
+            threads=torch.get_num_threads(),
+            source=config.source.name,
+            size=config.size,
+            **self._facts,
+            **more,
+        )
+
+    def failed(self, error: Exception) -> RunError | None:
+        """Record that the training failed; give a clear error instead, where this was for want of memory."""
+        full = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        mend = "take a smaller --batch or --size; --dry-run says what fits"
+        said = RunError(f"a batch of {self._config.batch} does not fit into memory: {mend}") if full else None
+        self("failed", error=one_line(said or error))
+        return said
+
+
+def data_facts(packed: Data, train: ImageSplit, val: ImageSplit, val_name: str) -> dict[str, Any]:
+    """Say in ``run.json`` what is learned from."""
+    return {
+        "classes": list(packed.classes),
+        "domains": list(packed.domains),
+        "train_images": len(train),
+        "val_split": val_name,
+        "val_images": len(val),
+        "content": packed.content,
+    }
+
+
+def resumed_config(
+    folder: Path, given: Mapping[str, Any], *, model: type[OptionsT], kind: str, where: str
+) -> OptionsT:
+    """Read the options that a run was started with, and lay over them those that ``--resume`` may change.
+
+    Args:
+        folder: of the run.
+        given: the options of this command line, nested.
+        model: the kind of its options.
+        kind: of the run, as its record says.
+        where: what messages name.
+    Raises:
+        ConfigError: if the folder holds no such run, or an option differs that may not.
+    """
+    before, record = read_options(folder, model, kind)
+    kept = before.model_dump(mode="json", exclude_none=True)
+    if model.MAY_CHANGE & given.keys() & {"images", "epochs"}:
+        kept = {k: v for k, v in kept.items() if k not in ("images", "epochs")}
+    config = build_config(model, merge(kept, given), where=where)
+    old, new = before.model_dump(mode="json"), config.model_dump(mode="json")
+    for name in given.keys() - model.MAY_CHANGE - ({"precision"} if config.precision == "auto" else set()):
+        if changed := _first_difference(old[name], new[name], name):
+            raise ConfigError(
+                f"the run was started with {changed[0]} {changed[1]}, not {changed[2]}: leave that out of --resume, "
+                "or start another run"
+            )
+    return config.model_copy(update={"precision": record.get("precision", before.precision)})
+
+
+def check_same_data(folder: Path, content: str, source: str) -> None:
+    """Refuse to go on with a run on other data than it began with.
+
+    Args:
+        folder: of the run.
+        content: hash of the data as they are.
+        source: what the message names.
+    Raises:
+        ConfigError: if contents or labels have changed.
+    """
+    known = read_run_record(folder).get("content")
+    if known is not None and known != content:
+        raise ConfigError(f"the data of source {source} have changed since the run began: start another run")
+
+
+def _first_difference(old: Any, new: Any, path: str) -> tuple[str, str, str] | None:
+    """Name the first plain value that differs, as the command line spells it."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in {**old, **new}:
+            inner = path if key in ("name", "options") else f"{path}.{key}"
+            if found := _first_difference(old.get(key), new.get(key), inner):
+                return found
+        return None
+    return None if old == new else (path.replace("_", "-"), one_line(old), one_line(new))
