@@ -1,0 +1,1 @@
+"""Plugin: fusers that learn as generative adversarial networks."""

@@ -1,0 +1,23 @@
+"""Generators and critics by the name of their family. All of a kind are built by the same arguments.
+
+A generator: ``GENERATORS[name](size, noise=..., condition=..., channels=..., norm=..., activation=..., dropout=...,
+dropout_in_use=...)``. A critic: ``CRITICS[name](size, condition=..., channels=..., norm=..., spectral_norm=...)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chimera_gan.networks.dcgan import DcganCritic, DcganGenerator
+from chimera_gan.networks.mlp import MlpCritic, MlpGenerator
+from chimera_gan.networks.parts import Critic, Generator
+from chimera_gan.networks.resnet import ResnetCritic, ResnetGenerator
+
+GENERATORS: dict[str, Callable[..., Generator]] = {
+    "mlp": MlpGenerator,
+    "dcgan": DcganGenerator,
+    "resnet": ResnetGenerator,
+}
+CRITICS: dict[str, Callable[..., Critic]] = {"mlp": MlpCritic, "dcgan": DcganCritic, "resnet": ResnetCritic}
+
+__all__ = ["CRITICS", "GENERATORS", "Critic", "Generator"]
