@@ -1,0 +1,87 @@
+"""Options of ``gan``. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from chimera_core.api import Config, EncoderRef, option
+
+# With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
+TIMM = "timm:timm"
+
+Objective = Literal["bce", "lsgan", "hinge", "wasserstein", "relativistic"]
+
+
+class GanConfig(Config):
+    """Networks, condition and objective of a generative adversarial network."""
+
+    network: Literal["mlp", "dcgan", "resnet"] = option("dcgan", help="kind of both networks")
+    noise: int = option(128, help="numbers that the generator starts from", ge=1, le=4096)
+    channels: int = option(64, help="width of the networks where it is least", ge=4, le=512)
+    generator_norm: Literal["batch", "none"] = option("batch", help="normalisation in the generator")
+    critic_norm: Literal["batch", "layer", "none"] = option("none", help="normalisation in the critic")
+    activation: Literal["relu", "leaky"] = option(
+        "relu", help="of the generator; the critic's is always leaky"
+    )
+    dropout: float = option(0.0, help="share of the generator's values that are dropped", ge=0, lt=1)
+    dropout_in_use: bool = option(False, help="drop them when it is used, too")
+    spectral_norm: bool = option(False, help="bound the critic's layers (Miyato 2018)")
+
+    condition: Literal["none", "class", "instance"] = option(
+        "class", help="what tells the generator what to make: nothing, a class, or an image's features"
+    )
+    encoder: EncoderRef = option(
+        EncoderRef(name=TIMM), help="network, or run of one, whose features are the condition"
+    )
+    encoder_size: int = option(128, help="side in pixels at which it sees images", ge=16, le=512)
+    components: int = option(128, help="principal components of its features that are kept", ge=1, le=2048)
+    bank: int = option(
+        256, help="images per class whose features are kept, for parents that are classes", ge=1, le=65536
+    )
+    projection: bool = option(True, help="the critic sees the condition (Miyato and Koyama 2018)")
+    mixed: float = option(
+        0.0,
+        help="share of each batch that is generated from mixed conditions, which only the unconditional part "
+        "of the critic judges",
+        ge=0,
+        le=1,
+    )
+
+    objective: Objective = option("relativistic", help="what the two networks play for")
+    label_smoothing: float = option(
+        0.0, help="of bce: how much less than 1 the critic shall say of real images", ge=0, lt=0.5
+    )
+    r1: float = option(0.0, help="weight of the critic's squared gradient at real images", ge=0)
+    r2: float = option(0.0, help="weight of the critic's squared gradient at fakes", ge=0)
+    penalty_every: int = option(1, help="steps between two r1 and r2 penalties, scaled up by it", ge=1, le=64)
+    gradient_penalty: float = option(
+        0.0, help="weight of (|gradient| - 1)^2 between real and fake (WGAN-GP); 10 there", ge=0
+    )
+    clip_weights: float = option(
+        0.0, help="largest absolute weight of the critic (WGAN); 0.01 there; 0: any", ge=0
+    )
+    critic_steps: int = option(1, help="steps of the critic for one of the generator", ge=1, le=100)
+    augment: tuple[Literal["colour", "translation", "cutout"], ...] = option(
+        (), help="vary what the critic sees, real and fake alike (DiffAugment)"
+    )
+
+    lr: float = option(2e-4, help="learning rate of the generator", gt=0)
+    critic_lr: float | None = option(None, help="learning rate of the critic, if it is another", gt=0)
+    beta1: float = option(0.5, help="of Adam", ge=0, lt=1)
+    beta2: float = option(0.999, help="of Adam", ge=0, lt=1)
+    ema: float = option(
+        0.999, help="decay per step of the average of the generator's weights that is used; 0: none", ge=0, lt=1
+    )
+    truncation: float = option(
+        1.0, help="scale of the noise in use: less is more typical, with less variety", gt=0, le=2
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> GanConfig:
+        if self.mixed and self.condition == "none":
+            raise ValueError("mixed needs a condition: class or instance")
+        if self.label_smoothing and self.objective != "bce":
+            raise ValueError("label smoothing belongs to the objective bce")
+        return self

@@ -1,0 +1,152 @@
+"""``gan``: parents are conditions, and fusing is mixing conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from chimera_core.api import (
+    ConfigError,
+    DataError,
+    FeatureEncoder,
+    FuserData,
+    FuserLearner,
+    FusionGenerator,
+    Parent,
+    ShapeError,
+    TrainedFacts,
+    check_state,
+    load_encoder,
+)
+from chimera_gan.building import build_generator
+from chimera_gan.conditioning import look, one_hot, seeded
+from chimera_gan.conditions import Principal, linear_mix, spherical_mix
+from chimera_gan.config import GanConfig
+from chimera_gan.generating import generate
+from chimera_gan.gan_learner import GanLearner
+
+class GanFuser(FusionGenerator):
+    """Makes creatures from mixed conditions, with one noise per seed.
+
+    With condition ``class`` a parent is a class, and its condition the class's share; mixing is linear. With
+    ``instance`` a parent is a photograph, whose condition is what the encoder sees in it, or a class, which stands
+    for one of its training images, another for every seed; mixing is spherical. Weight 1 gives a sample of that parent.
+    Pictures are made at the size that was learned and enlarged (bicubic) to the one asked for.
+
+    Source: Mirza and Osindero 2014, arXiv:1411.1784 (class); Casanova et al. 2021, arXiv:2109.05070 (instance).
+    """
+
+    needs_training = True
+    accepts = frozenset({"photo", "class"})
+
+    config: GanConfig
+
+    @classmethod
+    def learner(cls, config: GanConfig, data: FuserData, *, device: torch.device | str) -> FuserLearner:
+        """Build generator, critic and condition."""
+        return GanLearner(config, data, device=device)
+
+    def load(self, state: Mapping[str, Tensor], facts: TrainedFacts) -> None:
+        """Take up what was learned."""
+        self.classes, self.native = facts.classes, facts.size
+        if self.config.condition != "instance":
+            self.accepts = frozenset({"class"})
+        self._principal: Principal | None = None
+        size = {"none": 0, "class": len(facts.classes), "instance": self.config.components}[
+            self.config.condition
+        ]
+        with torch.device("meta"):
+            generator = build_generator(self.config, size=facts.size, condition=size)
+        wanted = {f"generator.{k}": (tuple(v.shape), v.dtype) for k, v in generator.state_dict().items()}
+        if self.config.condition == "instance":
+            wanted |= self._condition_shapes(state, size)
+        check_state(state, wanted, where="what was learned")
+        self._generator: nn.Module = _filled(generator, state, "generator", self.device).eval()
+        if self.config.condition == "instance":
+            features = state["condition.principal.mean"].shape[0]
+            self._principal = _filled(Principal(features, size), state, "condition.principal", self.device)
+            self._bank = state["condition.bank"].to(self.device)
+        self._encoder: FeatureEncoder | None = None
+
+    def fuse(
+        self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
+    ) -> Tensor:
+        """Mix the parents' conditions and generate.
+
+        Raises:
+            ConfigError: for a class that was not learned, or a photograph where only classes were.
+        """
+        if self.config.condition == "none":
+            raise ConfigError("this GAN was trained without a condition: fuse needs one, so train with --condition")
+        given = torch.stack([self._condition(parent, k, seeds) for k, parent in enumerate(parents)])
+        mix = spherical_mix if self._principal is not None else linear_mix
+        mixed = mix(given, torch.tensor(weights, dtype=torch.float32, device=self.device))
+        made = generate(
+            self._generator,
+            seeds,
+            mixed,
+            noise=self.config.noise,
+            device=self.device,
+            truncation=self.config.truncation,
+        )
+        if size == self.native:
+            return made
+        return F.interpolate(made, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+    def _condition(self, parent: Parent, index: int, seeds: Sequence[int]) -> Tensor:
+        """Give the condition (N, C) of one parent for every seed."""
+        if parent.class_name is not None and parent.class_name in self.classes:
+            label = self.classes.index(parent.class_name)
+            if self._principal is None:
+                own = one_hot(torch.tensor([label], device=self.device), len(self.classes))
+                return own.expand(len(seeds), -1)
+            # Of two parents of one class each is another image.
+            rows = [
+                int(torch.randint(self._bank.shape[1], (1,), generator=seeded(seed * 1009 + index))) for seed in seeds
+            ]
+            return self._bank[label, torch.tensor(rows, device=self.device)]
+        if parent.image is not None and self._principal is not None:
+            return self._seen(parent.image).expand(len(seeds), -1)
+        raise ConfigError(
+            f"{parent.name} is no class that this GAN learned: it knows {', '.join(self.classes[:20])}"
+        )
+
+    def _seen(self, image: Tensor) -> Tensor:
+        """Give the condition (1, C) of a photograph: its middle square, as small as those that were learned."""
+        assert self._principal is not None  # noqa: S101
+        if image.ndim != 3 or image.shape[0] != 3:
+            raise ShapeError(f"photograph is {tuple(image.shape)}: pass (3, H, W)")
+        if self._encoder is None:
+            reference = self.config.encoder
+            encoder = load_encoder(reference.name, device=self.device, **reference.options)
+            self._encoder = encoder.requires_grad_(False)
+        side = min(image.shape[1:])
+        top, left = (image.shape[1] - side) // 2, (image.shape[2] - side) // 2
+        square = image[None, :, top : top + side, left : left + side].to(self.device)
+        small = F.interpolate(square, (self.native, self.native), mode="bicubic", antialias=True).clamp(0, 1)
+        found: Tensor = self._principal(look(self._encoder, small, size=self.config.encoder_size))
+        return found
+
+    def _condition_shapes(
+        self, state: Mapping[str, Tensor], size: int
+    ) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+        """Say which tensors the condition has; the file says how many features and images."""
+        mean, bank = state.get("condition.principal.mean"), state.get("condition.bank")
+        if mean is None or mean.ndim != 1 or bank is None or bank.ndim != 3 or not bank.shape[1]:
+            raise DataError("what was learned has no features of images: it is of a GAN with another condition")
+        shapes = {"condition.bank": ((len(self.classes), bank.shape[1], size), torch.float32)}
+        with torch.device("meta"):
+            principal = Principal(mean.shape[0], size)
+        return shapes | {
+            f"condition.principal.{k}": (tuple(v.shape), v.dtype) for k, v in principal.state_dict().items()
+        }
+
+
+def _filled(module: nn.Module, state: Mapping[str, Tensor], prefix: str, device: torch.device) -> nn.Module:
+    own = {k.removeprefix(f"{prefix}."): v for k, v in state.items() if k.startswith(f"{prefix}.")}
+    module.to_empty(device=device)
+    module.load_state_dict(own)
+    return module

@@ -1,0 +1,235 @@
+"""A generative adversarial network while it learns.
+
+One step: the critic learns from a batch and as many fakes, then, each ``critic_steps``-th time, the generator.
+Everything is in the range [-1, 1] in here, and in [0, 1] outside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chimera_core.api import (
+    Batch,
+    Draw,
+    Ema,
+    Engine,
+    FuserData,
+    FuserLearner,
+    build_optimizer,
+    parameter_groups,
+    set_rate,
+)
+from chimera_gan.building import build_critic, build_generator
+from chimera_gan.conditioning import Condition, build_condition
+from chimera_gan.config import GanConfig
+from chimera_gan.diffaugment import augment, draw_augmentation
+from chimera_gan.generating import generate
+from chimera_gan.objectives import choose_objective
+from chimera_gan.penalties import (
+    clip_weights,
+    is_due,
+    lazy_weight,
+    one_centred_penalty,
+    zero_centred_penalty,
+)
+
+
+class GanLearner(FuserLearner):
+    """Generator, critic and condition of one training.
+
+    Args:
+        config: the fuser's options.
+        data: what is learned from.
+        device: of the networks.
+    """
+
+    def __init__(self, config: GanConfig, data: FuserData, *, device: torch.device | str) -> None:
+        self.config = config
+        self.data = data
+        self.device = torch.device(device)
+        self.condition: Condition = build_condition(config, data).to(self.device)
+        torch.manual_seed(data.seed)
+        self.generator = build_generator(config, size=data.size, condition=self.condition.size).to(self.device)
+        self.critic = build_critic(config, size=data.size, condition=self.condition.size).to(self.device)
+        self.average = Ema(self.generator, config.ema) if config.ema else None
+        self.objective = choose_objective(config.objective, real_label=1 - config.label_smoothing)
+        rates = {"generator": config.lr, "critic": config.critic_lr or config.lr}
+        networks = {"generator": self.generator, "critic": self.critic}
+        self.optimizers = {
+            f"{name}_optimizer": build_optimizer(
+                parameter_groups(network, weight_decay=0),
+                "adam",
+                lr=rates[name],
+                betas=(config.beta1, config.beta2),
+            )
+            for name, network in networks.items()
+        }
+        self.modules = {**networks, "condition": self.condition}
+        if self.average is not None:
+            self.modules["average"] = self.average.module
+        # Gradients of gradients cannot be compiled: penalties go through the critic itself.
+        self._judge: Any = self.critic
+        self._make: Any = self.generator
+
+    def compile(self) -> None:
+        """Compile generator and critic where no gradient of a gradient is taken."""
+        self._judge = torch.compile(self.critic)
+        self._make = torch.compile(self.generator)
+
+    def step(self, batch: Batch, *, draw: Draw, engine: Engine) -> dict[str, Tensor]:
+        """Let the critic learn, and the generator when it is its turn."""
+        self.condition.prepare(self.data)
+        for optimizer in self.optimizers.values():
+            set_rate(optimizer, engine.rate)
+        self.generator.train()
+        self.critic.train()
+        real = batch.pixels() * 2 - 1
+        given, strength = self._conditions(batch, draw)
+        step = draw.step or 0
+        parts = self._teach_critic(real, given, strength, draw, engine, step)
+        if (step + 1) % self.config.critic_steps == 0:
+            parts |= self._teach_generator(real, given, strength, draw, engine)
+            if self.average is not None:
+                self.average.update(self.generator, step // self.config.critic_steps)
+        return parts
+
+    def _conditions(self, batch: Batch, draw: Draw) -> tuple[Tensor | None, Tensor | None]:
+        """Give what the generator is told, and how much of it the critic is told.
+
+        Mixed conditions belong to no image: the critic judges those fakes, and the real images beside them, by its
+        unconditional part alone.
+        """
+        own = self.condition.of_images(batch)
+        if own is None or not self.config.mixed:
+            return own, None
+        is_mixed = draw.uniform(purpose="is mixed").view(-1) < self.config.mixed
+        mixed = self.condition.mixed_with_another(own, batch, draw)
+        return torch.where(is_mixed[:, None], mixed, own), 1.0 - is_mixed.float()
+
+    def _teach_critic(
+        self,
+        real: Tensor,
+        given: Tensor | None,
+        strength: Tensor | None,
+        draw: Draw,
+        engine: Engine,
+        step: int,
+    ) -> dict[str, Tensor]:
+        config = self.config
+        noise = draw.normal(config.noise, purpose="noise for the critic")
+        with engine.autocast(), torch.no_grad():
+            fake = self._make(noise, given, draw=draw).float()
+        seen_real, seen_fake = self._vary(real, draw, "real"), self._vary(fake, draw, "fake")
+        penalised = [
+            (name, weight, seen)
+            for name, weight, seen in (("r1", config.r1, seen_real), ("r2", config.r2, seen_fake))
+            if weight and is_due(step, every=config.penalty_every)
+        ]
+        for _, _, seen in penalised:
+            seen.requires_grad_(True)
+        critic = self.critic if penalised or config.gradient_penalty else self._judge
+        with engine.autocast():
+            said_real = critic(seen_real, given, strength)
+            said_fake = critic(seen_fake, given, strength)
+            loss = self.objective.critic_loss(said_real, said_fake)
+            parts = {"critic_loss": loss.detach()}
+            for name, weight, seen in penalised:
+                lazy = lazy_weight(weight, every=config.penalty_every)
+                penalty = zero_centred_penalty(said_real if name == "r1" else said_fake, seen, weight=lazy)
+                parts[name] = penalty.detach() / config.penalty_every
+                loss = loss + penalty
+            if config.gradient_penalty:
+                penalty = one_centred_penalty(
+                    lambda x: critic(x, given, strength),
+                    seen_real,
+                    seen_fake,
+                    mix=draw.uniform(purpose="between real and fake").view(-1),
+                    weight=config.gradient_penalty,
+                )
+                parts["gradient_penalty"] = penalty.detach()
+                loss = loss + penalty
+        parts["critic_estimate"] = (said_real.mean() - said_fake.mean()).detach()
+        self._update("critic", loss, engine)
+        if config.clip_weights:
+            clip_weights(self.critic.parameters(), limit=config.clip_weights)
+        return parts
+
+    def _teach_generator(
+        self, real: Tensor, given: Tensor | None, strength: Tensor | None, draw: Draw, engine: Engine
+    ) -> dict[str, Tensor]:
+        noise = draw.normal(self.config.noise, purpose="noise for the generator")
+        self.critic.requires_grad_(False)
+        with engine.autocast():
+            fake = self._make(noise, given, draw=draw).float()
+            said_fake = self._judge(self._vary(fake, draw, "fake again"), given, strength)
+            said_real = said_fake.detach()
+            if self.config.objective == "relativistic":
+                with torch.no_grad():
+                    said_real = self._judge(self._vary(real, draw, "real again"), given, strength)
+            loss = self.objective.generator_loss(said_real, said_fake)
+        self._update("generator", loss, engine)
+        self.critic.requires_grad_(True)
+        return {"generator_loss": loss.detach()}
+
+    def _vary(self, x: Tensor, draw: Draw, purpose: str) -> Tensor:
+        """Vary what the critic sees."""
+        if not self.config.augment:
+            return x
+        return augment(x, draw_augmentation(draw, purpose, kinds=self.config.augment))
+
+    def _update(self, name: str, loss: Tensor, engine: Engine) -> None:
+        network, optimizer = self.modules[name], self.optimizers[f"{name}_optimizer"]
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        engine.average_gradients(network.parameters())
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def state(self) -> dict[str, Tensor]:
+        """Give generator and condition as the fuser needs them."""
+        made_by = self.average.module if self.average else self.generator
+        tensors = {f"generator.{name}": value for name, value in made_by.state_dict().items()}
+        return tensors | {f"condition.{name}": value for name, value in self.condition.kept().items()}
+
+    @torch.no_grad()
+    def sample(self, count: int, *, seed: int, averaged: bool = True) -> Tensor:
+        """Make images for conditions as the data have them."""
+        self.condition.prepare(self.data)
+        network = self.average.module if averaged and self.average else self.generator
+        was_training = network.training
+        network.eval()
+        seeds = range(seed, seed + count)
+        made = generate(
+            network, seeds, self.condition.drawn(seeds), noise=self.config.noise, device=self.device
+        )
+        network.train(was_training)
+        return made.cpu()
+
+    @torch.no_grad()
+    def critic_estimate(self, batch: Batch, *, draw: Draw, engine: Engine) -> dict[str, float]:
+        """Say how much more the critic gives to held-out images than to fakes under their conditions.
+
+        For a Wasserstein critic that is its estimate of the distance between the two distributions.
+        """
+        if self.config.condition == "instance":
+            given = self.condition.of_unknown(batch)
+        else:
+            given = self.condition.of_images(batch)
+        was = self.critic.training, self.generator.training
+        self.critic.eval()
+        self.generator.eval()
+        with engine.autocast():
+            noise = draw.normal(self.config.noise, purpose="noise for the held-out")
+            fake = self.generator(noise, given).float()
+            said_real = self.critic(batch.pixels() * 2 - 1, given)
+            said_fake = self.critic(fake, given)
+            loss = self.objective.critic_loss(said_real, said_fake)
+        self.critic.train(was[0])
+        self.generator.train(was[1])
+        return {
+            "critic_held_out": float(said_real.mean() - said_fake.mean()),
+            "critic_held_out_loss": float(loss),
+        }
