@@ -194,8 +194,8 @@ class FusionGenerator(ABC):
     the way there is smooth; image k depends on ``seeds[k]`` alone.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"photo"})
-    """``"photo"``, ``"class"`` or both."""
+    accepts: frozenset[str] = frozenset({"photo"})
+    """``"photo"``, ``"class"`` or both; what was loaded may take less of it."""
     needs_training: ClassVar[bool] = False
     """Whether it works only after ``load``; then ``learner`` makes what is loaded."""
     ordered: ClassVar[bool] = False

@@ -33,12 +33,12 @@ def draw_samples(run: Path, learner: FuserLearner, images: int) -> Path:
         images: seen so far; names the file.
     """
     made = learner.sample(_SIDE * _SIDE, seed=0)
-    return _write(run / FOLDER / f"{images:09d}.png", [made[k : k + _SIDE] for k in range(0, len(made), _SIDE)])
+    return _write(
+        run / FOLDER / f"{images:09d}.png", [made[k : k + _SIDE] for k in range(0, len(made), _SIDE)]
+    )
 
 
-def draw_sweeps(
-    run: Path, fuser: FusionGenerator, classes: Sequence[str], images: int, *, size: int
-) -> Path:
+def draw_sweeps(run: Path, fuser: FusionGenerator, classes: Sequence[str], images: int, *, size: int) -> Path:
     """Draw weights from one parent to another, a row per seed, the parents at the ends.
 
     Args:

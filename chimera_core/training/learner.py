@@ -116,7 +116,7 @@ class FuserLearner(ABC):
     def state(self) -> dict[str, Tensor]:
         """Give the tensors that ``FusionGenerator.load`` needs: averaged networks, tables; fp32."""
 
-    def compile(self) -> None:
+    def compile(self) -> None:  # noqa: B027
         """Compile what is run often; ``torch.compile`` has no gradients of gradients. The default is nothing."""
 
     def facts(self) -> dict[str, Any]:

@@ -122,8 +122,10 @@ class InstanceCondition(Condition):
             return
         device = self.table.device
         encoder = self._encoder(device)
-        rows = torch.arange(len(data.images)).split(_TOGETHER)
-        seen = torch.cat([self._look(encoder, data.images.take(r).to(device).float() / 255).cpu() for r in rows])
+        rows = torch.split(torch.arange(len(data.images)), _TOGETHER)
+        seen = torch.cat(
+            [self._look(encoder, data.images.take(r).to(device).float() / 255).cpu() for r in rows]
+        )
         self.principal.load_state_dict(Principal.fit(seen, self.size).state_dict())
         self.table.copy_(self.principal(seen.to(device)))
         self.is_known.fill_(1)
@@ -139,7 +141,8 @@ class InstanceCondition(Condition):
     @torch.no_grad()
     def of_pixels(self, x: Tensor) -> Tensor:
         """Give the condition (N, C) of images (N, 3, S, S) in [0, 1]."""
-        return self.principal(self._look(self._encoder(self.table.device), x))
+        found: Tensor = self.principal(self._look(self._encoder(self.table.device), x))
+        return found
 
     def drawn(self, seeds: Iterable[int]) -> Tensor:
         """Give those of random images."""
@@ -164,7 +167,7 @@ class InstanceCondition(Condition):
             # No module of this one: its weights are not ours to keep in a checkpoint.
             encoder = load_encoder(self.encoder_name, device=device, **self.encoder_options)
             object.__setattr__(self, "_loaded", encoder.requires_grad_(False))
-        found: FeatureEncoder = self._loaded.to(device)  # type: ignore[operator, assignment]
+        found: FeatureEncoder = self._loaded.to(device)  # type: ignore[assignment]
         return found
 
     def _look(self, encoder: FeatureEncoder, x: Tensor) -> Tensor:

@@ -72,7 +72,10 @@ class GanConfig(Config):
     beta1: float = option(0.5, help="of Adam", ge=0, lt=1)
     beta2: float = option(0.999, help="of Adam", ge=0, lt=1)
     ema: float = option(
-        0.999, help="decay per step of the average of the generator's weights that is used; 0: none", ge=0, lt=1
+        0.999,
+        help="decay per step of the average of the generator's weights that is used; 0: none",
+        ge=0,
+        lt=1,
     )
     truncation: float = option(
         1.0, help="scale of the noise in use: less is more typical, with less variety", gt=0, le=2

@@ -25,8 +25,9 @@ from chimera_gan.building import build_generator
 from chimera_gan.conditioning import look, one_hot, seeded
 from chimera_gan.conditions import Principal, linear_mix, spherical_mix
 from chimera_gan.config import GanConfig
-from chimera_gan.generating import generate
 from chimera_gan.gan_learner import GanLearner
+from chimera_gan.generating import generate
+
 
 class GanFuser(FusionGenerator):
     """Makes creatures from mixed conditions, with one noise per seed.
@@ -64,10 +65,12 @@ class GanFuser(FusionGenerator):
         if self.config.condition == "instance":
             wanted |= self._condition_shapes(state, size)
         check_state(state, wanted, where="what was learned")
-        self._generator: nn.Module = _filled(generator, state, "generator", self.device).eval()
+        _fill(generator, state, "generator", self.device)
+        self._generator = generator.eval()
         if self.config.condition == "instance":
             features = state["condition.principal.mean"].shape[0]
-            self._principal = _filled(Principal(features, size), state, "condition.principal", self.device)
+            self._principal = Principal(features, size)
+            _fill(self._principal, state, "condition.principal", self.device)
             self._bank = state["condition.bank"].to(self.device)
         self._encoder: FeatureEncoder | None = None
 
@@ -80,7 +83,9 @@ class GanFuser(FusionGenerator):
             ConfigError: for a class that was not learned, or a photograph where only classes were.
         """
         if self.config.condition == "none":
-            raise ConfigError("this GAN was trained without a condition: fuse needs one, so train with --condition")
+            raise ConfigError(
+                "this GAN was trained without a condition: fuse needs one, so train with --condition"
+            )
         given = torch.stack([self._condition(parent, k, seeds) for k, parent in enumerate(parents)])
         mix = spherical_mix if self._principal is not None else linear_mix
         mixed = mix(given, torch.tensor(weights, dtype=torch.float32, device=self.device))
@@ -94,7 +99,9 @@ class GanFuser(FusionGenerator):
         )
         if size == self.native:
             return made
-        return F.interpolate(made, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        return F.interpolate(made, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(
+            0, 1
+        )
 
     def _condition(self, parent: Parent, index: int, seeds: Sequence[int]) -> Tensor:
         """Give the condition (N, C) of one parent for every seed."""
@@ -105,7 +112,8 @@ class GanFuser(FusionGenerator):
                 return own.expand(len(seeds), -1)
             # Of two parents of one class each is another image.
             rows = [
-                int(torch.randint(self._bank.shape[1], (1,), generator=seeded(seed * 1009 + index))) for seed in seeds
+                int(torch.randint(self._bank.shape[1], (1,), generator=seeded(seed * 1009 + index)))
+                for seed in seeds
             ]
             return self._bank[label, torch.tensor(rows, device=self.device)]
         if parent.image is not None and self._principal is not None:
@@ -116,7 +124,7 @@ class GanFuser(FusionGenerator):
 
     def _seen(self, image: Tensor) -> Tensor:
         """Give the condition (1, C) of a photograph: its middle square, as small as those that were learned."""
-        assert self._principal is not None  # noqa: S101
+        assert self._principal is not None
         if image.ndim != 3 or image.shape[0] != 3:
             raise ShapeError(f"photograph is {tuple(image.shape)}: pass (3, H, W)")
         if self._encoder is None:
@@ -136,7 +144,9 @@ class GanFuser(FusionGenerator):
         """Say which tensors the condition has; the file says how many features and images."""
         mean, bank = state.get("condition.principal.mean"), state.get("condition.bank")
         if mean is None or mean.ndim != 1 or bank is None or bank.ndim != 3 or not bank.shape[1]:
-            raise DataError("what was learned has no features of images: it is of a GAN with another condition")
+            raise DataError(
+                "what was learned has no features of images: it is of a GAN with another condition"
+            )
         shapes = {"condition.bank": ((len(self.classes), bank.shape[1], size), torch.float32)}
         with torch.device("meta"):
             principal = Principal(mean.shape[0], size)
@@ -145,8 +155,8 @@ class GanFuser(FusionGenerator):
         }
 
 
-def _filled(module: nn.Module, state: Mapping[str, Tensor], prefix: str, device: torch.device) -> nn.Module:
+def _fill(module: nn.Module, state: Mapping[str, Tensor], prefix: str, device: torch.device) -> None:
+    """Give a module, which may be without memory, its part of a checked state."""
     own = {k.removeprefix(f"{prefix}."): v for k, v in state.items() if k.startswith(f"{prefix}.")}
     module.to_empty(device=device)
     module.load_state_dict(own)
-    return module

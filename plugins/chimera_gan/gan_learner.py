@@ -52,7 +52,9 @@ class GanLearner(FuserLearner):
         self.device = torch.device(device)
         self.condition: Condition = build_condition(config, data).to(self.device)
         torch.manual_seed(data.seed)
-        self.generator = build_generator(config, size=data.size, condition=self.condition.size).to(self.device)
+        self.generator = build_generator(config, size=data.size, condition=self.condition.size).to(
+            self.device
+        )
         self.critic = build_critic(config, size=data.size, condition=self.condition.size).to(self.device)
         self.average = Ema(self.generator, config.ema) if config.ema else None
         self.objective = choose_objective(config.objective, real_label=1 - config.label_smoothing)
