@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chimera_core.errors import DataError, PluginError
+from pydantic import BaseModel
+
+from chimera_core.errors import ConfigError, DataError, PluginError
 from chimera_core.files import one_line, quote
+from chimera_core.layers import references_in
 from chimera_core.plugins import PluginHost
 from chimera_core.registry import ModelEntry
 from chimera_core.runs import find_run
@@ -17,6 +20,7 @@ from chimera_core.runs import find_run
 FOLDER = "models"
 """Where a plugin's package carries the files of its models."""
 SUFFIX = ".safetensors"
+_TRAINED = ("feature-encoder", "fusion-generator")
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,12 @@ def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
 
     Args:
         host: its settings say where runs lie, its registry knows the models.
-        kind: of the component that it stands for; only encoders are trained so far.
+        kind: of the component that it stands for; encoders and fusers are trained.
         name: what the user typed.
     Returns:
         None if the name means none of them, so that it can only be a component's.
     """
-    if kind != "feature-encoder":
+    if kind not in _TRAINED:
         return None
     if run := find_run(name, host.settings.path("runs")):
         return Trained(name, "run", run)
@@ -52,6 +56,33 @@ def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
         return Trained(name, "file", Path(os.path.expanduser(name)))
     entry = host.registry.models.get(name)
     return Trained(name, "model") if entry is not None and entry.kind == kind else None
+
+
+def check_references(host: PluginHost, config: BaseModel, *, where: str) -> None:
+    """Check that everything trained that options name is still there.
+
+    Args:
+        host: where it is looked up.
+        config: options of a component.
+        where: what the message names.
+    Raises:
+        ConfigError: naming the run, model or component that is gone.
+    """
+    for path, reference in references_in(type(config), dict(config)):
+        trained = find_trained(host, reference.kind, reference.name)
+        gone = (
+            trained is not None
+            and trained.form == "file"
+            and trained.path is not None
+            and not trained.path.is_file()
+        )
+        if gone or (trained is None and not host.has(reference.kind, reference.name)):
+            what = reference.kind.rpartition("-")[2]
+            option = ".".join(map(str, path))
+            raise ConfigError(
+                f"{where} needs the {what} {quote(reference.name)} (its option {option}), which is no run, model or "
+                f"component here: bring it back, or name another with --{option.replace('_', '-')}"
+            )
 
 
 def model_file(host: PluginHost, name: str) -> Path:

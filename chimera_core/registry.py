@@ -117,6 +117,9 @@ class ModelEntry(Config):
     fuser: str = option("", help="the fuser that it belongs to, NAME or PLUGIN:NAME")
     encoder: str = option("", help="instead of fuser: the encoder that it belongs to")
     classes: tuple[str, ...] = option((), help="what it knows, in the order of its outputs")
+    accepts: tuple[Literal["photo", "class"], ...] = option(
+        ("class",), help="of a fuser: what its parents may be"
+    )
     file: str = option("", help="its file among the models that the plugin's package carries")
     asset: str = option("", help="instead of file: its name under [assets]")
     licence: str = option(..., help="the terms it comes under")

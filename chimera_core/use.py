@@ -132,12 +132,17 @@ def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **op
     host = default_host()
     if trained := find_trained(host, "feature-encoder", name):
         build_config(Config, options, where=str(trained))
-        return _load_trained(trained, host).to(device)
+        return load_trained(trained, host).to(device)
     encoder: FeatureEncoder = build(host, "feature-encoder", name, options)
     return encoder.to(device).eval()
 
 
-def _load_trained(trained: Trained, host: PluginHost) -> FeatureEncoder:
+def load_trained(trained: Trained, host: PluginHost) -> FeatureEncoder:
+    """Build a trained encoder: of a run, a file or a model of the registry; on the CPU, in evaluation mode.
+
+    Raises:
+        DataError: if its weights are not to be had.
+    """
     from chimera_core.training.exported import load_exported_encoder
     from chimera_core.training.trained import load_trained_encoder
 

@@ -11,7 +11,8 @@ import torch
 from chimera_core import fuse, load_encoder
 from chimera_core.api import Draw
 from chimera_core.attacks.square import square
-from chimera_core.fusing import Fusion, plan_fusion
+from chimera_core.fusing import Fusion
+from chimera_core.fusing_plan import plan_fusion
 from chimera_core.plugins import default_host
 from chimera_core.training.augment import PRESETS
 from chimera_core.use import build

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,9 +25,13 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._types import DURATION, FRACTION, FractionRange
 from chimera_core.flags import Flag, flags_of
 from chimera_core.layers import Layer, merge
+from chimera_core.models import find_trained
 from chimera_core.options import ComponentRef
-from chimera_core.plugins import Component
+from chimera_core.plugins import Component, PluginHost
 from chimera_core.use import check_options, look_up_options, option_layers
+
+if TYPE_CHECKING:
+    from chimera_core.trained_fusers import TrainedFuser
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Selector:
 
     ``flag`` is ``--fuser`` or, for the first argument, an empty string. The component's options appear with
     ``prefix``; ``preset_flag`` names the option that picks its preset, where the command has one; ``preset`` is the
-    one that the default component has without it.
+    one that the default component has without it. ``may_be_trained``: the name may be a trained fuser's, whose
+    component's options appear, with the values that it was trained with.
     """
 
     key: str
@@ -46,6 +51,7 @@ class Selector:
     prefix: str = ""
     preset_flag: str = ""
     preset: str | None = None
+    may_be_trained: bool = False
 
 
 class ComponentCommand(ConfigCommand):
@@ -90,10 +96,17 @@ def _section(
     host = plugin_host(ctx)
     if name is None and told is not None and "name" in told.values:
         name = told.values["name"]
-        check_name(host, selector.kind, told)
+        if _find_trained(host, selector, name) is None:
+            check_name(host, selector.kind, told)
     name = name or selector.default
     if name is None:
         return None
+    if found := _find_trained(host, selector, name):
+        if told is not None and told.values.get("name", name) == name:
+            ctx.meta.setdefault("chimera.file-values", {})[selector.key] = told.inside("options").values
+        below = [Layer(str(found), found.said.options)]
+        flags = _flags(command, ctx, selector, found.component, below, args)
+        return f"Options of {found}", [_click_option(flag, selector) for flag in flags]
     component = host.find(selector.kind, name)
     preset = given(args, selector.preset_flag) or value_in_file(ctx, selector.preset_flag)
     if preset is None and selector.preset and selector.default:
@@ -110,6 +123,14 @@ def _section(
     ]
     where = f" ({selector.flag})" if selector.flag else ""
     return f"Options of {component.spec.name}{where}", options
+
+
+def _find_trained(host: PluginHost, selector: Selector, name: str) -> TrainedFuser | None:
+    if not selector.may_be_trained or find_trained(host, selector.kind, name) is None:
+        return None
+    from chimera_core.trained_fusers import find_trained_fuser
+
+    return find_trained_fuser(host, name)
 
 
 def _flags(

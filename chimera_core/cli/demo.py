@@ -47,7 +47,8 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     """Make one creature and a grid of weights, offline, into a folder."""
     let_waiting_threads_sleep()
     from chimera_core.contact_sheet import grid
-    from chimera_core.fusing import DEFAULT_PHOTO_FUSER, Fusion, plan_fusion, sweep_weights
+    from chimera_core.fusing import Fusion
+    from chimera_core.fusing_plan import DEFAULT_PHOTO_FUSER, plan_fusion, sweep_weights
     from chimera_core.images import write_png
     from chimera_core.pixels import resize_shorter, to_uint8
     from chimera_core.runs import make_run_folder, write_run_config, write_run_record

@@ -28,8 +28,9 @@ from chimera_core.cli._training import (
 from chimera_core.errors import ConfigError
 from chimera_core.files import one_line
 from chimera_core.plugins import PluginHost
+from chimera_core.training.config import lay
 from chimera_core.training.run_options import STUDY
-from chimera_core.training.study_config import PRESETS, EncoderStudy, find_preset, lay
+from chimera_core.training.study_config import PRESETS, EncoderStudy, find_preset
 
 if TYPE_CHECKING:
     from chimera_core.training.study import StudyOutcome, StudyPlan

@@ -18,7 +18,14 @@ from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._types import WEIGHTS
 from chimera_core.errors import ConfigError
-from chimera_core.fusing import DEFAULT_PHOTO_FUSER, FusionPlan, check_weights, plan_fusion, sweep_weights
+from chimera_core.fusing_plan import (
+    DEFAULT_PHOTO_FUSER,
+    DEFAULT_SIZE,
+    FusionPlan,
+    check_weights,
+    plan_fusion,
+    sweep_weights,
+)
 
 GIF_FPS = 6
 
@@ -26,12 +33,24 @@ GIF_FPS = 6
 @click.command(
     cls=ComponentCommand,
     selectors=[
-        Selector("fuser", "fusion-generator", "--fuser", default=DEFAULT_PHOTO_FUSER, preset_flag="--preset"),
+        Selector(
+            "fuser",
+            "fusion-generator",
+            "--fuser",
+            default=DEFAULT_PHOTO_FUSER,
+            preset_flag="--preset",
+            may_be_trained=True,
+        ),
         Selector("source", "dataset-source", "--source", prefix="source."),
     ],
 )
 @click.argument("parents", nargs=-1, metavar="A B [C ...]")
-@click.option("--fuser", default=None, help=f"Which fuser.  [default: {DEFAULT_PHOTO_FUSER}]")
+@click.option(
+    "--fuser",
+    default=None,
+    help="A run, an exported file, a model or a component.  [default: the model that knows the classes, "
+    f"or {DEFAULT_PHOTO_FUSER}]",
+)
 @click.option("--preset", help="A preset of the fuser: see `chimera plugins show NAME`.")
 @click.option("--weights", type=WEIGHTS, help="How much of each parent, e.g. .7,.3; sum 1.  [default: equal]")
 @click.option(
@@ -44,7 +63,9 @@ GIF_FPS = 6
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="First seed.")
 @click.option(
-    "--size", type=int, default=256, show_default=True, help="Shorter side of the picture in pixels."
+    "--size",
+    type=int,
+    help=f"Shorter side of the picture in pixels.  [default: {DEFAULT_SIZE}; a trained fuser's own size]",
 )
 @click.option(
     "--mask",
@@ -69,7 +90,7 @@ def fuse(
     count: int,
     sweep: int | None,
     seed: int,
-    size: int,
+    size: int | None,
     masks: tuple[str, ...],
     source: str | None,
     device: str,
@@ -79,8 +100,8 @@ def fuse(
 ) -> None:
     """Fuse parents into one creature.
 
-    A, B, ... are image files or, with --source, class names. Style transfer, the default for photographs, takes
-    the layout of the first and the coat of the others.
+    A, B, ... are image files, classes that a trained fuser knows or, with --source, classes of a data set. Style
+    transfer, the default for photographs, takes the layout of the first and the coat of the others.
     """
     start = time.perf_counter()
     let_waiting_threads_sleep()
@@ -102,6 +123,8 @@ def fuse(
         device=device,
         host=plugin_host(ctx),
     )
+    if plan.is_chosen:
+        print(f"fuser: {plan.trained}", file=sys.stderr)
     if sweep:
         written, used = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
     else:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "doctor": "chimera_core.cli.doctor:doctor",
     "encoder": "chimera_core.cli.encoder:encoder",
     "fuse": "chimera_core.cli.fuse:fuse",
+    "fuser": "chimera_core.cli.fuser:fuser",
     "plugins": "chimera_core.cli.plugins:plugins",
     "source": "chimera_core.cli.source:source",
 }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
+from chimera_core.layers import merge
 from chimera_core.options import ComponentRef, Config, EncoderRef, SourceRef, option
 
 DEFAULT_EPOCHS = 10.0
+_ALTERNATIVES = (("images", "epochs"), ("domains", "domains_first"))
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
@@ -131,3 +134,13 @@ class EncoderTraining(ImageTraining):
     ema: float = option(
         0.0, help="decay per step of a moving average of the weights, e.g. 0.999; 0: none", ge=0, lt=1
     )
+
+
+def lay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay options over others; of two that exclude each other, ``--images`` and ``--epochs``, the upper one stays."""
+    kept = dict(below)
+    for one, other in _ALTERNATIVES:
+        for name, rival in ((one, other), (other, one)):
+            if above.get(name) not in (None, (), []):
+                kept.pop(rival, None)
+    return merge(kept, above)

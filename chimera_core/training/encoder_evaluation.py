@@ -22,7 +22,8 @@ from chimera_core.training.config import EncoderTraining
 from chimera_core.training.data import Data, choose_splits, open_data
 from chimera_core.training.encoder_plan import check_encoder
 from chimera_core.training.evaluation import count_predictions
-from chimera_core.training.exported import load_exported_encoder, read_exported
+from chimera_core.training.exported import load_exported_encoder
+from chimera_core.training.exported_header import ExportedEncoder, read_header
 from chimera_core.training.trained import load_trained_encoder, read_training
 
 
@@ -114,7 +115,7 @@ def _what_and_on_what(
     if data is None:
         raise ConfigError(f"{trained} does not say on which data: give a training's --config")
     path = trained.path or model_file(host, trained.name)
-    return load_exported_encoder(path, host), read_exported(path).classes, data
+    return load_exported_encoder(path, host), read_header(path, ExportedEncoder).classes, data
 
 
 def _images(packed: Data, config: EncoderTraining, split: str | None) -> tuple[ImageSplit, str]:

@@ -11,7 +11,6 @@ from pydantic import model_validator
 
 from chimera_core.data.split_names import HELD_OUT, JOINED
 from chimera_core.errors import ConfigError
-from chimera_core.layers import merge
 from chimera_core.options import option, suggest
 from chimera_core.training.config import DEFAULT_EPOCHS, EncoderTraining, ImageCount
 
@@ -102,8 +101,6 @@ PRESETS = (
     ),
 )
 
-_ALTERNATIVES = (("images", "epochs"), ("domains", "domains_first"))
-
 
 def find_preset(name: str) -> StudyPreset:
     """Look a preset of studies up.
@@ -117,13 +114,3 @@ def find_preset(name: str) -> StudyPreset:
             f"there is no preset '{name}' of studies{suggest(name, by_name)}; the encoder's is --encoder-preset"
         )
     return by_name[name]
-
-
-def lay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay options over others; of two that exclude each other, ``--images`` and ``--epochs``, the upper one stays."""
-    kept = dict(below)
-    for one, other in _ALTERNATIVES:
-        for name, rival in ((one, other), (other, one)):
-            if above.get(name) not in (None, (), []):
-                kept.pop(rival, None)
-    return merge(kept, above)

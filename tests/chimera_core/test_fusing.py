@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chimera_core.errors import ChimeraError, ConfigError, DataError, PluginError
-from chimera_core.fusing import Fusion, check_weights, plan_fusion, sweep_weights
+from chimera_core.fusing import Fusion
+from chimera_core.fusing_plan import check_weights, plan_fusion, sweep_weights
 from chimera_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
 from chimera_core.interfaces import FusionGenerator
 from chimera_core.options import Config, option

@@ -92,7 +92,7 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
 
 def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_path: Path) -> None:
     """What a command resolved is written, read again under another registry, and makes the same picture."""
-    from chimera_core.fusing import plan_fusion
+    from chimera_core.fusing_plan import plan_fusion
     from chimera_core.plugins import default_host
 
     host = default_host()

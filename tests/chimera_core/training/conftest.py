@@ -125,7 +125,9 @@ def install_tiny(folder: Path) -> Path:
     info = folder / "tiny_toys-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-toys\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[chimera.plugins]\ntiny = tiny_plugin\n")
+    (info / "entry_points.txt").write_text(
+        "[chimera.plugins]\ntiny = tiny_plugin\nfakes = chimera_core.testing.fakes.plugin\n"
+    )
     return folder
 
 

@@ -13,9 +13,10 @@ import torch
 
 from chimera_core.data.batches import TensorSplit
 from chimera_core.errors import ConfigError
+from chimera_core.training.config import lay
 from chimera_core.training.config_file import read_config
 from chimera_core.training.data import ListedData
-from chimera_core.training.study_config import EncoderStudy, lay
+from chimera_core.training.study_config import EncoderStudy
 from chimera_core.training.study_domains import choose_domains, count_domains, name_folders
 from chimera_core.training.study_table import summarise, wilson_interval
 

@@ -1,0 +1,186 @@
+"""What ``chimera fuse`` is asked for, checked: all that can be checked without torch, so that a mistake costs no second."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from chimera_core.errors import ConfigError, DataError
+from chimera_core.files import quote
+from chimera_core.images import check_picture
+from chimera_core.plugins import Component, PluginHost, default_host
+from chimera_core.trained_fusers import TrainedFuser, choose_model, find_trained_fuser, is_class_name
+from chimera_core.use import layered_options, resolve_config
+
+# With its plugin, so that a stranger who offers the same name cannot get into the default's way.
+DEFAULT_PHOTO_FUSER = "style:style-transfer"
+MIN_SIZE, MAX_SIZE = 16, 2048
+DEFAULT_SIZE = 256
+"""Of what a fuser of photographs makes; a trained one has a size of its own."""
+# Photographs are handed to fusers no larger than this (shorter side), or than the result if that is larger:
+# enough for a small animal's coat, and a 50-megapixel photograph stays affordable.
+PARENT_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class FusionPlan:
+    """A checked request: every name exists, weights and sizes are right, no torch was needed."""
+
+    parents: tuple[str, ...]
+    masks: tuple[str, ...]
+    component: Component
+    config: BaseModel
+    source: str | None
+    source_options: Mapping[str, Any]
+    size: int
+    device: str
+    host: PluginHost = field(repr=False)
+    trained: TrainedFuser | None = None
+    """The run, file or model whose weights the fuser takes up, if it is one that learns."""
+    is_chosen: bool = False
+    """Whether the fuser was chosen for the classes that were named, and not by the user."""
+
+    @property
+    def fuser_name(self) -> str:
+        """The fuser as users name it."""
+        return self.trained.name if self.trained else self.component.spec.name
+
+
+def plan_fusion(
+    parents: Sequence[str | Path],
+    *,
+    fuser: str | None = None,
+    preset: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    masks: Sequence[str | Path] = (),
+    source: str | None = None,
+    source_options: Mapping[str, Any] | None = None,
+    size: int | None = None,
+    device: str = "auto",
+    host: PluginHost | None = None,
+) -> FusionPlan:
+    """Check a request.
+
+    Args:
+        parents: image files, classes that the fuser knows or, with a source, classes of it; two or more.
+        fuser: a run, an exported file, a model or a component. None: the first model that knows the classes named,
+            or style transfer where only photographs are.
+        preset: a preset of the fuser.
+        options: the fuser's options, over the preset; over those that it was trained with, if it was.
+        masks: at most one per parent, in their order: an image file (white = animal), ``auto`` or ``none``.
+        source: where class names find their images.
+        source_options: its options.
+        size: shorter side of the result in pixels; None: 256, or the size that a trained fuser makes.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        host: plugins to use; the installed ones when None.
+    Raises:
+        ConfigError, DataError, PluginError: naming what is wrong and the mend.
+    """
+    host = host or default_host()
+    names = tuple(str(parent) for parent in parents)
+    if len(names) < 2:
+        raise ConfigError(f"a chimera needs two parents or more, but it got {len(names)}: name another")
+    if size is not None and not MIN_SIZE <= size <= MAX_SIZE:
+        raise ConfigError(f"size must lie between {MIN_SIZE} and {MAX_SIZE} pixels, but it is {size}")
+    if len(masks) > len(names):
+        raise ConfigError(
+            f"{len(masks)} masks were given for {len(names)} parents: give one per parent, in order"
+        )
+    is_chosen = fuser is None and source is None and any(map(is_class_name, names))
+    if is_chosen:
+        fuser = choose_model(host, names)
+    trained = find_trained_fuser(host, fuser) if fuser is not None else None
+    component, config = _with_options(host, fuser, trained, preset, options or {})
+    if source is not None:
+        named = host.find("dataset-source", source)
+        resolve_config(named, host, layered_options(named, host, None, source_options or {}))
+    if trained is not None:
+        trained.check_parents(names, source)
+    else:
+        for name in names:
+            _check_parent(name, source)
+    for mask in masks:
+        if str(mask) not in ("auto", "none"):
+            _check_parent(str(mask), None)
+    return FusionPlan(
+        parents=names,
+        masks=tuple(str(m) for m in masks),
+        component=component,
+        config=config,
+        source=source,
+        source_options=source_options or {},
+        size=size or (trained.said.size if trained else DEFAULT_SIZE),
+        device=device,
+        host=host,
+        trained=trained,
+        is_chosen=is_chosen,
+    )
+
+
+def check_weights(weights: Sequence[float] | None, parents: int) -> tuple[float, ...]:
+    """Check one weight per parent, none negative, sum 1; None means equal shares.
+
+    A sum within 0.001 of 1 is taken for 1 (".333,.333,.334") and scaled to it.
+
+    Raises:
+        ConfigError: naming the weights.
+    """
+    if weights is None:
+        return (1 / parents,) * parents
+    said = ",".join(f"{w:g}" for w in weights)
+    if len(weights) != parents:
+        raise ConfigError(f"{len(weights)} weights ({said}) for {parents} parents: give one per parent")
+    if not all(math.isfinite(w) for w in weights) or min(weights) < 0:
+        raise ConfigError(f"weights must be 0 or more, but they are {said}")
+    total = sum(weights)
+    if abs(total - 1) > 1e-3:
+        raise ConfigError(f"weights must sum to 1, but {said} sum to {total:g}")
+    return tuple(w / total for w in weights)
+
+
+def sweep_weights(weights: Sequence[float], frames: int) -> list[tuple[float, ...]]:
+    """Go from the first parent alone to none of it; the others keep their shares among themselves.
+
+    Args:
+        weights: their ratios beyond the first one count; equal where they are all 0.
+        frames: number of weights, 2 or more, both ends included.
+    """
+    rest = sum(weights[1:])
+    shares = [w / rest if rest else 1 / (len(weights) - 1) for w in weights[1:]]
+    firsts = [1 - k / (frames - 1) for k in range(frames)]
+    return [(first, *((1 - first) * share for share in shares)) for first in firsts]
+
+
+def _with_options(
+    host: PluginHost,
+    fuser: str | None,
+    trained: TrainedFuser | None,
+    preset: str | None,
+    options: Mapping[str, Any],
+) -> tuple[Component, BaseModel]:
+    """Find the fuser's component, and check its options."""
+    if trained is not None:
+        if preset is not None:
+            raise ConfigError(f"{trained} has the options that it was trained with: leave out --preset")
+        return trained.component, trained.options(host, dict(options))
+    component = host.find("fusion-generator", fuser or DEFAULT_PHOTO_FUSER)
+    return component, resolve_config(component, host, layered_options(component, host, preset, options))
+
+
+def _check_parent(name: str, source: str | None) -> None:
+    path = Path(name)
+    is_bare = len(path.parts) == 1
+    if source is not None and is_bare and not path.is_file():
+        # A class name; the source knows whether it has it. It may hold a dot ("St. Bernard"), and a folder of
+        # that name may lie here: the class's own.
+        return
+    if is_bare and not path.suffix and not path.exists():
+        raise DataError(
+            f"there is no file {quote(name)}: name an image file, or give --source for class names"
+        )
+    check_picture(path)

@@ -1,0 +1,24 @@
+"""The tiny components as a plugin; a test gives it an entry point."""
+
+from __future__ import annotations
+
+from chimera_core.api import ComponentSpec, Preset, hookimpl
+from chimera_core.testing.fakes.config import MeanImageConfig
+
+CHIMERA_API = 1
+
+
+@hookimpl
+def chimera_fusion_generators() -> list[ComponentSpec]:
+    """Offer a fuser that learns in a second."""
+    return [
+        ComponentSpec(
+            "mean-image",
+            "learns the mean image of each class, and mixes these",
+            "chimera_core.testing.fakes.mean_image:MeanImage",
+            MeanImageConfig,
+            presets=(
+                Preset("quick", "learns in ten steps", {"lr": 0.2}, {"batch": 8, "size": 16, "images": 80}),
+            ),
+        )
+    ]

@@ -1,0 +1,198 @@
+"""From options to a fuser's training that can start: every value resolved, the data opened, the networks built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+
+from chimera_core.data.batches import ImageSplit
+from chimera_core.errors import ConfigError
+from chimera_core.interfaces import FeatureEncoder, FusionGenerator, no_progress
+from chimera_core.models import find_trained
+from chimera_core.options import EncoderRef
+from chimera_core.plugins import Component, PluginHost
+from chimera_core.runs import find_run
+from chimera_core.training.data import Data, OpenedData, choose_splits, open_data
+from chimera_core.training.fuser_config import FuserTraining
+from chimera_core.training.learner import FuserData, FuserLearner
+from chimera_core.training.optimizers import schedule
+from chimera_core.training.planning import (
+    check_machine,
+    count_steps,
+    filled_length,
+    located,
+    shares_by_label,
+    spelled,
+)
+from chimera_core.training.randomness import seed_step
+from chimera_core.use import (
+    build,
+    component_table,
+    layered_options,
+    load_trained,
+    resolve_config,
+)
+
+
+@dataclass(frozen=True)
+class FuserPlan:
+    """A training that has been checked: every value is resolved, the data are packed, the networks are built."""
+
+    config: FuserTraining
+    packed: Data
+    train: ImageSplit
+    val: ImageSplit
+    val_name: str
+    fuser: type[FusionGenerator]
+    options: BaseModel
+    learner: FuserLearner
+    judge: FeatureEncoder | None
+    device: torch.device
+    total_steps: int
+    shares: Mapping[int, float] | None = None
+    """Of the classes in training, where the source wants others than its files have."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by label."""
+        return self.packed.classes
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What is known before the data are opened."""
+
+    component: Component
+    fuser: type[FusionGenerator]
+    options: BaseModel
+    judge: FeatureEncoder | None
+
+
+def plan_fuser(
+    config: FuserTraining,
+    host: PluginHost,
+    *,
+    data: OpenedData | None = None,
+    progress: Callable[[float, float], None] = no_progress,
+) -> FuserPlan:
+    """Check a training and prepare all it needs, before anything is written.
+
+    Args:
+        config: as the user wants it; component options are merged from all layers.
+        host: where components are found.
+        data: of the config, where they are open already.
+        progress: of packing, in images.
+    Raises:
+        ChimeraError: for whatever is wrong, in one line.
+    """
+    device, precision = check_machine(config)
+    chosen = _choose(config, host)  # before the data are packed, which may take minutes
+    data = data or open_data(config, host, progress=progress)
+    train, val, val_name = choose_splits(data.images, config)
+    steps = count_steps(config, len(train))
+    resolved = _resolved(config, host, chosen, images=len(train), steps=steps, precision=precision)
+    learner = build_learner(chosen.fuser, chosen.options, resolved, data.images, train, steps, device)
+    return FuserPlan(
+        config=resolved,
+        packed=data.images,
+        train=train,
+        val=val,
+        val_name=val_name,
+        fuser=chosen.fuser,
+        options=chosen.options,
+        learner=learner,
+        judge=chosen.judge,
+        device=device,
+        total_steps=steps,
+        shares=shares_by_label(config, data),
+    )
+
+
+def build_learner(
+    fuser: type[FusionGenerator],
+    options: BaseModel,
+    config: FuserTraining,
+    packed: Data,
+    train: ImageSplit,
+    steps: int,
+    device: torch.device | str,
+) -> FuserLearner:
+    """Build the networks of a fuser that learns.
+
+    Raises:
+        ConfigError: if it cannot learn this.
+    """
+    known = FuserData(
+        images=train,
+        classes=packed.classes,
+        size=config.size,
+        batch=config.batch,
+        seed=config.seed,
+        total_images=steps * config.batch,
+        domains=packed.domains,
+    )
+    seed_step(config.seed, -1)
+    return fuser.learner(options, known, device=device)
+
+
+def find_learning_fuser(
+    config: FuserTraining, host: PluginHost
+) -> tuple[Component, type[FusionGenerator], BaseModel]:
+    """Look up the fuser that is to learn, and check its options.
+
+    Raises:
+        ConfigError: if it needs no training, or an option is wrong.
+        PluginError: if there is none of that name.
+    """
+    component = host.find("fusion-generator", config.fuser.name)
+    options = resolve_config(component, host, layered_options(component, host, None, config.fuser.options))
+    fuser: type[FusionGenerator] = component.load_class()
+    if not fuser.needs_training:
+        raise ConfigError(f"fuser {component.spec.name} needs no training: use it by `chimera fuse`")
+    return component, fuser, options
+
+
+def _choose(config: FuserTraining, host: PluginHost) -> _Chosen:
+    component, fuser, options = find_learning_fuser(config, host)
+    if config.init_from is not None and find_run(config.init_from, host.settings.path("runs")) is None:
+        raise ConfigError(f"there is no run '{config.init_from}' to begin from: check --init-from")
+    return _Chosen(component, fuser, options, _open_judge(config.judge, host))
+
+
+def _open_judge(judge: EncoderRef | None, host: PluginHost) -> FeatureEncoder | None:
+    if judge is None:
+        return None
+    if trained := find_trained(host, judge.kind, judge.name):
+        return load_trained(trained, host).eval()
+    encoder: FeatureEncoder = build(host, judge.kind, judge.name, judge.options)
+    return encoder.eval()
+
+
+def _resolved(
+    config: FuserTraining, host: PluginHost, chosen: _Chosen, *, images: int, steps: int, precision: Any
+) -> FuserTraining:
+    """Fill in every value, so that the options alone decide what is trained.
+
+    Pictures are drawn and quality is measured 20 times, unless the user says otherwise.
+    """
+    total = steps * config.batch
+    schedule(config.schedule, total_images=total, warmup_images=config.warmup_images)
+    twentieth = max(config.batch, total // 20)
+    judge = config.judge
+    if judge is not None and not find_trained(host, judge.kind, judge.name):
+        judge = spelled(judge, host)
+    update = {
+        **filled_length(config, total),
+        "checkpoint_images": config.checkpoint_images or twentieth,
+        "quality_images": config.quality_images or twentieth,
+        "sample_images": config.sample_images or twentieth,
+        "precision": precision,
+        "source": located(spelled(config.source, host)),
+        "fuser": config.fuser.model_copy(update=component_table(chosen.component, host, chosen.options)),
+        "judge": judge,
+    }
+    return config.model_copy(update=update)

@@ -1,0 +1,117 @@
+"""The run folder of a fuser's training: make it or take it up, train, and record how that went."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from chimera_core.errors import ConfigError, DataError
+from chimera_core.files import quote
+from chimera_core.interfaces import no_progress
+from chimera_core.plugins import PluginHost
+from chimera_core.runs import find_run
+from chimera_core.training import checkpoints, launch
+from chimera_core.training.fuser_config import FuserTraining
+from chimera_core.training.fuser_loop import FuserJob, FuserOutcome, train_fuser
+from chimera_core.training.fuser_plan import FuserPlan
+from chimera_core.training.interrupts import Stop, catch_interrupts
+from chimera_core.training.learner import FuserLearner
+from chimera_core.training.run_folder import Recorder, data_facts, take_checkpoint
+from chimera_core.training.run_options import FUSER, read_options
+
+
+def run_fuser(
+    plan: FuserPlan,
+    folder: Path,
+    host: PluginHost,
+    *,
+    resume: bool = False,
+    stop: Stop | None = None,
+    progress: Callable[[float, float], None] = no_progress,
+    say: Callable[[str], None] = lambda line: None,
+) -> FuserOutcome:
+    """Train into a run folder, in this process (and its peers under torchrun).
+
+    Args:
+        plan: of ``plan_fuser``.
+        folder: of the run.
+        host: for ``run.json``.
+        resume: go on from the newest sound checkpoint, if there is one.
+        stop: set by a signal, where the caller catches them; None: this function does.
+        progress: called with (done, total) in images.
+        say: called with what the user should know.
+    Raises:
+        RunError: if it fails; ``run.json`` says so too.
+    """
+    config = plan.config
+    fabric = launch.open_fabric(plan.device, config.precision)  # type: ignore[arg-type]
+    if not fabric.is_global_zero:
+        progress, say = no_progress, lambda line: None
+    checkpoint = take_checkpoint(folder, plan.learner.modules, say=say) if resume else None
+    if checkpoint is None and config.init_from is not None:
+        begin_from(plan.learner, config.init_from, host)
+    job = FuserJob(
+        learner=plan.learner,
+        fuser=plan.fuser,
+        options=plan.options,
+        train=plan.train,
+        val=plan.val,
+        classes=plan.classes,
+        config=config,
+        folder=folder,
+        total_steps=plan.total_steps,
+        shares=plan.shares,
+        judge=plan.judge,
+    )
+    facts = {
+        "kind": FUSER,
+        "fuser": config.fuser.name,
+        "accepts": sorted(plan.fuser.accepts),
+        "max_parents": plan.fuser.max_parents,
+        **data_facts(plan.packed, plan.train, plan.val, plan.val_name),
+        "images_total": plan.total_steps * config.batch,
+        "parameters": count_parameters(plan.learner),
+    }
+    record = Recorder(folder, host, fabric, config, facts)
+    record("running")
+    try:
+        with catch_interrupts() if stop is None else contextlib.nullcontext(stop) as asked, launch.peers():
+            outcome = train_fuser(job, fabric, resume=checkpoint, stop=asked, progress=progress, say=say)
+    except Exception as error:
+        if said := record.failed(error):
+            raise said from error
+        raise
+    launch.close_fabric(fabric)
+    record(outcome.status, **{k: v for k, v in dataclasses.asdict(outcome).items() if k != "status"})
+    return outcome
+
+
+def count_parameters(learner: FuserLearner) -> dict[str, int]:
+    """Count the parameters of each network."""
+    counts = {name: sum(p.numel() for p in m.parameters()) for name, m in learner.modules.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def begin_from(learner: FuserLearner, name: str, host: PluginHost) -> None:
+    """Put the networks of another run, as its newest checkpoint has them, into a learner; optimizers begin anew.
+
+    Raises:
+        ConfigError: if there is no such run of a fuser.
+        DataError: if it has no checkpoint, or its networks are of another architecture.
+    """
+    run = find_run(name, host.settings.path("runs"))
+    if run is None:
+        raise ConfigError(f"there is no run '{name}' to begin from: check --init-from")
+    read_options(run, FuserTraining, FUSER)
+    checkpoint, _ = checkpoints.newest_checkpoint(run / checkpoints.FOLDER)
+    if checkpoint is None:
+        raise DataError(f"run {quote(name)} has no checkpoint yet: nothing to begin from")
+    modules: dict[str, nn.Module] = learner.modules
+    try:
+        checkpoints.restore(checkpoint, modules=modules, optimizers={})
+    except DataError as error:
+        raise DataError(f"--init-from {name}: {error}") from None
