@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import ConfigError, PluginError
-from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion
+from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion, untrained
 from chimera_core.parents import ParentReader
 from chimera_core.records import Parent
 from chimera_core.trained_fusers import load_fuser
@@ -112,9 +112,7 @@ def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:
             f"{plan.fuser_name} takes {limit} parents at most, but {len(plan.parents)} were given"
         )
     if fuser.needs_training:
-        raise ConfigError(
-            f"{plan.fuser_name} must be trained first: `chimera fuser train {plan.fuser_name}`, then name its run"
-        )
+        raise untrained(plan.component)
     files = [p for p in plan.parents if Path(p).is_file()]
     if files and "photo" not in fuser.accepts:
         raise ConfigError(f"{plan.fuser_name} takes class names, not photographs: leave out {files[0]}")

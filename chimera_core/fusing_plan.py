@@ -96,14 +96,15 @@ def plan_fusion(
         fuser = choose_model(host, names)
     trained = find_trained_fuser(host, fuser) if fuser is not None else None
     component, config = _with_options(host, fuser, trained, preset, options or {})
+    if trained is not None:
+        trained.check_parents(names, source)
+    elif any(map(is_class_name, names)) and source is None and component.load_class().needs_training:
+        raise untrained(component)
     if source is not None:
         named = host.find("dataset-source", source)
         resolve_config(named, host, layered_options(named, host, None, source_options or {}))
-    if trained is not None:
-        trained.check_parents(names, source)
-    else:
-        for name in names:
-            _check_parent(name, source)
+    for name in names if trained is None else ():
+        _check_parent(name, source)
     for mask in masks:
         if str(mask) not in ("auto", "none"):
             _check_parent(str(mask), None)
@@ -154,6 +155,12 @@ def sweep_weights(weights: Sequence[float], frames: int) -> list[tuple[float, ..
     shares = [w / rest if rest else 1 / (len(weights) - 1) for w in weights[1:]]
     firsts = [1 - k / (frames - 1) for k in range(frames)]
     return [(first, *((1 - first) * share for share in shares)) for first in firsts]
+
+
+def untrained(component: Component) -> ConfigError:
+    """Say that a fuser learns, and has not yet."""
+    name = component.spec.name
+    return ConfigError(f"{name} must be trained first: `chimera fuser train {name}`, then name its run")
 
 
 def _with_options(

@@ -195,7 +195,7 @@ class FusionGenerator(ABC):
     """
 
     accepts: frozenset[str] = frozenset({"photo"})
-    """``"photo"``, ``"class"`` or both; what was loaded may take less of it."""
+    """``"photo"``, ``"class"`` or both. Where that depends on the options, the constructor sets it."""
     needs_training: ClassVar[bool] = False
     """Whether it works only after ``load``; then ``learner`` makes what is loaded."""
     ordered: ClassVar[bool] = False

@@ -243,21 +243,18 @@ def _named_by(args: Sequence[str], flags: Sequence[Flag]) -> dict[str, Any]:
 
 def _first_argument(command: click.Command, ctx: click.Context, args: Sequence[str]) -> str | None:
     """Find the first word that is no option and no option's value."""
-    takes_value = {
-        name
-        for p in command.params
-        if isinstance(p, click.Option) and not p.is_flag
-        for name in (*p.opts, *p.secondary_opts)
-    }
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    flags = {name for p in options if p.is_flag for name in (*p.opts, *p.secondary_opts)}
+    flags.update(ctx.help_option_names)
     skip = False
     for arg in args:
         if skip:
             skip = False
-        elif arg in takes_value:
-            skip = True
         elif not arg.startswith("-"):
             return arg
-        # The options of the component are not known yet: put the name first.
+        else:
+            # The options of the component are not known yet: one that is unknown is taken to have a value.
+            skip = arg not in flags and "=" not in arg
     return None
 
 

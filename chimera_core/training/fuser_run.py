@@ -67,11 +67,12 @@ def run_fuser(
         shares=plan.shares,
         judge=plan.judge,
     )
+    made = plan.fuser(plan.options, device=plan.device)  # what it accepts may depend on its options
     facts = {
         "kind": FUSER,
         "fuser": config.fuser.name,
-        "accepts": sorted(plan.fuser.accepts),
-        "max_parents": plan.fuser.max_parents,
+        "accepts": sorted(made.accepts),
+        "max_parents": made.max_parents,
         **data_facts(plan.packed, plan.train, plan.val, plan.val_name),
         "images_total": plan.total_steps * config.batch,
         "parameters": count_parameters(plan.learner),

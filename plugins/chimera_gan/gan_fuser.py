@@ -41,9 +41,14 @@ class GanFuser(FusionGenerator):
     """
 
     needs_training = True
-    accepts = frozenset({"photo", "class"})
+    accepts: frozenset[str] = frozenset({"photo", "class"})
 
     config: GanConfig
+
+    def __init__(self, config: GanConfig, *, device: torch.device | str = "cpu") -> None:
+        super().__init__(config, device=device)
+        if config.condition != "instance":
+            self.accepts = frozenset({"class"})
 
     @classmethod
     def learner(cls, config: GanConfig, data: FuserData, *, device: torch.device | str) -> FuserLearner:
@@ -53,8 +58,6 @@ class GanFuser(FusionGenerator):
     def load(self, state: Mapping[str, Tensor], facts: TrainedFacts) -> None:
         """Take up what was learned."""
         self.classes, self.native = facts.classes, facts.size
-        if self.config.condition != "instance":
-            self.accepts = frozenset({"class"})
         self._principal: Principal | None = None
         size = {"none": 0, "class": len(facts.classes), "instance": self.config.components}[
             self.config.condition

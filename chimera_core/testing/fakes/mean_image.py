@@ -31,14 +31,14 @@ from chimera_core.testing.fakes.config import MeanImageConfig
 class MeanImage(FusionGenerator):
     """Mixes mean images of classes, and photographs where its options say so."""
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"class"})
+    accepts: frozenset[str] = frozenset({"class"})
     needs_training: ClassVar[bool] = True
     max_parents: ClassVar[int | None] = 3
 
     def __init__(self, config: MeanImageConfig, *, device: torch.device | str = "cpu") -> None:
         super().__init__(config, device=device)
         if config.photos:
-            self.accepts = frozenset({"photo", "class"})  # type: ignore[misc]
+            self.accepts = frozenset({"photo", "class"})
 
     @classmethod
     def learner(cls, config: MeanImageConfig, data: FuserData, *, device: torch.device | str) -> FuserLearner:
@@ -49,9 +49,9 @@ class MeanImage(FusionGenerator):
 
     def load(self, state: Mapping[str, Tensor], facts: TrainedFacts) -> None:
         """Take up the means."""
-        shape = (self.config.tables, len(facts.classes), 3, facts.size, facts.size)
+        shape = (self.config.tables * len(facts.classes), 3, facts.size, facts.size)
         check_state(state, {"means": (shape, torch.float32)}, where="the means")
-        self._means = state["means"].mean(0).clamp(0, 1)
+        self._means = _average(state["means"], len(facts.classes)).clamp(0, 1)
         self._facts = facts
 
     def fuse(
@@ -63,9 +63,8 @@ class MeanImage(FusionGenerator):
         return torch.stack([resize_shorter(image, size) for image in made.clamp(0, 1)])
 
     def _image_of(self, parent: Parent) -> Tensor:
-        if parent.class_name is not None and parent.class_name in self._facts.classes:
-            return self._means[self._facts.classes.index(parent.class_name)]
-        assert parent.image is not None
+        if parent.image is None:
+            return self._means[self._facts.classes.index(str(parent.class_name))]
         side = self._facts.size
         return F.interpolate(parent.image[None], (side, side), mode="bilinear", antialias=True)[0]
 
@@ -77,7 +76,8 @@ class MeanImageLearner(FuserLearner):
         self.config = config
         self.size = data.size
         generator = torch.Generator().manual_seed(data.seed + config.seed)
-        shape = (config.tables, len(data.classes), 3, data.size, data.size)
+        self.classes = len(data.classes)
+        shape = (config.tables * self.classes, 3, data.size, data.size)
         start = 0.5 + 0.01 * torch.randn(shape, generator=generator)
         self._table = nn.ParameterDict({"means": nn.Parameter(start.to(device))})
         self.modules = {"table": self._table}
@@ -89,7 +89,8 @@ class MeanImageLearner(FuserLearner):
         """Take one step of least squares."""
         means, optimizer = self._table["means"], self.optimizers["adam"]
         set_rate(optimizer, engine.rate)
-        error = (means[:, batch.labels] - batch.pixels()) ** 2
+        tables = means.unflatten(0, (self.config.tables, self.classes))
+        error = (tables[:, batch.labels] - batch.pixels()) ** 2
         loss = error.mean()
         loss.backward()  # type: ignore[no-untyped-call]
         engine.average_gradients([means])
@@ -103,7 +104,7 @@ class MeanImageLearner(FuserLearner):
 
     def sample(self, count: int, *, seed: int, averaged: bool = True) -> Tensor:
         """Draw classes in turn, with noise."""
-        means = self.state()["means"].mean(0).cpu()
+        means = _average(self.state()["means"], self.classes).cpu()
         images = [
             means[k % len(means)] + self.config.noise * noise_of(seed + k, self.size) for k in range(count)
         ]
@@ -113,3 +114,8 @@ class MeanImageLearner(FuserLearner):
 def noise_of(seed: int, size: int) -> Tensor:
     """Draw normal noise (3, S, S) by a seed."""
     return torch.randn(3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def _average(means: Tensor, classes: int) -> Tensor:
+    """Average the tables: (tables * K, 3, S, S) -> (K, 3, S, S)."""
+    return means.unflatten(0, (-1, classes)).mean(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,3 +109,224 @@ def test_an_exported_file_fuses_as_its_run_does(run: Path, mean: Path, here: Her
         code, _, err = here("fuse", "class-0", "class-2", "--fuser", fuser, "-o", name)
         assert code == 0, err
     assert (read_picture(mean / "a.png").rgb == read_picture(mean / "b.png").rgb).all()
+
+
+BAD_TRAINING: dict[str, tuple[list[object], str]] = {
+    "no fuser": (["fuser", "train", "--source", "folder"], "say which fuser: chimera fuser train NAME"),
+    "no source": (["fuser", "train", "mean-image"], "say which source: --source NAME"),
+    "unknown fuser": (["fuser", "train", "mean-imge"], "did you mean 'mean-image'?"),
+    "needs no training": (
+        ["fuser", "train", "style-transfer", "--source", "folder", "--source.root", "PICTURES"],
+        "fuser style-transfer needs no training: use it by `chimera fuse`",
+    ),
+    "unknown preset": (["fuser", "train", "mean-image", "--source", "folder", "--preset", "qick"], "'quick'"),
+    "unknown judge": (["TRAIN", "--judge", "timmm"], "no feature-encoder is named 'timmm'"),
+    "wrong option of the fuser": (["TRAIN", "--lr", -1], "-1.0 is not in the range x>0"),
+    "wrong option of the training": (["TRAIN", "--batch", 0], "option 'batch' of fuser training"),
+    "length twice": (["TRAIN", "--epochs", 1, "--images", 8], "give --images or --epochs, not both"),
+    "batch too large": (["TRAIN", "--batch", 100], "a batch of 100 images is more than there are (72)"),
+    "one class": (["TRAIN", "--source.root", "ONE"], "there is one only: give it two or more"),
+    "begin from nothing": (["TRAIN", "--init-from", "none"], "there is no run 'none' to begin from"),
+    "nothing to resume": (["TRAIN", "--resume", "--run", "none"], "there is no run 'none' to resume"),
+    "nothing to export": (["fuser", "export", "none", "-o", "x.safetensors"], "there is no run 'none'"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_TRAINING)
+def test_bad_input_to_train_is_one_line_and_exit_2_and_leaves_nothing(
+    what: str, mean: Path, pictures: Path, make_pictures: Make, here: Here
+) -> None:
+    line, expected = BAD_TRAINING[what]
+    if "ONE" in line:
+        make_pictures(mean / "ONE", classes=1, train=10, val=4)
+    if line[0] == "TRAIN":
+        line = arguments(pictures, *line[1:])
+    code, out, err = here(*(pictures if word == "PICTURES" else word for word in line))
+    assert code == 2 and out == ""
+    assert expected in err.splitlines()[-1]
+    assert len([line for line in err.splitlines() if line.startswith("chimera: ")]) == 1
+    assert not (mean / "runs").exists()
+
+
+BAD_FUSING: dict[str, tuple[list[object], str]] = {
+    "unknown class": (["class-0", "clas-1"], "run one knows no class 'clas-1'"),
+    "photograph for a fuser of classes": (
+        ["class-0", "PHOTO"],
+        "run one takes class names, not photographs: leave out",
+    ),
+    "no such photograph": (["class-0", "gone.png"], "there is no file 'gone.png'"),
+    "too many parents": (["class-0"] * 4, "run one takes 3 parents at most, but 4 were given"),
+    "a source for a fuser of classes": (
+        ["class-0", "class-1", "--source", "folder"],
+        "run one knows its classes by itself: leave out --source",
+    ),
+    "another preset": (["class-0", "class-1", "--preset", "quick"], "leave out --preset"),
+    "weights of another network": (
+        ["class-0", "class-1", "--tables", 2],
+        "run one: the means: 'means' has shape (3, 3, 16, 16), but the model needs (6, 3, 16, 16)",
+    ),
+    "encoder gone": (
+        ["class-0", "class-1", "--encoder", "gone"],
+        "run one needs the encoder 'gone' (its option encoder), which is no run, model or component here",
+    ),
+    "size": (["class-0", "class-1", "--size", 4], "size must lie between"),
+    "untrained component": (
+        ["class-0", "class-1", "--fuser", "mean-image"],
+        "mean-image must be trained first: `chimera fuser train mean-image`",
+    ),
+    "classes that no model knows": (["class-0", "class-1", "--fuser", ""], "there is no file 'class-0'"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_FUSING)
+def test_bad_input_to_fuse_is_one_line_and_exit_2(what: str, run: Path, pictures: Path, here: Here) -> None:
+    line, expected = BAD_FUSING[what]
+    words = [pictures / "train/class-0/0.png" if word == "PHOTO" else word for word in line]
+    if "--fuser" not in words:
+        words += ["--fuser", "one"]
+    elif words[-1] == "":
+        words = words[:-2]
+    code, out, err = here("fuse", *words)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1 and expected in err, err
+
+
+def spoil_record(run: Path, **changes: Any) -> None:
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, **changes}))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "not trained yet": (
+        lambda run: (run / "checkpoints/best.safetensors").unlink(),
+        "run 'one' has not been trained yet (its status is done): train on with `chimera fuser train",
+    ),
+    "weights cut short": (
+        lambda run: (run / "checkpoints/best.safetensors").write_bytes(b"\1" * 50),
+        "is damaged",
+    ),
+    "no config": (lambda run: (run / "config.toml").unlink(), "config.toml does not exist"),
+    "bad record": (lambda run: spoil_record(run, classes=3), "run.json' is damaged"),
+    "another kind": (lambda run: spoil_record(run, kind="encoder"), "is no training of a fuser"),
+    "another fuser": (
+        lambda run: (run / "config.toml").write_text(
+            (run / "config.toml").read_text().replace("fakes:mean-image", "fakes:gone")
+        ),
+        "no fusion-generator is named 'fakes:gone'",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_run_that_cannot_be_used_is_one_line(what: str, run: Path, here: Here) -> None:
+    spoil, expected = DAMAGE[what]
+    spoil(run)
+    code, out, err = here("fuse", "class-0", "class-1", "--fuser", "one")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1 and expected in err, err
+
+
+def test_resume_goes_on_further_and_refuses_other_options(run: Path, here: Here) -> None:
+    resume = ("fuser", "train", "--run", "one", "--resume")
+    code, _, err = here("fuser", "train", "mean-image", *resume[2:], "--lr", 0.1)
+    assert code == 2 and "the run was started with fuser.lr 0.2, not 0.1" in err
+    code, _, err = here(*resume, "--batch", 4)
+    assert code == 2 and "the run was started with batch 8, not 4" in err
+    code, _, err = here("fuser", "train", "style-transfer", *resume[2:], "--images", 96)
+    assert code == 2 and "the run was started with fuser fakes:mean-image, not style:style-transfer" in err
+    code, _, err = here(*resume, "--images", 160)
+    assert code == 0, err
+    assert "going on from 80 images" in err
+    assert json.loads((run / "run.json").read_text())["images"] == 160
+
+
+def test_a_run_may_begin_with_the_networks_of_another(run: Path, pictures: Path, here: Here) -> None:
+    begin = ("--init-from", "one", "--images", 8, "--lr", 1e-9)
+    code, _, err = here(*arguments(pictures, *begin, "--run", "two"))
+    assert code == 0, err
+    from chimera_core import fuse
+
+    one, two = (fuse(["class-0", "class-1"], fuser=name).images for name in ("one", "two"))
+    assert (one - two).abs().max() < 1e-5
+    code, _, err = here(*arguments(pictures, *begin, "--tables", 2, "--run", "three"))
+    assert code == 2 and "--init-from one: the checkpoint's table: 'means' has shape" in err.splitlines()[-1]
+    assert not (run.parent / "three").exists()
+
+
+def test_dry_run_counts_and_writes_nothing(mean: Path, pictures: Path, here: Here) -> None:
+    code, out, err = here(*arguments(pictures, "--dry-run", "--json"))
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["parameters"] == {"table": 2304} and found["bytes"]["weights"] == 4 * 2304
+    assert found["bytes"]["total"] == 4 * 4 * 2304 and found["images_per_s"] > 0
+    assert (found["train_images"], found["steps"], found["size"]) == (72, 10, 16)
+    assert not (mean / "runs").exists() and not (mean / "cache").exists()
+
+
+def test_two_processes_train_as_one(
+    run: Path, mean: Path, pictures: Path, chimera: Any, tiny_site: Path
+) -> None:
+    import os
+
+    words = arguments(pictures, "--devices", 2, "--run", "both")
+    done = chimera(*words, cwd=mean, env={**os.environ, "PYTHONPATH": str(tiny_site)})
+    assert done.returncode == 0, done.stderr
+    from chimera_core import fuse
+
+    one, both = (fuse(["class-0", "class-1"], fuser=name).images for name in ("one", "both"))
+    assert (one - both).abs().max() < 1e-4
+
+
+def test_photographs_are_parents_of_a_run_that_takes_them(mean: Path, pictures: Path, here: Here) -> None:
+    code, _, err = here(*arguments(pictures, "--photos", "--run", "p"))
+    assert code == 0, err
+    assert json.loads((mean / "runs/p/run.json").read_text())["accepts"] == ["class", "photo"]
+    from chimera_core import fuse
+
+    photo = pictures / "val/class-2/0.png"
+    made = fuse([photo, "class-0"], [1, 0], fuser="p", noise=0.0).images[0]
+    from chimera_core.pixels import from_uint8
+
+    assert (made - from_uint8(read_picture(photo).rgb)).abs().max() < 1 / 255
+    # With --source a class name is an image of that class, drawn by the seed.
+    source = {"source": "folder", "source_options": {"root": str(pictures)}}
+    drawn = [
+        fuse(["class-0", "class-1"], [1, 0], fuser="p", noise=0.0, seed=s, **source).images for s in (0, 1)
+    ]
+    assert (drawn[0] - drawn[1]).abs().max() > 0.05
+
+
+def test_a_model_of_the_registry_is_taken_for_the_classes_that_it_knows(
+    run: Path, mean: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hashlib
+
+    from chimera_core import plugins
+
+    here("fuser", "export", "one", "-o", "creature.safetensors")
+    file = mean / "creature.safetensors"
+    checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+    (mean / "registry.toml").write_text(
+        f'[models.creature]\nfuser = "fakes:mean-image"\nasset = "creature"\nlicence = "none"\n'
+        f'classes = ["class-0", "class-1", "class-2"]\n[assets.creature]\nurl = "{file.as_uri()}"\n'
+        f'filename = "creature.safetensors"\nsize = {file.stat().st_size}\nsha256 = "{checksum}"\nlicence = "none"\n'
+    )
+    monkeypatch.setenv("CHIMERA_ASSETS", str(mean / "assets"))
+    plugins._discover_once.cache_clear()
+    code, _, err = here("fuse", "class-0", "class-1", "-o", "out.png")
+    assert code == 0, err
+    assert err.splitlines()[0] == "fuser: model creature"
+    from PIL import Image
+
+    text = Image.open(mean / "out.png").text  # type: ignore[attr-defined]
+    assert (text["chimera.fuser"], text["chimera.component"], text["chimera.size"]) == (
+        "creature",
+        "fakes:mean-image",
+        "16",
+    )
+    code, _, err = here("fuse", "class-0", "wolf")
+    assert code == 2
+    assert err == (
+        "chimera: there is no file 'wolf', and no model knows such a class (creature knows class-0, class-1, class-2): "
+        "name an image file, or give --source for class names\n"
+    )
