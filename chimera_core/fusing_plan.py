@@ -98,7 +98,11 @@ def plan_fusion(
     component, config = _with_options(host, fuser, trained, preset, options or {})
     if trained is not None:
         trained.check_parents(names, source)
-    elif any(map(is_class_name, names)) and source is None and component.load_class().needs_training:
+    elif (
+        any(map(is_class_name, names))
+        and source is None
+        and getattr(component.load_class(), "needs_training", False)
+    ):
         raise untrained(component)
     if source is not None:
         named = host.find("dataset-source", source)

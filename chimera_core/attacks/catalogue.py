@@ -150,7 +150,7 @@ class _PlainLayout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x.contiguous().view(x.shape)  # a tensor of its own, for the hook
         if x.requires_grad:
-            x.register_hook(lambda gradient: gradient.contiguous())
+            x.register_hook(lambda gradient: gradient.contiguous())  # type: ignore[no-untyped-call]
         logits: Tensor = self.encoder(x)
         return logits
 

@@ -183,7 +183,7 @@ def average_gradients(fabric: Fabric, parameters: Iterable[nn.Parameter]) -> Non
     gradients = [p.grad for p in parameters if p.grad is not None]
     if gradients:
         flat = _sum(torch.cat([g.flatten() for g in gradients])) / fabric.world_size
-        for own, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        for own, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             own.copy_(mean.view_as(own))
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from chimera_gan.config import GanConfig
+from chimera_gan.gan_fuser import GanFuser
+from chimera_gan.gan_learner import GanLearner
 from torch import Tensor
 
 from chimera_core.api import Batch, ConfigError, DataError, Draw, Engine, FuserData, Parent, TrainedFacts
 from chimera_core.data.batches import TensorSplit
-from chimera_gan.config import GanConfig
-from chimera_gan.gan_fuser import GanFuser
-from chimera_gan.gan_learner import GanLearner
 
 CLASSES = ("person", "cat")
 SIZE = 28
@@ -136,7 +136,7 @@ def test_an_image_depends_on_its_own_seed_alone(data: FuserData, options: dict[s
     one = fuser.fuse(parents, (0.4, 0.6), seeds=[6], size=40)
     assert many.shape == (3, 3, 40, 40)
     assert (many[1] - one[0]).abs().max() <= 1 / 255
-    assert 0 <= float(many.min()) and float(many.max()) <= 1
+    assert float(many.min()) >= 0 and float(many.max()) <= 1
 
 
 def test_photographs_are_parents_by_what_the_encoder_sees(data: FuserData) -> None:
@@ -152,7 +152,9 @@ def test_a_gan_on_classes_refuses_photographs(data: FuserData) -> None:
     fuser = _fuser(data, TINY)
     assert fuser.accepts == {"class"}
     photo = Parent("dog.jpg", torch.rand(3, 8, 8))
-    with pytest.raises(ConfigError, match="dog.jpg is no class that this GAN learned: it knows person, cat"):
+    with pytest.raises(
+        ConfigError, match=r"dog\.jpg is no class that this GAN learned: it knows person, cat"
+    ):
         fuser.fuse([photo, Parent("cat", class_name="cat")], (0.5, 0.5), seeds=[0], size=SIZE)
 
 

@@ -89,10 +89,10 @@ class MeanImageLearner(FuserLearner):
         """Take one step of least squares."""
         means, optimizer = self._table["means"], self.optimizers["adam"]
         set_rate(optimizer, engine.rate)
-        tables = means.unflatten(0, (self.config.tables, self.classes))
+        tables = means.view(self.config.tables, self.classes, *means.shape[1:])
         error = (tables[:, batch.labels] - batch.pixels()) ** 2
         loss = error.mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         engine.average_gradients([means])
         optimizer.step()
         optimizer.zero_grad()
@@ -118,4 +118,4 @@ def noise_of(seed: int, size: int) -> Tensor:
 
 def _average(means: Tensor, classes: int) -> Tensor:
     """Average the tables: (tables * K, 3, S, S) -> (K, 3, S, S)."""
-    return means.unflatten(0, (-1, classes)).mean(0)
+    return means.view(-1, classes, *means.shape[1:]).mean(0)
