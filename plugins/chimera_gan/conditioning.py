@@ -104,7 +104,7 @@ class InstanceCondition(Condition):
                 f"{config.components} components are more than encoder {self.encoder_name} has features ({features}) "
                 f"or there are images ({len(data.images)}): lower --components"
             )
-        self.size = config.components
+        self.size, self.classes = config.components, len(data.classes)
         self.bank_size = config.bank
         self.principal = Principal(features, config.components)
         self.table: Tensor
@@ -157,7 +157,7 @@ class InstanceCondition(Condition):
 
     def kept(self) -> dict[str, Tensor]:
         """Give what looks at a photograph, and the conditions (K, B, C) of B images of each class."""
-        rows = [torch.nonzero(self.labels == k)[:, 0] for k in range(int(self.labels.max()) + 1)]
+        rows = [torch.nonzero(self.labels == k)[:, 0] for k in range(self.classes)]
         spread = [r[torch.linspace(0, len(r) - 1, self.bank_size).round().long().to(r.device)] for r in rows]
         bank = torch.stack([self.table[r] for r in spread])
         return {"bank": bank} | {f"principal.{k}": v for k, v in self.principal.state_dict().items()}
@@ -222,6 +222,9 @@ def build_condition(config: GanConfig, data: FuserData) -> Condition:
     if config.condition == "none":
         return NoCondition()
     if config.condition == "instance":
+        counts = torch.bincount(data.images.labels, minlength=len(data.classes)).tolist()
+        if missing := [name for name, count in zip(data.classes, counts, strict=True) if not count]:
+            raise ConfigError(f"there is no image to learn from of {_names(missing)}: leave that class out")
         return InstanceCondition(config, data)
     if len(data.classes) < 2:
         raise ConfigError(
