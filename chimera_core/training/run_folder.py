@@ -125,7 +125,7 @@ def resumed_config(
         ConfigError: if the folder holds no such run, or an option differs that may not.
     """
     before, record = read_options(folder, model, kind)
-    kept = before.model_dump(mode="json", exclude_none=True)
+    kept = {name: value for name, value in before.model_dump(mode="json").items() if value is not None}
     if model.MAY_CHANGE & given.keys() & {"images", "epochs"}:
         kept = {k: v for k, v in kept.items() if k not in ("images", "epochs")}
     config = build_config(model, merge(kept, given), where=where)
