@@ -112,7 +112,9 @@ class ParentReader:
         generator = torch.Generator().manual_seed(seed * 1009 + index)
         image = from_uint8(_readable(split, members, generator, of=name).permute(1, 2, 0))
         image = _at_most(image, plan.size, of=name)
-        parent = Parent(name, image, self._mask(index, image, None), class_name=name)
+        # To a trained fuser a class is what it learned itself; this is a photograph.
+        class_name = name if plan.trained is None else None
+        parent = Parent(name, image, self._mask(index, image, None), class_name=class_name)
         self._sampled[index, seed] = parent
         return parent
 

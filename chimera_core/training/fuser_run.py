@@ -11,7 +11,7 @@ from torch import nn
 
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import quote
-from chimera_core.interfaces import no_progress
+from chimera_core.interfaces import FusionGenerator, no_progress
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import find_run
 from chimera_core.training import checkpoints, launch
@@ -19,7 +19,7 @@ from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.fuser_loop import FuserJob, FuserOutcome, train_fuser
 from chimera_core.training.fuser_plan import FuserPlan
 from chimera_core.training.interrupts import Stop, catch_interrupts
-from chimera_core.training.learner import FuserLearner
+from chimera_core.training.learner import FuserLearner, TrainedFacts
 from chimera_core.training.run_folder import Recorder, data_facts, take_checkpoint
 from chimera_core.training.run_options import FUSER, read_options
 
@@ -67,7 +67,7 @@ def run_fuser(
         shares=plan.shares,
         judge=plan.judge,
     )
-    made = plan.fuser(plan.options, device=plan.device)  # what it accepts may depend on its options
+    made = _loaded(plan)
     facts = {
         "kind": FUSER,
         "fuser": config.fuser.name,
@@ -116,3 +116,11 @@ def begin_from(learner: FuserLearner, name: str, host: PluginHost) -> None:
         checkpoints.restore(checkpoint, modules=modules, optimizers={})
     except DataError as error:
         raise DataError(f"--init-from {name}: {error}") from None
+
+
+def _loaded(plan: FuserPlan) -> FusionGenerator:
+    """Make the fuser as it will be used: which parents it accepts may depend on what it has learned."""
+    fuser = plan.fuser(plan.options, device="cpu")
+    facts = TrainedFacts(plan.classes, plan.config.size, plan.learner.facts())
+    fuser.load({name: t.detach().cpu() for name, t in plan.learner.state().items()}, facts)
+    return fuser
