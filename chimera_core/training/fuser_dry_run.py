@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from chimera_core.data.batches import Batch, ImageSplit
 from chimera_core.data.subsets import spread_subset
-from chimera_core.errors import ChimeraError
+from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.interfaces import FusionGenerator
 from chimera_core.models import find_trained
 from chimera_core.plugins import PluginHost
@@ -53,9 +53,13 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     packed = open_data(config, host, is_dry=True).images
     train, val, val_name = choose_splits(packed, config)
     steps = count_steps(config, len(train))
-    grey = _Grey(spread_subset(train, max(_IMAGES, config.batch)), config.size)
-    start = _Start(fuser, options, config.model_copy(update={"precision": precision}), packed, grey, steps)
-    learner = start.without_memory() or start(device)
+    some = _Grey(spread_subset(train, max(_IMAGES, config.batch)), config.size)
+    start = _Start(fuser, options, config.model_copy(update={"precision": precision}), packed, some, steps)
+    try:
+        learner = start.without_memory() or start(device)
+    except ConfigError:  # there are too few of them, perhaps: all of them take longer
+        start = replace(start, images=_Grey(train, config.size))
+        learner = start(device)
     sizes = _bytes(learner)
     available = available_memory(device)
     fits = sum(sizes.values()) < _USABLE * available

@@ -177,7 +177,8 @@ def _resolved(
 ) -> FuserTraining:
     """Fill in every value, so that the options alone decide what is trained.
 
-    Pictures are drawn and quality is measured 20 times, unless the user says otherwise.
+    Unless the user says otherwise, pictures are drawn 20 times, and quality is measured as often where that leaves ten
+    times as many images to learn from as a measurement looks at.
     """
     total = steps * config.batch
     schedule(config.schedule, total_images=total, warmup_images=config.warmup_images)
@@ -188,7 +189,7 @@ def _resolved(
     update = {
         **filled_length(config, total),
         "checkpoint_images": config.checkpoint_images or twentieth,
-        "quality_images": config.quality_images or twentieth,
+        "quality_images": config.quality_images or max(twentieth, 10 * config.judge_images),
         "sample_images": config.sample_images or twentieth,
         "precision": precision,
         "source": located(spelled(config.source, host)),
