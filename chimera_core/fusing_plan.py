@@ -98,11 +98,7 @@ def plan_fusion(
     component, config = _with_options(host, fuser, trained, preset, options or {})
     if trained is not None:
         trained.check_parents(names, source)
-    elif (
-        any(map(is_class_name, names))
-        and source is None
-        and getattr(component.load_class(), "needs_training", False)
-    ):
+    elif source is None and any(map(is_class_name, names)) and learns(component):
         raise untrained(component)
     if source is not None:
         named = host.find("dataset-source", source)
@@ -159,6 +155,12 @@ def sweep_weights(weights: Sequence[float], frames: int) -> list[tuple[float, ..
     shares = [w / rest if rest else 1 / (len(weights) - 1) for w in weights[1:]]
     firsts = [1 - k / (frames - 1) for k in range(frames)]
     return [(first, *((1 - first) * share for share in shares)) for first in firsts]
+
+
+def learns(component: Component) -> bool:
+    """Say whether a fuser needs training. This imports it."""
+    fuser: Any = component.load_class()
+    return bool(fuser.needs_training)
 
 
 def untrained(component: Component) -> ConfigError:

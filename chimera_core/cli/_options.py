@@ -23,6 +23,7 @@ from chimera_core.cli._config import (
 )
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._types import DURATION, FRACTION, FractionRange
+from chimera_core.errors import PluginError
 from chimera_core.flags import Flag, flags_of
 from chimera_core.layers import Layer, merge
 from chimera_core.models import find_trained
@@ -105,7 +106,11 @@ def _section(
         if told is not None and told.values.get("name", name) == name:
             ctx.meta.setdefault("chimera.file-values", {})[selector.key] = told.inside("options").values
         below = [Layer(str(found), found.said.options)]
-        flags = _flags(command, ctx, selector, found.component, below, args)
+        try:
+            flags = _flags(command, ctx, selector, found.component, below, args)
+        except PluginError:
+            found.options(host, {})  # says it well if what is missing is an encoder that it was trained with
+            raise
         return f"Options of {found}", [_click_option(flag, selector) for flag in flags]
     component = host.find(selector.kind, name)
     preset = given(args, selector.preset_flag) or value_in_file(ctx, selector.preset_flag)

@@ -31,7 +31,7 @@ from chimera_core.testing.fakes.config import MeanImageConfig
 class MeanImage(FusionGenerator):
     """Mixes mean images of classes, and photographs where its options say so."""
 
-    accepts: frozenset[str] = frozenset({"class"})
+    accepts = frozenset({"class"})
     needs_training: ClassVar[bool] = True
     max_parents: ClassVar[int | None] = 3
 

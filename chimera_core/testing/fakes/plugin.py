@@ -18,7 +18,12 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
             "chimera_core.testing.fakes.mean_image:MeanImage",
             MeanImageConfig,
             presets=(
-                Preset("quick", "learns in ten steps", {"lr": 0.2}, {"batch": 8, "size": 16, "images": 80}),
+                Preset(
+                    "quick",
+                    "learns in ten steps",
+                    {"lr": 0.2},
+                    {"batch": 8, "size": 16, "images": 80, "sample_images": 80},
+                ),
             ),
         )
     ]

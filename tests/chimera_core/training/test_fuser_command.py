@@ -165,11 +165,6 @@ BAD_FUSING: dict[str, tuple[list[object], str]] = {
         ["class-0", "class-1", "--tables", 2],
         "run one: the means: 'means' has shape (3, 3, 16, 16), but the model needs (6, 3, 16, 16)",
     ),
-    "encoder gone": (
-        ["class-0", "class-1", "--encoder", "gone"],
-        "run one needs the encoder 'gone' (its option encoder), which is no run, model or component here",
-    ),
-    "size": (["class-0", "class-1", "--size", 4], "size must lie between"),
     "untrained component": (
         ["class-0", "class-1", "--fuser", "mean-image"],
         "mean-image must be trained first: `chimera fuser train mean-image`",
@@ -208,6 +203,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no config": (lambda run: (run / "config.toml").unlink(), "config.toml does not exist"),
     "bad record": (lambda run: spoil_record(run, classes=3), "run.json' is damaged"),
     "another kind": (lambda run: spoil_record(run, kind="encoder"), "is no training of a fuser"),
+    "encoder gone": (
+        lambda run: (run / "config.toml").open("a").write('[fuser.options.encoder]\nname = "gone"\n'),
+        "run one needs the encoder 'gone' (its option encoder), which is no run, model or component here",
+    ),
     "another fuser": (
         lambda run: (run / "config.toml").write_text(
             (run / "config.toml").read_text().replace("fakes:mean-image", "fakes:gone")
