@@ -11,7 +11,7 @@ from typing import Any
 from chimera_core import api, hookspecs
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "hooks.md"
-INTERFACES = ("DatasetSource", "FeatureEncoder", "RobustnessTrainer", "FusionGenerator")
+INTERFACES = ("DatasetSource", "FeatureEncoder", "RobustnessTrainer", "FusionGenerator", "FuserLearner")
 
 
 class Written:
@@ -29,8 +29,21 @@ def signature_of(thing: Any, name: str) -> str:
         annotation = getattr(annotation, "__forward_arg__", annotation)
         return Written(annotation) if isinstance(annotation, str) else annotation
 
+    made = {f.name: f.default_factory for f in getattr(thing, "__dataclass_fields__", {}).values()}
+
+    def default_of(parameter: inspect.Parameter) -> Any:
+        factory, default = made.get(parameter.name, dataclasses.MISSING), parameter.default
+        if factory is not dataclasses.MISSING:
+            return Written(repr(factory()))
+        is_named = inspect.isfunction(default) or (
+            isinstance(default, type) and default is not inspect.Parameter.empty
+        )
+        return Written(default.__name__) if is_named else default
+
     found = inspect.signature(thing)
-    parameters = [p.replace(annotation=shown(p.annotation)) for p in found.parameters.values()]
+    parameters = [
+        p.replace(annotation=shown(p.annotation), default=default_of(p)) for p in found.parameters.values()
+    ]
     returns = found.empty if isinstance(thing, type) else shown(found.return_annotation)
     return name + str(found.replace(parameters=parameters, return_annotation=returns)).replace("typing.", "")
 
