@@ -122,7 +122,12 @@ def _merged(said: Mapping[str, Any], host: PluginHost, preset: str | None) -> Fu
     for key, mend in (("fuser", "chimera fuser train NAME"), ("source", "--source NAME")):
         if not isinstance(said.get(key), dict) or "name" not in said[key]:
             raise ConfigError(f"say which {key}: {mend} (see `chimera plugins list`)")
+        if unknown := said[key].keys() - {"name", "options", *(["preset"] if key == "fuser" else [])}:
+            raise ConfigError(
+                f"[{key}] has the key '{min(unknown)}': it takes name, preset (of fusers) and options"
+            )
     merged = dict(said)
+    preset = preset or said["fuser"].get("preset")
     component = host.find("fusion-generator", said["fuser"]["name"])
     own = said["fuser"].get("options", {})
     options = layered_options(component, host, preset, own)  # refuses an unknown preset

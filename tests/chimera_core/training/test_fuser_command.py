@@ -72,6 +72,18 @@ def test_layers_preset_then_file_then_flag_for_fuser_and_training(
     assert (config["size"], config["batch"], config["epochs"]) == (16, 4, 1.0) and "images" not in config
 
 
+def test_a_file_may_name_the_preset_and_nothing_unknown(mean: Path, pictures: Path, here: Here) -> None:
+    file = mean / "mine.toml"
+    table = f'judge = "none"\n[source]\nname = "folder"\noptions.root = "{pictures}"\n[fuser]\nname = "mean-image"\n'
+    file.write_text(table + 'preset = "quick"\n')
+    code, _, err = here("fuser", "train", "--config", file, "--run", "r")
+    assert code == 0, err
+    assert read_config(mean / "runs" / "r" / "config.toml")["size"] == 16
+    file.write_text(table + 'presett = "quick"\n')
+    code, _, err = here("fuser", "train", "--config", file, "--run", "s")
+    assert code == 2 and "[fuser] has the key 'presett'" in err
+
+
 def test_an_option_that_the_training_has_too_is_the_fuser_s_by_its_prefix(
     mean: Path, pictures: Path, here: Here
 ) -> None:
