@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 
 from chimera_core.images import read_picture
 from chimera_core.training.config_file import read_config
+from chimera_core.training.metrics import TIMINGS, read_metrics
 
 Make = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]
@@ -27,12 +32,23 @@ def arguments(pictures: Path, *more: object) -> list[object]:
     return [*line, "--preset", "quick", "--judge", "none", "--precision", "fp32", "--device", "cpu", *more]
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first run is kept, for the tests after it."""
+    return tmp_path_factory.mktemp("kept") / "one"
+
+
 @pytest.fixture
-def run(mean: Path, pictures: Path, here: Here) -> Path:
-    code, out, err = here(*arguments(pictures, "--run", "one"))
-    assert code == 0, err
-    assert out.endswith("runs/one\n")
-    return mean / "runs" / "one"
+def run(mean: Path, kept: Path, pictures: Path, here: Here) -> Path:
+    folder = mean / "runs" / "one"
+    if kept.exists():
+        shutil.copytree(kept, folder)
+    else:
+        code, out, err = here(*arguments(pictures, "--run", "one"))
+        assert code == 0, err
+        assert out.endswith("runs/one\n")
+        shutil.copytree(folder, kept)
+    return folder
 
 
 def test_a_run_says_all_of_itself_and_its_config_runs_the_same_again(
@@ -237,6 +253,58 @@ def test_a_run_that_cannot_be_used_is_one_line(what: str, run: Path, here: Here)
     assert len(err.splitlines()) == 1 and expected in err, err
 
 
+def test_a_mistake_about_a_run_costs_no_torch(run: Path, mean: Path, tiny_site: Path) -> None:
+    code = """
+import sys
+from chimera_core.cli.root import run
+print(run(["fuse", "class-0", "clas-1", "--fuser", "one"]), "torch" in sys.modules)
+"""
+    environ = {**os.environ, "PYTHONPATH": str(tiny_site)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=mean, env=environ, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "2 False\n", done.stderr
+    assert "run one knows no class 'clas-1'" in done.stderr
+
+
+def test_a_run_cut_off_at_a_checkpoint_ends_at_the_same_bytes(mean: Path, pictures: Path, here: Here) -> None:
+    often = ("--checkpoint-images", 16, "--keep", 20, "--log-images", 8)
+    code, _, err = here(*arguments(pictures, *often, "--run", "whole"))
+    assert code == 0, err
+    whole, cut = mean / "runs/whole", mean / "runs/cut"
+    shutil.copytree(whole, cut)
+    for file in (cut / "checkpoints").iterdir():
+        if file.stem == "best" or int(file.stem) > 48:
+            file.unlink()
+    shutil.rmtree(cut / "samples")
+    code, _, err = here("fuser", "train", "--run", "cut", "--resume")
+    assert code == 0, err
+    assert "going on from 48 images" in err
+    for name in (
+        "checkpoints/000000080.safetensors",
+        "checkpoints/best.safetensors",
+        "samples/000000080.png",
+    ):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
+    lines = [
+        [{k: v for k, v in line.items() if k not in TIMINGS} for line in read_metrics(folder)]
+        for folder in (whole, cut)
+    ]
+    assert lines[0] == lines[1] and len(lines[0]) == 10
+
+
+def test_a_file_of_options_may_name_a_run(run: Path, mean: Path, here: Here) -> None:
+    (mean / "fuse.toml").write_text(
+        'parents = ["class-0", "class-1"]\nsweep = 3\noutput = "way.png"\n'
+        '[fuser]\nname = "one"\noptions = { noise = 0.0 }\n'
+    )
+    code, _, err = here("fuse", "--config", "fuse.toml")
+    assert code == 0, err
+    (mean / "fuse.toml").write_text('parents = ["a", "b"]\n[fuser]\nname = "one"\noptions = { nose = 0.0 }\n')
+    code, _, err = here("fuse", "--config", "fuse.toml")
+    assert code == 2 and "has no option 'nose'" in err
+
+
 def test_resume_goes_on_further_and_refuses_other_options(run: Path, here: Here) -> None:
     resume = ("fuser", "train", "--run", "one", "--resume")
     code, _, err = here("fuser", "train", "mean-image", *resume[2:], "--lr", 0.1)
@@ -277,8 +345,6 @@ def test_dry_run_counts_and_writes_nothing(mean: Path, pictures: Path, here: Her
 def test_two_processes_train_as_one(
     run: Path, mean: Path, pictures: Path, chimera: Any, tiny_site: Path
 ) -> None:
-    import os
-
     words = arguments(pictures, "--devices", 2, "--run", "both")
     done = chimera(*words, cwd=mean, env={**os.environ, "PYTHONPATH": str(tiny_site)})
     assert done.returncode == 0, done.stderr
