@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Split,
     )
     from chimera_core.pixels import resize_shorter
+    from chimera_core.scoring.probe import Probe, fit_probe
     from chimera_core.subjects.colour import colour_spread, transfer_colour
     from chimera_core.subjects.finder import SubjectFinder
     from chimera_core.subjects.window import Subject, Window, animal_box, or_whole, resize_to, shrink_mask
@@ -77,6 +78,8 @@ _LAZY = {
     "fgsm": "chimera_core.attacks.iterated",
     "input_gradient": "chimera_core.attacks.gradients",
     "pgd": "chimera_core.attacks.iterated",
+    "Probe": "chimera_core.scoring.probe",
+    "fit_probe": "chimera_core.scoring.probe",
     "project_l2": "chimera_core.attacks.geometry",
     "project_linf": "chimera_core.attacks.geometry",
     "random_start": "chimera_core.attacks.geometry",
@@ -129,6 +132,7 @@ __all__ = [
     "Picture",
     "PluginError",
     "Preset",
+    "Probe",
     "RobustnessTrainer",
     "RunError",
     "ShapeError",
@@ -152,6 +156,7 @@ __all__ = [
     "eyes_box",
     "fgsm",
     "find_asset",
+    "fit_probe",
     "hookimpl",
     "input_gradient",
     "load_encoder",

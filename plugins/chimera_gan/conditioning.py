@@ -197,6 +197,11 @@ class _Others:
 
 @torch.no_grad()
 def look(encoder: FeatureEncoder, x: Tensor, *, size: int) -> Tensor:
+    """Give what ``see`` gives, without gradients."""
+    return see(encoder, x, size=size)
+
+
+def see(encoder: FeatureEncoder, x: Tensor, *, size: int) -> Tensor:
     """Give an encoder's features (N, D) of images (N, 3, S, S) in [0, 1], enlarged or shrunk to ``size``."""
     if x.shape[-1] != size:
         x = F.interpolate(x, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)

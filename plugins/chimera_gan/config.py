@@ -49,6 +49,25 @@ class GanConfig(Config):
         le=1,
     )
 
+    probe: EncoderRef = option(
+        EncoderRef(name=TIMM),
+        help="condition none: network, or run of one, whose features tell classes apart and compare photographs",
+    )
+    probe_size: int = option(64, help="side in pixels at which it sees images", ge=16, le=512)
+    probe_samples: int = option(
+        1024, help="condition none: samples among which each class is looked for", ge=16, le=65536
+    )
+    spread: float = option(
+        0.5,
+        help="condition none: share of the way from a class's mean latent to a seed's noise; more: more variety, less "
+        "of the class",
+        gt=0,
+        lt=1,
+    )
+    inversion_steps: int = option(
+        200, help="condition none: steps that look for a photograph", ge=1, le=10000
+    )
+
     objective: Objective = option("relativistic", help="what the two networks play for")
     label_smoothing: float = option(
         0.0, help="of bce: how much less than 1 the critic shall say of real images", ge=0, lt=0.5

@@ -16,7 +16,6 @@ from chimera_core.api import (
     FuserLearner,
     FusionGenerator,
     Parent,
-    ShapeError,
     TrainedFacts,
     check_state,
     load_encoder,
@@ -26,7 +25,10 @@ from chimera_gan.conditioning import look, one_hot, seeded
 from chimera_gan.conditions import Principal, linear_mix, spherical_mix
 from chimera_gan.config import GanConfig
 from chimera_gan.gan_learner import GanLearner
-from chimera_gan.generating import generate
+from chimera_gan.generating import generate, noise_of, render
+from chimera_gan.inversion import middle_square
+from chimera_gan.latents import ClassLatents
+from chimera_gan.unconditional import LatentParents, latent_shapes
 
 
 class GanFuser(FusionGenerator):
@@ -35,6 +37,8 @@ class GanFuser(FusionGenerator):
     With condition ``class`` a parent is a class, and its condition the class's share; mixing is linear. With
     ``instance`` a parent is a photograph, whose condition is what the encoder sees in it, or a class, which stands
     for one of its training images, another for every seed; mixing is spherical. Weight 1 gives a sample of that parent.
+    With ``none`` the noise itself is mixed, spherically: a class is the mean latent of samples that a probe gives to it,
+    turned toward the seed's noise (``spread``), a photograph the latent that comes nearest to it, the same for all seeds.
     Pictures are made at the size that was learned and enlarged (bicubic) to the one asked for.
 
     Source: Mirza and Osindero 2014, arXiv:1411.1784 (class); Casanova et al. 2021, arXiv:2109.05070 (instance).
@@ -47,7 +51,7 @@ class GanFuser(FusionGenerator):
 
     def __init__(self, config: GanConfig, *, device: torch.device | str = "cpu") -> None:
         super().__init__(config, device=device)
-        if config.condition != "instance":
+        if config.condition == "class":
             self.accepts = frozenset({"class"})
 
     @classmethod
@@ -67,9 +71,16 @@ class GanFuser(FusionGenerator):
         wanted = {f"generator.{k}": (tuple(v.shape), v.dtype) for k, v in generator.state_dict().items()}
         if self.config.condition == "instance":
             wanted |= self._condition_shapes(state, size)
+        if self.config.condition == "none":
+            wanted |= latent_shapes(self.classes, self.config.noise)
         check_state(state, wanted, where="what was learned")
         _fill(generator, state, "generator", self.device)
-        self._generator = generator.eval()
+        self._generator = generator.eval().requires_grad_(False)
+        if self.config.condition == "none":
+            latents = None
+            if len(self.classes) > 1:
+                latents = ClassLatents(state["latents.mean"].to(self.device), state["latents.counts"])
+            self._latents = LatentParents(self.config, generator, self.classes, latents)
         if self.config.condition == "instance":
             features = state["condition.principal.mean"].shape[0]
             self._principal = Principal(features, size)
@@ -80,31 +91,44 @@ class GanFuser(FusionGenerator):
     def fuse(
         self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
     ) -> Tensor:
-        """Mix the parents' conditions and generate.
+        """Mix the parents' conditions, or latents, and generate.
 
         Raises:
             ConfigError: for a class that was not learned, or a photograph where only classes were.
         """
+        shares = torch.tensor(weights, dtype=torch.float32, device=self.device)
         if self.config.condition == "none":
-            raise ConfigError(
-                "this GAN was trained without a condition: fuse needs one, so train with --condition"
+            made = self._of_latents(parents, shares, seeds)
+        else:
+            given = torch.stack([self._condition(parent, k, seeds) for k, parent in enumerate(parents)])
+            mix = spherical_mix if self._principal is not None else linear_mix
+            made = generate(
+                self._generator,
+                seeds,
+                mix(given, shares),
+                noise=self.config.noise,
+                device=self.device,
+                truncation=self.config.truncation,
             )
-        given = torch.stack([self._condition(parent, k, seeds) for k, parent in enumerate(parents)])
-        mix = spherical_mix if self._principal is not None else linear_mix
-        mixed = mix(given, torch.tensor(weights, dtype=torch.float32, device=self.device))
-        made = generate(
-            self._generator,
-            seeds,
-            mixed,
-            noise=self.config.noise,
-            device=self.device,
-            truncation=self.config.truncation,
-        )
         if size == self.native:
             return made
         return F.interpolate(made, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(
             0, 1
         )
+
+    def _of_latents(self, parents: Sequence[Parent], shares: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Mix the parents' latents, with one noise per seed, and generate."""
+        noise = noise_of(seeds, self.config.noise).to(self.device)
+        each = [
+            self._latents.latent(
+                parent,
+                noise,
+                progress=lambda done, total, k=k: self.progress(k * total + done, len(parents) * total),  # type: ignore[misc]
+            )
+            for k, parent in enumerate(parents)
+        ]
+        mixed = spherical_mix(torch.stack(each), shares)
+        return render(self._generator, mixed * self.config.truncation, None, seeds=seeds)
 
     def _condition(self, parent: Parent, index: int, seeds: Sequence[int]) -> Tensor:
         """Give the condition (N, C) of one parent for every seed."""
@@ -128,16 +152,11 @@ class GanFuser(FusionGenerator):
     def _seen(self, image: Tensor) -> Tensor:
         """Give the condition (1, C) of a photograph: its middle square, as small as those that were learned."""
         assert self._principal is not None
-        if image.ndim != 3 or image.shape[0] != 3:
-            raise ShapeError(f"photograph is {tuple(image.shape)}: pass (3, H, W)")
         if self._encoder is None:
             reference = self.config.encoder
             encoder = load_encoder(reference.name, device=self.device, **reference.options)
             self._encoder = encoder.requires_grad_(False)
-        side = min(image.shape[1:])
-        top, left = (image.shape[1] - side) // 2, (image.shape[2] - side) // 2
-        square = image[None, :, top : top + side, left : left + side].to(self.device)
-        small = F.interpolate(square, (self.native, self.native), mode="bicubic", antialias=True).clamp(0, 1)
+        small = middle_square(image.to(self.device), self.native)
         found: Tensor = self._principal(look(self._encoder, small, size=self.config.encoder_size))
         return found
 

@@ -6,7 +6,7 @@ Everything is in the range [-1, 1] in here, and in [0, 1] outside.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ from chimera_gan.conditioning import Condition, build_condition
 from chimera_gan.config import GanConfig
 from chimera_gan.diffaugment import augment, draw_augmentation
 from chimera_gan.generating import generate
+from chimera_gan.latents import FEWEST, LatentSearch
+from chimera_gan.networks import Generator
 from chimera_gan.objectives import choose_objective
 from chimera_gan.penalties import (
     clip_weights,
@@ -70,6 +72,9 @@ class GanLearner(FuserLearner):
             for name, network in networks.items()
         }
         self.modules = {**networks, "condition": self.condition}
+        # Whether a generator without condition makes a class at all is not known while it learns.
+        self.shows_sweeps = config.condition != "none"
+        self._search = LatentSearch(config, data, device=self.device) if self._has_latents() else None
         if self.average is not None:
             self.modules["average"] = self.average.module
         # Gradients of gradients cannot be compiled: penalties go through the critic itself.
@@ -192,15 +197,33 @@ class GanLearner(FuserLearner):
 
     def state(self) -> dict[str, Tensor]:
         """Give generator and condition as the fuser needs them."""
-        made_by = self.average.module if self.average else self.generator
+        made_by = self._used()
         tensors = {f"generator.{name}": value for name, value in made_by.state_dict().items()}
+        if self._search is not None:
+            found = self._search.find(made_by)
+            tensors |= {"latents.mean": found.mean, "latents.counts": found.counts}
         return tensors | {f"condition.{name}": value for name, value in self.condition.kept().items()}
+
+    def facts(self) -> dict[str, Any]:
+        """Say of a generator without condition how many of its samples are of each class, and which it does not make."""
+        if self._search is None:
+            return {}
+        counts = dict(zip(self.data.classes, self._search.find(self._used()).counts.tolist(), strict=True))
+        lacking = [name for name, count in counts.items() if count < FEWEST]
+        return {"samples_by_class": counts, **({"classes_without_latent": lacking} if lacking else {})}
+
+    def _used(self) -> Generator:
+        """Give the generator that is used in the end."""
+        return cast(Generator, self.average.module) if self.average else self.generator
+
+    def _has_latents(self) -> bool:
+        return self.config.condition == "none" and len(self.data.classes) > 1
 
     @torch.no_grad()
     def sample(self, count: int, *, seed: int, averaged: bool = True) -> Tensor:
         """Make images for conditions as the data have them."""
         self.condition.prepare(self.data)
-        network = self.average.module if averaged and self.average else self.generator
+        network = self._used() if averaged else self.generator
         was_training = network.training
         network.eval()
         seeds = range(seed, seed + count)
@@ -225,7 +248,7 @@ class GanLearner(FuserLearner):
         self.generator.eval()
         with engine.autocast():
             noise = draw.normal(self.config.noise, purpose="noise for the held-out")
-            fake = self.generator(noise, given).float()
+            fake = self.generator(noise, given, draw=draw).float()
             said_real = self.critic(batch.pixels() * 2 - 1, given)
             said_fake = self.critic(fake, given)
             loss = self.objective.critic_loss(said_real, said_fake)
