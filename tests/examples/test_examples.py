@@ -1,4 +1,4 @@
-"""What `examples/` holds works as it stands: every file of options, and the folder that stands in for iWildCam."""
+"""What `examples/` holds works as it stands: every file of options, and the folders that stand in for the data."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 import torch
 from chimera_cnn.config import PRESETS, CnnConfig
 from chimera_cnn.encoder import CnnEncoder
+from chimera_gan.presets import PRESETS as GAN_PRESETS
 from torch.nn import functional as F
 
 from chimera_core.training.memory import estimate_memory
@@ -28,19 +29,16 @@ Here = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def stand_in(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands of examples/ are run: the data they name, and the folder that report-1 writes."""
+    """Where the commands of examples/ are run: the data they name, and the folder that the reports' scripts write."""
     place = tmp_path_factory.mktemp("place")
     (place / "data").symlink_to(test_data)
-    subprocess.run(
-        [
-            sys.executable,
-            str(EXAMPLES / "report-1" / "write_iwildcam.py"),
-            *("data", "stand-in", "--limit", "12"),
-        ],
-        cwd=place,
-        check=True,
-        timeout=60,
-    )
+    for script in ("report-1/write_iwildcam.py", "report-2/write_data.py"):
+        subprocess.run(
+            [sys.executable, str(EXAMPLES / script), *("data", "stand-in", "--limit", "12")],
+            cwd=place,
+            check=True,
+            timeout=60,
+        )
     return place / "stand-in"
 
 
@@ -102,10 +100,12 @@ def test_every_file_of_options_passes_a_dry_run(
         need_wilds()
     monkeypatch.chdir(stand_in.parent)
     # The batch decides nothing but how long three steps last.
-    code, out, err = here("encoder", "train", "--config", config, "--batch", 4, "--dry-run", "--json")
+    options = tomllib.loads(config.read_text())
+    command = "fuser" if "fuser" in options else "encoder"
+    code, out, err = here(command, "train", "--config", config, "--batch", 4, "--dry-run", "--json")
     assert code == 0, err
     told = json.loads(out)
-    assert told["images"] >= tomllib.loads(config.read_text())["images"]
+    assert told["images"] >= options["images"]
     assert told["images_per_s"] > 0
 
 
@@ -118,6 +118,27 @@ def test_the_networks_of_report_1_are_the_presets(name: str, preset: str) -> Non
     options = tomllib.loads((EXAMPLES / "report-1" / f"{name}.toml").read_text())["encoder"]["options"]
     lists = {key: list(v) if isinstance(v, tuple) else v for key, v in named.items()}
     assert options == {key: value for key, value in lists.items() if key not in ("size", "classes")}
+
+
+@pytest.mark.parametrize("name", ["mnist", "celeba", "persondog"])
+def test_the_networks_of_report_2_are_the_presets(name: str) -> None:
+    preset = next(p for p in GAN_PRESETS if p.name == f"report-{name}")
+    written = tomllib.loads((EXAMPLES / "report-2" / f"{name}.toml").read_text())
+    assert written["fuser"]["options"] == preset.options
+    assert {key: written[key] for key in preset.training} == preset.training
+
+
+def test_the_stand_ins_of_report_2_are_found_in_one_folder(stand_in: Path, here: Here) -> None:
+    found = {}
+    for name in ("mnist", "celeba", "persondog"):
+        code, out, err = here("source", "info", name, "--root", stand_in, "--json")
+        assert code == 0, err
+        found[name] = json.loads(out)
+    assert found["mnist"]["splits"] == {"train": 11, "test": 1}
+    assert {"train", "val", "test"} == {*found["celeba"]["splits"]}
+    assert found["persondog"]["classes"] == ["person", "dog"]
+    persons = found["celeba"]["splits"]["train"]
+    assert found["persondog"]["splits"]["train"] == persons + 5 * 12
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
