@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chimera_core.api import ComponentSpec, hookimpl
+from chimera_core.api import ComponentSpec, Preset, hookimpl
 from chimera_gan.config import GanConfig
+from chimera_gan.cyclegan_config import CYCLEGAN_64, CYCLEGAN_64_TRAINING, CycleGanConfig
 from chimera_gan.presets import PRESETS
 
 CHIMERA_API = 1
@@ -11,7 +12,7 @@ CHIMERA_API = 1
 
 @hookimpl
 def chimera_fusion_generators() -> list[ComponentSpec]:
-    """Offer ``gan``."""
+    """Offer ``gan`` and ``cyclegan``."""
     return [
         ComponentSpec(
             name="gan",
@@ -19,5 +20,12 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
             target="chimera_gan.gan_fuser:GanFuser",
             config=GanConfig,
             presets=PRESETS,
-        )
+        ),
+        ComponentSpec(
+            name="cyclegan",
+            summary="the first parent, translated part of the way into the second one's class (Zhu et al. 2017)",
+            target="chimera_gan.cyclegan_fuser:CycleGan",
+            config=CycleGanConfig,
+            presets=(Preset("cyclegan-64", "two classes at 64 pixels", CYCLEGAN_64, CYCLEGAN_64_TRAINING),),
+        ),
     ]
