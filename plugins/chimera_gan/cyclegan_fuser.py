@@ -40,7 +40,7 @@ class CycleGan(FusionGenerator):
     Source: Zhu et al. 2017, arXiv:1703.10593; the way between is ours (``translate_partly``).
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"photo", "class"})
+    accepts: frozenset[str] = frozenset({"photo", "class"})
     needs_training: ClassVar[bool] = True
     ordered: ClassVar[bool] = True
     max_parents: ClassVar[int | None] = 2
@@ -82,8 +82,8 @@ class CycleGan(FusionGenerator):
         """
         if len(parents) != 2:
             raise ConfigError(f"cyclegan takes two parents, but {len(parents)} were given")
-        images = [self._image(parents[0], seed) for seed in seeds]
         side = self._side_of_first(parents)
+        images = [self._image(parents[0], seed) for seed in seeds]
         made = []
         for image in images:
             whole = resize_shorter(image, size)
@@ -115,20 +115,23 @@ class CycleGan(FusionGenerator):
         """Give the image (3, H, W) of a parent: a class's from the bank, another for every seed."""
         if parent.image is not None:
             return parent.image.cpu()
-        bank = self._banks[self._side_named(parent)]
+        bank = self._banks[self.classes.index(str(parent.class_name))]
         chosen = torch.randint(len(bank), (1,), generator=torch.Generator().manual_seed(seed))
         return bank[int(chosen)]
 
-    def _side_named(self, parent: Parent) -> int:
-        if parent.class_name not in self.classes:
+    def _side_named(self, parent: Parent) -> int | None:
+        """Give the class that a parent's name says; None for a photograph of no known class."""
+        if parent.class_name in self.classes:
+            return self.classes.index(parent.class_name)
+        if parent.image is None:
             raise ConfigError(
                 f"{parent.name} is no class that this cyclegan learned: it knows {' and '.join(self.classes)}"
             )
-        return self.classes.index(parent.class_name)
+        return None
 
     def _side_of_first(self, parents: Sequence[Parent]) -> int:
         """Find the class of the first parent, 0 or 1; the second one's is the other."""
-        named = [None if parent.class_name is None else self._side_named(parent) for parent in parents]
+        named = [self._side_named(parent) for parent in parents]
         if named[0] is not None and named[0] == named[1]:
             raise ConfigError(
                 f"both parents are of class {self.classes[named[0]]}: name one {self.classes[1 - named[0]]}"
@@ -144,7 +147,7 @@ class CycleGan(FusionGenerator):
         """Say how much more ``to_first`` changes an image than ``to_second``: below 0, it looks like the first."""
         small = self._shrink(image)
         changes = [(self._translators[f"to_{side}"](small) - small).abs().mean().item() for side in SIDES]
-        return changes[0] - changes[1]
+        return float(changes[0] - changes[1])
 
 
 def translate_partly(translator: nn.Module, x: Tensor, weight: float) -> Tensor:

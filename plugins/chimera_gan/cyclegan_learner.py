@@ -54,6 +54,9 @@ class CycleGanLearner(FuserLearner):
                 f"cyclegan cannot make {data.size} pixels: take a multiple of {STRIDE} from {LEAST_SIZE} on"
             )
         self.classes = _two_classes(config, data.classes)
+        self.shows_sweeps = (
+            len(data.classes) == 2
+        )  # the loop would sweep between classes that are not learned
         self._labels = [data.classes.index(name) for name in self.classes]
         self._members = [torch.nonzero(data.images.labels == label).flatten() for label in self._labels]
         for name, members in zip(self.classes, self._members, strict=True):
@@ -67,7 +70,7 @@ class CycleGanLearner(FuserLearner):
         self.pools = nn.ModuleDict({side: FakePool(config.pool, data.size) for side in SIDES})
         for network in (self.translators, self.critics):
             initialise(network, generator)
-            network.to(self.device, memory_format=torch.channels_last)
+            network.to(self.device).to(memory_format=torch.channels_last)
         self.pools.to(self.device)
         self.average = Ema(self.translators, config.ema)
         self.modules = {

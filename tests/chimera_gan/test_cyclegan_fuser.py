@@ -158,6 +158,15 @@ def test_a_class_as_first_parent_is_another_image_for_every_seed() -> None:
     assert torch.equal(made.fuse(parents, [1, 0], seeds=[5], size=SIZE)[0], one[5])
 
 
+def test_a_class_image_that_the_host_drew_is_translated_itself() -> None:
+    """With a source, a class name comes with an image; one of a class unknown here is taken as a photograph."""
+    made = fuser(to_first=Toward(0.0), to_second=Toward(1.0))
+    drawn = photo(0.5, name="person")
+    for class_name in ("person", "lion"):
+        parent = Parent("drawn", drawn.image, class_name=class_name)
+        assert made.fuse([parent, named("cat")], [0, 1], seeds=[0], size=SIZE).mean() > 0.9
+
+
 def test_the_second_parent_counts_by_its_class_only() -> None:
     made = fuser(to_first=Toward(0.0), to_second=Toward(1.0))
     one, other = (

@@ -186,6 +186,7 @@ def test_classes_are_found_or_named() -> None:
     assert learner().facts() == {"first": "person", "second": "cat"}
     named = learner([0, 1, 2], ("person", "cat", "dog"), first="dog", second="cat")
     assert named.facts() == {"first": "dog", "second": "cat"}
+    assert learner().shows_sweeps and not named.shows_sweeps  # the loop knows all three classes
 
 
 @pytest.mark.parametrize(
