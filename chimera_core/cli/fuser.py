@@ -207,4 +207,4 @@ def _show_dry_run(config: FuserTraining, host: PluginHost, as_json: bool) -> Non
         f"weights {size['weights'] / gib:.2f}, gradients {size['gradients'] / gib:.2f}, "
         f"optimizer {size['optimizer'] / gib:.2f}"
     )
-    click.echo(f"speed: {speed:g} images/s" if speed else "speed: not measured, the networks do not fit")
+    click.echo(f"speed: {speed:g} images/s" if speed else "speed: not measured, the networks are too large")

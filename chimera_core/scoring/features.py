@@ -102,7 +102,8 @@ class QualityJudge:
         size: side in pixels at which the judge looks.
         device: where the encoder is.
         subsets: draws of the kernel distance.
-        subset_size: images of each; fewer where there are not so many.
+        subset_size: images of each; fewer where there are not so many. If it is all of them, the draws are alike and
+            ``kid_std`` is 0.
         autocast: opens mixed precision, or nothing.
     """
 

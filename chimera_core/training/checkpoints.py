@@ -65,10 +65,7 @@ def save_checkpoint(
     Raises:
         RunError: if the disk refuses; older checkpoints are still there.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {quote(folder)}: {disk_trouble(error)}") from error
+    make_folder(folder)
     for left in folder.glob(".*.tmp"):  # half a file of a process that was killed: as large as a checkpoint
         with suppress(OSError):
             left.unlink()
@@ -98,6 +95,18 @@ def save_checkpoint(
     return path.with_suffix(".json")
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of the checkpoints, if it is not there.
+
+    Raises:
+        RunError: if the disk refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {quote(folder)}: {disk_trouble(error)}") from error
+
+
 def list_checkpoints(folder: Path) -> list[int]:
     """List the checkpoints of a run by their images, the newest first."""
     return sorted((int(f.stem) for f in folder.glob("*.json") if f.stem.isdigit()), reverse=True)
@@ -122,6 +131,14 @@ def read_checkpoint(folder: Path, images: int) -> Checkpoint:
     if hash_file(tensors) != checksum:
         raise DataError(f"checkpoint {quote(tensors)} is damaged: it is not what was written")
     return Checkpoint(found.images, load_state(tensors), found.optimizers, found.state)
+
+
+def read_state(folder: Path, images: int) -> dict[str, Any]:
+    """Read the state alone that a checkpoint's writer gave; empty where it is damaged."""
+    try:
+        return dict(json.loads((folder / f"{images:09d}.json").read_text(encoding="utf-8"))["state"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:

@@ -21,7 +21,7 @@ from chimera_core.models import find_trained
 from chimera_core.plugins import PluginHost
 from chimera_core.training.data import Data, choose_splits, open_data
 from chimera_core.training.fuser_config import FuserTraining
-from chimera_core.training.fuser_plan import build_learner, find_learning_fuser
+from chimera_core.training.fuser_plan import build_learner, check_judged, find_learning_fuser
 from chimera_core.training.fuser_run import count_parameters
 from chimera_core.training.learner import Engine, FuserLearner
 from chimera_core.training.memory import available_memory
@@ -31,6 +31,7 @@ from chimera_core.training.randomness import Draw, seed_step
 _STEPS = 4
 _IMAGES = 512  # what a fuser looks at before it learns, at most
 _USABLE = 0.9
+_TIMED = 4 << 30  # bytes of networks at most that a CPU is timed on: a step of greater ones takes minutes
 
 
 def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     Returns:
         Plain values: counts, parameters by network, bytes of the networks with their gradients and optimizers (not of
         what a step keeps for its backward pass), and images per second at the batch asked for; None where the networks
-        do not fit.
+        do not fit, or are too large for a CPU to be timed on.
     Raises:
         ChimeraError: for whatever is wrong with the options or the data.
     """
@@ -52,6 +53,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
         host.find(config.judge.kind, config.judge.name)
     packed = open_data(config, host, is_dry=True).images
     train, val, val_name = choose_splits(packed, config)
+    check_judged(config, len(val), val_name)
     steps = count_steps(config, len(train))
     some = _Grey(spread_subset(train, max(_IMAGES, config.batch)), config.size)
     start = _Start(fuser, options, config.model_copy(update={"precision": precision}), packed, some, steps)
@@ -62,7 +64,8 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
         learner = start(device)
     sizes = _bytes(learner)
     available = available_memory(device)
-    fits = sum(sizes.values()) < _USABLE * available
+    most = min(_TIMED, available) if device.type == "cpu" else available
+    can_be_timed = sum(sizes.values()) < _USABLE * most
     return {
         "device": str(device),
         "precision": precision,
@@ -76,7 +79,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
         "images": steps * config.batch,
         "parameters": count_parameters(learner),
         "bytes": {**sizes, "total": sum(sizes.values()), "available": available},
-        "images_per_s": _speed(start, learner, device) if fits else None,
+        "images_per_s": _speed(start, device) if can_be_timed else None,
     }
 
 
@@ -141,9 +144,12 @@ def _bytes(learner: FuserLearner) -> dict[str, int]:
     }
 
 
-def _speed(start: _Start, learner: FuserLearner, device: torch.device) -> float:
+def _speed(start: _Start, device: torch.device) -> float:
     """Train a few steps on grey images, on the device and in the precision of the training, and time them."""
-    if any(p.is_meta for module in learner.modules.values() for p in module.parameters()):
+    some = spread_subset(start.images, max(_IMAGES, start.config.batch))
+    try:  # what looks at all images before it learns shall look at few
+        learner = replace(start, images=_Grey(some, start.config.size))(device)
+    except ConfigError:  # these may be fewer than it needs
         learner = start(device)
     config, images = start.config, start.images
     mixed = config.precision == "bf16"

@@ -19,6 +19,7 @@ from chimera_core.data.subsets import spread_subset
 from chimera_core.interfaces import FeatureEncoder, FusionGenerator
 from chimera_core.scoring.features import QualityJudge
 from chimera_core.training import checkpoints, launch
+from chimera_core.training.best import forget_best, take_best, write_best
 from chimera_core.training.clock import Clock, is_due
 from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.fuser_pictures import draw_samples, draw_sweeps
@@ -38,6 +39,7 @@ _PULSE = 16  # steps between two questions that make a GPU wait
 _PICTURE_S = 30.0  # the plot is drawn again after so long, and at the end
 _HELD_OUT = 512  # held-out images at most that the critic is asked about
 _SAMPLE_SEED = 1_000_003  # of the images whose quality is measured; those of the pictures begin at 0
+_SUBSET = 1000  # images at most of a draw of the kernel distance, as the field has it
 _TOGETHER = 64  # images made at a time
 _LOSSES = ("critic_loss", "generator_loss", "loss", "cycle_loss", "identity_loss")
 _PANELS = (_LOSSES, ("kid",), ("critic_estimate", "critic_held_out"), ("rate",))
@@ -123,6 +125,8 @@ def train_fuser(
         step, best, position = take_up(
             resume, modules, optimizers, guard, means, batch=config.batch, device=device
         )
+        if is_first and best is not None:
+            take_best(folder, best["images"])
     log = (
         MetricsLog(job.folder, position=position, tensorboard=config.log == "tensorboard")
         if is_first
@@ -155,6 +159,12 @@ def train_fuser(
                 "guard": guard.state(),
                 "means": means.state(),
             }
+            if (
+                judge is None
+            ):  # first, so that a kill in between leaves none that is older than the checkpoint
+                checkpoints.make_folder(folder)
+                tensors, noted = _fusing(learner, {"images": step * config.batch})
+                checkpoints.write_tensors(folder / checkpoints.BEST, tensors, metadata=noted)
             checkpoints.save_checkpoint(
                 folder,
                 step * config.batch,
@@ -164,8 +174,7 @@ def train_fuser(
                 keep=config.keep,
                 protect=[] if guard.good is None else [guard.good],
             )
-            if judge is None:
-                _write_best(learner, folder, {"images": step * config.batch})
+            forget_best(folder, _referred(folder, best))
         clock.saved()
 
     def measure(images: int) -> None:
@@ -176,11 +185,11 @@ def train_fuser(
         found: dict[str, Any] = judge.measure(_many(learner, config.judge_images))
         found |= _ask_critic(job, engine(images), images)
         log.log(images, **found, wall_s=round(clock.wall_s, 2))
+        measured, since = (best["measured"], best["since"] + 1) if best else (0, 0)
         if best is None or found["kid"] <= best["kid"]:
-            best = {"images": images, "kid": found["kid"]}
-            _write_best(learner, folder, best)
-        best["measured"] = best.get("measured", 0) + 1
-        best["since"] = 0 if best["images"] == images else best.get("since", 0) + 1
+            best, since = {"images": images, "kid": found["kid"]}, 0
+            write_best(folder, images, *_fusing(learner, best))
+        best |= {"measured": measured + 1, "since": since}
 
     def show(images: int) -> None:
         if is_first:
@@ -198,7 +207,8 @@ def train_fuser(
         save(good=True)
     stream = batches.from_step(step)
     clock.start_lap(step * config.batch)
-    time_is_up = interrupted = standing = False
+    time_is_up = interrupted = measure_now = False
+    standing = _stands_still(best, config)  # of a run that goes on: it may have ended so
     while step < job.total_steps and not (time_is_up or interrupted or standing):
         batch = next(stream)
         seed_step(config.seed, step, fabric.global_rank)
@@ -242,6 +252,8 @@ def train_fuser(
             guard.factor = half
             if log is not None:
                 checkpoints.remove_after(folder, good)
+                if best is not None:
+                    take_best(folder, best["images"])
                 log.cut(position)
                 log.log(good, event="rate halved", diverged_at=images)
             stream = batches.from_step(step)
@@ -255,8 +267,7 @@ def train_fuser(
                 log.log(images, epoch=batch.epoch, **found, **now)
         if measure_now:
             measure(images)
-            waited = best.get("since", 0) if best else 0
-            (standing,) = launch.agree(fabric, config.patience is not None and waited >= config.patience)
+            (standing,) = launch.agree(fabric, is_first and _stands_still(best, config))
         if show_now:
             show(images)
         if measure_now or show_now:
@@ -271,7 +282,8 @@ def train_fuser(
     if step < job.total_steps:
         status = "interrupted" if interrupted else "stopped"
     if status == "stopped" and not standing:
-        measure(images)
+        if not measure_now:
+            measure(images)
         show(images)
     elif standing:
         say(f"quality has not improved in {config.patience} measurements: stopped after {images:,} images")
@@ -289,10 +301,19 @@ def _flipped(batch: Batch, draw: Draw, augment: str) -> Batch:
 
 
 def _judge_of(job: FuserJob, device: torch.device) -> QualityJudge | None:
+    """Build the judge; its spread is over random halves of the images, 1000 at most: draws of all would be alike."""
     if job.judge is None or job.config.judge is None:
         return None
     name, images = job.config.judge.name, job.config.judge_images
-    return QualityJudge(job.judge.to(device).eval(), name, job.val, images=images, device=device)
+    half = max(2, min(images, len(job.val)) // 2)
+    return QualityJudge(
+        job.judge.to(device).eval(),
+        name,
+        job.val,
+        images=images,
+        device=device,
+        subset_size=min(half, _SUBSET),
+    )
 
 
 def _many(learner: FuserLearner, count: int) -> Tensor:
@@ -319,6 +340,20 @@ def _fuser_of(job: FuserJob, device: torch.device) -> FusionGenerator:
     return fuser
 
 
-def _write_best(learner: FuserLearner, folder: Path, noted: Mapping[str, Any]) -> None:
+def _fusing(learner: FuserLearner, noted: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Give what ``FusionGenerator.load`` takes: tensors, and the plain values that their file carries."""
     facts = {"images": noted["images"], "kid": noted.get("kid"), "facts": learner.facts()}
-    checkpoints.write_tensors(folder / checkpoints.BEST, learner.state(), metadata=facts)
+    return learner.state(), facts
+
+
+def _stands_still(best: Mapping[str, Any] | None, config: FuserTraining) -> bool:
+    return config.patience is not None and best is not None and best["since"] >= config.patience
+
+
+def _referred(folder: Path, best: Mapping[str, Any] | None) -> set[int]:
+    """Give the images of all best weights that a checkpoint refers to."""
+    known = [
+        best,
+        *(checkpoints.read_state(folder, n).get("best") for n in checkpoints.list_checkpoints(folder)),
+    ]
+    return {found["images"] for found in known if found}

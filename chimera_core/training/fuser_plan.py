@@ -93,6 +93,7 @@ def plan_fuser(
     chosen = _choose(config, host)  # before the data are packed, which may take minutes
     data = data or open_data(config, host, progress=progress)
     train, val, val_name = choose_splits(data.images, config)
+    check_judged(config, len(val), val_name)
     steps = count_steps(config, len(train))
     resolved = _resolved(config, host, chosen, images=len(train), steps=steps, precision=precision)
     learner = build_learner(chosen.fuser, chosen.options, resolved, data.images, train, steps, device)
@@ -110,6 +111,19 @@ def plan_fuser(
         total_steps=steps,
         shares=shares_by_label(config, data),
     )
+
+
+def check_judged(config: FuserTraining, images: int, split: str) -> None:
+    """Check that there are held-out images enough to measure quality by: a distance takes two of each set.
+
+    Raises:
+        ConfigError: if there are fewer.
+    """
+    if config.judge is not None and images < 2:
+        raise ConfigError(
+            f"split {split} has {images} image{'s' * (images != 1)}, and quality is measured by 2 or more: "
+            "name another --val-split, or take --judge none"
+        )
 
 
 def build_learner(

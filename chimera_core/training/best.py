@@ -1,0 +1,70 @@
+"""The best weights of a run, in step with its checkpoints.
+
+``best.safetensors`` is what is used. A checkpoint knows after how many images the best weights of its way were met; a
+training that goes back to it (after a kill, a stop by the clock, a divergence) may have met others since, on a way that
+is given up. So each of them has a name of its own, ``best-000012800.safetensors``, as long as a checkpoint refers to it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from chimera_core.files import atomic_path
+from chimera_core.training.checkpoints import BEST, write_tensors
+
+_PREFIX = "best-"
+
+
+def write_best(folder: Path, images: int, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write the best weights so far.
+
+    Args:
+        folder: of the checkpoints.
+        images: seen before them.
+        tensors: by name.
+        metadata: plain values, as of ``write_tensors``.
+    Raises:
+        RunError: if the disk refuses; the best ones before are still there.
+    """
+    write_tensors(_own(folder, images), tensors, metadata=metadata)
+    _put(_own(folder, images), folder / BEST)
+
+
+def take_best(folder: Path, images: int) -> None:
+    """Take the best weights again that a checkpoint knows, after so many images, whatever was written since.
+
+    Raises:
+        RunError: if the disk refuses.
+    """
+    own, used = _own(folder, images), folder / BEST
+    if own.is_file() and not (used.is_file() and os.path.samefile(own, used)):
+        _put(own, used)
+
+
+def forget_best(folder: Path, keep: Collection[int]) -> None:
+    """Remove best weights that no checkpoint refers to; ``keep`` are the images of the others."""
+    for path in folder.glob(f"{_PREFIX}*.safetensors"):
+        if path.stem.removeprefix(_PREFIX) not in {f"{images:09d}" for images in keep}:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _own(folder: Path, images: int) -> Path:
+    return folder / f"{_PREFIX}{images:09d}.safetensors"
+
+
+def _put(own: Path, used: Path) -> None:
+    """Give a file a second name, whole or not at all; no second copy, where the disk can do without."""
+    with atomic_path(used) as temporary:
+        temporary.unlink()
+        try:
+            os.link(own, temporary)
+        except OSError:
+            shutil.copyfile(own, temporary)
