@@ -106,4 +106,11 @@ class GanConfig(Config):
             raise ValueError("mixed needs a condition: class or instance")
         if self.label_smoothing and self.objective != "bce":
             raise ValueError("label smoothing belongs to the objective bce")
+        penalties = {"r1": self.r1, "r2": self.r2, "gradient_penalty": self.gradient_penalty}
+        asked = [name for name, weight in penalties.items() if weight]
+        if asked and self.critic_norm == "batch":
+            # Batch norm makes an image's logit depend on the others: their gradients would be penalised with its own.
+            raise ValueError(
+                f"{' and '.join(asked)} cannot go with batch norm in the critic: set critic_norm to layer or none"
+            )
         return self
