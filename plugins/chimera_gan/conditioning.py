@@ -98,7 +98,10 @@ class InstanceCondition(Condition):
         super().__init__()
         self.encoder_name, self.encoder_options = config.encoder.name, config.encoder.options
         self.encoder_size = config.encoder_size
-        features = look(self._encoder("cpu"), torch.zeros(1, 3, 8, 8), size=self.encoder_size).shape[1]
+        with torch.device(
+            "cpu"
+        ):  # a dry run builds without memory; the encoder itself is needed, and is small
+            features = look(self._encoder("cpu"), torch.zeros(1, 3, 8, 8), size=self.encoder_size).shape[1]
         if config.components > min(features, len(data.images) - 1):
             raise ConfigError(
                 f"{config.components} components are more than encoder {self.encoder_name} has features ({features}) "
