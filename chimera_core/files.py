@@ -6,9 +6,10 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from chimera_core.errors import RunError
 
@@ -65,6 +66,16 @@ def describe_folder(path: AnyPath) -> str:
         return "it is empty"
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return "it holds " + ", ".join(one_line(name, limit=40) for name in names[:3]) + more
+
+
+def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell in full the options that say where files lie, so that they mean the same in any working folder."""
+    return {
+        key: os.path.abspath(os.path.expanduser(value))
+        if key.endswith(("root", "folder", "path", "file")) and isinstance(value, str) and value
+        else value
+        for key, value in options.items()
+    }
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from chimera_core.data.framing import Box, eyes_box, parse_box
 from chimera_core.data.members import Eyes, Member, read_shares
 from chimera_core.data.mixed_split import MixedSplit, Part
 from chimera_core.errors import ConfigError, DataError, MissingDataError
+from chimera_core.files import spell_paths
 from chimera_core.interfaces import DatasetSource
 from chimera_core.plugins import default_host
 from chimera_core.records import SourceInfo
@@ -172,7 +173,7 @@ class _Opened:
         return [
             component.plugin,
             version_of(component.distribution),
-            options,
+            spell_paths(options),  # a run that goes on names them in full
             list(self._only),
             self._crop,
             box,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from chimera_core.errors import ConfigError
+from chimera_core.files import spell_paths
 from chimera_core.options import SourceRef
 from chimera_core.plugins import PluginHost
 from chimera_core.training import launch
@@ -75,13 +75,7 @@ def spelled(reference: Any, host: PluginHost) -> Any:
 
 def located(source: SourceRef) -> SourceRef:
     """Spell where data lie in full, so that the run is understood from any working folder."""
-    options = {
-        key: os.path.abspath(os.path.expanduser(value))
-        if key.endswith(("root", "folder", "path", "file")) and isinstance(value, str) and value
-        else value
-        for key, value in source.options.items()
-    }
-    return source.model_copy(update={"options": options})
+    return source.model_copy(update={"options": spell_paths(source.options)})
 
 
 def shares_by_label(config: ImageTraining, data: OpenedData) -> Mapping[int, float] | None:

@@ -34,6 +34,14 @@ def test_persons_and_dogs_are_counted_by_class_and_source(collections: Path) -> 
     assert {p.parent.name for p in split.paths[-3:]} == {"DogHead"}
 
 
+def test_what_it_is_made_of_does_not_depend_on_how_its_folder_is_written(
+    collections: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = open_source("persondog", root=str(collections))
+    monkeypatch.chdir(collections.parent)
+    assert open_source("persondog", root=collections.name).made_of() == whole.made_of()
+
+
 def test_images_are_cropped_as_in_the_report_and_dogs_stay_whole(collections: Path) -> None:
     split = open_source("persondog", root=str(collections)).open("train")
     assert split[0].image.shape == (3, 108, 108)
