@@ -26,7 +26,8 @@ from chimera_gan.cyclegan_networks import (
     FakePool,
     PatchCritic,
     Translator,
-    initialise,
+    initialise_critic,
+    initialise_translator,
 )
 
 SIDES = ("first", "second")
@@ -68,8 +69,10 @@ class CycleGanLearner(FuserLearner):
         )
         self.critics = nn.ModuleDict({side: PatchCritic(config.critic_width) for side in SIDES})
         self.pools = nn.ModuleDict({side: FakePool(config.pool, data.size) for side in SIDES})
+        for side in SIDES:
+            initialise_translator(self.translators[f"to_{side}"], generator)  # type: ignore[arg-type]
+            initialise_critic(self.critics[side], generator)  # type: ignore[arg-type]
         for network in (self.translators, self.critics):
-            initialise(network, generator)
             network.to(self.device).to(memory_format=torch.channels_last)
         self.pools.to(self.device)
         self.average = Ema(self.translators, config.ema)

@@ -23,25 +23,28 @@ class Translator(nn.Module):
         blocks: number of residual blocks.
     Source: Zhu et al. 2017, arXiv:1703.10593, appendix 7.2. Ours: transposed convolutions of 4 x 4 instead of 3 x 3,
         which every pixel is under equally often, so that they draw no checkerboard; zeros beyond the edge inside, the
-        image's reflection only at its own edge (half the time on a CPU).
+        image's reflection only at its own edge; and instance norm inside the residual blocks only. With norms all
+        the way, as in the paper, brightness and contrast of the image are lost in the first one, and nothing can
+        bring them back: autoencoding stood still at 0.125 per pixel after 500 images, without them it was 0.077 and
+        falling after 960 (32 pixels).
     """
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
         self.encode = nn.Sequential(
             nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect"),
-            *_norm_relu(width),
+            nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            *_norm_relu(2 * width),
+            nn.ReLU(),
             nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1),
-            *_norm_relu(4 * width),
+            nn.ReLU(),
         )
         self.blocks = nn.ModuleList(_residual(4 * width) for _ in range(blocks))
         self.decode = nn.Sequential(
             nn.ConvTranspose2d(4 * width, 2 * width, 4, stride=2, padding=1),
-            *_norm_relu(2 * width),
+            nn.ReLU(),
             nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1),
-            *_norm_relu(width),
+            nn.ReLU(),
             nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"),
             nn.Tanh(),
         )
@@ -158,27 +161,45 @@ class FakePool(nn.Module):
         return given
 
 
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw the weights of all convolutions from N(0, 0.02^2), with biases of 0.
+def initialise_translator(translator: Translator, generator: torch.Generator) -> None:
+    """Draw the weights such that sizes stay alike from layer to layer, which no norm sees to; biases are 0.
+
+    The last layer begins at a fifth of that: where tanh is flat, nothing is learned.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
+    convolutions = [m for m in translator.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    for module in convolutions:
+        side = module.kernel_size[0]
+        if isinstance(module, nn.ConvTranspose2d):  # its stride thins out what a pixel sees
+            side //= module.stride[0]
+        _draw(module, (2 / (module.in_channels * side**2)) ** 0.5, generator)
+    with torch.no_grad():
+        convolutions[-1].weight.mul_(0.2)
+
+
+def initialise_critic(critic: PatchCritic, generator: torch.Generator) -> None:
+    """Draw the weights from N(0, 0.02^2), with biases of 0.
 
     Source: Zhu et al. 2017, appendix 7.1.
     """
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                module.weight.normal_(0, 0.02, generator=generator)
-                if module.bias is not None:
-                    module.bias.zero_()
+    for module in critic.modules():
+        if isinstance(module, nn.Conv2d):
+            _draw(module, 0.02, generator)
 
 
-def _norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
-    return InstanceNorm(channels), nn.ReLU()
+@torch.no_grad()
+def _draw(module: nn.Conv2d | nn.ConvTranspose2d, spread: float, generator: torch.Generator) -> None:
+    module.weight.normal_(0, spread, generator=generator)
+    if module.bias is not None:
+        module.bias.zero_()
 
 
 def _residual(channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, channels, 3, padding=1),
-        *_norm_relu(channels),
+        InstanceNorm(channels),
+        nn.ReLU(),
         nn.Conv2d(channels, channels, 3, padding=1),
         InstanceNorm(channels),
     )

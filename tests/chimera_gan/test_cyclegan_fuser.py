@@ -9,7 +9,7 @@ import pytest
 import torch
 from chimera_gan.cyclegan_config import CycleGanConfig
 from chimera_gan.cyclegan_fuser import CycleGan, translate_partly
-from chimera_gan.cyclegan_networks import Translator, initialise
+from chimera_gan.cyclegan_networks import Translator, initialise_translator
 from torch import Tensor, nn
 
 from chimera_core.api import ConfigError, DataError, FuserData, Parent, TrainedFacts
@@ -230,5 +230,5 @@ def test_a_translator_of_another_width_is_refused() -> None:
 def test_initial_weights_come_from_the_generator_alone() -> None:
     first, second = Translator(2, 1), Translator(2, 1)
     for network in (first, second):
-        initialise(network, torch.Generator().manual_seed(3))
+        initialise_translator(network, torch.Generator().manual_seed(3))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-from chimera_gan.cyclegan_networks import FakePool, InstanceNorm, PatchCritic, Translator, initialise
+from chimera_gan.cyclegan_networks import (
+    FakePool,
+    InstanceNorm,
+    PatchCritic,
+    Translator,
+    initialise_translator,
+)
 
 from chimera_core.api import Draw
 
 
-def drawn(network: torch.nn.Module) -> torch.nn.Module:
-    initialise(network, torch.Generator().manual_seed(0))
-    return network
+def drawn(translator: Translator) -> Translator:
+    initialise_translator(translator, torch.Generator().manual_seed(0))
+    return translator
 
 
 def numbered(*values: float) -> torch.Tensor:
@@ -28,6 +34,13 @@ def test_a_translator_keeps_the_size_and_the_range(sides: tuple[int, int]) -> No
     made = drawn(Translator(4, 2))(torch.rand(2, 3, *sides, generator=torch.Generator().manual_seed(1)))
     assert made.shape == (2, 3, *sides)
     assert made.min() >= 0 and made.max() <= 1
+
+
+def test_a_translator_sees_how_bright_an_image_is() -> None:
+    """With instance norm after the first layer a brighter image would give the very same result."""
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) / 2
+    translator = drawn(Translator(4, 2))
+    assert (translator(x + 0.4) - translator(x)).abs().mean() > 0.01
 
 
 def test_strength_scales_what_each_block_adds() -> None:
