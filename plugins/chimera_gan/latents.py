@@ -127,7 +127,7 @@ class LatentSearch:
         No probe where that is one class.
         """
         own = self.data.images.labels
-        present = own.unique()
+        present = torch.unique(own)
         rows = [_spread(torch.nonzero(own == k)[:, 0], _REAL) for k in present]
         if len(present) < 2:
             return None, present

@@ -32,7 +32,7 @@ class FeatureMorph(FusionGenerator):
     gives the first parent's very pixels. Seeds differ in the views that the encoder is shown.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"photo"})
+    accepts = frozenset({"photo"})
     ordered: ClassVar[bool] = True
 
     config: MorphConfig

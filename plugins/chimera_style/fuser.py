@@ -35,7 +35,7 @@ class StyleTransfer(FusionGenerator):
     "just the skin".
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"photo"})
+    accepts = frozenset({"photo"})
     ordered: ClassVar[bool] = True
 
     config: StyleConfig

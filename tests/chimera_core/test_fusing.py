@@ -57,7 +57,7 @@ class Mix(FusionGenerator):
 
 
 class ClassOnly(Mix):
-    accepts: ClassVar[frozenset[str]] = frozenset({"class"})
+    accepts = frozenset({"class"})
 
 
 class Untrained(Mix):
