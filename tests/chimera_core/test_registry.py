@@ -239,23 +239,23 @@ def test_every_value_says_which_file_and_line_it_comes_from(tmp_path: Path) -> N
 MODEL: dict[str, object] = {
     "fuser": "gan:gan",
     "classes": ["person", "cat"],
-    "file": "person-cat.safetensors",
+    "file": "lion-zebra.safetensors",
     "licence": "Apache-2.0",
-    "card": "https://example.org/person-cat",
+    "card": "https://example.org/lion-zebra",
     "summary": "64 pixels",
 }
 
 
-def model_toml(name: str = "person-cat", **changes: object) -> str:
+def model_toml(name: str = "lion-zebra", **changes: object) -> str:
     entry = {key: value for key, value in {**MODEL, **changes}.items() if value is not None}
     return f"[models]\n{name} = {as_toml(entry)}\n"
 
 
 def test_models_are_read(tmp_path: Path) -> None:
-    model = read_registry(write(tmp_path, model_toml())).models["person-cat"]
+    model = read_registry(write(tmp_path, model_toml())).models["lion-zebra"]
     assert (model.kind, model.component, model.classes) == ("fusion-generator", "gan:gan", ("person", "cat"))
     text = model_toml(fuser=None, encoder="cnn", file=None, asset="vgg19")
-    model = read_registry(write(tmp_path, text)).models["person-cat"]
+    model = read_registry(write(tmp_path, text)).models["lion-zebra"]
     assert (model.kind, model.component, model.asset) == ("feature-encoder", "cnn", "vgg19")
 
 
@@ -278,7 +278,7 @@ def test_models_are_read(tmp_path: Path) -> None:
         ({"classes": ["cat", "cat"]}, "every class needs a name of its own"),
         ({"classes": "cat"}, "write a list"),
         ({"card": "javascript:x"}, "is no address"),
-        ({"licence": None}, "models.person-cat.licence: field required"),
+        ({"licence": None}, "models.lion-zebra.licence: field required"),
         ({"target": "a.b:C"}, "unknown key"),
         ({"name": "Person Cat"}, "is no name: use small letters"),
     ],
@@ -286,7 +286,7 @@ def test_models_are_read(tmp_path: Path) -> None:
 def test_a_hostile_or_mistaken_model_is_refused_when_it_is_read(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    name = as_toml(changes["name"]) if "name" in changes else "person-cat"
+    name = as_toml(changes["name"]) if "name" in changes else "lion-zebra"
     rest = {key: value for key, value in changes.items() if key != "name"}
     with pytest.raises(ConfigError) as caught:
         read_registry(write(tmp_path, model_toml(str(name), **rest)))
