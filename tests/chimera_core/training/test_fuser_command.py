@@ -153,6 +153,10 @@ BAD_TRAINING: dict[str, tuple[list[object], str]] = {
     "wrong option of the training": (["TRAIN", "--batch", 0], "option 'batch' of fuser training"),
     "length twice": (["TRAIN", "--epochs", 1, "--images", 8], "give --images or --epochs, not both"),
     "batch too large": (["TRAIN", "--batch", 100], "a batch of 100 images is more than there are (72)"),
+    "one image to judge by": (
+        ["TRAIN", "--source.root", "FEW", "--judge", "tiny"],
+        "split val has 1 image, and quality is measured by 2 or more: name another --val-split, or take --judge none",
+    ),
     "one class": (["TRAIN", "--source.root", "ONE"], "there is one only: give it two or more"),
     "begin from nothing": (["TRAIN", "--init-from", "none"], "there is no run 'none' to begin from"),
     "nothing to resume": (["TRAIN", "--resume", "--run", "none"], "there is no run 'none' to resume"),
@@ -167,6 +171,8 @@ def test_bad_input_to_train_is_one_line_and_exit_2_and_leaves_nothing(
     line, expected = BAD_TRAINING[what]
     if "ONE" in line:
         make_pictures(mean / "ONE", classes=1, train=10, val=4)
+    if "FEW" in line:
+        make_pictures(mean / "FEW", classes=1, train=10, val=1)
     if line[0] == "TRAIN":
         line = arguments(pictures, *line[1:])
     code, out, err = here(*(pictures if word == "PICTURES" else word for word in line))
