@@ -71,8 +71,8 @@ def invert(
         made = generator(z, draw=Draw(0, step, torch.arange(len(z), device=device))).float()
         pixels = (made - (photo * 2 - 1)).square().flatten(1).mean(1)
         seen = see(encoder, (made / 2 + 0.5).clamp(0, 1), size=encoder_size)
-        far: Tensor = pixels + _FEATURES * (1 - F.cosine_similarity(seen, wanted))
-        return far
+        found: Tensor = pixels + _FEATURES * (1 - F.cosine_similarity(seen, wanted))
+        return found
 
     def on_sphere(v: Tensor) -> Tensor:
         return F.normalize(v, dim=1) * radius
