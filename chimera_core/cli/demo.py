@@ -6,7 +6,7 @@ import importlib.util
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.layers import merge
+
+if TYPE_CHECKING:
+    from chimera_core.plugins import PluginHost
 
 DEFAULT_FOLDER = "chimera-demo"
 # The creature is made at this size; the row of weights, for speed, at the smaller one.
@@ -36,6 +39,10 @@ CAT_OUTLINE = tuple(
 )
 OUTLINE_BLUR = 9
 
+# By names alone: the generator that comes along. Its pictures are small; twice as large they are easier to look at.
+GENERATOR, ENDS, BETWEEN = "person-cat", ("person", "cat"), "person-cat.png"
+GENERATOR_SIZE, GENERATOR_FRAMES, GENERATOR_ROWS = 128, 7, 3
+
 
 @click.command(cls=ConfigCommand, components=["fuser"])
 @click.option("--run", "folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, show_default=True)
@@ -44,7 +51,7 @@ OUTLINE_BLUR = 9
 @config_option
 @click.pass_context
 def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str | None) -> None:
-    """Make one creature and a grid of weights, offline, into a folder."""
+    """Make one creature, a grid of weights, and rows from person to cat, offline, into a folder."""
     let_waiting_threads_sleep()
     from chimera_core.contact_sheet import grid
     from chimera_core.fusing import Fusion
@@ -90,6 +97,9 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     )
     write_png(folder / "chimera.png", to_uint8(creature), text=fusion.text(WEIGHTS, seed))
     write_png(folder / "grid.png", sheet)
+    written = ["chimera.png", "grid.png"]
+    if draw_between(folder / BETWEEN, host, seed=seed, device=device):
+        written.append(BETWEEN)
     write_run_config(
         folder,
         "demo",
@@ -108,8 +118,33 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
         options=options,
         wall_s=round(time.perf_counter() - start, 2),
     )
-    for name in ("chimera.png", "grid.png", "config.toml", "run.json"):
+    for name in (*written, "config.toml", "run.json"):
         click.echo(str(folder / name))
+
+
+def draw_between(path: Path, host: PluginHost, *, seed: int, device: str) -> bool:
+    """Draw creatures from person to cat by the generator that comes along; say whether there is one.
+
+    Args:
+        path: of the picture.
+        host: knows the model.
+        seed: of the first row.
+        device: as of the command.
+    """
+    from chimera_core.contact_sheet import grid
+    from chimera_core.fusing import Fusion
+    from chimera_core.fusing_plan import plan_fusion, sweep_weights
+    from chimera_core.images import write_png
+    from chimera_core.pixels import to_uint8
+
+    if GENERATOR not in host.registry.models or not host.has("fusion-generator", "gan"):
+        return False
+    fusion = Fusion(plan_fusion(ENDS, fuser=GENERATOR, size=GENERATOR_SIZE, device=device, host=host))
+    steps = sweep_weights(WEIGHTS, GENERATOR_FRAMES)
+    rows = [[to_uint8(fusion.make(w, [seed + k])[0]) for w in steps] for k in range(GENERATOR_ROWS)]
+    titles = [ENDS[0], *[""] * (len(steps) - 2), ENDS[1]]
+    write_png(path, grid(rows, column_titles=titles), text=fusion.text(WEIGHTS, seed))
+    return True
 
 
 def _photographs(scratch: Path) -> tuple[list[Path], list[str]]:
