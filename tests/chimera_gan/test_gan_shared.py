@@ -1,0 +1,116 @@
+"""A GAN that two processes train together learns as in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chimera_core.training.metrics import read_metrics
+from chimera_core.weights import load_state
+
+BATCH, STEPS = 4, 10
+PATIENCE_S = 900.0  # against hanging for ever, on cores that others keep busy
+KINDS: dict[str, str] = {
+    "wgan-gp": "--preset wgan-gp --dropout 0.3",
+    "relativistic": "--objective relativistic --r1 1 --r2 1 --penalty-every 4 --mixed 0.5 --dropout 0.3 "
+    "--fuser.augment colour --fuser.augment translation --fuser.augment cutout",
+}
+COMMON = (
+    "fuser train gan --source folder --source.root pictures --size 28 --channels 4 --noise 8 --generator-norm none "
+    "--critic-norm none --precision fp32 --device cpu --judge none --log-images 4 --lr 1e-3"
+)
+# What torchrun does, from one process that has imported all: two more imports of torch would take the longest.
+SHARE = """
+import json, os, sys
+from chimera_core.cli.root import run
+import chimera_core.training.fuser_run, chimera_gan.gan_fuser, lightning_fabric, matplotlib.backends.backend_agg
+
+
+def start(line, world, port):
+    children = []
+    for rank in range(world):
+        children.append(os.fork())
+        if children[-1] == 0:
+            if world > 1:
+                here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world,
+                        "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+                os.environ.update({name: str(value) for name, value in here.items()})
+            os._exit(run([*line, "--devices", str(world)]))
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+print(json.dumps([start(*each) for each in json.loads(sys.argv[1])]))
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train each kind alone and shared; gives the folder of the runs."""
+    folder = tmp_path_factory.mktemp("shared")
+    _draw_pictures(folder / "pictures")
+    length = ["--batch", str(BATCH), "--images", str(BATCH * STEPS)]
+    asked = [
+        ([*COMMON.split(), *KINDS[kind].split(), *length, "--run", f"{kind}-{world}"], world, _free_port())
+        for kind in KINDS
+        for world in (1, 2)
+    ]
+    environ = {"CHIMERA_CACHE": "cache", "CHIMERA_RUNS": "runs", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", SHARE, json.dumps(asked)],
+        cwd=folder,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [[0], [0, 0]] * len(KINDS), done.stderr
+    return folder / "runs"
+
+
+@pytest.mark.timeout(PATIENCE_S)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_ten_steps_are_those_of_one_process(runs: Path, kind: str) -> None:
+    alone, shared = (_losses(runs / f"{kind}-{world}") for world in (1, 2))
+    assert [list(line) for line in alone] == [list(line) for line in shared] and len(alone) == STEPS
+    penalty = "gradient_penalty" if kind == "wgan-gp" else "r1"
+    assert sum(penalty in line for line in alone) == (STEPS if kind == "wgan-gp" else 3)
+    assert sum("generator_loss" in line for line in alone) == (2 if kind == "wgan-gp" else STEPS)
+    assert alone[0]["critic_loss"] != alone[-1]["critic_loss"]
+    far = max(abs(one[name] - two[name]) for one, two in zip(alone, shared, strict=True) for name in one)
+    assert far < 1e-4
+    weights, others = (load_state(runs / f"{kind}-{n}" / "checkpoints/best.safetensors") for n in (1, 2))
+    assert max(float((weights[name] - others[name]).abs().max()) for name in weights) < 1e-4
+
+
+def _losses(run: Path) -> list[dict[str, Any]]:
+    left_out = ("images", "epoch", "rate", "images_per_s", "wall_s")
+    lines = [line for line in read_metrics(run) if "critic_loss" in line]
+    return [{name: value for name, value in line.items() if name not in left_out} for line in lines]
+
+
+def _free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("localhost", 0))
+        return int(opened.getsockname()[1])
+
+
+def _draw_pictures(root: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 24), ("val", 8)):
+        for k, name in enumerate(("cat", "person")):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.normal(120, 40, (28, 28, 3))
+                pixels[..., k] += 60
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
