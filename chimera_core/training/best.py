@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from chimera_core.files import atomic_path
-from chimera_core.training.checkpoints import BEST, write_tensors
+from chimera_core.training.checkpoints import BEST, list_checkpoints, read_state, write_tensors
 
 _PREFIX = "best-"
 
@@ -48,10 +48,17 @@ def take_best(folder: Path, images: int) -> None:
         _put(own, used)
 
 
-def forget_best(folder: Path, keep: Collection[int]) -> None:
-    """Remove best weights that no checkpoint refers to; ``keep`` are the images of the others."""
+def forget_best(folder: Path, best: Mapping[str, Any] | None) -> None:
+    """Remove best weights that no checkpoint refers to.
+
+    Args:
+        folder: of the checkpoints.
+        best: what the training knows of its best weights, ``images`` among it; they stay.
+    """
+    known = [best, *(read_state(folder, n).get("best") for n in list_checkpoints(folder))]
+    kept = {f"{found['images']:09d}" for found in known if found}
     for path in folder.glob(f"{_PREFIX}*.safetensors"):
-        if path.stem.removeprefix(_PREFIX) not in {f"{images:09d}" for images in keep}:
+        if path.stem.removeprefix(_PREFIX) not in kept:
             with suppress(OSError):
                 path.unlink()
 

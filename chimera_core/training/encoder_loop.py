@@ -24,6 +24,7 @@ from chimera_core.data.batches import Batch, ImageSplit, TrainingBatches, evalua
 from chimera_core.data.subsets import spread_subset
 from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer
 from chimera_core.training import checkpoints, launch
+from chimera_core.training.best import forget_best, take_best, write_best
 from chimera_core.training.clock import Clock, is_due
 from chimera_core.training.config import EncoderTraining
 from chimera_core.training.ema import Ema
@@ -147,6 +148,8 @@ def train_encoder(
         step, best, position = take_up(
             resume, modules, optimizers, guard, means, batch=config.batch, device=device
         )
+    if is_first and best is not None:
+        take_best(folder, best["images"])
     log = (
         MetricsLog(job.folder, position=position, tensorboard=config.log == "tensorboard")
         if is_first
@@ -178,6 +181,7 @@ def train_encoder(
                 keep=config.keep,
                 protect=[] if guard.good is None else [guard.good],
             )
+            forget_best(folder, best)
         clock.saved()
 
     def validate(images: int) -> None:
@@ -249,6 +253,8 @@ def train_encoder(
             )
             guard.factor = half
             if log is not None:
+                if best is not None:
+                    take_best(folder, best["images"])
                 checkpoints.remove_after(folder, good)
                 log.cut(position)
                 log.log(good, event="rate halved", diverged_at=images)
@@ -368,5 +374,5 @@ def _keep_best(
     key = "robust_accuracy" if "robust_accuracy" in new else "accuracy"
     if best is not None and new[key] < best.get(key, -1.0):
         return best
-    checkpoints.write_tensors(folder / checkpoints.BEST, judged.state_dict(), metadata=new)
+    write_best(folder, images, judged.state_dict(), new)
     return new

@@ -174,7 +174,7 @@ def train_fuser(
                 keep=config.keep,
                 protect=[] if guard.good is None else [guard.good],
             )
-            forget_best(folder, _referred(folder, best))
+            forget_best(folder, best)
         clock.saved()
 
     def measure(images: int) -> None:
@@ -348,12 +348,3 @@ def _fusing(learner: FuserLearner, noted: Mapping[str, Any]) -> tuple[dict[str, 
 
 def _stands_still(best: Mapping[str, Any] | None, config: FuserTraining) -> bool:
     return config.patience is not None and best is not None and best["since"] >= config.patience
-
-
-def _referred(folder: Path, best: Mapping[str, Any] | None) -> set[int]:
-    """Give the images of all best weights that a checkpoint refers to."""
-    known = [
-        best,
-        *(checkpoints.read_state(folder, n).get("best") for n in checkpoints.list_checkpoints(folder)),
-    ]
-    return {found["images"] for found in known if found}

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from chimera_core.data.batches import TensorSplit
 from chimera_core.errors import RunError
 from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer
-from chimera_core.training.checkpoints import list_checkpoints, newest_checkpoint
+from chimera_core.training.checkpoints import list_checkpoints, newest_checkpoint, write_tensors
 from chimera_core.training.config import EncoderTraining
 from chimera_core.training.encoder_loop import EncoderJob, Outcome, smooth, train_encoder
 from chimera_core.training.interrupts import Stop
@@ -153,6 +153,15 @@ def test_a_training_that_was_stopped_and_goes_on_gives_the_same_bits(
     assert outcome.status == "interrupted" and outcome.images == at * 4
     assert train("parted", resume=True).status == "done"
     assert_same(tmp_path / "whole", tmp_path / "parted")
+
+
+def test_going_on_takes_the_best_weights_that_its_checkpoint_knows(train: Train, tmp_path: Path) -> None:
+    train("run")
+    best = tmp_path / "run" / "checkpoints" / "best.safetensors"
+    known = best.read_bytes()
+    write_tensors(best, {"met.on.a.way.given.up": torch.zeros(1)})
+    train("run", resume=True)
+    assert best.read_bytes() == known
 
 
 def test_checkpoints_by_the_clock_do_not_change_the_way(train: Train, tmp_path: Path) -> None:
