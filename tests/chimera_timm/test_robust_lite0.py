@@ -14,7 +14,7 @@ from chimera_core import load_encoder, plugins
 from chimera_core.api import Draw, FeatureEncoder, pgd
 from chimera_core.images import read_picture
 from chimera_core.models import model_file
-from chimera_core.training.exported_header import read_header
+from chimera_core.training.exported_header import ExportedEncoder, read_header
 
 NAME = "robust-lite0"
 
@@ -32,7 +32,7 @@ def test_it_comes_with_the_package_with_card_and_licence() -> None:
     assert all(word in card for word in ("## Data", "## Limits", "PGD-20", entry.licence))
     assert "NonCommercial" in (file.parent / "LICENSE").read_text()
     assert entry.licence in metadata("chimera-toolkit")["License-Expression"]
-    said = read_header(file)
+    said = read_header(file, ExportedEncoder)
     assert said.encoder == entry.encoder and said.classes == entry.classes
     assert said.trainer["options"]["norm"] == "l2" and said.trainer["options"]["eps"] == 1.0
 

@@ -96,7 +96,8 @@ def test_our_own_wheel_carries_registry_and_plugins_and_runs_the_demo(
     done = scratch.chimera("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "chimera-demo"
-    assert sorted(p.name for p in folder.iterdir()) == ["chimera.png", "config.toml", "grid.png", "run.json"]
+    written = ["chimera.png", "config.toml", "grid.png", "person-cat.png", "run.json"]
+    assert sorted(p.name for p in folder.iterdir()) == written
     assert min(read_picture(folder / "chimera.png").rgb.shape[:2]) == 256
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == "done"

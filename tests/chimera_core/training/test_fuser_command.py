@@ -410,6 +410,6 @@ def test_a_model_of_the_registry_is_taken_for_the_classes_that_it_knows(
     code, _, err = here("fuse", "class-0", "wolf")
     assert code == 2
     assert err == (
-        "chimera: there is no file 'wolf', and no model knows such a class (creature knows class-0, class-1, class-2): "
+        "chimera: there is no file 'wolf', and no model knows such a class (person-cat knows person, cat; creature knows class-0, class-1, class-2): "
         "name an image file, or give --source for class names\n"
     )
