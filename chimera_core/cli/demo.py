@@ -143,7 +143,7 @@ def draw_between(path: Path, host: PluginHost, *, seed: int, device: str) -> boo
     steps = sweep_weights(WEIGHTS, GENERATOR_FRAMES)
     rows = [[to_uint8(fusion.make(w, [seed + k])[0]) for w in steps] for k in range(GENERATOR_ROWS)]
     titles = [ENDS[0], *[""] * (len(steps) - 2), ENDS[1]]
-    write_png(path, grid(rows, column_titles=titles), text=fusion.text(WEIGHTS, seed))
+    write_png(path, grid(rows, column_titles=titles))
     return True
 
 

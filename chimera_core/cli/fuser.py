@@ -183,7 +183,7 @@ def _train(
 def _best_line(best: Mapping[str, Any] | None) -> str:
     if best is None or best.get("kid") is None:
         return ""
-    return f"best KID {best['kid']:.4f} after {best['images']:,} images; "
+    return f"best KID[{best.get('extractor', 'judge')}] {best['kid']:.4f} after {best['images']:,} images; "
 
 
 def _show_dry_run(config: FuserTraining, host: PluginHost, as_json: bool) -> None:

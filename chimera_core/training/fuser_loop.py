@@ -159,9 +159,8 @@ def train_fuser(
                 "guard": guard.state(),
                 "means": means.state(),
             }
-            if (
-                judge is None
-            ):  # first, so that a kill in between leaves none that is older than the checkpoint
+            if judge is None:
+                # First, so that a kill in between leaves none that is older than the checkpoint.
                 checkpoints.make_folder(folder)
                 tensors, noted = _fusing(learner, {"images": step * config.batch})
                 checkpoints.write_tensors(folder / checkpoints.BEST, tensors, metadata=noted)
@@ -184,10 +183,10 @@ def train_fuser(
             return
         found: dict[str, Any] = judge.measure(_many(learner, config.judge_images))
         found |= _ask_critic(job, engine(images), images)
-        log.log(images, **found, wall_s=round(clock.wall_s, 2))
+        log.log(images, **found, extractor=judge.name, wall_s=round(clock.wall_s, 2))
         measured, since = (best["measured"], best["since"] + 1) if best else (0, 0)
         if best is None or found["kid"] <= best["kid"]:
-            best, since = {"images": images, "kid": found["kid"]}, 0
+            best, since = {"images": images, "kid": found["kid"], "extractor": judge.name}, 0
             write_best(folder, images, *_fusing(learner, best))
         best |= {"measured": measured + 1, "since": since}
 
@@ -199,9 +198,8 @@ def train_fuser(
 
     def paint() -> None:
         if is_first:
-            draw_progress(
-                job.folder / "progress.png", read_metrics(job.folder), _PANELS, title=job.folder.name
-            )
+            title = job.folder.name + (f": kid is KID[{judge.name}]" if judge else "")
+            draw_progress(job.folder / "progress.png", read_metrics(job.folder), _PANELS, title=title)
 
     if step == 0:
         save(good=True)

@@ -38,8 +38,12 @@ class Condition(nn.Module, ABC):
         return self.of_images(batch)
 
     def mixed_with_another(self, own: Tensor, batch: Batch, draw: Draw) -> Tensor:
-        """Mix conditions (N, C) with those of others, of another class where there is one, by random weights."""
-        raise NotImplementedError
+        """Mix conditions (N, C) with those of others, of another class where there is one, by random weights.
+
+        Raises:
+            ConfigError: where there is nothing to mix.
+        """
+        raise ConfigError("without a condition there is nothing to mix: leave out --mixed")
 
     def kept(self) -> dict[str, Tensor]:
         """Give the tensors that the fuser needs."""
@@ -98,9 +102,8 @@ class InstanceCondition(Condition):
         super().__init__()
         self.encoder_name, self.encoder_options = config.encoder.name, config.encoder.options
         self.encoder_size = config.encoder_size
-        with torch.device(
-            "cpu"
-        ):  # a dry run builds without memory; the encoder itself is needed, and is small
+        # A dry run builds without memory; the encoder itself is needed, and is small.
+        with torch.device("cpu"):
             features = look(self._encoder("cpu"), torch.zeros(1, 3, 8, 8), size=self.encoder_size).shape[1]
         if config.components > min(features, len(data.images) - 1):
             raise ConfigError(

@@ -52,7 +52,6 @@ class GanLearner(FuserLearner):
         self.config = config
         self.data = data
         self.device = torch.device(device)
-        self.shows_sweeps = config.condition != "none"
         self.condition: Condition = build_condition(config, data).to(self.device)
         torch.manual_seed(data.seed)
         self.generator = build_generator(config, size=data.size, condition=self.condition.size).to(
