@@ -18,6 +18,7 @@ from chimera_core.interfaces import no_progress
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD, make_run_folder, read_run_record, write_run_record
 from chimera_core.training import checkpoints, config_file
+from chimera_core.training.best import forget_best
 from chimera_core.training.config import DEFAULT_EPOCHS
 from chimera_core.training.data import OpenedData, open_domains, open_source_of
 from chimera_core.training.encoder_plan import plan_training, resolve_training
@@ -248,6 +249,7 @@ def _study_domain(
 def _tested(plan: StudyPlan, run: Path, domain: Domain, record: dict[str, Any]) -> Row:
     """Give the row of a finished domain, and drop the states that nothing goes on from: best.safetensors stays."""
     checkpoints.remove_after(run / checkpoints.FOLDER, -1)
+    forget_best(run / checkpoints.FOLDER, None)
     notes = []
     if domain.n_train < plan.config.batch:
         notes.append(f"batches of {domain.n_train}, all there is")
