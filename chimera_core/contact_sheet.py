@@ -26,6 +26,7 @@ def grid(
     row_titles: Sequence[str] = (),
     pad: int = 12,
     background: tuple[int, int, int] = (255, 255, 255),
+    centred: bool = False,
 ) -> UInt8:
     """Draw a contact sheet: tiles centred in equal cells, each with its caption below.
 
@@ -40,6 +41,7 @@ def grid(
         row_titles: text left of the rows.
         pad: pixels between cells and around the sheet.
         background: colour, each 0 to 255.
+        centred: put shorter rows into the middle, as those of a triangle.
     Returns:
         uint8 (H, W, 3).
     Raises:
@@ -78,7 +80,8 @@ def grid(
         write(text, left - pad, top + row * step_h + cell_h / 2, "rm", _TITLE)
     for row, line in enumerate(tiles):
         for column, cell in enumerate(line):
-            x, y = left + column * step_w, top + row * step_h
+            indent = (columns - len(line)) * step_w // 2 if centred else 0
+            x, y = left + indent + column * step_w, top + row * step_h
             if cell is not None:
                 h, w = cell.shape[:2]
                 sheet.paste(Image.fromarray(cell), (x + (cell_w - w) // 2, y + (cell_h - h) // 2))

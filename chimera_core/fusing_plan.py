@@ -157,6 +157,20 @@ def sweep_weights(weights: Sequence[float], frames: int) -> list[tuple[float, ..
     return [(first, *((1 - first) * share for share in shares)) for first in firsts]
 
 
+def triangle_weights(side: int) -> list[list[tuple[float, float, float]]]:
+    """Give the weights of three parents at the points of a triangle: row k has k + 1 of them.
+
+    The first parent is the top, the second the left corner below, the third the right one.
+
+    Args:
+        side: points along each edge, 2 or more.
+    """
+    last = side - 1
+    return [
+        [((last - row) / last, (row - k) / last, k / last) for k in range(row + 1)] for row in range(side)
+    ]
+
+
 def learns(component: Component) -> bool:
     """Say whether a fuser needs training. This imports it."""
     fuser: Any = component.load_class()

@@ -25,6 +25,7 @@ from chimera_core.fusing_plan import (
     check_weights,
     plan_fusion,
     sweep_weights,
+    triangle_weights,
 )
 
 GIF_FPS = 6
@@ -61,6 +62,11 @@ GIF_FPS = 6
     type=click.IntRange(2, 100),
     help="N weights from the first parent to the others: a strip, or a .gif.",
 )
+@click.option(
+    "--triangle",
+    type=click.IntRange(2, 20),
+    help="All weights of three parents, N along each edge, as one picture.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="First seed.")
 @click.option(
     "--size",
@@ -89,6 +95,7 @@ def fuse(
     weights: tuple[float, ...] | None,
     count: int,
     sweep: int | None,
+    triangle: int | None,
     seed: int,
     size: int | None,
     masks: tuple[str, ...],
@@ -108,8 +115,15 @@ def fuse(
     from chimera_core.images import check_output
 
     path = check_output(output, (".png", ".gif") if sweep else (".png",))
-    if sweep and count > 1:
-        raise ConfigError("--sweep and --n cannot go together: leave one out")
+    asked = [
+        name for name, is_on in (("--sweep", sweep), ("--triangle", triangle), ("--n", count > 1)) if is_on
+    ]
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)} cannot go together: leave one out")
+    if triangle and len(parents) != 3:
+        raise ConfigError(f"--triangle is for three parents, not {len(parents)}: name three, or take --sweep")
+    if triangle and weights:
+        raise ConfigError("--triangle takes all weights: leave out --weights")
     checked = check_weights(weights, max(2, len(parents)))
     plan = plan_fusion(
         parents,
@@ -127,6 +141,8 @@ def fuse(
         print(f"fuser: {plan.trained}", file=sys.stderr)
     if sweep:
         written, used = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
+    elif triangle:
+        written, used = _write_triangle(plan, triangle_weights(triangle), seed, path)
     else:
         written, used = _write_creatures(plan, checked, range(seed, seed + count), path)
     if as_json:
@@ -169,21 +185,45 @@ def _write_sweep(
     plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int, path: Path
 ) -> tuple[list[Path], str]:
     from chimera_core.contact_sheet import grid
-    from chimera_core.fusing import Fusion
     from chimera_core.images import write_gif, write_png
-    from chimera_core.pixels import to_uint8
 
-    fusion = Fusion(plan)
-    frames: list[Any] = []
-    with progress("sweeping", parts=len(steps)) as report:
-        for weights in steps:
-            frames.append(to_uint8(fusion.make(weights, [seed], progress=report)[0]))
-            report(1, 1)
-    text = fusion.text(steps[0], seed) | {"chimera.weights": str([[round(w, 6) for w in s] for s in steps])}
+    frames, text, used = _frames(plan, steps, seed)
     if path.suffix.lower() == ".gif":
         there_and_back = frames + frames[-2:0:-1]
         write_gif(path, there_and_back, fps=GIF_FPS, text=text)
     else:
-        captions = [" / ".join(f"{w:.0%}" for w in weights) for weights in steps]
+        captions = [" / ".join(f"{weight:.0%}" for weight in weights) for weights in steps]
         write_png(path, grid([frames], captions=[captions]), text=text)
-    return [path], str(fusion.device)
+    return [path], used
+
+
+def _write_triangle(
+    plan: FusionPlan, rows: Sequence[Sequence[Sequence[float]]], seed: int, path: Path
+) -> tuple[list[Path], str]:
+    from chimera_core.contact_sheet import grid
+    from chimera_core.images import write_png
+
+    frames, text, used = _frames(plan, [weights for row in rows for weights in row], seed)
+    rest = iter(frames)
+    tiles = [[next(rest) for _ in row] for row in rows]
+    # Without units: three of them would not fit below 64 pixels.
+    captions = [[" ".join(f"{100 * weight:.0f}" for weight in weights) for weights in row] for row in rows]
+    write_png(path, grid(tiles, captions=captions, centred=True), text=text)
+    return [path], used
+
+
+def _frames(
+    plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int
+) -> tuple[list[Any], dict[str, str], str]:
+    """Make a creature of each weights: uint8 (H, W, 3), what the file says of them, and the device."""
+    from chimera_core.fusing import Fusion
+    from chimera_core.pixels import to_uint8
+
+    fusion = Fusion(plan)
+    frames: list[Any] = []
+    with progress("fusing", parts=len(steps)) as report:
+        for weights in steps:
+            frames.append(to_uint8(fusion.make(weights, [seed], progress=report)[0]))
+            report(1, 1)
+    text = fusion.text(steps[0], seed) | {"chimera.weights": str([[round(w, 6) for w in s] for s in steps])}
+    return frames, text, str(fusion.device)

@@ -40,6 +40,11 @@ class GanConfig(Config):
     bank: int = option(
         256, help="images per class whose features are kept, for parents that are classes", ge=1, le=65536
     )
+    balance: Literal["seen", "condition"] = option(
+        "seen",
+        help="condition instance, what equal weights mean: as much of each parent by what the encoder sees in the "
+        "creature, or equal conditions",
+    )
     projection: bool = option(True, help="the critic sees the condition (Miyato and Koyama 2018)")
     mixed: float = option(
         0.0,

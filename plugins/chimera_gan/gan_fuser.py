@@ -20,6 +20,7 @@ from chimera_core.api import (
     check_state,
     load_encoder,
 )
+from chimera_gan.balance import find_shifts, shift_weights
 from chimera_gan.building import build_generator
 from chimera_gan.conditioning import look, one_hot, seeded
 from chimera_gan.conditions import Principal, linear_mix, spherical_mix
@@ -30,13 +31,16 @@ from chimera_gan.inversion import middle_square
 from chimera_gan.latents import ClassLatents
 from chimera_gan.unconditional import LatentParents, latent_shapes
 
+_TOGETHER = 64
+
 
 class GanFuser(FusionGenerator):
     """Makes creatures from mixed conditions, with one noise per seed.
 
     With condition ``class`` a parent is a class, and its condition the class's share; mixing is linear. With
     ``instance`` a parent is a photograph, whose condition is what the encoder sees in it, or a class, which stands
-    for one of its training images, another for every seed; mixing is spherical. Weight 1 gives a sample of that parent.
+    for one of its training images, another for every seed; mixing is spherical, and equal weights give a creature in
+    which the encoder sees as much of each (``balance``). Weight 1 gives a sample of that parent.
     With ``none`` the noise itself is mixed, spherically: a class is the mean latent of samples that a probe gives to it,
     turned toward the seed's noise (``spread``), a photograph the latent that comes nearest to it, the same for all seeds.
     Pictures are made at the size that was learned and enlarged (bicubic) to the one asked for.
@@ -87,6 +91,7 @@ class GanFuser(FusionGenerator):
             _fill(self._principal, state, "condition.principal", self.device)
             self._bank = state["condition.bank"].to(self.device)
         self._encoder: FeatureEncoder | None = None
+        self._shifts: tuple[tuple[int, ...], Tensor, Tensor] | None = None
 
     def fuse(
         self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
@@ -102,6 +107,8 @@ class GanFuser(FusionGenerator):
         else:
             given = torch.stack([self._condition(parent, k, seeds) for k, parent in enumerate(parents)])
             mix = spherical_mix if self._principal is not None else linear_mix
+            if self._principal is not None and self.config.balance == "seen" and (shares > 0).sum() > 1:
+                shares = shift_weights(shares, self._shifts_of(given, tuple(seeds)))
             made = generate(
                 self._generator,
                 seeds,
@@ -149,15 +156,40 @@ class GanFuser(FusionGenerator):
             f"{parent.name} is no class that this GAN learned: it knows {', '.join(self.classes[:20])}"
         )
 
+    def _shifts_of(self, given: Tensor, seeds: tuple[int, ...]) -> Tensor:
+        """Give what ``shift_weights`` needs of these parents and seeds; a sweep asks again and again."""
+        if self._shifts is not None and self._shifts[0] == seeds and torch.equal(self._shifts[1], given):
+            return self._shifts[2]
+        config = self.config
+
+        def see(conditions: Tensor, rows: Tensor) -> Tensor:
+            made = generate(
+                self._generator,
+                [seeds[row] for row in rows.tolist()],
+                conditions,
+                noise=config.noise,
+                device=self.device,
+                truncation=config.truncation,
+            )
+            return self._see(made)
+
+        shifts = find_shifts(given, mix=spherical_mix, look=see, centres=self._bank.mean(1))
+        self._shifts = (seeds, given, shifts)
+        return shifts
+
     def _seen(self, image: Tensor) -> Tensor:
         """Give the condition (1, C) of a photograph: its middle square, as small as those that were learned."""
+        return self._see(middle_square(image.to(self.device), self.native))
+
+    def _see(self, images: Tensor) -> Tensor:
+        """Give the conditions (N, C) of images (N, 3, S, S) in [0, 1]."""
         assert self._principal is not None
         if self._encoder is None:
             reference = self.config.encoder
             encoder = load_encoder(reference.name, device=self.device, **reference.options)
             self._encoder = encoder.requires_grad_(False)
-        small = middle_square(image.to(self.device), self.native)
-        found: Tensor = self._principal(look(self._encoder, small, size=self.config.encoder_size))
+        parts = [look(self._encoder, some, size=self.config.encoder_size) for some in images.split(_TOGETHER)]
+        found: Tensor = self._principal(torch.cat(parts))
         return found
 
     def _condition_shapes(

@@ -65,6 +65,7 @@ REPORT_ZEBRA = Preset(
         "activation": "leaky",
         "condition": "instance",
         "components": 128,
+        "balance": "condition",
         "projection": False,
         "objective": "bce",
         "lr": 2e-4,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from chimera_core.fusing_plan import triangle_weights
 from chimera_core.images import read_picture
 from chimera_core.training.config_file import read_config
 from chimera_core.training.metrics import TIMINGS, read_metrics
@@ -309,6 +310,20 @@ def test_a_file_of_options_may_name_a_run(run: Path, mean: Path, here: Here) -> 
     (mean / "fuse.toml").write_text('parents = ["a", "b"]\n[fuser]\nname = "one"\noptions = { nose = 0.0 }\n')
     code, _, err = here("fuse", "--config", "fuse.toml")
     assert code == 2 and "has no option 'nose'" in err
+
+
+def test_three_parents_fill_a_triangle(run: Path, mean: Path, here: Here) -> None:
+    parents = ("class-0", "class-1", "class-2")
+    code, _, err = here("fuse", *parents, "--fuser", "one", "--triangle", 3, "-o", "triangle.png")
+    assert code == 0, err
+    sheet = read_picture(mean / "triangle.png").rgb
+    # Six creatures of 16 px: one above two above three, the top one in the middle.
+    is_drawn = (sheet < 250).any(2).any(0)
+    assert sheet.shape[1] == 3 * (16 + 12) + 12 and is_drawn[sheet.shape[1] // 2]
+    first, _, _ = triangle_weights(3)
+    assert first == [(1.0, 0.0, 0.0)]
+    assert triangle_weights(3)[2] == [(0.0, 1.0, 0.0), (0.0, 0.5, 0.5), (0.0, 0.0, 1.0)]
+    assert all(sum(weights) == pytest.approx(1) for row in triangle_weights(7) for weights in row)
 
 
 def test_resume_goes_on_further_and_refuses_other_options(run: Path, here: Here) -> None:
