@@ -1,17 +1,19 @@
-"""Half the weight shall look like half: where on the way between two conditions the picture turns over.
+"""Half the weight shall look like half: where on the way between two conditions the picture turns over, and how fast.
 
 The better a generator has learned its classes, the shorter the stretch of the way on which one turns into the other, and
 every pair has it elsewhere: at equal conditions one creature is a cat and the next a person. So the way of a pair is
-looked at first, by the encoder whose features the conditions are, and weights are shifted so that equal ones meet its
-middle. The shift is one number for each pair, added to the logit of the share: ways stay smooth, and their ends the
-parents. Ours.
+looked at first, by the encoder whose features the conditions are, and weights are bent so that equal ones meet its
+middle, and the stretch takes more of their range. That is a line between logits, with a shift and a slope for each pair:
+ways stay smooth, and their ends the parents. Ours.
 Legend of shapes: P parents, N images, C condition, G places on a way, K classes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import combinations
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,50 +27,67 @@ _FIRST = 5  # places on the way that are looked at first, its ends among them
 _PARTS = (
     4  # into which the stretch with the middle is parted: the way is known to 1/16, at the cost of 8 pictures
 )
+_LEAST_SLOPE = 0.4  # flatter ones would leave the parents in a single step
 _TINY = 1e-6
 
 
-def find_shifts(conditions: Tensor, *, mix: Mix, look: Look, centres: Tensor) -> Tensor:
-    """Say how much more of each parent than of each other a creature needs to look like as much of both.
+class Turns(NamedTuple):
+    """How the pictures between each two of P parents turn over: both float64 (P, P, N)."""
+
+    shift: Tensor
+    """At [i, j] what is added to the logit of j's share against i; at [j, i] its opposite."""
+    slope: Tensor
+    """At most 1: by what that logit is multiplied; the same at [j, i]."""
+
+
+def find_turns(conditions: Tensor, *, mix: Mix, look: Look, centres: Tensor) -> Turns:
+    """Look at the way between each two parents.
 
     Args:
         conditions: float (P, N, C), of the parents.
         mix: of conditions.
         look: makes pictures of conditions, and looks at them.
         centres: (K, C), the mean condition of each class.
-    Returns:
-        float64 (P, P, N): at [i, j] what is added to ``log(w_j / w_i)``; at [j, i] its opposite.
     """
     parents, images = conditions.shape[:2]
-    shifts = torch.zeros(parents, parents, images, dtype=torch.float64, device=conditions.device)
+    shift = torch.zeros(parents, parents, images, dtype=torch.float64, device=conditions.device)
+    slope = torch.ones_like(shift)
     for i, j in combinations(range(parents), 2):
         pair = conditions[[i, j]]
-        share = _middle(pair, mix, look, _direction(pair, centres)).double()
-        shifts[i, j] = torch.logit(share, 1 / (4 * _FIRST * _PARTS))
-        shifts[j, i] = -shifts[i, j]
-    return shifts
+        shares = _crossings(pair, mix, look, _direction(pair, centres)).double()
+        early, half, late = torch.logit(shares, 1 / (4 * _FIRST * _PARTS))
+        shift[i, j], shift[j, i] = half, -half
+        # On an even way the places of a quarter and of three quarters are logit(3/4) from the middle.
+        slope[i, j] = slope[j, i] = ((late - early) / (2 * math.log(3))).clamp(_LEAST_SLOPE, 1)
+    return Turns(shift, slope)
 
 
-def shift_weights(weights: Tensor, shifts: Tensor) -> Tensor:
+def bend_weights(weights: Tensor, turns: Turns) -> Tensor:
     """Give the shares of conditions that weights stand for.
 
-    Of two parents ``logit(share) = logit(weight) + shift``. Of more, each pair's ratio is corrected, the less, the more
-    the others weigh: ``log v_i = log w_i + sum_j w_j * shift_ji``, normalised. So a parent whose weight goes to 0 leaves
-    what the others would be without it, and one of weight 1 is alone.
+    Of two parents ``logit(share) = shift + slope * logit(weight)``. Of more, each pair's ratio is corrected, the less, the
+    more the others weigh: ``log v_i = log w_i + sum_j w_j * (shift_ji + (slope_ij - 1) * log(w_i / w_j))``, normalised.
+    So a parent whose weight goes to 0 leaves what the others would be without it, and one of weight 1 is alone.
 
     Args:
         weights: (P,); they sum to 1.
-        shifts: (P, P, N), of ``find_shifts``.
+        turns: of ``find_turns``.
     Returns:
         float32 (P, N); each column sums to 1.
     """
-    exact = weights.to(shifts.dtype)
-    said = exact.log()[:, None] + torch.einsum("j,jin->in", exact, shifts)
-    return said.softmax(0).float()
+    exact = weights.to(turns.shift.dtype)
+    said = exact.clamp_min(torch.finfo(exact.dtype).tiny).log()
+    ratios = (said[None, :] - said[:, None])[:, :, None]  # at [j, i]: log(w_i / w_j)
+    bent = said[:, None] + torch.einsum("j,jin->in", exact, turns.shift + (turns.slope - 1) * ratios)
+    bent[exact == 0] = -torch.inf
+    return bent.softmax(0).float()
 
 
-def _middle(pair: Tensor, mix: Mix, look: Look, direction: Tensor) -> Tensor:
-    """Give the share (N,) of the second of two parents (2, N, C) at which the picture has gone half of the way."""
+def _crossings(pair: Tensor, mix: Mix, look: Look, direction: Tensor) -> Tensor:
+    """Give the shares (3, N) of the second of two parents (2, N, C) at which 1/4, 1/2 and 3/4 of the way are done.
+
+    Where pictures do not change at all, those of an even way.
+    """
     count = pair.shape[1]
 
     def gone(places: Tensor) -> Tensor:
@@ -83,22 +102,29 @@ def _middle(pair: Tensor, mix: Mix, look: Look, direction: Tensor) -> Tensor:
     start, length = seen[:, :1], seen[:, -1:] - seen[:, :1]
     has_way = length.abs() >= _TINY
     length = torch.where(has_way, length, torch.ones_like(length))
-    # What turns back on the way counts as standing still.
-    done = ((seen - start) / length).cummax(1).values
-    places, done = _around_half(places, done)
+    done = torch.where(has_way, (seen - start) / length, places)
+    middle = _around(places, _rising(done), 0.5)[0]
     inner = torch.linspace(0, 1, _PARTS + 1, device=pair.device)[1:-1]
-    between = places[:, :1] + (places[:, 1:] - places[:, :1]) * inner
-    finer = ((gone(between) - start) / length).maximum(done[:, :1]).minimum(done[:, 1:]).cummax(1).values
-    places = torch.cat([places[:, :1], between, places[:, 1:]], 1)
-    places, done = _around_half(places, torch.cat([done[:, :1], finer, done[:, 1:]], 1))
-    part = ((0.5 - done[:, 0]) / (done[:, 1] - done[:, 0]).clamp_min(_TINY)).clamp(0, 1)
-    share = places[:, 0] + part * (places[:, 1] - places[:, 0])
-    return torch.where(has_way[:, 0], share, torch.full_like(share, 0.5))
+    between = middle[:, :1] + (middle[:, 1:] - middle[:, :1]) * inner
+    finer = torch.where(has_way, (gone(between) - start) / length, between)
+    places, order = torch.cat([places, between], 1).sort(1)
+    done = _rising(torch.cat([done, finer], 1).gather(1, order))
+    found = []
+    for wanted in (0.25, 0.5, 0.75):
+        ends, there = _around(places, done, wanted)
+        part = (wanted - there[:, 0]) / (there[:, 1] - there[:, 0]).clamp_min(_TINY)
+        found.append(ends[:, 0] + part.clamp(0, 1) * (ends[:, 1] - ends[:, 0]))
+    return torch.stack(found)
 
 
-def _around_half(places: Tensor, done: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the two neighbouring places (N, 2) between which half of the way is done, and how far it is done there."""
-    after = (done[:, 1:-1] < 0.5).sum(1) + 1
+def _rising(done: Tensor) -> Tensor:
+    """Count what turns back on the way as standing still."""
+    return done.cummax(1).values
+
+
+def _around(places: Tensor, done: Tensor, wanted: float) -> tuple[Tensor, Tensor]:
+    """Give the two neighbouring places (N, 2) between which so much of the way is done, and how much is done there."""
+    after = (done[:, 1:-1] < wanted).sum(1) + 1
     both = torch.stack([after - 1, after], 1)
     return places.gather(1, both), done.gather(1, both)
 

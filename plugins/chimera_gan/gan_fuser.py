@@ -20,7 +20,7 @@ from chimera_core.api import (
     check_state,
     load_encoder,
 )
-from chimera_gan.balance import find_shifts, shift_weights
+from chimera_gan.balance import Turns, bend_weights, find_turns
 from chimera_gan.building import build_generator
 from chimera_gan.conditioning import look, one_hot, seeded
 from chimera_gan.conditions import Principal, linear_mix, spherical_mix
@@ -32,6 +32,7 @@ from chimera_gan.latents import ClassLatents
 from chimera_gan.unconditional import LatentParents, latent_shapes
 
 _TOGETHER = 64
+_REMEMBERED = 64  # sets of parents and seeds
 
 
 class GanFuser(FusionGenerator):
@@ -91,7 +92,7 @@ class GanFuser(FusionGenerator):
             _fill(self._principal, state, "condition.principal", self.device)
             self._bank = state["condition.bank"].to(self.device)
         self._encoder: FeatureEncoder | None = None
-        self._shifts: tuple[tuple[int, ...], Tensor, Tensor] | None = None
+        self._turns: dict[tuple[tuple[int, ...], bytes], Turns] = {}
 
     def fuse(
         self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
@@ -108,7 +109,7 @@ class GanFuser(FusionGenerator):
             given = torch.stack([self._condition(parent, k, seeds) for k, parent in enumerate(parents)])
             mix = spherical_mix if self._principal is not None else linear_mix
             if self._principal is not None and self.config.balance == "seen" and (shares > 0).sum() > 1:
-                shares = shift_weights(shares, self._shifts_of(given, tuple(seeds)))
+                shares = bend_weights(shares, self._turns_of(given, tuple(seeds)))
             made = generate(
                 self._generator,
                 seeds,
@@ -156,10 +157,11 @@ class GanFuser(FusionGenerator):
             f"{parent.name} is no class that this GAN learned: it knows {', '.join(self.classes[:20])}"
         )
 
-    def _shifts_of(self, given: Tensor, seeds: tuple[int, ...]) -> Tensor:
-        """Give what ``shift_weights`` needs of these parents and seeds; a sweep asks again and again."""
-        if self._shifts is not None and self._shifts[0] == seeds and torch.equal(self._shifts[1], given):
-            return self._shifts[2]
+    def _turns_of(self, given: Tensor, seeds: tuple[int, ...]) -> Turns:
+        """Give what ``bend_weights`` needs of these parents and seeds; a sweep asks again and again."""
+        key = seeds, given.cpu().numpy().tobytes()
+        if key in self._turns:
+            return self._turns[key]
         config = self.config
 
         def see(conditions: Tensor, rows: Tensor) -> Tensor:
@@ -173,9 +175,11 @@ class GanFuser(FusionGenerator):
             )
             return self._see(made)
 
-        shifts = find_shifts(given, mix=spherical_mix, look=see, centres=self._bank.mean(1))
-        self._shifts = (seeds, given, shifts)
-        return shifts
+        turns = find_turns(given, mix=spherical_mix, look=see, centres=self._bank.mean(1))
+        if len(self._turns) >= _REMEMBERED:
+            self._turns.pop(next(iter(self._turns)))
+        self._turns[key] = turns
+        return turns
 
     def _seen(self, image: Tensor) -> Tensor:
         """Give the condition (1, C) of a photograph: its middle square, as small as those that were learned."""
@@ -188,7 +192,10 @@ class GanFuser(FusionGenerator):
             reference = self.config.encoder
             encoder = load_encoder(reference.name, device=self.device, **reference.options)
             self._encoder = encoder.requires_grad_(False)
-        parts = [look(self._encoder, some, size=self.config.encoder_size) for some in images.split(_TOGETHER)]
+        parts = [
+            look(self._encoder, some, size=self.config.encoder_size)
+            for some in torch.split(images, _TOGETHER)
+        ]
         found: Tensor = self._principal(torch.cat(parts))
         return found
 
