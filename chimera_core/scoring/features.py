@@ -86,8 +86,14 @@ def at_size(images: Tensor, size: int) -> Tensor:
 def split_batches(split: ImageSplit, *, images: int) -> Iterator[Tensor]:
     """Yield at most so many images, spread evenly over a split, as uint8 batches (N, 3, S, S)."""
     part = spread_subset(split, images)
-    for start in range(0, len(part), BATCH):
-        yield part.take(torch.arange(start, min(start + BATCH, len(part))))
+    for rows in index_batches(len(part), BATCH):
+        yield part.take(rows)
+
+
+def index_batches(count: int, size: int) -> Iterator[Tensor]:
+    """Yield 0 to count - 1, at most so many at a time."""
+    for start in range(0, count, size):
+        yield torch.arange(start, min(start + size, count))
 
 
 @dataclass(frozen=True)

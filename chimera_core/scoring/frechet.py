@@ -5,19 +5,19 @@ Legend: n images, D features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from scipy import linalg
 from torch import Tensor
 
 from chimera_core.errors import DataError, ShapeError
 from chimera_core.scoring.kid import INCEPTION
 
-# Rows that are taken up at a time: 2048 x 2048 float64 are 34 MB.
-_ROWS = 2048
+# Rows that are taken up at a time: 512 x 2048 float64 are 8 MB.
+_ROWS = 512
+_SMALL = 1e-7
 
 
 class FeatureStatistics:
@@ -35,7 +35,8 @@ class FeatureStatistics:
     def __init__(self, features: Tensor | Iterable[Tensor] = ()) -> None:
         self.n = 0
         self.mean = torch.zeros(0, dtype=torch.float64)
-        self._scatter = torch.zeros(0, 0, dtype=torch.float64)
+        self.scatter = torch.zeros(0, 0, dtype=torch.float64)
+        """Sum of the outer products of what deviates from the mean, (D, D)."""
         for batch in [features] if isinstance(features, Tensor) else features:
             self.add(batch)
 
@@ -49,8 +50,8 @@ class FeatureStatistics:
         if features.ndim != 2 or (self.n and features.shape[1] != len(self.mean)):
             wanted = f"(n, {len(self.mean)})" if self.n else "(n, D)"
             raise ShapeError(f"features are {tuple(features.shape)}: pass {wanted} of one extractor")
-        for rows in features.split(_ROWS):
-            self._add_block(rows.detach().cpu().double())
+        for start in range(0, len(features), _ROWS):
+            self._add_block(features[start : start + _ROWS].detach().cpu().double())
 
     @property
     def covariance(self) -> Tensor:
@@ -59,9 +60,17 @@ class FeatureStatistics:
         Raises:
             DataError: if there are fewer than two images.
         """
+        self.check()
+        return self.scatter / (self.n - 1)
+
+    def check(self) -> None:
+        """Check that there are images enough for a covariance.
+
+        Raises:
+            DataError: if there are fewer than two.
+        """
         if self.n < 2:
             raise DataError(f"{self.n} images have no covariance: give 2 or more")
-        return self._scatter / (self.n - 1)
 
     def _add_block(self, rows: Tensor) -> None:
         if not bool(torch.isfinite(rows).all()):
@@ -70,12 +79,12 @@ class FeatureStatistics:
         if not count:
             return
         if not self.n:
-            self.mean, self._scatter = rows.new_zeros(rows.shape[1]), rows.new_zeros(2 * (rows.shape[1],))
+            self.mean, self.scatter = rows.new_zeros(rows.shape[1]), rows.new_zeros(2 * (rows.shape[1],))
         mean = rows.mean(0)
         centred = rows - mean
         step, total = mean - self.mean, self.n + count
-        self._scatter.addmm_(centred.T, centred)
-        self._scatter.addr_(step, step, alpha=self.n * count / total)
+        self.scatter.addmm_(centred.T, centred)
+        self.scatter.addr_(step, step, alpha=self.n * count / total)
         self.mean = self.mean + step * (count / total)
         self.n = total
 
@@ -98,9 +107,9 @@ class FrechetDistance:
 def frechet_distance(x: FeatureStatistics, y: FeatureStatistics, *, extractor: str) -> FrechetDistance:
     """Measure |mean_x - mean_y|^2 + tr(C_x + C_y - 2 (C_x C_y)^(1/2)).
 
-    The trace of the root is the sum of the roots of the eigenvalues of C_x^(1/2) C_y C_x^(1/2), which is symmetric:
-    two symmetric eigenproblems instead of one that is not. Of fewer images than twice D it says little: the
-    covariances have no full rank, and the distance is too large.
+    The trace of the root is the sum of the roots of the eigenvalues of L^T C_y L, where C_x = L L^T: a symmetric
+    problem, for which no eigenvectors are needed. Of fewer images than twice D the distance says little: the
+    covariances have no full rank, and it is too large.
 
     Args:
         x: statistics of one set.
@@ -113,17 +122,23 @@ def frechet_distance(x: FeatureStatistics, y: FeatureStatistics, *, extractor: s
     """
     if x.n and y.n and len(x.mean) != len(y.mean):
         raise ShapeError(f"sets have {len(x.mean)} and {len(y.mean)} features: use one extractor")
-    first, second = x.covariance, y.covariance
+    for side in (x, y):
+        side.check()
     difference = x.mean - y.mean
-    root = _root_trace(first.numpy(), second.numpy())
-    value = float(difference.square().sum() + first.trace() + second.trace()) - 2 * root
-    return FrechetDistance(value, extractor, x.n, y.n)
+    traces = float(x.scatter.trace()) / (x.n - 1) + float(y.scatter.trace()) / (y.n - 1)
+    # Divided at the end, so that no covariance need be held beside the scatters.
+    root = _root_trace(x.scatter, y.scatter) / math.sqrt((x.n - 1) * (y.n - 1))
+    return FrechetDistance(float(difference.square().sum()) + traces - 2 * root, extractor, x.n, y.n)
 
 
-def _root_trace(first: np.ndarray, second: np.ndarray) -> float:
-    values, vectors = linalg.eigh(first, driver="evd")
-    # Rounding leaves eigenvalues of -1e-16 where there should be 0.
-    root = vectors * np.sqrt(values.clip(min=0))
-    inner = root.T @ second @ root
-    eigenvalues = linalg.eigvalsh((inner + inner.T) / 2, driver="evd")
-    return float(np.sqrt(eigenvalues.clip(min=0)).sum())
+def _root_trace(first: Tensor, second: Tensor) -> float:
+    """Give the trace of the root of the product of two symmetric matrices without negative eigenvalues."""
+    factor, failed = torch.linalg.cholesky_ex(first)
+    if failed or bool((factor.diagonal() < _SMALL * factor.diagonal().max()).any()):
+        # No full rank: few images, or features that always agree.
+        values, vectors = torch.linalg.eigh(first)
+        factor = vectors * values.clamp(min=0).sqrt()
+    inner = factor.T @ (second @ factor)
+    del factor
+    # Rounding leaves eigenvalues of -1e-16 where there should be 0. Only one triangle is read.
+    return float(torch.linalg.eigvalsh(inner).clamp(min=0).sqrt().sum())

@@ -73,7 +73,9 @@ def neighbour_radii(features: Tensor, *, k: int) -> Tensor:
     for start in range(0, len(features), _ROWS):
         distances = squared_distances(features[start : start + _ROWS], features)
         own = torch.arange(len(distances), device=features.device)
-        distances[own, own + start] = -1  # itself is the nearest, also where rounding or a twin says otherwise
+        distances[
+            own, own + start
+        ] = -1  # itself is the nearest, also where rounding or a twin says otherwise
         radii.append(distances.topk(k + 1, largest=False).values[:, -1])
     return torch.cat(radii)
 

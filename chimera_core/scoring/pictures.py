@@ -1,0 +1,68 @@
+"""Picture files and photographs, brought into the one square shape in which they are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from chimera_core.images import read_picture
+from chimera_core.pixels import from_uint8
+from chimera_core.scoring.features import at_size
+from chimera_core.scoring.parents_seen import ParentImages
+from chimera_core.subjects.finding import find_subject
+from chimera_core.use import load_encoder
+
+# Views of a photograph's animal are cut out of it at this size, whatever the size that is scored.
+PHOTO_SIDE = 256
+# With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
+_FINDER = "timm:timm"
+
+
+def read_squares(paths: Sequence[Path], *, size: int) -> Tensor:
+    """Read picture files, the middle square of each: float32 (n, 3, size, size) in [0, 1]; clear pixels are white.
+
+    Raises:
+        DataError: for a file that is no picture.
+    """
+    squares = [at_size(middle_square(from_uint8(read_picture(p).on_white()))[None], size) for p in paths]
+    return torch.cat(squares)
+
+
+def middle_square(image: Tensor) -> Tensor:
+    """Cut the middle square out of (..., H, W)."""
+    height, width = image.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side]
+
+
+def parent_of_photograph(label: str, image: Tensor, *, mask: Tensor | None = None) -> ParentImages:
+    """Make a parent of one photograph; where its animal is is found, unless it is told.
+
+    Args:
+        label: names it.
+        image: float (3, H, W) in [0, 1].
+        mask: float (1, H, W) in [0, 1], 1 where the animal is.
+    """
+    square = at_size(middle_square(image)[None], PHOTO_SIDE)
+    if mask is None:
+        encoder = load_encoder(_FINDER).requires_grad_(False)
+        found = find_subject(encoder, square[0])[None]
+    else:
+        found = F.interpolate(middle_square(mask)[None], (PHOTO_SIDE, PHOTO_SIDE), mode="area")
+    return ParentImages(label, square, found)
+
+
+def parent_of_file(path: Path) -> ParentImages:
+    """Read a photograph as a parent; transparency says where its animal is.
+
+    Raises:
+        DataError: if it is no picture.
+    """
+    picture = read_picture(path)
+    mask = from_uint8(picture.alpha) if picture.alpha is not None else None
+    return parent_of_photograph(path.stem, from_uint8(picture.on_white()), mask=mask)

@@ -1,0 +1,188 @@
+"""The scorecard: what is measured of chimeras, by judges that no fuser has looked through.
+
+``docs/scorecard.md`` defines every figure. Legend: n images, P parents, V views, S the size that is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from chimera_core.data.batches import ImageSplit
+from chimera_core.errors import ConfigError, DataError, ShapeError
+from chimera_core.scoring.features import at_size, index_batches
+from chimera_core.scoring.figures import Look, Measurement, card_of
+from chimera_core.scoring.judge import Judge
+from chimera_core.scoring.parents_seen import (
+    ParentImages,
+    SeenParents,
+    check_parents,
+    see_parents,
+    similarity,
+)
+from chimera_core.scoring.reference import Reference, SeenReference
+from chimera_core.scoring.sets import set_card
+from chimera_core.scoring.views import shaken
+
+VIEWS = 8
+"""Shifted, noisy, compressed passes over which membership is averaged."""
+_BATCH = 32
+
+__all__ = ["VIEWS", "Measurement", "ParentImages", "PreparedParents", "Scorecard"]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedParents:
+    """Parents that every judge knows.
+
+    Args:
+        labels: of the P parents.
+        seen: by each judge, in their order.
+        accuracy: of the first judge's probe on held-out examples, every class counting alike.
+    """
+
+    labels: tuple[str, ...]
+    seen: tuple[SeenParents, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Of the first judge's probe on held-out views, every class counting alike."""
+        return self.seen[0].membership.accuracy
+
+    @property
+    def temperature(self) -> float:
+        """By which the first judge's log-odds are divided."""
+        return self.seen[0].membership.temperature
+
+
+class Scorecard:
+    """Measures chimeras of any parents.
+
+    Args:
+        judges: the first one gives all figures; of the others ``fused[NAME]`` and ``score[NAME]``, which must rank alike.
+        reference: a broad set of animals, uint8 or float in [0, 1] (n, 3, S, S), or a split; no parents among them.
+            None: leakage, realism, fused and score are n/a.
+        size: everything is brought to this many pixels before anything is measured.
+        seed: of views and folds.
+    Raises:
+        ConfigError: for no judge.
+        DataError: if the reference is too small.
+    """
+
+    def __init__(
+        self,
+        judges: Sequence[Judge],
+        *,
+        reference: Tensor | ImageSplit | None,
+        size: int,
+        seed: int = 0,
+    ) -> None:
+        if not judges:
+            raise ConfigError("a scorecard needs a judge: name one")
+        self.judges, self.size, self.seed = tuple(judges), size, seed
+        self.reference = Reference(reference, size=size, seed=seed) if reference is not None else None
+        self._seen: list[SeenReference | None] = [
+            self.reference.seen_by(judge) if self.reference is not None else None for judge in judges
+        ]
+
+    def prepare(self, parents: Sequence[ParentImages]) -> PreparedParents:
+        """Teach every judge to know the parents; once for each tuple.
+
+        Raises:
+            DataError, ShapeError: for fewer than two parents, or images of another shape.
+        """
+        check_parents(parents)
+        seen = tuple(
+            see_parents(
+                parents, judge, reference=self.reference, seen=reference, size=self.size, seed=self.seed
+            )
+            for judge, reference in zip(self.judges, self._seen, strict=True)
+        )
+        return PreparedParents(tuple(p.label for p in parents), seen)
+
+    def measure(
+        self, prepared: PreparedParents, images: Tensor, weights: Tensor
+    ) -> list[dict[str, Measurement]]:
+        """Measure every image by itself: the same figures whatever its company.
+
+        Args:
+            prepared: the parents.
+            images: chimeras, float (n, 3, S', S') in [0, 1].
+            weights: that were asked for, (n, P).
+        Raises:
+            ShapeError: if images and weights do not fit the parents.
+            DataError: if pixels are not finite.
+        """
+        _check(prepared, images, weights)
+        cards: list[dict[str, Measurement]] = []
+        for rows in index_batches(len(images), _BATCH):
+            pixels = at_size(images[rows], self.size)
+            found = [
+                self._look(judge, parents, reference, pixels)
+                for judge, parents, reference in zip(self.judges, prepared.seen, self._seen, strict=True)
+            ]
+            cards += [card_of(found, k, weights[row].tolist()) for k, row in enumerate(rows.tolist())]
+        return cards
+
+    def measure_set(
+        self, prepared: PreparedParents, images: Tensor, weights: Tensor
+    ) -> dict[str, Measurement]:
+        """Measure one fuser's images of these parents together: sweeps, diversity, distances, warnings.
+
+        Args:
+            prepared: the parents.
+            images: chimeras, float (n, 3, S', S') in [0, 1]; the k-th image at each of the weights belongs to seed k.
+            weights: that were asked for, (n, P).
+        Raises:
+            ShapeError, DataError: as in ``measure``.
+        """
+        _check(prepared, images, weights)
+        judge, parents, reference = self.judges[0], prepared.seen[0], self._seen[0]
+        looks = [
+            self._look(judge, parents, reference, at_size(images[rows], self.size))
+            for rows in index_batches(len(images), _BATCH)
+        ]
+        return set_card(
+            judge.name,
+            plain=torch.cat([look.plain for look in looks]),
+            probabilities=torch.cat([look.probabilities.mean(1) for look in looks]),
+            log_odds=torch.cat([look.log_odds for look in looks]),
+            weights=weights,
+            parents=parents,
+            reference=reference,
+        )
+
+    def _look(
+        self, judge: Judge, parents: SeenParents, reference: SeenReference | None, pixels: Tensor
+    ) -> Look:
+        plain = judge.features(pixels)
+        flat = judge.features(shaken(pixels, copies=VIEWS, seed=self.seed))
+        views = flat.view(len(pixels), VIEWS, -1)
+        membership = parents.membership
+        return Look(
+            judge.name,
+            plain,
+            membership.probabilities(views),
+            membership.log_odds(views),
+            reference.scale.of(plain) if reference is not None else None,
+            len(self.reference) if self.reference is not None else 0,
+            torch.stack([similarity(plain, own.mean(0, keepdim=True))[:, 0] for own in parents.images], 1),
+            torch.stack([similarity(plain, own).max(1).values for own in parents.images], 1),
+            sum(len(own) for own in parents.images),
+        )
+
+
+def _check(prepared: PreparedParents, images: Tensor, weights: Tensor) -> None:
+    wanted = (len(images), len(prepared.labels))
+    if images.ndim != 4 or images.shape[1] != 3 or not len(images):
+        raise ShapeError(f"images are {tuple(images.shape)}: pass (n, 3, S, S), one or more")
+    if tuple(weights.shape) != wanted:
+        raise ShapeError(
+            f"weights are {tuple(weights.shape)}: pass {wanted}, one for each parent of each image"
+        )
+    if not bool(torch.isfinite(images).all()):
+        bad = (~torch.isfinite(images)).flatten(1).any(1).nonzero()[:, 0].tolist()
+        raise DataError(f"images {bad} have pixels that are no numbers: leave them out")
