@@ -21,6 +21,7 @@ _COMMANDS = {
     "fuse": "chimera_core.cli.fuse:fuse",
     "fuser": "chimera_core.cli.fuser:fuser",
     "plugins": "chimera_core.cli.plugins:plugins",
+    "score": "chimera_core.cli.score:score",
     "source": "chimera_core.cli.source:source",
 }
 

@@ -30,6 +30,7 @@ from chimera_core.scoring.views import (
 _VIEWS, _WHOLE, _MOST_VIEWS = 64, 16, 300
 _GROUND_VIEWS, _EXPOSURES, _EMPTY = 16, 32, 16
 _GROUNDS = 20
+_OF_ITS_KIND = 0.1
 
 
 @dataclass(frozen=True)
@@ -101,17 +102,24 @@ def see_parents(
     views = [_views(p, ground, size, seed + 100 * k) for k, p in enumerate(parents)]
     examples = [judge.features(v) for v in views]
     rest = [judge.features(_of_no_parent(parents, views, grounds, size, seed))]
+    images = tuple(judge.features(at_size(p.images, size)) for p in parents)
     if seen is not None:
-        rest += [seen.views, seen.empty]
-    return SeenParents(
-        fit_membership([*examples, torch.cat(rest)], images=[len(p.images) for p in parents], seed=seed),
-        tuple(judge.features(at_size(p.images, size)) for p in parents),
-    )
+        rest += [seen.views[_unlike(seen.plain, images)], seen.empty]
+    counts = [len(p.images) for p in parents]
+    return SeenParents(fit_membership([*examples, torch.cat(rest)], images=counts, seed=seed), images)
 
 
 def similarity(features: Tensor, others: Tensor) -> Tensor:
     """Give cosines between features (n, D) and (m, D): (n, m)."""
     return F.normalize(features, dim=1) @ F.normalize(others, dim=1).T
+
+
+def _unlike(reference: Tensor, parents: Sequence[Tensor]) -> Tensor:
+    """Leave out the tenth of the reference that is most like a parent: it may be of the parent's kind."""
+    near = (
+        torch.stack([similarity(reference, own.mean(0, keepdim=True))[:, 0] for own in parents]).max(0).values
+    )
+    return near <= near.quantile(1 - _OF_ITS_KIND)
 
 
 def _views(parent: ParentImages, grounds: Tensor | None, size: int, seed: int) -> Tensor:

@@ -1,0 +1,212 @@
+"""What ``chimera score`` is asked for, checked without torch, so that a mistake costs no second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.files import describe_folder, quote
+from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion
+from chimera_core.images import check_picture, read_png_text
+from chimera_core.models import SUFFIX, find_trained
+from chimera_core.options import suggest
+from chimera_core.plugins import PluginHost
+from chimera_core.runs import RECORD
+from chimera_core.scoring.judge_names import check_judge, default_judge, judge_of
+from chimera_core.trained_fusers import is_class_name
+from chimera_core.training.fuser_config import FuserTraining
+from chimera_core.training.run_options import FUSER, read_options
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp")
+_KIND = "fusion-generator"
+
+
+@dataclass(frozen=True)
+class ScorePlan:
+    """A checked request.
+
+    Args:
+        parents: image files or classes of ``source``.
+        files: chimeras that are there, each with its weights; empty where a fuser makes them.
+        weights: that were asked for, one row for each file, or the different ones for a fuser.
+        fusion: the fuser; None where chimeras are there.
+        seeds: of the fuser's chimeras.
+        judges: names.
+        reference: folder of animals.
+        source: where classes find their images, with its options.
+        size: that is scored.
+    """
+
+    parents: tuple[str, ...]
+    files: tuple[Path, ...]
+    weights: tuple[tuple[float, ...], ...]
+    fusion: FusionPlan | None
+    seeds: tuple[int, ...]
+    judges: tuple[str, ...]
+    reference: Path | None
+    source: tuple[str, Mapping[str, Any]] | None
+    size: int
+    device: str
+    host: PluginHost
+
+
+def plan_score(
+    targets: Sequence[str],
+    *,
+    parents: Sequence[str],
+    weights: Sequence[Sequence[float]],
+    judges: Sequence[str],
+    reference: str | None,
+    source: str | None,
+    source_options: Mapping[str, Any],
+    preset: str | None,
+    count: int,
+    seed: int,
+    size: int,
+    fuse_size: int | None,
+    device: str,
+    host: PluginHost,
+) -> ScorePlan:
+    """Check a request of ``chimera score``.
+
+    Raises:
+        ChimeraError: naming what is wrong and the mend.
+    """
+    files = _pictures(targets, host)
+    fusion = None
+    named: tuple[str, Mapping[str, Any]] | None = (source, source_options) if source else None
+    if files is None:
+        fusion = plan_fusion(
+            _known_parents(parents),
+            fuser=targets[0],
+            preset=preset,
+            source=_source_of_photographs(targets[0], source, parents, host),
+            source_options=source_options,
+            size=fuse_size,
+            device=device,
+            host=host,
+        )
+        named = named or _source_of_run(fusion)
+        rows = tuple(check_weights(w, len(parents)) for w in weights) or (check_weights(None, len(parents)),)
+    else:
+        if preset is not None:
+            raise ConfigError("--preset is for a fuser, but pictures were given: leave it out")
+        if len(weights) > 1:
+            raise ConfigError("pictures have one --weights: score those of other weights by themselves")
+        rows = tuple(_weights_of(file, weights, parents) for file in files)
+    _check_parents(parents, named)
+    names = tuple(judges) or (default_judge(host, fusion.config if fusion else None),)
+    for k, name in enumerate(names):
+        judge_of(host, name)
+        if name in names[:k]:
+            raise ConfigError(f"judge {quote(name)} is named twice: leave one out")
+        if fusion is not None:
+            check_judge(host, name, fusion.config, named=fusion.fuser_name)
+    if reference is not None and not Path(reference).is_dir():
+        raise DataError(f"reference {quote(reference)}: {describe_folder(reference)}")
+    return ScorePlan(
+        tuple(parents),
+        tuple(files or ()),
+        rows,
+        fusion,
+        tuple(range(seed, seed + count)),
+        names,
+        Path(reference) if reference else None,
+        named,
+        size,
+        device,
+        host,
+    )
+
+
+def _pictures(targets: Sequence[str], host: PluginHost) -> list[Path] | None:
+    """List the pictures that are named, those of folders in order of their names; None if a fuser is named."""
+    if len(targets) == 1 and _is_fuser(targets[0], host):
+        return None
+    found: list[Path] = []
+    for target in targets:
+        path = Path(target)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != ".")
+            if not inside:
+                raise DataError(f"folder {quote(target)} has no pictures: {describe_folder(path)}")
+            found += inside
+        elif path.is_file() or path.suffix or len(path.parts) > 1:
+            found.append(path)
+        else:
+            fusers = [*host.registry.models, *(c.spec.name for c in host.components(_KIND))]
+            raise DataError(
+                f"there is no picture, folder, run, model or fuser {quote(target)}" + suggest(target, fusers)
+            )
+    for file in found:
+        check_picture(file)
+    return found
+
+
+def _is_fuser(target: str, host: PluginHost) -> bool:
+    path = Path(target)
+    if path.is_dir() and not (path / RECORD).is_file():
+        return False
+    if path.is_file() and path.suffix != SUFFIX:
+        return False
+    return find_trained(host, _KIND, target) is not None or host.has(_KIND, target)
+
+
+def _known_parents(parents: Sequence[str]) -> Sequence[str]:
+    if not parents:
+        raise ConfigError("name the parents: --parents A B, photographs, or classes with --source")
+    return parents
+
+
+def _source_of_photographs(
+    fuser: str, source: str | None, parents: Sequence[str], host: PluginHost
+) -> str | None:
+    """Keep the source from a fuser that knows its classes by itself; only the judge needs it then."""
+    if source is None or find_trained(host, _KIND, fuser) is None:
+        return source
+    from chimera_core.trained_fusers import find_trained_fuser
+
+    trained = find_trained_fuser(host, fuser)
+    knows = trained is not None and all(trained.knows(p, None) for p in parents)
+    return None if knows else source
+
+
+def _source_of_run(fusion: FusionPlan) -> tuple[str, Mapping[str, Any]] | None:
+    """Give the source that a run was trained on: there its classes have images."""
+    trained = fusion.trained
+    if trained is None or trained.trained.form != "run" or trained.trained.path is None:
+        return None
+    config, _ = read_options(trained.trained.path, FuserTraining, FUSER)
+    return (config.source.name, config.source.options) if config.source is not None else None
+
+
+def _check_parents(parents: Sequence[str], source: tuple[str, Mapping[str, Any]] | None) -> None:
+    if len(_known_parents(parents)) < 2:
+        raise ConfigError(f"a chimera has two parents or more, but {len(parents)} was given: name another")
+    for parent in parents:
+        if is_class_name(parent):
+            if source is None:
+                raise ConfigError(
+                    f"the judge needs real images of class {quote(parent)}: name their data set with --source"
+                )
+        else:
+            check_picture(Path(parent))
+
+
+def _weights_of(file: Path, weights: Sequence[Sequence[float]], parents: Sequence[str]) -> tuple[float, ...]:
+    """Take the weights that are given, else those that the picture says it was made with, else equal ones."""
+    if weights:
+        return check_weights(weights[0], len(parents))
+    try:
+        told = json.loads(read_png_text(file).get("chimera.weights", "null"))
+        return check_weights(told, len(parents))
+    except ConfigError:
+        raise ConfigError(
+            f"picture {quote(file.name)} was made with weights {told} for other parents: name its own, or --weights"
+        ) from None
+    except (ChimeraError, ValueError, TypeError):
+        return check_weights(None, len(parents))
