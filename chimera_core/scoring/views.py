@@ -5,14 +5,15 @@ All random numbers are drawn on the CPU from a seed. Images are float32 (N, 3, S
 
 from __future__ import annotations
 
+import io
 import math
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from chimera_core.scoring.features import at_size
 
@@ -170,11 +171,13 @@ def _worn(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _through_jpeg(images: Tensor, quality: Tensor) -> Tensor:
-    pixels = (images.clamp(0, 1) * 255).round().byte()
-    passed = [
-        decode_jpeg(encode_jpeg(image, int(q))) for image, q in zip(pixels, quality.tolist(), strict=True)
-    ]
-    return torch.stack(passed).float() / 255
+    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    passed = []
+    for image, q in zip(pixels, quality.tolist(), strict=True):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=q)
+        passed.append(np.asarray(Image.open(file)))
+    return torch.from_numpy(np.stack(passed)).permute(0, 3, 1, 2).float() / 255
 
 
 def _box(mask: Tensor) -> tuple[float, float, float]:

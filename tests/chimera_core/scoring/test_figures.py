@@ -1,0 +1,196 @@
+"""The figures of a card and of a set, computed by hand; the warnings name what they should."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from chimera_core.scoring.figures import Look, card_of, fused_of, weight_error
+from chimera_core.scoring.membership import Membership, fit_membership
+from chimera_core.scoring.parents_seen import SeenParents
+from chimera_core.scoring.probe import fit_probe
+from chimera_core.scoring.realism import RealismScale
+from chimera_core.scoring.sets import set_card, spread, weight_slope
+
+EVEN = (0.5, 0.5)
+
+
+def table(*views: tuple[float, float, float]) -> Tensor:
+    return torch.tensor(views, dtype=torch.float64)
+
+
+def test_fused_is_what_a_hand_computes() -> None:
+    assert fused_of(table((1, 0, 0)), EVEN) == 0  # a copy
+    assert fused_of(table((0.4, 0.4, 0.2)), EVEN) == pytest.approx(
+        0.8
+    )  # half and half, a fifth something else
+    assert fused_of(table((0.6, 0.2, 0.2)), EVEN) == pytest.approx(0.25 / 0.5 * 0.8)
+    assert fused_of(table((0.6, 0.2, 0.2)), (0.75, 0.25)) == pytest.approx(0.8)  # as asked for
+    assert fused_of(table((0.05, 0.05, 0.9)), EVEN) == pytest.approx(0.1)  # a third animal
+    three = torch.tensor([[0.5, 0.5, 0.0, 0.0]], dtype=torch.float64)
+    assert fused_of(three, (0.4, 0.4, 0.2)) == 0 and fused_of(three, (0.5, 0.5, 0)) == 1
+
+
+def test_a_collage_whose_views_show_one_parent_each_is_not_fused() -> None:
+    views = table((0.98, 0.02, 0), (0.02, 0.98, 0))
+    assert fused_of(views, EVEN) == pytest.approx(0.04)
+    assert fused_of(views.mean(0, keepdim=True), EVEN) == pytest.approx(1)  # what averaging first would say
+
+
+def look(views: Tensor, *, realism: float | None = 0.25) -> Look:
+    one = torch.tensor([1.0])
+    return Look(
+        "judge",
+        torch.ones(1, 3),
+        views[None],
+        one,
+        None if realism is None else realism * one,
+        200,
+        torch.tensor([[0.3, 0.6]]),
+        torch.tensor([[0.4, 0.7]]),
+        9,
+    )
+
+
+def test_a_card_holds_every_figure_of_the_design() -> None:
+    card = card_of([look(table((0.6, 0.2, 0.2), (0.6, 0.2, 0.2)))], 0, EVEN_WEIGHTS)
+    found = {name: figure.value for name, figure in card.items()}
+    assert found == pytest.approx(
+        {
+            "membership_0": 0.75,
+            "membership_1": 0.25,
+            "leakage": 0.2,
+            "balance": 1 / 3,
+            "weight_error": 0.25,
+            "identity_0": 0.3,
+            "identity_1": 0.6,
+            "log_odds": 1.0,
+            "novelty": 0.3,
+            "realism": 0.25,
+            "fused": 0.4,
+            "score": math.sqrt(0.4 * 0.25),
+        },
+        abs=1e-6,
+    )
+    assert card["fused"].n == 2 and card["realism"].n == 200 and card["identity_0"].n == 9
+    assert {figure.extractor for figure in card.values()} == {"judge"}
+
+
+EVEN_WEIGHTS: Any = [0.5, 0.5]
+
+
+def test_a_figure_that_cannot_be_given_says_why() -> None:
+    alone = card_of([look(table((1, 0, 0)))], 0, [1.0, 0.0])
+    assert alone["fused"].value is None and "nothing to fuse" in str(alone["fused"].reason)
+    assert alone["membership_0"].value == 1
+    blind = card_of([look(table((0.5, 0.5, 0)), realism=None)], 0, EVEN_WEIGHTS)
+    for name in ("leakage", "realism", "fused", "score"):
+        assert blind[name].value is None and "reference" in str(blind[name].reason)
+    no_scale = card_of([look(table((0.5, 0.5, 0)), realism=math.nan)], 0, EVEN_WEIGHTS)
+    assert no_scale["score"].value is None and no_scale["fused"].value == 1
+
+
+def test_a_second_judge_adds_its_headline() -> None:
+    second = look(table((0.4, 0.4, 0.2)))
+    card = card_of([look(table((1, 0, 0))), Look("other", *list(vars(second).values())[1:])], 0, EVEN_WEIGHTS)
+    assert card["fused"].value == 0 and card["fused[other]"].value == pytest.approx(0.8)
+    assert card["score[other]"].extractor == "other"
+
+
+def test_weight_error_of_two_parents_is_their_difference() -> None:
+    assert weight_error((0.7, 0.3), (0.5, 0.5)) == pytest.approx(0.2)
+    assert weight_error((1, 0, 0), (0, 0.5, 0.5)) == 1
+
+
+def test_slope_and_spread_are_what_a_hand_computes() -> None:
+    weights = torch.tensor([[1.0, 0], [0.5, 0.5], [0, 1]])
+    assert weight_slope(weights, weights) == 1
+    assert weight_slope(weights.flip(1), weights) == -1
+    assert weight_slope(torch.full((3, 2), 0.5), weights) == 0
+    assert spread(torch.tensor([[1.0, 0], [0, 2], [3, 0]])) == pytest.approx(2 / 3)  # cosines 0, 1, 0
+
+
+SEEDS = 6
+WEIGHTS = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]).repeat_interleave(SEEDS, 0)
+
+
+def together(plain: Tensor, shares: Tensor, *, photographs: bool = False) -> dict[str, Any]:
+    features = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
+    probe = fit_probe(features, torch.arange(40) % 3)
+    seen = SeenParents(
+        Membership(probe, torch.zeros(3), 1.0, 0.9, (20, 20, 20)),
+        (features[:1], features[1:2]) if photographs else (features[:20], features[20:]),
+    )
+    probabilities = torch.cat([0.9 * shares, torch.full((len(shares), 1), 0.1)], 1)
+    odds = (shares[:, 1] / shares[:, 0]).log()
+    return set_card(
+        "judge",
+        plain=plain,
+        probabilities=probabilities,
+        log_odds=odds,
+        weights=WEIGHTS,
+        parents=seen,
+        reference=None,
+    )
+
+
+def varied(n: int = 3 * SEEDS) -> Tensor:
+    return torch.randn(n, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_fuser_that_ignores_its_weights_is_named_and_a_good_one_is_not() -> None:
+    good = together(varied(), 0.05 + 0.9 * WEIGHTS)
+    assert good["ignores-weights"].value == 0 and good["weight_slope"].value == pytest.approx(0.9)
+    assert good["collapsed"].value == 0
+    same = together(varied(), torch.full_like(WEIGHTS, 0.5))
+    assert same["ignores-weights"].value == 1 and "slope of 0.00" in str(same["ignores-weights"].reason)
+
+
+def test_a_collapsed_generator_is_named_and_photographs_are_not_blamed() -> None:
+    one = varied(3).repeat_interleave(SEEDS, 0) + 0.001 * varied()
+    found = together(one, 0.05 + 0.9 * WEIGHTS)
+    assert found["collapsed"].value == 1 and "differ by" in str(found["collapsed"].reason)
+    assert found["ignores-weights"].value == 0
+    assert together(one, 0.05 + 0.9 * WEIGHTS, photographs=True)["collapsed"].value is None
+
+
+def test_sweeps_are_placed_and_their_steps_measured() -> None:
+    found = together(varied(), 0.05 + 0.9 * WEIGHTS)  # log-odds -2.94, 0, 2.94
+    assert found["position_step_max"].value == pytest.approx(0.5)
+    assert found["middle_share"].value == 1 and found["middle_share"].n == SEEDS
+
+
+def test_realism_is_1_for_held_out_animals_and_0_for_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    animals = torch.randn(300, 8, generator=generator) * 0.2 + torch.eye(8)[0]
+    empty = torch.randn(60, 8, generator=generator) * 0.2 + torch.eye(8)[5]
+    scale = RealismScale.fit(animals[:200], animals[200:], empty)
+    assert float(scale.of(animals[200:]).median()) == 1
+    assert float(scale.of(empty).mean()) < 0.1
+    assert torch.allclose(
+        scale.of(7 * animals[200:]), scale.of(animals[200:]), atol=1e-4
+    )  # length says nothing
+    nonsense = RealismScale.fit(animals[:200], empty, animals[200:])
+    assert bool(scale.of(empty).isfinite().all()) and bool(nonsense.of(empty).isnan().all())
+
+
+def test_the_probe_is_calibrated_and_seeded() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sets = [torch.randn(60, 6, generator=generator) + 1.2 * torch.eye(6)[k] for k in range(2)]
+    other = torch.randn(400, 6, generator=generator)
+    found = fit_membership([*sets, other], images=[60, 60], seed=0)
+    again = fit_membership([*sets, other], images=[60, 60], seed=0)
+    assert found.temperature == again.temperature and found.accuracy == again.accuracy
+    assert 0.5 < found.accuracy < 0.8  # these clouds overlap
+    new = [torch.randn(500, 6, generator=generator) + 1.2 * torch.eye(6)[k] for k in range(2)]
+    new.append(torch.randn(500, 6, generator=generator))
+    said = found.probabilities(torch.cat(new)[:, None])[:, 0]
+    right = said.argmax(1) == torch.arange(3).repeat_interleave(500)
+    # Calibrated: as sure on average as right.
+    assert float(said.max(1).values.mean()) == pytest.approx(float(right.double().mean()), abs=0.07)
+    views = fit_membership([*sets, other], images=[1, 1], seed=0)
+    assert views.temperature >= 1  # one photograph never makes it surer
