@@ -96,8 +96,8 @@ def weight_error(shares: Sequence[float], weights: Sequence[float]) -> float:
 def fused_of(probabilities: Tensor, weights: Sequence[float]) -> float:
     """Give ``min_i min(1, m_i / w_i) * (1 - leakage)`` over the parents with weight; 0 for a copy of one of them.
 
-    It is taken in every view and averaged: the whole creature must be both. Of shares that are averaged first, a
-    collage's would be balanced, though each of its halves is one parent.
+    It is taken in every view, and is what more than half of the views reach: the whole creature must be both. Shares
+    that are averaged first are balanced for a collage, though each of its halves is one parent.
 
     Args:
         probabilities: of each parent, and of none of them last, in every view, (V, P + 1).
@@ -105,7 +105,8 @@ def fused_of(probabilities: Tensor, weights: Sequence[float]) -> float:
     """
     wanted = torch.tensor([k for k, w in enumerate(weights) if w > 0])
     ratios = shares_of(probabilities)[:, wanted] / torch.tensor(weights, dtype=torch.float64)[wanted]
-    return float((ratios.clamp(max=1).min(1).values * (1 - probabilities[:, -1])).mean())
+    fused = ratios.clamp(max=1).min(1).values * (1 - probabilities[:, -1])
+    return float(fused.median())  # the lower one of an even number
 
 
 def _headline(look: Look, index: int, weights: Sequence[float]) -> dict[str, Measurement]:

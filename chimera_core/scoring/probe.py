@@ -49,7 +49,7 @@ class Probe:
         return float((self.logits(features).argmax(-1) == labels).double().mean())
 
 
-def fit_probe(features: Tensor, labels: Tensor, *, l2: float = 0.01) -> Probe:
+def fit_probe(features: Tensor, labels: Tensor, *, l2: float = 0.01, iterations: int = _ITERATIONS) -> Probe:
     """Fit a probe by L-BFGS, from zero, in float64: nothing in it is random.
 
     What is minimised is the mean cross entropy + l2 / 2 * the sum of squared weights, the bias left free. Without l2
@@ -59,6 +59,7 @@ def fit_probe(features: Tensor, labels: Tensor, *, l2: float = 0.01) -> Probe:
         features: of real images, float (n, D).
         labels: their classes, int64 (n,), each of 0 to K - 1 at least once.
         l2: strength of the penalty.
+        iterations: at most; the stronger the penalty, the fewer are needed.
     Raises:
         ShapeError: if the two do not go together.
         ConfigError: if l2 is not above 0.
@@ -85,7 +86,7 @@ def fit_probe(features: Tensor, labels: Tensor, *, l2: float = 0.01) -> Probe:
     bias = x.new_zeros(len(counts), requires_grad=True)
     optimizer: Any = torch.optim.LBFGS(
         [weight, bias],
-        max_iter=_ITERATIONS,
+        max_iter=iterations,
         tolerance_grad=1e-9,
         tolerance_change=0,
         history_size=20,

@@ -19,9 +19,9 @@ from chimera_core.scoring.features import at_size
 
 NOISE, QUALITY = 0.05, (50, 95)
 """Most noise (standard deviation on [0, 1]) and range of JPEG qualities of a view."""
-# A view of a creature shows 60 to 100 % of its sides: enough for a whole animal, and too little for both halves of a
-# collage. _WHOLE is for pictures that are laid over each other.
-_NEAR, _FREE, _WHOLE = (0.6, 1.0), (0.55, 1.0), (0.85, 1.0)
+# A view of a creature shows 50 to 90 % of its sides: enough to tell what it is, and mostly too little for both halves of
+# a collage. _WHOLE is for pictures that are laid over each other.
+_NEAR, _FREE, _WHOLE = (0.5, 0.9), (0.55, 1.0), (0.85, 1.0)
 _SHIFT, _TURN, _TINT = 0.05, 0.2, 0.2
 # How much of the picture around an animal its view shows, in sides of its box.
 _AROUND, _AWAY = (0.6, 1.3), 0.25

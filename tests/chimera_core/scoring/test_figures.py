@@ -36,9 +36,11 @@ def test_fused_is_what_a_hand_computes() -> None:
 
 
 def test_a_collage_whose_views_show_one_parent_each_is_not_fused() -> None:
-    views = table((0.98, 0.02, 0), (0.02, 0.98, 0))
-    assert fused_of(views, EVEN) == pytest.approx(0.04)
-    assert fused_of(views.mean(0, keepdim=True), EVEN) == pytest.approx(1)  # what averaging first would say
+    views = table((0.98, 0.02, 0), (0.03, 0.97, 0), (0.5, 0.5, 0), (0.01, 0.99, 0))
+    assert fused_of(views, EVEN) == pytest.approx(0.04)  # 0.02, 0.04, 0.06 and 1: three of four reach it
+    assert fused_of(views.mean(0, keepdim=True), EVEN) == pytest.approx(
+        0.76
+    )  # what averaging first would say
 
 
 def look(views: Tensor, *, realism: float | None = 0.25) -> Look:
