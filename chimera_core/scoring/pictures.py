@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.images import read_picture
+from chimera_core.interfaces import FeatureEncoder
 from chimera_core.pixels import from_uint8
 from chimera_core.scoring.features import at_size
 from chimera_core.scoring.parents_seen import ParentImages
@@ -40,29 +41,40 @@ def middle_square(image: Tensor) -> Tensor:
     return image[..., top : top + side, left : left + side]
 
 
-def parent_of_photograph(label: str, image: Tensor, *, mask: Tensor | None = None) -> ParentImages:
+def load_finder() -> FeatureEncoder:
+    """Load the encoder by which animals are found in photographs: an ImageNet classifier."""
+    return load_encoder(_FINDER).requires_grad_(False)
+
+
+def parent_of_photograph(
+    label: str, image: Tensor, *, mask: Tensor | None = None, finder: FeatureEncoder | None = None
+) -> ParentImages:
     """Make a parent of one photograph; where its animal is is found, unless it is told.
 
     Args:
         label: names it.
         image: float (3, H, W) in [0, 1].
         mask: float (1, H, W) in [0, 1], 1 where the animal is.
+        finder: of ``load_finder``, for those who have many photographs.
     """
     square = at_size(middle_square(image)[None], PHOTO_SIDE)
     if mask is None:
-        encoder = load_encoder(_FINDER).requires_grad_(False)
-        found = find_subject(encoder, square[0])[None]
+        found = find_subject(finder or load_finder(), square[0])[None]
     else:
         found = F.interpolate(middle_square(mask)[None], (PHOTO_SIDE, PHOTO_SIDE), mode="area")
     return ParentImages(label, square, found)
 
 
-def parent_of_file(path: Path) -> ParentImages:
+def parent_of_file(path: Path, *, finder: FeatureEncoder | None = None) -> ParentImages:
     """Read a photograph as a parent; transparency says where its animal is.
+
+    Args:
+        path: the picture file.
+        finder: as in ``parent_of_photograph``.
 
     Raises:
         DataError: if it is no picture.
     """
     picture = read_picture(path)
     mask = from_uint8(picture.alpha) if picture.alpha is not None else None
-    return parent_of_photograph(path.stem, from_uint8(picture.on_white()), mask=mask)
+    return parent_of_photograph(path.stem, from_uint8(picture.on_white()), mask=mask, finder=finder)

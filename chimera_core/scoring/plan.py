@@ -77,11 +77,13 @@ def plan_score(
         ChimeraError: naming what is wrong and the mend.
     """
     files = _pictures(targets, host)
+    if len(_named(parents)) < 2:
+        raise ConfigError(f"a chimera has two parents or more, but {len(parents)} was given: name another")
     fusion = None
     named: tuple[str, Mapping[str, Any]] | None = (source, source_options) if source else None
     if files is None:
         fusion = plan_fusion(
-            _known_parents(parents),
+            parents,
             fuser=targets[0],
             preset=preset,
             source=_source_of_photographs(targets[0], source, parents, host),
@@ -156,7 +158,7 @@ def _is_fuser(target: str, host: PluginHost) -> bool:
     return find_trained(host, _KIND, target) is not None or host.has(_KIND, target)
 
 
-def _known_parents(parents: Sequence[str]) -> Sequence[str]:
+def _named(parents: Sequence[str]) -> Sequence[str]:
     if not parents:
         raise ConfigError("name the parents: --parents A B, photographs, or classes with --source")
     return parents
@@ -185,8 +187,6 @@ def _source_of_run(fusion: FusionPlan) -> tuple[str, Mapping[str, Any]] | None:
 
 
 def _check_parents(parents: Sequence[str], source: tuple[str, Mapping[str, Any]] | None) -> None:
-    if len(_known_parents(parents)) < 2:
-        raise ConfigError(f"a chimera has two parents or more, but {len(parents)} was given: name another")
     for parent in parents:
         if is_class_name(parent):
             if source is None:

@@ -18,12 +18,13 @@ from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
 from chimera_core.files import quote
 from chimera_core.fusing import Fusion
+from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import suggest
 from chimera_core.scoring.features import at_size
 from chimera_core.scoring.figures import Measurement
 from chimera_core.scoring.judge import load_judge
 from chimera_core.scoring.parents_seen import ParentImages
-from chimera_core.scoring.pictures import middle_square, parent_of_file, read_squares
+from chimera_core.scoring.pictures import load_finder, middle_square, parent_of_file, read_squares
 from chimera_core.scoring.plan import ScorePlan
 from chimera_core.scoring.scorecard import Scorecard
 from chimera_core.trained_fusers import is_class_name
@@ -47,7 +48,8 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     start = time.perf_counter()
     device = select_device(plan.device)
     # Parents first: what is wrong with them is known before anything slow begins.
-    parents = [_parent(plan, name) for name in plan.parents]
+    finder = load_finder() if any(not is_class_name(name) for name in plan.parents) else None
+    parents = [_parent(plan, name, finder) for name in plan.parents]
     reference = open_reference(plan, plan.reference) if plan.reference is not None else None
     progress(1, 5)
     made = [dict(row) for row in _made(plan)]
@@ -106,9 +108,9 @@ def _made(plan: ScorePlan) -> list[dict[str, Any]]:
     return rows
 
 
-def _parent(plan: ScorePlan, name: str) -> ParentImages:
+def _parent(plan: ScorePlan, name: str, finder: FeatureEncoder | None) -> ParentImages:
     if not is_class_name(name) or plan.source is None:
-        return parent_of_file(Path(name))
+        return parent_of_file(Path(name), finder=finder)
     source, options = plan.source
     packed = prepare(plan_packing(plan.host, source, options, size=plan.size))
     if name not in packed.classes:

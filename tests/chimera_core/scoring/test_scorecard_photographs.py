@@ -43,11 +43,11 @@ class Colours(FeatureEncoder):
 @pytest.fixture(scope="module")
 def card(test_data: Path) -> Scorecard:
     kinds = sorted((test_data / "tiny-animals" / "train").iterdir())
-    files = [file for kind in kinds for file in sorted(kind.iterdir())[:10]]
+    files = [file for kind in kinds for file in sorted(kind.iterdir())[:8]]
     host = default_host()
     # The attack is made on the default encoder, which must not be the judge.
     name = default_judge(host)
-    judge = load_judge(host, ROBUST if name == SHIPPED else name)
+    judge = load_judge(host, ROBUST if name == SHIPPED else name, side=96)
     return Scorecard([judge], reference=read_squares(files, size=SIZE), size=SIZE)
 
 
