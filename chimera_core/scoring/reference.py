@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,6 +13,7 @@ from torch import Tensor
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import DataError
+from chimera_core.scoring.feature_file import open_features, write_features
 from chimera_core.scoring.features import at_size, index_batches
 from chimera_core.scoring.judge import Judge
 from chimera_core.scoring.realism import LEAST_IMAGES, RealismScale
@@ -19,6 +23,8 @@ MOST_IMAGES = 1500
 _HELD_OUT = 0.2
 _EMPTY = 96
 _BATCH = 256
+# Of the views: features of older ones do not serve.
+_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +73,52 @@ class Reference:
         """Give so many of its images, the same every time: float32 (count, 3, S, S) in [0, 1]."""
         return self.images[self._known[:count]].float() / 255
 
-    def seen_by(self, judge: Judge) -> SeenReference:
-        """Show it to a judge."""
+    def seen_by(self, judge: Judge, *, cache: Path | None = None) -> SeenReference:
+        """Show it to a judge.
+
+        Args:
+            judge: looks at it.
+            cache: folder where features lie for the next time, mapped into memory; None keeps none.
+        """
         batches = [self.images[rows] for rows in index_batches(len(self), _BATCH)]
-        views = (varied(batch.float() / 255, seed=self.seed + k) for k, batch in enumerate(batches))
-        plain = judge.features(iter(batches))
         empty = scrambled(self.some(_EMPTY), seed=self.seed)
-        return SeenReference(
-            judge.features(views),
-            plain,
-            judge.features(varied(empty, seed=self.seed)),
-            RealismScale.fit(plain[self._known], plain[self._held_out], judge.features(empty)),
-        )
+        count = len(empty)
+        shown: dict[str, Iterable[Tensor]] = {
+            "plain": iter(batches),
+            "views": (varied(batch.float() / 255, seed=self.seed + k) for k, batch in enumerate(batches)),
+            "empty": [empty],
+            "empty-views": [varied(empty, seed=self.seed)],
+        }
+        key = self._key(judge) if cache is not None else ""
+        seen = {
+            name: _kept(
+                cache / f"{key}-{name}.npy", judge, pictures, n=count if "empty" in name else len(self)
+            )
+            if cache is not None
+            else judge.features(pictures)
+            for name, pictures in shown.items()
+        }
+        scale = RealismScale.fit(seen["plain"][self._known], seen["plain"][self._held_out], seen["empty"])
+        return SeenReference(seen["views"], seen["plain"], seen["empty-views"], scale)
+
+    def _key(self, judge: Judge) -> str:
+        """Name what features depend on: the images, the views, and every weight of the judge."""
+        digest = hashlib.sha256(f"{_VERSION} {self.seed} {judge.side} {tuple(self.images.shape)}".encode())
+        digest.update(self.images.numpy().tobytes())
+        for name, tensor in judge.encoder.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+
+def _kept(path: Path, judge: Judge, pictures: Iterable[Tensor], *, n: int) -> Tensor:
+    """Open features that lie there, or make them; a damaged file is made again."""
+    if path.is_file():
+        try:
+            return open_features(path)
+        except DataError:
+            path.unlink()
+    return write_features(path, (judge.features(batch) for batch in pictures), n=n)
 
 
 def _taken(images: Tensor | ImageSplit, size: int) -> Tensor:

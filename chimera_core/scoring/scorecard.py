@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -67,6 +68,7 @@ class Scorecard:
             None: leakage, realism, fused and score are n/a.
         size: everything is brought to this many pixels before anything is measured.
         seed: of views and folds.
+        cache: folder where the reference's features lie for the next time; None keeps none.
     Raises:
         ConfigError: for no judge.
         DataError: if the reference is too small.
@@ -79,13 +81,15 @@ class Scorecard:
         reference: Tensor | ImageSplit | None,
         size: int,
         seed: int = 0,
+        cache: Path | None = None,
     ) -> None:
         if not judges:
             raise ConfigError("a scorecard needs a judge: name one")
         self.judges, self.size, self.seed = tuple(judges), size, seed
         self.reference = Reference(reference, size=size, seed=seed) if reference is not None else None
         self._seen: list[SeenReference | None] = [
-            self.reference.seen_by(judge) if self.reference is not None else None for judge in judges
+            self.reference.seen_by(judge, cache=cache) if self.reference is not None else None
+            for judge in judges
         ]
 
     def prepare(self, parents: Sequence[ParentImages]) -> PreparedParents:

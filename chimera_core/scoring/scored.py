@@ -57,7 +57,8 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     weights = torch.tensor([row["weights"] for row in made], dtype=torch.float64)
     progress(2, 5)
     judges = [load_judge(plan.host, name, device=device) for name in plan.judges]
-    card = Scorecard(judges, reference=reference, size=plan.size)
+    cache = plan.host.settings.path("cache") / "judged"
+    card = Scorecard(judges, reference=reference, size=plan.size, cache=cache)
     progress(3, 5)
     prepared = card.prepare(parents)
     progress(4, 5)

@@ -173,6 +173,25 @@ def test_without_a_reference_nothing_is_said_of_other_animals() -> None:
         assert first[name].value is None and "no reference" in str(first[name].reason)
 
 
+def test_what_a_judge_saw_of_the_reference_is_kept_and_damage_is_made_good(tmp_path: Path) -> None:
+    images = torch.rand(110, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def seen(*, side: int = 16) -> Tensor:
+        judges = [Judge("colours", Colours(), side=side)]
+        return Scorecard(judges, reference=images, size=32, cache=tmp_path)._seen[0].views  # type: ignore[union-attr]
+
+    first = seen()
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 4 and len(first) == 110
+    times = [file.stat().st_mtime_ns for file in files]
+    assert torch.equal(seen(), first)
+    assert [file.stat().st_mtime_ns for file in files] == times
+    files[0].write_bytes(b"damaged")
+    assert torch.equal(seen(), first) and files[0].stat().st_size > 100
+    seen(side=24)  # another look is another file
+    assert len(list(tmp_path.iterdir())) == 8
+
+
 def test_what_does_not_fit_is_refused(card: Scorecard, parents: PreparedParents) -> None:
     images = torch.rand(2, 3, SIZE, SIZE)
     with pytest.raises(ChimeraError, match=r"weights are \(2, 3\): pass \(2, 2\)"):
