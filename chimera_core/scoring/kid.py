@@ -83,7 +83,7 @@ def kernel_distance(
             "give more images, or a smaller subset_size"
         )
     found = np.array(
-        [squared_mmd(x[a], y[b]) for a, b in _draws(len(x), len(y), subsets, subset_size, seed)],
+        [_squared_mmd(x[a], y[b]) for a, b in _draws(len(x), len(y), subsets, subset_size, seed)],
         dtype=np.float64,
     )
     return KernelDistance(float(found.mean()), float(found.std()), extractor, subsets, subset_size, seed)
@@ -104,6 +104,10 @@ def squared_mmd(x: Tensor, y: Tensor) -> float:
     Source: Gretton et al. 2012, JMLR 13, lemma 6; the kernel is Binkowski's (2018, section 4).
     """
     _check_sets(x, y)
+    return _squared_mmd(x, y)
+
+
+def _squared_mmd(x: Tensor, y: Tensor) -> float:
     n, m = len(x), len(y)
     if min(n, m) < 2:
         raise DataError(f"sets of {n} and {m} images give no unbiased distance: give 2 or more of each")
@@ -157,8 +161,10 @@ def _check_sets(x: Tensor, y: Tensor) -> None:
             f"features are {tuple(x.shape)} and {tuple(y.shape)}: pass (n, D) and (m, D) of one extractor"
         )
     for name, features in (("first", x), ("second", y)):
-        if not bool(torch.isfinite(features).all()):
-            rows = int((~torch.isfinite(features)).any(1).sum())
+        # In blocks: of a whole set the check would take half as much memory again as the set.
+        blocks = range(0, len(features), _ROWS)
+        rows = sum(int((~torch.isfinite(features[k : k + _ROWS])).any(1).sum()) for k in blocks)
+        if rows:
             raise DataError(
                 f"features of {rows} images of the {name} set are not finite: leave those images out"
             )

@@ -61,6 +61,13 @@ def test_sums_are_taken_in_float64() -> None:
     assert squared_mmd(x, y) == pytest.approx(exact, rel=1e-6)
 
 
+def test_float32_products_serve_where_features_are_short() -> None:
+    x, y = 0.5 * cloud(400, 256), 0.5 * cloud(300, 256, seed=1, shift=0.1)
+    assert kid._float32_serves(x, y) and not kid._float32_serves(x.double(), y)
+    assert squared_mmd(x, y) == pytest.approx(squared_mmd(x.double(), y.double()), abs=1e-6, rel=1e-4)
+    assert not kid._float32_serves(4 * x, y)  # there the error could pass 1e-6
+
+
 def test_subsets_are_seeded_and_summed_up() -> None:
     x, y = cloud(60), cloud(50, seed=1, shift=0.3)
     found = kernel_distance(x, y, extractor="judge", subsets=5, subset_size=20, seed=3)
