@@ -22,6 +22,7 @@ _COMMANDS = {
     "fuser": "chimera_core.cli.fuser:fuser",
     "plugins": "chimera_core.cli.plugins:plugins",
     "score": "chimera_core.cli.score:score",
+    "report": "chimera_core.cli.report:report",
     "source": "chimera_core.cli.source:source",
 }
 
