@@ -21,8 +21,8 @@ _COMMANDS = {
     "fuse": "chimera_core.cli.fuse:fuse",
     "fuser": "chimera_core.cli.fuser:fuser",
     "plugins": "chimera_core.cli.plugins:plugins",
-    "score": "chimera_core.cli.score:score",
     "report": "chimera_core.cli.report:report",
+    "score": "chimera_core.cli.score:score",
     "source": "chimera_core.cli.source:source",
 }
 
