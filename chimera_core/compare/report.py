@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chimera_core.compare import report_numbers as numbers
 from chimera_core.compare import report_plots as plots
 from chimera_core.compare import report_words as words
 from chimera_core.compare.report_input import Comparison, read_comparison
@@ -165,11 +166,11 @@ def _markdown_environment() -> Environment:
 
 
 _FILTERS = {
-    "show": plots.show,
-    "seconds": plots.show_seconds,
+    "show": numbers.show,
+    "seconds": numbers.show_seconds,
     "spoken": words.spoken,
-    "listed": words.listed,
-    "counted": words.counted,
-    "compact": words.compact,
+    "listed": numbers.listed,
+    "counted": numbers.counted,
+    "compact": numbers.compact,
     "explained": words.explained,
 }

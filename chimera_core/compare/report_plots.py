@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from chimera_core.compare.report_input import Comparison
+from chimera_core.compare.report_input import Comparison, Fuser, Place
+from chimera_core.compare.report_numbers import show, show_seconds
 
 _LETTER = 6.6  # mean width of a letter of the plots' 12-unit font
 _LINE = 14.0
@@ -34,13 +35,20 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Point:
-    """A fuser's cost and score with its interval, in user units; ``label`` None where there was no room."""
+class Spot:
+    """A point with the ends of its interval above and below."""
 
     x: float
     y: float
     top: float
     bottom: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A fuser's cost and score, said in words too; ``label`` None where there was no room."""
+
+    spot: Spot
     is_control: bool
     said: str
     label: Label | None
@@ -96,45 +104,36 @@ def score_by_cost(comparison: Comparison, *, width: float, height: float) -> Plo
         None if no fuser has both a score and a cost.
     """
     fusers = {fuser.id: fuser for fuser in comparison.fusers}
-    timed, untimed = [], []
-    for place in comparison.ranking:
-        fuser = fusers[place.fuser]
-        if place.mean is None:
-            continue
-        if fuser.cost.seconds_per_image is None:
-            untimed.append(fuser.label)
-        else:
-            timed.append((fuser, place, max(fuser.cost.seconds_per_image, 1e-4)))
+    ranked = [(fusers[place.fuser], place) for place in comparison.ranking if place.mean is not None]
+    timed = [(fuser, place) for fuser, place in ranked if fuser.cost.seconds_per_image is not None]
     if not timed:
         return None
     left, right, top, bottom = 44.0, width - 16.0, 16.0, height - 44.0
-    costs = [cost for _, _, cost in timed]
-    low_x, high_x, x_ticks = (
-        _log_scale(costs) if max(costs) > 8 * min(costs) else _linear_scale([0.0, *costs])
-    )
-    log = max(costs) > 8 * min(costs)
-    figures = [v for _, place, _ in timed for v in (place.mean, place.low, place.high) if v is not None]
+    # What takes no measurable time has a place too: a control at 0 s would be left of every axis.
+    costs = [max(fuser.cost.seconds_per_image or 0.0, 1e-4) for fuser, _ in timed]
+    if max(costs) > 8 * min(costs):
+        low_x, high_x, x_ticks = _log_scale(costs)
+        costs = [math.log10(cost) for cost in costs]
+    else:
+        low_x, high_x, x_ticks = _linear_scale([0.0, *costs])
+        x_ticks = [(value, f"{text} s") for value, text in x_ticks]
+    figures = [v for _, place in timed for v in (place.mean, place.low, place.high) if v is not None]
     low_y, high_y, y_ticks = _linear_scale([0.0, *figures])
 
-    def at_x(cost: float) -> float:
-        value = math.log10(cost) if log else cost
+    def at_x(value: float) -> float:
         return left + (value - low_x) / (high_x - low_x) * (right - left)
 
     def at_y(value: float) -> float:
         return bottom - (value - low_y) / (high_y - low_y) * (bottom - top)
 
-    spots = [(at_x(cost), at_y(place.mean or 0.0)) for _, place, cost in timed]
-    ends = [
-        [at_y(place.mean or 0.0 if v is None else v) for v in (place.high, place.low)]
-        for _, place, _ in timed
+    spots = [
+        Spot(
+            at_x(cost),
+            at_y(place.mean or 0.0),
+            *(at_y(place.mean or 0.0 if end is None else end) for end in (place.high, place.low)),
+        )
+        for cost, (_, place) in zip(costs, timed, strict=True)
     ]
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
-    taken += [(x - 2, high, x + 2, low) for (x, _), (high, low) in zip(spots, ends, strict=True)]
-    labels = _place_labels(spots, [fuser.label for fuser, _, _ in timed], taken, (left, right, top, bottom))
-    points = []
-    for (fuser, place, _), (x, y), (high, low), label in zip(timed, spots, ends, labels, strict=True):
-        said = f"{fuser.label}: {show(place.mean)} at {show_seconds(fuser.cost.seconds_per_image)} per image"
-        points.append(Point(x, y, high, low, fuser.is_control, said, label))
     return Plot(
         width,
         height,
@@ -142,10 +141,10 @@ def score_by_cost(comparison: Comparison, *, width: float, height: float) -> Plo
         right,
         top,
         bottom,
-        [Tick(left + (v - low_x) / (high_x - low_x) * (right - left), text) for v, text in x_ticks],
-        [Tick(at_y(v), text) for v, text in y_ticks],
-        points,
-        untimed,
+        [Tick(at_x(value), text) for value, text in x_ticks],
+        [Tick(at_y(value), text) for value, text in y_ticks],
+        _points(timed, spots, (left, right, top, bottom)),
+        [fuser.label for fuser, _ in ranked if fuser.cost.seconds_per_image is None],
     )
 
 
@@ -182,27 +181,19 @@ def scores_by_share(comparison: Comparison) -> Curves | None:
     return _curves(rows, "score", diagonal=False)
 
 
-def show(value: float | None) -> str:
-    """Write a figure for people: three digits that matter, at most three behind the point."""
-    if value is None:
-        return "n/a"
-    if value and (abs(value) >= 10000 or abs(value) < 0.0005):
-        return f"{value:.2g}"
-    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def show_seconds(value: float | None) -> str:
-    """Write a time: ``4 ms``, ``1.3 s``, ``12 min``, ``2.5 h``."""
-    if value is None:
-        return "n/a"
-    if value < 0.9995e-3:
-        return "under 1 ms"
-    if value < 0.9995:
-        return f"{value * 1000:.0f} ms"
-    if value < 119.5:
-        return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
-    return f"{value / 60:.0f} min" if value < 7170 else f"{value / 3600:.1f} h"
+def _points(timed: Sequence[tuple[Fuser, Place]], spots: Sequence[Spot], frame: _Box) -> list[Point]:
+    taken = [(spot.x - 6, spot.y - 6, spot.x + 6, spot.y + 6) for spot in spots]
+    taken += [(spot.x - 2, spot.top, spot.x + 2, spot.bottom) for spot in spots]
+    labels = _place_labels(spots, [fuser.label for fuser, _ in timed], taken, frame)
+    return [
+        Point(
+            spot,
+            fuser.is_control,
+            f"{fuser.label}: {show(place.mean)} at {show_seconds(fuser.cost.seconds_per_image)} per image",
+            label,
+        )
+        for (fuser, place), spot, label in zip(timed, spots, labels, strict=True)
+    ]
 
 
 _Row = tuple[str, bool, Sequence[tuple[float, float, float | None, float | None]]]
@@ -269,23 +260,23 @@ def _power(power: int) -> str:
 
 
 def _place_labels(
-    spots: Sequence[tuple[float, float]], texts: Sequence[str], taken: list[_Box], frame: _Box
+    spots: Sequence[Spot], texts: Sequence[str], taken: list[_Box], frame: _Box
 ) -> list[Label | None]:
     """Put each text beside its point where it covers nothing that is taken; the first are served first."""
     left, right, top, bottom = frame
     labels: list[Label | None] = []
-    for index, ((x, y), text) in enumerate(zip(spots, texts, strict=True)):
+    for index, (spot, text) in enumerate(zip(spots, texts, strict=True)):
         shown = text if len(text) <= 24 else text[:23] + "…"
         wide = len(shown) * _LETTER
         label = None
         for anchor, dx, dy in _WAYS if index < _MOST_LABELS else ():
-            x0 = x + dx - {"start": 0.0, "end": wide, "middle": wide / 2}[anchor]
-            box = (x0, y + dy - _LINE + 4, x0 + wide, y + dy + 3)
+            x0 = spot.x + dx - {"start": 0.0, "end": wide, "middle": wide / 2}[anchor]
+            box = (x0, spot.y + dy - _LINE + 4, x0 + wide, spot.y + dy + 3)
             inside = (
                 left + 2 <= box[0] and box[2] <= right + 12 and top - 8 <= box[1] and box[3] <= bottom - 2
             )
             if inside and not any(_overlap(box, other) for other in taken):
-                label = Label(x + dx, y + dy, anchor, shown)
+                label = Label(spot.x + dx, spot.y + dy, anchor, shown)
                 taken.append(box)
                 break
         labels.append(label)

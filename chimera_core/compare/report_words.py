@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chimera_core.compare.report_input import Comparison, Fuser, Interval, Place
-from chimera_core.compare.report_plots import show
+from chimera_core.compare.report_numbers import listed, show
 
 
 @dataclass(frozen=True)
@@ -65,27 +65,6 @@ def spoken(interval: Interval) -> str:
     if interval.mean is None or interval.low is None or interval.high is None:
         return show(interval.mean)
     return f"{show(interval.mean)} ({show(interval.low)} to {show(interval.high)})"
-
-
-def listed(names: Iterable[str], *, most: int = 6) -> str:
-    """Join names as people do: ``a, b and c``; ``a, b and 12 more``."""
-    given = list(names)
-    if len(given) > most:
-        given = [*given[: most - 1], f"{len(given) - most + 1} more"]
-    return " and ".join(part for part in (", ".join(given[:-1]), *given[-1:]) if part)
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """Write ``1 pair`` or ``12 pairs``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def compact(number: int) -> str:
-    """Write a large number short: ``950``, ``12 k``, ``3.4 M``, ``25 M``."""
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= size:
-            return f"{number / size:.1f}{unit}" if number < 10 * size else f"{number / size:.0f}{unit}"
-    return str(number)
 
 
 def explained(warning: str) -> str:
@@ -157,10 +136,16 @@ def _gather(comparison: Comparison, status: str) -> list[Trouble]:
             met[cell.fuser, cell.error or "without a reason"].append(names[cell.tuple])
     labels = comparison.labels
     found = [
-        Trouble(labels[fuser], reason, len(where), listed(dict.fromkeys(where), most=3))
-        for (fuser, reason), where in met.items()
+        Trouble(labels[fuser], reason, len(where), _places(where)) for (fuser, reason), where in met.items()
     ]
     return sorted(found, key=lambda trouble: -trouble.count)
+
+
+def _places(names: Sequence[str]) -> str:
+    """Name up to three tuples; apart by ; because a name may hold commas and "and"."""
+    distinct = list(dict.fromkeys(names))
+    more = [f"{len(distinct) - 3} more"] if len(distinct) > 3 else []
+    return "; ".join([*distinct[:3], *more])
 
 
 _WARNINGS = {

@@ -1,0 +1,49 @@
+"""Numbers, times and lists as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def show(value: float | None) -> str:
+    """Write a figure for people: three digits that matter, at most three behind the point."""
+    if value is None:
+        return "n/a"
+    if value and (abs(value) >= 10000 or abs(value) < 0.0005):
+        return f"{value:.2g}"
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def show_seconds(value: float | None) -> str:
+    """Write a time: ``4 ms``, ``1.3 s``, ``12 min``, ``2.5 h``."""
+    if value is None:
+        return "n/a"
+    if value < 0.9995e-3:
+        return "under 1 ms"
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    if value < 119.5:
+        return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7170 else f"{value / 3600:.1f} h"
+
+
+def listed(names: Iterable[str], *, most: int = 6) -> str:
+    """Join names as people do: ``a, b and c``; ``a, b and 12 more``."""
+    given = list(names)
+    if len(given) > most:
+        given = [*given[: most - 1], f"{len(given) - most + 1} more"]
+    return " and ".join(part for part in (", ".join(given[:-1]), *given[-1:]) if part)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Write ``1 pair`` or ``12 pairs``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def compact(number: int) -> str:
+    """Write a large number short: ``950``, ``12 k``, ``3.4 M``, ``25 M``."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.1f}{unit}" if number < 10 * size else f"{number / size:.0f}{unit}"
+    return str(number)
