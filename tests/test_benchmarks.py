@@ -27,3 +27,14 @@ def test_the_benchmark_of_training_measures_loops_attack_and_checkpoint(
     assert saved["bytes"] == pytest.approx(4 * 4 * race["parameters"], rel=0.02)
     assert found["machine"]["precision"] in ("fp32", "bf16")
     assert benchmark["as_markdown"](found).count("| small-64 |") == 2
+
+
+def test_the_benchmark_of_the_report_writes_a_page_and_says_how_large(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    benchmark = runpy.run_path(str(BENCHMARKS / "report.py"))
+    sizes = []
+    for pairs in (1, 3):
+        benchmark["main"](["--fusers", "2", "--pairs", str(pairs), "--size", "16", "--opens", "0"])
+        sizes.append(json.loads(capsys.readouterr().out)["page_bytes"])
+    assert 40_000 < sizes[0] < sizes[1]

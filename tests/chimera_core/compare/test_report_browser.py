@@ -195,6 +195,16 @@ def test_arrow_keys_walk_the_pictures_and_enter_opens_a_sheet_that_escape_closes
     assert focused(browser, place) == ["1", "1"]
 
 
+def test_the_sheet_of_a_single_picture_does_not_blow_it_up(opened: Opened) -> None:
+    browser = opened()
+    scroll_through(browser)
+    browser.execute_script("document.querySelector('tr[data-tuple=\"3\"] .tile').click()")
+    width, top = browser.execute_script(
+        "return [document.querySelector('.strip img').offsetWidth, document.getElementById('sheet').scrollTop]"
+    )
+    assert 100 <= width <= 240 and top == 0
+
+
 def test_a_fuser_is_put_away_and_comes_back(opened: Opened) -> None:
     from selenium.webdriver.common.keys import Keys
 
