@@ -102,6 +102,7 @@ def _context(folder: Path, comparison: Comparison) -> dict[str, Any]:
         "comparison": comparison,
         "headline": words.headline(comparison),
         "groups": words.groups_word(comparison),
+        "intervals": words.intervals(comparison),
         "columns": columns,
         "rows": words.ranking_rows(comparison, columns),
         "labels": comparison.labels,
@@ -146,6 +147,7 @@ def _page_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(_FILTERS)
+    environment.tests["known_flag"] = words.is_flag
     return environment
 
 

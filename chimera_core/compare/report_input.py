@@ -181,6 +181,7 @@ class Comparison(_Part):
     tests: list[Test] = []
     sweeps: list[Sweep] = []
     second_judge: SecondJudge | None = None
+    confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @property
     def by_rank(self) -> list[Fuser]:

@@ -67,6 +67,17 @@ def spoken(interval: Interval) -> str:
     return f"{show(interval.mean)} ({show(interval.low)} to {show(interval.high)})"
 
 
+def intervals(comparison: Comparison) -> str:
+    """Name the intervals: ``95 % intervals`` where their confidence is known."""
+    known = comparison.confidence
+    return "intervals" if known is None else f"{100 * known:g} % intervals"
+
+
+def is_flag(warning: str) -> bool:
+    """Say whether a warning is one of the short flags; others are sentences."""
+    return warning in _WARNINGS
+
+
 def explained(warning: str) -> str:
     """Say what a warning means, if it is one that is known."""
     meaning = _WARNINGS.get(warning)

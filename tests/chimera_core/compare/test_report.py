@@ -130,6 +130,9 @@ def test_warnings_controls_judges_failures_and_what_is_not_measured_are_said(pag
     assert "4 images, and a subset takes 100" in words
     assert "chimera compare made-up.toml" in words and "0" * 40 in words
     assert [text for _, text in page.all("dd")].count("2.11") == 1
+    assert (
+        "creature: 1 cell failed; figures are of the others" in words and "with their 95 % intervals" in words
+    )
     tags = [text for attrs, text in page.all("span") if attrs.get("class") == "tag"]
     assert tags == ["control", "control"]
 
