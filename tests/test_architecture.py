@@ -67,6 +67,7 @@ def modules_after(code: str) -> set[str]:
         "from chimera_core.cli.root import run; run(['plugins', 'show', 'style-transfer'])",
         "from chimera_core.cli.root import run; run(['plugins', 'show', 'feature-morph'])",
         "from chimera_core.cli.root import run; run(['fuse', '--help'])",
+        "from chimera_core.cli.root import run; run(['compare', '--help'])",
         "from chimera_core.cli.root import run; run(['encoder', 'train', '--encoder', 'timm', '--help'])",
         "from chimera_core.cli.root import run; run(['fuse', 'a.jpg', '--weights', '2'])",
         "from chimera_core.cli.root import run; run(['report', 'no-such-run'])",

@@ -1,0 +1,1 @@
+"""Controls: what a method must beat before it may be called a way to fuse animals."""
