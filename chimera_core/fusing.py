@@ -25,18 +25,26 @@ if TYPE_CHECKING:
 
 
 class Fusion:
-    """A loaded fuser with its parents. ``make`` may be called with many weights and seeds."""
+    """A loaded fuser with its parents. ``make`` may be called with many weights and seeds.
 
-    def __init__(self, plan: FusionPlan) -> None:
+    Args:
+        plan: checked.
+        fuser: loaded before, for a plan that differs in its parents alone; None: it is loaded.
+    """
+
+    def __init__(self, plan: FusionPlan, *, fuser: FusionGenerator | None = None) -> None:
         from chimera_core.devices import select_device
 
         self.plan = plan
         self.device = select_device(plan.device)
         self.fuser: FusionGenerator
-        if plan.trained is not None:
+        if fuser is not None:
+            self.fuser = fuser
+        elif plan.trained is not None:
             self.fuser = load_fuser(plan.trained, plan.config, self.device)
         else:
             self.fuser = plan.component.load_class()(plan.config, device=self.device)
+        if plan.trained is None:
             _check_limits(self.fuser, plan)
         self._parents = ParentReader(plan, accepts=self.fuser.accepts)
 

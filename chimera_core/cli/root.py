@@ -15,6 +15,7 @@ from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.options import suggest
 
 _COMMANDS = {
+    "compare": "chimera_core.cli.compare:compare",
     "demo": "chimera_core.cli.demo:demo",
     "doctor": "chimera_core.cli.doctor:doctor",
     "encoder": "chimera_core.cli.encoder:encoder",

@@ -1,1 +1,1 @@
-"""From an experiment file to runs, and from runs to one report."""
+"""From an experiment file to runs of many fusers on the same parents, and to tables of what came out."""

@@ -26,7 +26,8 @@ class SubjectFinder:
         mode: ``auto`` finds the animal, ``whole`` takes the whole frame.
         device: where pictures and masks go.
         encoder: the fuser's own, which is used where it is the default one. Finding the animal needs ImageNet's
-            classes, whatever draws: otherwise the default encoder is loaded when the first parent needs it.
+            classes, whatever draws: otherwise, or without one, the default encoder is loaded when the first parent
+            needs it.
         made_from: what that encoder was made from.
     """
 
@@ -35,11 +36,11 @@ class SubjectFinder:
         mode: Literal["auto", "whole"],
         *,
         device: torch.device,
-        encoder: FeatureEncoder,
-        made_from: EncoderRef,
+        encoder: FeatureEncoder | None = None,
+        made_from: EncoderRef | None = None,
     ) -> None:
         self.mode, self.device = mode, device
-        default = made_from.name in ("timm", _ENCODER) and not made_from.options
+        default = made_from is not None and made_from.name in ("timm", _ENCODER) and not made_from.options
         self._encoder = encoder if default else None
         self._found: dict[Parent, Subject] = {}
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from chimera_core.host_memory import available_bytes
 
 _RUNTIME = 128 << 20  # what torch itself takes with the first step
 _BYTES_PER_WEIGHT = {"adamw": 8, "adam": 8, "sgd": 4}
@@ -81,17 +81,7 @@ def available_memory(device: torch.device) -> int:
     """Give the bytes that a training may take on a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                found.append(int(line.split()[1]) * 1024)
-        for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-            if os.path.exists(limit) and (text := Path(limit).read_text().strip()).isdigit():
-                found.append(int(text))
-    except OSError:
-        pass  # another system than Linux: the whole memory is all we know
-    return min(found)
+    return available_bytes()
 
 
 def _kept_bytes(module: nn.Module, step: Callable[[int], Tensor], batch: int) -> int:

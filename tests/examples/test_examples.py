@@ -20,10 +20,16 @@ from chimera_cnn.encoder import CnnEncoder
 from chimera_gan.presets import PRESETS as GAN_PRESETS
 from torch.nn import functional as F
 
+from chimera_core.compare.plan import check_experiment
+from chimera_core.plugins import default_host
+from chimera_core.toml_files import write_toml
 from chimera_core.training.memory import estimate_memory
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-CONFIGS = sorted(EXAMPLES.rglob("*.toml"))
+EXPERIMENTS = [
+    path for path in sorted(EXAMPLES.rglob("*.toml")) if "fusers" in tomllib.loads(path.read_text())
+]
+CONFIGS = sorted(set(EXAMPLES.rglob("*.toml")) - set(EXPERIMENTS))
 Here = Callable[..., tuple[int, str, str]]
 
 
@@ -109,6 +115,23 @@ def test_every_file_of_options_passes_a_dry_run(
     told = json.loads(out)
     assert told["images"] >= options["images"]
     assert told["images_per_s"] > 0
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_is_right_but_for_the_runs_that_it_names(
+    path: Path, tmp_path: Path, test_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").symlink_to(test_data)
+    monkeypatch.chdir(tmp_path)
+    host = default_host()
+    table = tomllib.loads(path.read_text())
+    known = {c.spec.name for c in host.components("fusion-generator")} | set(host.registry.models)
+    untrained = [name for name, fuser in table["fusers"].items() if fuser["fuser"] not in known]
+    for name in untrained:
+        del table["fusers"][name]
+    write_toml(tmp_path / path.name, table)
+    found = check_experiment(tmp_path / path.name, host)
+    assert [e.id for e in found.entries if e.table] == list(table["fusers"]) != []
 
 
 @pytest.mark.parametrize(

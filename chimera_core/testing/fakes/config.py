@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from chimera_core.api import Config, EncoderRef, option
 
 
@@ -13,4 +15,16 @@ class MeanImageConfig(Config):
     tables: int = option(1, help="how many means are kept, and averaged", ge=1, le=8)
     photos: bool = option(False, help="take photographs as parents too")
     seed: int = option(0, help="of the first means", ge=0)
+    encoder: EncoderRef | None = option(None, help="an encoder that it names, and never asks")
+
+
+class WaywardConfig(Config):
+    """Options of ``wayward``."""
+
+    ways: Literal["good", "raises", "nan", "shape", "hangs", "eats", "dies"] = option(
+        "good", help="what it does at odd seeds"
+    )
+    level: float = option(0.0, help="brightness that is added", ge=0, le=1)
+    pause_s: float = option(0.0, help="how long each creature takes", ge=0)
+    diary: str = option("", help="file to which each creature that is begun adds a line")
     encoder: EncoderRef | None = option(None, help="an encoder that it names, and never asks")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from chimera_core.api import ComponentSpec, Preset, hookimpl
-from chimera_core.testing.fakes.config import MeanImageConfig
+from chimera_core.testing.fakes.config import MeanImageConfig, WaywardConfig
 
 CHIMERA_API = 1
 
 
 @hookimpl
 def chimera_fusion_generators() -> list[ComponentSpec]:
-    """Offer a fuser that learns in a second."""
+    """Offer a fuser that learns in a second, and one that misbehaves as it is told."""
     return [
         ComponentSpec(
             "mean-image",
@@ -25,5 +25,12 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
                     {"batch": 8, "size": 16, "images": 80, "sample_images": 80},
                 ),
             ),
-        )
+        ),
+        ComponentSpec(
+            "wayward",
+            "mixes pixels, and misbehaves at odd seeds",
+            "chimera_core.testing.fakes.wayward:Wayward",
+            WaywardConfig,
+            presets=(Preset("bright", "half as bright again", {"level": 0.5}),),
+        ),
     ]

@@ -1,7 +1,9 @@
-"""One made-up comparison with its report, for all tests here that only read it."""
+"""A made-up comparison with its report, and small experiments with fusers that behave and misbehave."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,73 @@ import pytest
 from chimera_core.compare.report import write_report
 from chimera_core.testing.fixtures.comparison import write_comparison
 
+Write = Callable[..., Path]
+
 
 @pytest.fixture(scope="package")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give one made-up comparison with its report, for all tests here that only read it."""
     folder = tmp_path_factory.mktemp("compare") / "made-up"
     write_comparison(folder)
     write_report(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def wayward_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder that shows the fakes as an installed plugin."""
+    folder = tmp_path_factory.mktemp("wayward-site")
+    info = folder / "fake_toys-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[chimera.plugins]\nfakes = chimera_core.testing.fakes.plugin\n")
+    return folder
+
+
+@pytest.fixture
+def place(wayward_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a working folder in which this process and its workers know the fakes."""
+    from chimera_core import plugins
+
+    monkeypatch.syspath_prepend(str(wayward_site))
+    before = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(wayward_site), before))))
+    monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CHIMERA_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    plugins._discover_once.cache_clear()
+    yield tmp_path
+    plugins._discover_once.cache_clear()
+
+
+HEAD = """name = "small"
+size = 16
+seeds = [0, 1]
+weights = [[1, 0], [0.5, 0.5]]
+[parents]
+tuples = [["a.png", "b.png"]]
+[judge]
+encoder = "cnn"
+"""
+FUSER = """[fusers.mix]
+fuser = "wayward"
+"""
+
+
+@pytest.fixture
+def experiment(place: Path, picture: Callable[..., Path]) -> Write:
+    """Write an experiment of two pictures; replacements are (old, new) pairs of its text."""
+    picture("a.png", size=(20, 20))
+    picture("b.png", size=(20, 20), colour=(20, 80, 200))
+
+    def write(*replaced: tuple[str, str], fusers: str = FUSER, name: str = "small.toml") -> Path:
+        text = HEAD + fusers
+        for old, new in replaced:
+            assert old in text, f"the experiment does not hold {old!r}"
+            text = text.replace(old, new, 1)
+        path = place / name
+        path.write_text(text)
+        return path
+
+    return write

@@ -1,0 +1,299 @@
+"""Run a comparison: make what is missing, measure it, write the tables and the report. Going on is the default."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chimera_core.compare.cells import read_record
+from chimera_core.compare.identity import data_identity, hash_of, making_code, scoring_code
+from chimera_core.compare.making import Working, estimate_s, make_cells, pending, trials_of
+from chimera_core.compare.plan import (
+    KIND,
+    Comparison,
+    Experiment,
+    check_folder,
+    lay_out,
+    train_first,
+    waits_for_training,
+)
+from chimera_core.compare.scoring import reference_identity, score_cells
+from chimera_core.compare.statistics import LEAST_PAIRS
+from chimera_core.compare.tables import COMPARISON, write_tables
+from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.files import quote, spell_paths
+from chimera_core.runs import make_run_folder, read_run_record, write_run_record
+from chimera_core.toml_files import write_toml
+
+Progress = Callable[[float, float], None]
+_REPORT = "chimera_core.compare.report"
+CONFIG = "config.toml"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a comparison went. ``made`` and ``measured`` count what this call did; ``document`` is comparison.json."""
+
+    cells: int
+    made: int
+    failed: int
+    without: int
+    measured: int
+    document: Mapping[str, Any]
+    report: Path | None
+
+
+def run_comparison(
+    experiment: Experiment,
+    folder: Path,
+    working: Working,
+    *,
+    command: str,
+    retry_failed: bool = False,
+    progress: Callable[[str], Any] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Run an experiment into a folder; what lies there already is kept.
+
+    Args:
+        experiment: checked.
+        folder: of the run.
+        working: processes, device and limits.
+        command: as it was called, for the report.
+        retry_failed: make failed cells anew.
+        progress: opens progress of (done, total) under a title.
+        say: called with what the user should know.
+    Raises:
+        ChimeraError: if parents, judges or the disk refuse.
+        KeyboardInterrupt: after Ctrl-C; whole cells stay, and the next call goes on.
+    """
+    name = experiment.said.top.name
+    check_folder(folder, name)
+    make_run_folder(folder)
+    with _alone(folder):
+        try:
+            outcome = _run(experiment, folder, working, command, retry_failed, progress or _quiet, say)
+        except KeyboardInterrupt:
+            _record(experiment, folder, working, "interrupted")
+            raise
+        except Exception as error:
+            _record(experiment, folder, working, "failed", error=str(error))
+            raise
+    return outcome
+
+
+def _run(
+    experiment: Experiment,
+    folder: Path,
+    working: Working,
+    command: str,
+    retry_failed: bool,
+    progress: Callable[[str], Any],
+    say: Callable[[str], None],
+) -> Outcome:
+    if waits_for_training(experiment, folder):
+        _record(experiment, folder, working, "running")
+    experiment = train_first(experiment, folder, device=working.device, registry=working.registry, say=say)
+    comparison = lay_out(experiment, folder)
+    waiting = pending(comparison, folder, retry_failed=retry_failed)
+    fingerprint = _fingerprint(comparison)
+    if not waiting and (kept := _finished(folder, fingerprint)) is not None:
+        say("nothing has changed: every cell and figure is there already")
+        return _outcome(comparison, _records(comparison, folder), 0, 0, kept, _report_path(folder))
+    _write_config(experiment, folder)
+    _record(experiment, folder, working, "running")
+    _make(comparison, waiting, folder, working, progress, say)
+    records = _records(comparison, folder)
+    made = {cell_id: r for cell_id, r in records.items() if r["status"] == "ok"}
+    with progress("measuring") as report:
+        scores, measured = score_cells(comparison, made, folder, device=working.device, progress=report)
+    document = write_tables(comparison, records, scores, folder, command=command, notes=_notes(comparison))
+    page = _write_report(folder)
+    outcome = _outcome(comparison, records, len(waiting), measured, document, page)
+    _record(
+        experiment,
+        folder,
+        working,
+        "done",
+        cells=outcome.cells,
+        failed=outcome.failed,
+        without=outcome.without,
+        fingerprint=fingerprint,
+    )
+    return outcome
+
+
+def _make(
+    comparison: Comparison,
+    waiting: list[Any],
+    folder: Path,
+    working: Working,
+    progress: Callable[[str], Any],
+    say: Callable[[str], None],
+) -> None:
+    if not waiting:
+        return
+    total, done = len(waiting), 0
+    with progress("making creatures") as report:
+
+        def count(cell_id: str) -> None:
+            nonlocal done
+            done += 1
+            report(done, total)
+
+        trials = trials_of(comparison, waiting)
+        if trials:
+            make_cells(comparison, trials, folder, working, on_cell=count)
+            tried = {cell.id for cell in trials}
+            waiting = [cell for cell in waiting if cell.id not in tried]
+            seconds = estimate_s(waiting, trials, folder, working.jobs)
+            say(f"by short trials the other {len(waiting)} creatures take {_words(seconds)} at most")
+        make_cells(comparison, waiting, folder, working, on_cell=count)
+
+
+def _words(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _records(comparison: Comparison, folder: Path) -> dict[str, dict[str, Any]]:
+    found = {c.id: read_record(folder, c.id) for c in comparison.all_cells if not c.reason}
+    return {cell_id: record for cell_id, record in found.items() if record is not None}
+
+
+def _outcome(
+    comparison: Comparison,
+    records: Mapping[str, Mapping[str, Any]],
+    made: int,
+    measured: int,
+    document: Mapping[str, Any],
+    report: Path | None,
+) -> Outcome:
+    return Outcome(
+        cells=len(comparison.all_cells),
+        made=made,
+        failed=sum(r["status"] == "failed" for r in records.values()),
+        without=sum(bool(c.reason) for c in comparison.all_cells),
+        measured=measured,
+        document=document,
+        report=report,
+    )
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = [
+        "Figures are means over tuples of parents, with intervals of a bootstrap that draws tuples anew (BCa, 95 %).",
+        "The ranking counts creatures in which every parent has a part.",
+    ]
+    if len(comparison.tuples) < LEAST_PAIRS:
+        notes.append(
+            f"Fewer than {LEAST_PAIRS} tuples of parents: no interval can be given, and no fuser be told from another."
+        )
+    if len(comparison.experiment.said.top.seeds) < 5:
+        notes.append("Fewer than 5 seeds: enough to look at, too few for a claim.")
+    return notes
+
+
+def _fingerprint(comparison: Comparison) -> str:
+    """Hash all that decides the tables, wherever the file lies."""
+    said = comparison.experiment.said
+    return hash_of(
+        [
+            {f: [(c.id, c.reason) for c in cells] for f, cells in comparison.cells.items()},
+            [t.labels for t in comparison.tuples],
+            data_identity(str(said.parents.source), said.parents.options),
+            list(comparison.experiment.judges.values()),
+            reference_identity(said),
+            said.top.size,
+            making_code(),
+            scoring_code(),
+            importlib.util.find_spec(_REPORT) is None,
+        ]
+    )
+
+
+def _finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Give comparison.json of a run that came to its end with the very same cells; None where there is none."""
+    import json
+
+    try:
+        record = read_run_record(folder)
+        if record.get("status") != "done" or record.get("fingerprint") != fingerprint:
+            return None
+        document: dict[str, Any] = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
+    except (ChimeraError, OSError, ValueError):
+        return None
+    return document
+
+
+def _write_report(folder: Path) -> Path | None:
+    if importlib.util.find_spec(_REPORT) is None:
+        return None
+    from chimera_core.compare.report import write_report
+
+    written: Path = write_report(folder)
+    return written
+
+
+def _report_path(folder: Path) -> Path | None:
+    path = folder / "report.html"
+    return path if path.is_file() else None
+
+
+def _record(experiment: Experiment, folder: Path, working: Working, status: str, **more: Any) -> None:
+    top = experiment.said.top
+    write_run_record(
+        folder,
+        experiment.host,
+        status=status,
+        seed=top.seeds[0],
+        device=working.device,
+        kind=KIND,
+        experiment=top.name,
+        jobs=working.jobs,
+        fusers=[e.id for e in experiment.entries],
+        **more,
+    )
+
+
+def _write_config(experiment: Experiment, folder: Path) -> None:
+    """Write the experiment with its paths spelled in full, so that it runs from any folder."""
+    table = dict(experiment.said.file.table)
+    parents = dict(table["parents"])
+    if experiment.named:
+        parents["tuples"] = [list(named) for named in experiment.named]
+    for key, inner in (("parents", parents), ("reference", dict(table.get("reference", {})))):
+        if "options" in inner:
+            inner["options"] = spell_paths(inner["options"])
+        if inner:
+            table[key] = inner
+    comment = f"The same again: chimera compare {quote(folder / CONFIG)} --run {quote(folder)}"
+    write_toml(folder / CONFIG, table, comment=comment)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep two comparisons from working in one folder at once."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            f"another comparison works in {quote(folder)}: wait for it, or name another with --run"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _quiet(title: str) -> Iterator[Progress]:
+    yield lambda done, total: None

@@ -1,0 +1,288 @@
+"""Measure the creatures of a comparison: by tuple of parents, each figure once for one judge and one code."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chimera_core.compare.cells import Cell, image_path
+from chimera_core.compare.experiment_file import Said
+from chimera_core.compare.identity import data_identity, file_hash, hash_of, scoring_code
+from chimera_core.compare.plan import Comparison
+from chimera_core.compare.tuples import ParentTuple, Slot
+from chimera_core.errors import ChimeraError, DataError
+from chimera_core.files import one_line, spell_paths, write_text_atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from chimera_core.subjects.finder import SubjectFinder
+
+FOLDER = "scores"
+CLASS_IMAGES = 200
+"""Real images of a class that a judge learns it from, at most."""
+PHOTOGRAPH_SIDE = 256
+"""At which judges get a parent's photograph, in pixels."""
+Figures = dict[str, dict[str, Any]]
+"""Measurements by name: {value, n, extractor, reason}."""
+
+
+@dataclass
+class Scores:
+    """What was measured: of cells by their id, and of sets by (fuser, tuple)."""
+
+    cells: dict[str, Figures] = field(default_factory=dict)
+    sets: dict[tuple[str, int], Figures] = field(default_factory=dict)
+
+    def figure(self, cell_id: str, name: str) -> float | None:
+        """Give a figure of a cell; None where there is none."""
+        found = self.cells.get(cell_id, {}).get(name)
+        return None if found is None else found["value"]
+
+
+def score_cells(
+    comparison: Comparison,
+    made: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    *,
+    device: str = "auto",
+    progress: Callable[[float, float], None] = lambda done, total: None,
+) -> tuple[Scores, int]:
+    """Measure all cells that were made, taking from the folder what was measured before.
+
+    Args:
+        comparison: laid out.
+        made: records of the cells that are well, by id.
+        folder: of the run.
+        device: of the judges.
+        progress: called with (done, total) in tuples.
+    Returns:
+        The scores, and how many tuples had something new to measure.
+    Raises:
+        ChimeraError: if a judge or the reference cannot be had.
+    """
+    scores, measured = Scores(), 0
+    card: Any = None
+    for done, parents in enumerate(comparison.tuples):
+        cells = _cells_of(comparison, made, parents)
+        store = folder / FOLDER / f"{_key(comparison, parents)}.json"
+        kept = _kept(store)
+        by_fuser = {fuser: _set_key(found) for fuser, found in cells.items()}
+        missing = list(
+            {c.id: c for found in cells.values() for c in found if c.id not in kept["cells"]}.values()
+        )
+        missing_sets = [f for f, set_key in by_fuser.items() if set_key not in kept["sets"]]
+        if missing or missing_sets:
+            measured += 1
+            card = card or open_scorecard(comparison, device)
+            _measure(card, comparison, parents, cells, missing, missing_sets, kept, folder)
+            write_text_atomic(store, json.dumps(kept, ensure_ascii=False) + "\n")
+        for found in cells.values():
+            scores.cells.update({c.id: kept["cells"][c.id] for c in found})
+        scores.sets.update({(f, parents.id): kept["sets"][set_key] for f, set_key in by_fuser.items()})
+        progress(done + 1, len(comparison.tuples))
+    return scores, measured
+
+
+def open_scorecard(comparison: Comparison, device: str) -> Any:
+    """Build the scorecard of an experiment: its judges and its reference."""
+    from chimera_core.devices import select_device
+    from chimera_core.scoring.judge import load_judge
+    from chimera_core.scoring.scorecard import Scorecard
+
+    experiment = comparison.experiment
+    chosen = select_device(device)
+    judges = [
+        load_judge(experiment.host, table.encoder, options=table.options, device=chosen)
+        for table in experiment.said.judges.values()
+    ]
+    cache = experiment.host.settings.path("cache") / "judged"
+    reference, size = reference_images(comparison), experiment.said.top.size
+    return Scorecard(judges, reference=reference, size=size, cache=cache)
+
+
+def parent_images(comparison: Comparison, slot: Slot) -> tuple[Tensor, Tensor | None] | None:
+    """Give real images of a parent, and masks of its animal, or None where there is no image.
+
+    Returns:
+        Images of its class, float (n, 3, S, S) in [0, 1], without masks; or the one photograph, larger than it is
+        scored, with its mask (1, 1, S, S), because judges look at parts of it.
+    """
+    import torch
+
+    from chimera_core.images import read_picture
+    from chimera_core.pixels import from_uint8
+    from chimera_core.records import Parent
+    from chimera_core.scoring.features import at_size
+
+    said = comparison.experiment.said
+    if slot.class_name is not None and said.parents.source is not None:
+        split, classes = _packed(comparison, said.parents.source, said.parents.options)
+        members = torch.nonzero(split.labels == classes.index(slot.class_name)).flatten()
+        spread = torch.linspace(0, len(members) - 1, min(CLASS_IMAGES, len(members))).round().long()
+        return split.take(members[spread]).float() / 255, None
+    paths = list(slot.files.values())
+    if not paths:
+        return None
+    picture = read_picture(paths[0])
+    image = from_uint8(picture.on_white())
+    alpha = None if picture.alpha is None else from_uint8(picture.alpha)
+    mask = _finder().find(Parent(slot.label, image, alpha)).mask
+    side = max(PHOTOGRAPH_SIDE, said.top.size)
+    squared = torch.nn.functional.interpolate(mask[None], (side, side), mode="area")
+    return at_size(image[None], side), squared
+
+
+def reference_images(comparison: Comparison) -> Any:
+    """Give the reference's images as a split that was packed at the experiment's size; None without one."""
+    table = comparison.experiment.said.reference
+    if table is None:
+        return None
+    from chimera_core.data.subsets import spread_subset
+
+    split, _ = _packed(comparison, table.source, table.options, table.split)
+    return spread_subset(split, table.images)
+
+
+def cell_images(cells: Sequence[Cell], folder: Path, *, size: int) -> Tensor:
+    """Read the pictures of cells, all at one size: float (n, 3, S, S) in [0, 1]."""
+    import torch
+
+    from chimera_core.images import read_picture
+    from chimera_core.pixels import from_uint8
+    from chimera_core.scoring.features import at_size
+
+    pictures = (from_uint8(read_picture(image_path(folder, c.id)).rgb)[None] for c in cells)
+    return torch.cat([at_size(picture, size) for picture in pictures])
+
+
+def _measure(
+    card: Any,
+    comparison: Comparison,
+    parents: ParentTuple,
+    cells: Mapping[str, list[Cell]],
+    missing: Sequence[Cell],
+    missing_sets: Sequence[str],
+    kept: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Measure what is missing of one tuple, into ``kept``."""
+    import torch
+
+    size = comparison.experiment.said.top.size
+    try:
+        prepared = card.prepare(_parents_of(comparison, parents))
+    except ChimeraError as error:  # these parents cannot be told apart: their creatures cannot be measured
+        reason = {"value": None, "n": 0, "extractor": "", "reason": one_line(error, limit=200)}
+        kept["cells"].update({c.id: {"score": reason} for c in missing})
+        kept["sets"].update({_set_key(cells[fuser]): {} for fuser in missing_sets})
+        return
+    if missing:
+        shares = torch.tensor([c.weights for c in missing])
+        found = card.measure(prepared, cell_images(missing, folder, size=size), shares)
+        kept["cells"].update({c.id: _plain(m) for c, m in zip(missing, found, strict=True)})
+    for fuser in missing_sets:
+        shares = torch.tensor([c.weights for c in cells[fuser]])
+        images = cell_images(cells[fuser], folder, size=size)
+        kept["sets"][_set_key(cells[fuser])] = _plain(card.measure_set(prepared, images, shares))
+
+
+def _parents_of(comparison: Comparison, parents: ParentTuple) -> list[Any]:
+    from chimera_core.scoring.scorecard import ParentImages
+
+    made = []
+    for slot in parents.slots:
+        found = parent_images(comparison, slot)
+        if found is None:
+            raise DataError(f"there is no image of {slot.label}: name a source of it in [parents]")
+        made.append(ParentImages(slot.label, *found))
+    return made
+
+
+def _plain(figures: Mapping[str, Any]) -> Figures:
+    return {
+        name: {"value": _finite(m.value), "n": m.n, "extractor": m.extractor, "reason": m.reason}
+        for name, m in figures.items()
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or value != value or value in (float("inf"), -float("inf")) else float(value)
+
+
+def _cells_of(comparison: Comparison, made: Mapping[str, Any], parents: ParentTuple) -> dict[str, list[Cell]]:
+    """Give the cells of a tuple that are well, by fuser."""
+    found = {}
+    for fuser, cells in comparison.cells.items():
+        if here := [c for c in cells if c.tuple_id == parents.id and c.id in made]:
+            found[fuser] = here
+    return found
+
+
+def _key(comparison: Comparison, parents: ParentTuple) -> str:
+    """Hash what decides the figures of a tuple's creatures, beside the creatures."""
+    experiment = comparison.experiment
+    said = experiment.said
+    by_class = [s.class_name if said.parents.source else None for s in parents.slots]
+    files = [sorted(file_hash(p) for p in s.files.values()) for s in parents.slots]
+    return hash_of(
+        [
+            list(experiment.judges.values()),
+            reference_identity(said),
+            data_identity(str(said.parents.source), said.parents.options) if any(by_class) else None,
+            by_class,
+            files,
+            [s.label for s in parents.slots] if not any(files) else None,
+            said.top.size,
+            scoring_code(),
+        ]
+    )
+
+
+def reference_identity(said: Said) -> list[Any] | None:
+    """Say what decides the reference; None without one."""
+    table = said.reference
+    if table is None:
+        return None
+    return [*data_identity(table.source, table.options), table.split, table.images]
+
+
+def _set_key(cells: Sequence[Cell]) -> str:
+    return hash_of(sorted(c.id for c in cells))
+
+
+def _kept(store: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(store.read_text(encoding="utf-8"))
+        return {"cells": dict(kept["cells"]), "sets": dict(kept["sets"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        store.parent.mkdir(parents=True, exist_ok=True)
+        return {"cells": {}, "sets": {}}
+
+
+@functools.cache
+def _finder() -> SubjectFinder:
+    import torch
+
+    from chimera_core.subjects.finder import SubjectFinder
+
+    return SubjectFinder("auto", device=torch.device("cpu"))
+
+
+def _packed(
+    comparison: Comparison, source: str, options: Mapping[str, Any], wanted: str | None = None
+) -> tuple[Any, tuple[str, ...]]:
+    """Pack a source at the experiment's size: the split to learn from, and the names of its classes."""
+    from chimera_core.data.preparing import plan_packing, prepare
+
+    size = comparison.experiment.said.top.size
+    request = plan_packing(comparison.experiment.host, source, spell_paths(options), size=size)
+    packed = prepare(request)
+    name = wanted or ("train" if "train" in packed.splits else next(iter(packed.splits)))
+    if name not in packed.splits:
+        raise DataError(f"source {source} has no split '{name}' (it has: {', '.join(packed.splits)})")
+    return packed.splits[name], tuple(packed.classes)

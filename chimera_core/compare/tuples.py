@@ -1,0 +1,285 @@
+"""The parents of an experiment: files as they are, and images of classes drawn once, so that all fusers get the same."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chimera_core.compare.experiment_file import Said
+from chimera_core.compare.identity import file_hash, hash_of
+from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.files import quote, spell_paths, write_text_atomic
+from chimera_core.images import check_picture
+from chimera_core.options import suggest
+from chimera_core.plugins import PluginHost
+from chimera_core.trained_fusers import is_class_name
+
+if TYPE_CHECKING:
+    from chimera_core.interfaces import DatasetSource
+
+FOLDER = "parents"
+_DRAWN = "drawn.json"
+ANY_SEED = -1
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One parent of a tuple: a photograph, a class, or an image of a class.
+
+    ``files`` are its images by the seed of the creature; ``ANY_SEED`` stands for all seeds. Empty: only its name is
+    known.
+    """
+
+    label: str
+    class_name: str | None
+    files: Mapping[int, Path]
+
+    def file(self, seed: int) -> Path | None:
+        """Give its image for a creature of a seed."""
+        return self.files.get(seed, self.files.get(ANY_SEED))
+
+
+@dataclass(frozen=True)
+class ParentTuple:
+    """Parents that are fused together. ``is_drawn``: its images were drawn, so that others have the same classes."""
+
+    id: int
+    slots: tuple[Slot, ...]
+    is_drawn: bool = False
+
+    @property
+    def labels(self) -> list[str]:
+        """What the parents are called."""
+        return [slot.label for slot in self.slots]
+
+
+def check_tuples(said: Said) -> list[tuple[str, ...]]:
+    """Find the files of the tuples, beside the experiment or where the command was called, and check them.
+
+    Returns:
+        Tuples of paths and names of classes; empty where they are drawn.
+    Raises:
+        ConfigError: with file and line, if a picture is missing or unreadable.
+    """
+    table, found = said.parents, []
+    for index, named in enumerate(table.tuples):
+        parents = []
+        for position, name in enumerate(named):
+            place = ("parents", "tuples", index, position)
+            path = _located(name, said.file.path.parent)
+            if path is None and is_class_name(name):
+                parents.append(name)
+                continue
+            try:
+                check_picture(path or Path(name))
+            except ChimeraError as error:
+                raise said.error(error, *place[:3]) from None
+            parents.append(str(path or name))
+        found.append(tuple(parents))
+    return found
+
+
+def check_weights_fit(said: Said) -> None:
+    """Check that every list of weights fits every tuple.
+
+    Raises:
+        ConfigError: naming the weights, with file and line.
+    """
+    from chimera_core.fusing_plan import check_weights
+
+    sizes = {len(named) for named in said.parents.tuples} or {2}
+    for size in sorted(sizes):
+        for index, weights in enumerate(said.top.weights):
+            try:
+                check_weights(weights, size)
+            except ConfigError as error:
+                raise said.error(error, "weights", index) from None
+
+
+def make_tuples(
+    said: Said, host: PluginHost, named: Sequence[tuple[str, ...]], folder: Path
+) -> list[ParentTuple]:
+    """Give the tuples with their images, drawing what is to be drawn into ``folder``; what lies there is kept.
+
+    Args:
+        said: the experiment.
+        host: knows the source.
+        named: of ``check_tuples``.
+        folder: of the run.
+    Raises:
+        ConfigError, DataError, PluginError: if the source or a class is not to be had.
+    """
+    if said.parents.source is None:
+        return [ParentTuple(k, tuple(_plain(name) for name in parents)) for k, parents in enumerate(named)]
+    key = hash_of([said.parents.model_dump(mode="json"), list(said.top.seeds), named])
+    record = _kept(folder / FOLDER / _DRAWN, key)
+    if record is None:
+        try:
+            record = _draw(said, host, named, folder / FOLDER)
+        except ChimeraError as error:
+            raise said.error(error, "parents") from None
+        write_text_atomic(
+            folder / FOLDER / _DRAWN, json.dumps({"key": key, "tuples": record}, indent=1) + "\n"
+        )
+    tuples = []
+    for k, slots in enumerate(record):
+        made = (
+            Slot(
+                label=s["label"],
+                class_name=s["class_name"],
+                files={int(seed): _absolute(folder / FOLDER, f["file"]) for seed, f in s["files"].items()},
+            )
+            for s in slots
+        )
+        tuples.append(ParentTuple(k, tuple(made), is_drawn=said.parents.sample is not None))
+    return tuples
+
+
+def _plain(name: str) -> Slot:
+    path = Path(name)
+    if path.is_file():
+        return Slot(path.stem, None, {ANY_SEED: path})
+    return Slot(name, name, {})
+
+
+def _absolute(folder: Path, name: str) -> Path:
+    return folder / name
+
+
+def _located(name: str, beside: Path) -> Path | None:
+    for path in (Path(os.path.expanduser(name)), beside / name):
+        if path.is_file():
+            return path.resolve()
+    return None
+
+
+def _kept(path: Path, key: str) -> list[Any] | None:
+    """Read what was drawn before, if it still holds: the same asked for, and no file changed."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["key"] != key:
+            return None
+        for slots in record["tuples"]:
+            for slot in slots:
+                for drawn in slot["files"].values():
+                    if file_hash(_absolute(path.parent, drawn["file"])) != drawn["hash"]:
+                        return None
+                    origin = drawn["origin"]
+                    if origin is not None and _stamp(Path(origin["path"])) != origin["stamp"]:
+                        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    tuples: list[Any] = record["tuples"]
+    return tuples
+
+
+def _stamp(path: Path) -> list[int]:
+    info = path.stat()
+    return [info.st_size, info.st_mtime_ns]
+
+
+def _draw(said: Said, host: PluginHost, named: Sequence[tuple[str, ...]], folder: Path) -> list[Any]:
+    """Draw images of classes and write them as PNG: per tuple, per parent {label, class_name, files}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    deck = _Deck(said, host)
+    record = []
+    if said.parents.sample is not None:
+        pairs = deck.pairs()
+        for k in range(said.parents.sample):
+            slots: list[dict[str, Any]] = []
+            for position, name in enumerate(next(pairs)):
+                drawn = {str(ANY_SEED): deck.write(name, folder / f"{k}-{position}.png")}
+                slots.append({"label": name, "class_name": name, "files": drawn})
+            record.append(slots)
+        return record
+    for k, parents in enumerate(named):
+        slots = []
+        for position, name in enumerate(parents):
+            if Path(name).is_file():
+                files: dict[str, Any] = {
+                    str(ANY_SEED): {"file": name, "hash": file_hash(Path(name)), "origin": None}
+                }
+                slots.append({"label": Path(name).stem, "class_name": None, "files": files})
+                continue
+            files = {str(s): deck.write(name, folder / f"{k}-{position}-{s}.png") for s in said.top.seeds}
+            slots.append({"label": name, "class_name": name, "files": files})
+        record.append(slots)
+    return record
+
+
+class _Deck:
+    """Images of a source's classes, shuffled by a seed and dealt without repeats as long as there are enough."""
+
+    def __init__(self, said: Said, host: PluginHost) -> None:
+        from chimera_core.use import build
+
+        table = said.parents
+        source: DatasetSource = build(host, "dataset-source", str(table.source), spell_paths(table.options))
+        info = source.info
+        self._classes = table.classes or tuple(info.classes)
+        for name in self._classes:
+            if name not in info.classes:
+                raise DataError(
+                    f"source {table.source} has no class {quote(name)}" + suggest(name, info.classes)
+                )
+        if len(self._classes) < 2 and table.sample is not None:
+            raise DataError(f"pairs need two classes or more, but there is {len(self._classes)}")
+        self._split = source.open(choose_split(info.splits, table.split))
+        self._known = info.classes
+        self._random = random.Random(f"parents {table.seed}")
+        self._hands: dict[str, list[int]] = {}
+        self._source = str(table.source)
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Deal pairs of classes: all of them in some order, then again."""
+        pairs = list(itertools.combinations(self._classes, 2))
+        while True:
+            self._random.shuffle(pairs)
+            yield from pairs
+
+    def write(self, name: str, path: Path) -> dict[str, Any]:
+        """Deal an image of a class, and write it."""
+        from chimera_core.images import write_png
+
+        if name not in self._known:
+            raise DataError(
+                f"there is no file {quote(name)}, and source {self._source} has no class of that name"
+                + suggest(name, self._known)
+            )
+        index = self._deal(name)
+        image = self._split[index].image
+        write_png(path, image.permute(1, 2, 0).contiguous().numpy())
+        paths = getattr(self._split, "paths", None)
+        origin = None
+        if paths is not None and Path(paths[index]).is_file():
+            origin = {"path": str(Path(paths[index]).resolve()), "stamp": _stamp(Path(paths[index]))}
+        return {"file": path.name, "hash": file_hash(path), "origin": origin}
+
+    def _deal(self, name: str) -> int:
+        if not self._hands.get(name):
+            wanted = self._known.index(name)
+            hand = [i for i, label in enumerate(self._split.labels) if int(label) == wanted]
+            if not hand:
+                raise DataError(f"source {self._source} has no image of class {quote(name)} in that split")
+            self._random.shuffle(hand)
+            self._hands[name] = hand
+        return self._hands[name].pop()
+
+
+def choose_split(splits: Mapping[str, int], wanted: str | None) -> str:
+    """Choose the split that parents are drawn from: what no fuser has learned from, where there is such.
+
+    Raises:
+        DataError: if the wanted one does not exist.
+    """
+    if wanted is not None:
+        if wanted not in splits:
+            raise DataError(f"there is no split {quote(wanted)}" + suggest(wanted, splits))
+        return wanted
+    return next((name for name in ("val", "test", "train") if name in splits), next(iter(splits)))

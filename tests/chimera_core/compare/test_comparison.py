@@ -1,0 +1,252 @@
+"""`chimera compare` from file to tables: resumed, killed, interrupted, unchanged; results as scripts read them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chimera_core.compare.plan import Comparison
+from chimera_core.compare.scoring import Scores
+from chimera_core.fusing import Fusion
+from chimera_core.fusing_plan import plan_fusion
+from chimera_core.pixels import to_uint8
+
+Write = Callable[..., Path]
+Here = Callable[..., tuple[int, str, str]]
+COLUMNS = ["cell", "fuser", "preset", "encoder", "trainer", "parents", "weights", "seed", "metric", "value", "n", "extractor", "status", "error"]  # fmt: skip
+
+
+# Without looking for animals, which takes seconds.
+ELLIPSE = '[fusers.cut-and-blend]\nfuser = "cut-and-blend"\noptions = { subject = "ellipse" }\n'
+
+
+def figure(value: float | None, reason: str | None = None) -> dict[str, Any]:
+    return {"value": value, "n": 8, "extractor": "a judge", "reason": reason}
+
+
+def red_and_blue(comparison: Comparison, made: Any, folder: Path, **_: Any) -> tuple[Scores, int]:
+    """Stand in for the judges: the score is the redness, the log-odds how much more blue than red there is."""
+    scores = Scores()
+    for cell in comparison.all_cells:
+        if cell.id in made:
+            with Image.open(folder / made[cell.id]["image"]) as picture:
+                red, _, blue = (
+                    v / 255 for v in picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+                )  # type: ignore[union-attr]
+            scores.cells[cell.id] = {
+                "score": figure(red),
+                "log_odds": figure(blue - red),
+                "realism": figure(None, "no reference"),
+            }
+            scores.sets[cell.fuser, cell.tuple_id] = {"ignores-weights": figure(float(cell.fuser == "copy"))}
+    return scores, len(comparison.tuples)
+
+
+@pytest.fixture
+def coloured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chimera_core.compare.run.score_cells", red_and_blue)
+
+
+def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
+    experiment: Write, place: Path, coloured: None, here: Here
+) -> None:
+    text = '[fusers.mix]\nfuser = "wayward"\noptions = { ways = "raises" }\n' + ELLIPSE
+    path = experiment(
+        ('[["a.png", "b.png"]]', '[["a.png", "b.png"], ["b.png", "a.png"], ["lion", "zebra"]]'),
+        ("[0.5, 0.5]]", "[0.5, 0.5], [0, 1]]"),
+        fusers=text,
+    )
+    code, out, err = here("compare", path, "--jobs", "1", "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    run = place / "runs" / "small"
+    assert said["run"] == str(run) and (said["cells"], said["failed"], said["not_applicable"]) == (90, 6, 30)
+    assert said["made"] == 60
+
+    document = json.loads((run / "comparison.json").read_text())
+    fusers = {f["id"]: f for f in document["fusers"]}
+    assert set(fusers) == {"mix", "copy", "pixel-average", "collage", "cut-and-blend"}
+    assert fusers["mix"]["warnings"][0] == "6 of 18 cells failed; figures are of the others"
+    assert fusers["copy"]["warnings"][-1] == "ignores-weights" and fusers["copy"]["is_control"]
+    assert fusers["mix"]["cost"]["seconds_per_image"] > 0 and fusers["mix"]["cost"]["device"] == "cpu"
+    cells = document["cells"]
+    assert Counter(c["status"] for c in cells) == {"ok": 54, "failed": 6, "n/a": 30}
+    for cell in cells:
+        assert (cell["image"] is not None and (run / cell["image"]).is_file()) == (cell["status"] == "ok")
+    assert all((run / image).is_file() for t in document["tuples"][:2] for image in t["images"])
+    assert document["tuples"][2] == {"id": 2, "labels": ["lion", "zebra"], "images": [None, None]}
+    # The mean of the two parents' redness, whoever mixes their pixels half and half.
+    ranking = {place["fuser"]: place for place in document["ranking"]}
+    assert ranking["pixel-average"]["mean"] == pytest.approx(ranking["mix"]["mean"], abs=0.03)
+    assert ranking["pixel-average"]["pairs"] == 2 and ranking["mix"]["seeds"] == 1
+    assert [p["rank"] for p in document["ranking"]] == [1, 2, 3, 4, 5]
+    sweep = next(s for s in document["sweeps"] if s["fuser"] == "copy")
+    assert sweep["share"] == [0.0, 0.5, 1.0] and sweep["position"][0] == pytest.approx(0, abs=0.01)
+
+    rows = json.loads((run / "results.json").read_text())
+    assert list(rows[0]) == COLUMNS
+    assert Counter((r["metric"], r["status"]) for r in rows if r["fuser"] == "mix") == {
+        ("score", "ok"): 6, ("log_odds", "ok"): 6, ("realism", "n/a"): 6, ("score", "failed"): 6, ("score", "n/a"): 6,
+    }  # fmt: skip
+    assert all((r["value"] is None) == (r["status"] != "ok") for r in rows)
+    with open(run / "results.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(rows) and json.loads(table[0]["weights"]) == rows[0]["weights"]
+    with open(run / "summary.csv", newline="") as file:
+        assert {row["metric"] for row in csv.DictReader(file)} == {"score", "log_odds"}
+
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"}
+    code, out, err = here("compare", run / "config.toml", "--run", run, "--json")
+    assert code == 0 and json.loads(out)["made"] == 0 and "nothing has changed" in err
+    assert {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"} == before
+
+
+def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: Here) -> None:
+    text = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.2 }\n'
+    code, out, err = here(
+        "compare", experiment(("[0, 1]", "[0, 2, 4, 6]"), fusers=text), "--dry-run", "--json", "--jobs", "1"
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["cells"], found["waiting"], found["fusers"]["mix"]) == (40, 40, 8)
+    assert 8 * 0.2 <= found["seconds"] < 8 * 2
+    assert not (place / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda run: (run / "run.json").write_text('{"kind": "comparison", "experiment": "other"}'), "holds the results of experiment 'other', not of 'small'"),
+        (lambda run: (run / "run.json").write_text('{"kind": "fuser"}'), "is a run of another kind (fuser)"),
+        (lambda run: (run / "photo.jpg").write_text(""), "holds no comparison"),
+    ],
+)  # fmt: skip
+def test_a_folder_of_something_else_is_left_alone(
+    experiment: Write, place: Path, here: Here, make: Callable[[Path], object], said: str
+) -> None:
+    run = place / "run"
+    run.mkdir()
+    make(run)
+    before = sorted(p.name for p in run.iterdir())
+    code, out, err = here("compare", experiment(), "--run", run)
+    assert (code, out) == (2, "") and said in err and err.count("\n") == 1
+    assert sorted(p.name for p in run.iterdir()) == before
+
+
+SLOW = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.05, diary = "diary.txt" }\n'
+
+
+def start(path: Path, run: Path, *, jobs: int = 2) -> subprocess.Popen[str]:
+    """Make an experiment's cells in a process of its own."""
+    code = (
+        "import sys; from pathlib import Path; from chimera_core.plugins import default_host;"
+        "from chimera_core.compare.plan import *; from chimera_core.compare.making import *;"
+        f"run = Path({str(run)!r}); run.mkdir(exist_ok=True);"
+        f"c = lay_out(check_experiment(Path({str(path)!r}), default_host()), run);"
+        "cells = [x for x in pending(c, run) if x.fuser == 'mix'];"
+        f"make_cells(c, cells, run, Working({jobs}))"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+def recorded(run: Path) -> dict[str, dict[str, Any]]:
+    records = {}
+    for file in (run / "cells").glob("*.json"):
+        records[file.stem] = json.loads(file.read_text())  # a torn record would not be JSON
+    return records
+
+
+def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> None:
+    while len(list((run / "cells").glob("*.json"))) < count and process.poll() is None:
+        time.sleep(0.005)
+
+
+def test_killed_at_any_instant_no_cell_is_lost_and_none_made_twice_once_recorded(
+    experiment: Write, place: Path
+) -> None:
+    path = experiment(("seeds = [0, 1]", f"seeds = {list(range(0, 40, 2))}"), fusers=SLOW)
+    run, diary = place / "run", place / "diary.txt"
+    chance = random.Random(0)
+    for kills in (1, 2):
+        process = start(path, run)
+        wait_for_records(run, 12 * kills + chance.randrange(4), process)
+        time.sleep(chance.random() * 0.05)
+        process.kill()
+        process.communicate()
+        done = recorded(run)
+        begun = len(diary.read_text().splitlines())
+        time.sleep(0.3)  # workers notice that their comparison is gone
+    assert 24 <= len(done) < 40 and begun <= len(done) + 2 * 2
+    process = start(path, run)
+    assert process.communicate()[1] == "" and process.returncode == 0
+    records = recorded(run)
+    assert len(records) == 40 and {r["status"] for r in records.values()} == {"ok"}
+    assert {k: v["wall_s"] for k, v in records.items() if k in done} == {
+        k: v["wall_s"] for k, v in done.items()
+    }
+    # Each kill may cut off what two workers are at, and no more.
+    assert 40 <= len(diary.read_text().splitlines()) <= 40 + 2 * 2
+    options = {"pause_s": 0, "diary": ""}
+    fusion = Fusion(
+        plan_fusion([place / "a.png", place / "b.png"], fuser="wayward", size=16, options=options)
+    )
+    for cell, record in records.items():
+        expected = to_uint8(fusion.make(record["weights"], [record["fuser_seed"]])[0])
+        assert np.array_equal(np.asarray(Image.open(run / "cells" / f"{cell}.png")), expected)
+
+
+def test_ctrl_c_leaves_whole_cells_and_says_130(experiment: Write, place: Path) -> None:
+    path = experiment(("seeds = [0, 1]", f"seeds = {list(range(0, 400, 2))}"), fusers=SLOW)
+    run = place / "run"
+    command = [
+        str(Path(sys.executable).parent / "chimera"),
+        "compare",
+        str(path),
+        "--run",
+        str(run),
+        "--jobs",
+        "1",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for_records(run, 10, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and out == "" and err.endswith("chimera: interrupted\n"), err
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    records = recorded(run)
+    assert 10 <= len(records) < 400 and [r["error"] for r in records.values() if r["status"] != "ok"] == []
+    for cell in records:
+        with Image.open(run / "cells" / f"{cell}.png") as picture:
+            picture.load()
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_two_comparisons_do_not_work_in_one_folder(experiment: Write, place: Path, here: Here) -> None:
+    from filelock import FileLock
+
+    run = place / "runs" / "small"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"kind": "comparison", "experiment": "small"}')
+    with FileLock(run / ".lock"):
+        code, _, err = here("compare", experiment())
+    assert code == 2 and "another comparison works in" in err
+
+
+def test_threads_of_workers_do_not_depend_on_the_number_of_jobs() -> None:
+    from chimera_core.compare.pool import Limits, Pool
+
+    assert Pool(Path(os.curdir), 1, Limits(1.0)).threads == Pool(Path(os.curdir), 4, Limits(1.0)).threads == 1

@@ -1,0 +1,137 @@
+"""An experiment is checked as a whole before anything starts: each mistake is one line with file, line and key."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chimera_core.compare.entries import variants_of
+from chimera_core.compare.experiment_file import read_experiment
+from chimera_core.compare.plan import check_experiment
+from chimera_core.compare.trainings import Training
+from chimera_core.errors import ChimeraError
+from chimera_core.plugins import default_host
+
+Write = Callable[..., Path]
+AXES = '[fusers.mix]\nfuser = "wayward"\n[fusers.mix.axes]\n'
+
+
+@pytest.mark.parametrize(
+    ("replaced", "line", "said"),
+    [
+        (('fuser = "wayward"', 'fuser = "waywerd"'), 10, "fusers.mix.fuser: no run, model or fuser is named 'waywerd' (did you mean 'wayward'?)"),
+        (('fuser = "wayward"', 'fuser = "wayward"\noptions = { levle = 1 }'), 11, "has no option 'levle' (did you mean 'level'?)"),
+        (('fuser = "wayward"', 'fuser = "wayward"\noptions = { level = 7 }'), 11, "option 'level' of fusion-generator wayward: input should be less than or equal to 1, but it is 7"),
+        (('fuser = "wayward"', 'fuser = "wayward"\npreset = "brigth"'), 11, "wayward has no preset 'brigth' (did you mean 'bright'?)"),
+        (('fuser = "wayward"', 'fusser = "wayward"'), 10, "[fusers.mix] has no option 'fusser' (did you mean 'fuser'?)"),
+        (('fuser = "wayward"', "size = 32"), 9, "[fusers.mix] needs the key 'fuser'"),
+        (("[0.5, 0.5]", "[0.5, 0.4]"), 4, "weights.1: weights must sum to 1, but 0.5,0.4 sum to 0.9"),
+        (("[0.5, 0.5]", "[0.5, 0.25, 0.25]"), 4, "3 weights (0.5,0.25,0.25) for 2 parents"),
+        (("[0.5, 0.5]", "[1, 0]"), 4, "weights: [1.0, 0.0] stands there twice"),
+        (('"b.png"', '"c.png"'), 6, "parents.tuples.0: there is no file 'c.png'"),
+        (('"a.png", "b.png"', '"a.png"'), 6, "parents.tuples.0: a chimera needs two parents or more, but here are 1"),
+        (("tuples = ", "tupels = "), 6, "[parents] has no option 'tupels' (did you mean 'tuples'?)"),
+        (('tuples = [["a.png", "b.png"]]', "sample = 3"), 6, "parents.sample: sample draws from a source"),
+        (("seeds = [0, 1]", "seeds = []"), 3, "seeds: there is none: give one or more"),
+        (("seeds = [0, 1]", "seeds = [0, 0]"), 3, "seeds: 0 stands there twice"),
+        (("seeds = [0, 1]\n", ""), None, "the experiment needs the key 'seeds'"),
+        (('encoder = "cnn"', 'encoder = "cnnn"'), 8, "judge.encoder: there is no judge 'cnnn': it is no run, model or encoder"),
+        (('encoder = "cnn"', 'encoder = "cnn"\noptions = { classes = 1 }'), 9, "option 'classes' of feature-encoder cnn"),
+        (('fuser = "wayward"', 'fuser = "wayward"\noptions = { encoder = "cnn" }'), 7, "judge: cnn is the encoder of fuser mix, which would judge itself: name another judge"),
+        (('encoder = "cnn"', 'encoder = "cnn"\n[judge2]\nencoder = "cnn"'), 9, "judge2: it is the first judge again"),
+        (('encoder = "cnn"', 'encoder = "cnn"\n[reference]\nsource = "foldr"'), 10, "reference.source: no dataset-source is named 'foldr' (did you mean 'folder'?)"),
+        (('[fusers.mix]\nfuser = "wayward"\n', AXES + "level = [0.1, 0.1]\n"), 12, "fusers.mix.axes.level: 0.1 stands there twice"),
+        (('[fusers.mix]\nfuser = "wayward"\n', AXES + "levle = [0.1, 0.2]\n"), 12, "has no option 'levle'"),
+        (('[fusers.mix]\nfuser = "wayward"\n', AXES + "level = [0.1, 2]\n"), 12, "option 'level' of fusion-generator wayward"),
+        (('[fusers.mix]\nfuser = "wayward"\n', AXES + "level = []\n"), 12, "an axis needs a value"),
+        (('[fusers.mix]\nfuser = "wayward"\n', AXES + '"train.lr" = [0.1]\n'), 12, "there is no [fusers.mix.train] to vary"),
+        (('name = "small"', 'name = "../up"'), 1, "cannot name a folder"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_with_its_place(
+    experiment: Write, replaced: tuple[str, str], line: int | None, said: str
+) -> None:
+    path = experiment(replaced)
+    with pytest.raises(ChimeraError) as caught:
+        check_experiment(path, default_host())
+    message = str(caught.value)
+    assert said in message, message
+    assert message.startswith(f"experiment {path}" + (f" line {line}: " if line else ": ")), message
+    assert "\n" not in message and caught.value.exit_code == 2
+
+
+def test_checking_an_experiment_imports_no_torch(experiment: Write) -> None:
+    code = (
+        "import sys; from pathlib import Path; from chimera_core.plugins import default_host;"
+        "from chimera_core.compare.plan import check_experiment;"
+        f"check_experiment(Path({str(experiment())!r}), default_host()); print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_controls_are_added_unless_they_are_named(experiment: Write) -> None:
+    path = experiment(fusers='[fusers.mix]\nfuser = "wayward"\n[fusers.mean]\nfuser = "pixel-average"\n')
+    found = check_experiment(path, default_host())
+    assert [(e.id, e.is_control) for e in found.entries] == [
+        ("mix", False),
+        ("mean", True),
+        ("copy", True),
+        ("collage", True),
+        ("cut-and-blend", True),
+    ]
+
+
+def test_axes_are_multiplied_out_and_named(experiment: Write) -> None:
+    path = experiment(fusers=AXES + "level = [0.0, 0.5]\npause_s = [0, 1]\n")
+    entries = [e for e in check_experiment(path, default_host()).entries if not e.is_control]
+    assert [e.id for e in entries] == [
+        "mix/level=0.0/pause_s=0",
+        "mix/level=0.0/pause_s=1",
+        "mix/level=0.5/pause_s=0",
+        "mix/level=0.5/pause_s=1",
+    ]
+    assert [(e.config.level, e.config.pause_s) for e in entries] == [(0, 0), (0, 1), (0.5, 0), (0.5, 1)]  # type: ignore[attr-defined]
+
+
+def test_files_are_found_beside_the_experiment_too(
+    experiment: Write, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = experiment()
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert check_experiment(path, default_host()).named == [(str(place / "a.png"), str(place / "b.png"))]
+
+
+def test_the_experiment_of_the_documentation_has_the_right_keys(place: Path) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "compare.md").read_text()
+    blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (place / "whole.toml").write_text(blocks[0])
+    said = read_experiment(place / "whole.toml")
+    assert [v.id for v in variants_of(said)] == [
+        "style",
+        *(f"morph/budget={b}/iterations={i}" for b in (10, 40) for i in (30, 60)),
+    ]
+    trained = blocks[0].partition("[fusers.style]")[0] + blocks[1]
+    (place / "trained.toml").write_text(trained)
+    found = check_trained(place / "trained.toml")
+    assert [t.name for t in found] == ["robust", *(f"creature/train.seed={k}" for k in range(5))]
+
+
+def check_trained(path: Path) -> list[Training]:
+    path.write_text(
+        path.read_text()
+        .replace(
+            'tuples = [["lion.jpg", "zebra.jpg"], ["tabby.jpg", "red_fox.jpg"]]', 'tuples = [["lion", "cat"]]'
+        )
+        .replace('encoder = "a-run-of-mine"', 'encoder = "robust-lite0"')
+    )
+    return check_experiment(path, default_host()).trainings

@@ -1,0 +1,126 @@
+"""What an experiment trains first is a run of its own, trained once, and goes by its name in options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chimera_core.compare.plan import check_experiment, lay_out, train_first, waits_for_training
+from chimera_core.errors import ChimeraError
+from chimera_core.plugins import default_host
+from chimera_core.runs import read_run_record
+
+Write = Callable[..., Path]
+
+SOURCE = 'source = { name = "folder", options = { root = "data" } }\n'
+ENCODER = f"""[encoders.small]
+{SOURCE}images = 16
+batch = 8
+size = 16
+[encoders.small.encoder]
+name = "cnn"
+options = {{ widths = [4], depth = 1 }}
+"""
+FUSER = f"""[fusers.mean]
+fuser = "mean-image"
+options = {{ photos = true, encoder = "small" }}
+[fusers.mean.train]
+{SOURCE}images = 16
+batch = 8
+size = 16
+judge = "none"
+[fusers.mean.axes]
+"train.seed" = [0]
+"""
+
+
+@pytest.fixture
+def data(place: Path) -> Path:
+    for k, name in enumerate(("cat", "dog")):
+        folder = place / "data" / name
+        folder.mkdir(parents=True)
+        for number in range(12):
+            pixels = np.random.default_rng(number).integers(40 * k, 40 * k + 90, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    return place / "data"
+
+
+def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
+    experiment: Write, data: Path, place: Path
+) -> None:
+    path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), fusers=ENCODER + FUSER)
+    checked = check_experiment(path, default_host())
+    run = place / "run"
+    run.mkdir()
+    assert [(t.kind, t.name) for t in waits_for_training(checked, run)] == [
+        ("encoder", "small"),
+        ("fuser", "mean/train.seed=0"),
+    ]
+    said: list[str] = []
+    trained = train_first(checked, run, device="cpu", say=said.append)
+    assert len(said) == 2 and waits_for_training(checked, run) == []
+    (first,) = (e for e in trained.entries if not e.is_control)
+    assert first.trained is not None and first.identity["weights"]
+    runs = sorted(p.name.rpartition("-")[0] for p in (run / "trained").iterdir() if p.is_dir())
+    assert runs == ["encoder-small", "fuser-mean-train-seed-0"]
+    ((name, _),) = first.names_encoders
+    assert read_run_record(Path(name))["kind"] == "encoder"
+    cells = lay_out(trained, run).cells["mean/train.seed=0"]
+    assert len(cells) == 4 and not any(c.reason for c in cells)
+
+    before = {p: p.stat().st_mtime_ns for p in (run / "trained").rglob("*")}
+    train_first(check_experiment(path, default_host()), run, device="cpu", say=said.append)
+    assert len(said) == 2 and {p: p.stat().st_mtime_ns for p in (run / "trained").rglob("*")} == before
+    longer = check_experiment(
+        experiment(
+            ('encoder = "cnn"', 'encoder = "robust-lite0"'),
+            ('"train.seed" = [0]', '"train.seed" = [0, 2]'),
+            fusers=ENCODER + FUSER,
+        ),
+        default_host(),
+    )
+    assert [t.name for t in waits_for_training(longer, run)] == ["mean/train.seed=2"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("images = 16", "imagse = 16", "line 11: [encoders.small] has no option 'imagse' (did you mean 'images'?)"),
+        ('name = "cnn"', 'name = "cnnn"', "encoders.small.encoder: no feature-encoder is named 'cnnn' (did you mean 'cnn'?)"),
+        ("widths = [4]", "widht = [4]", "line 16: feature-encoder cnn has no option 'widht'"),
+        ('judge = "none"', 'jugde = "none"', "[fusers.mean.train] has no option 'jugde' (did you mean 'judge'?)"),
+        ('encoder = "small" }', 'encoder = "smalll" }', "no feature-encoder is named 'smalll'"),
+        (SOURCE + "images = 16\nbatch = 8\nsize = 16\njudge", "judge", "fusers.mean.train: there is no source: say which"),
+        ('fuser = "mean-image"', 'fuser = "person-cat"', "model person-cat is trained already: name a component to train"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_trainings_are_said_before_anything_starts(
+    experiment: Write, old: str, new: str, said: str
+) -> None:
+    path = experiment(
+        (old, new), ('encoder = "cnn"\n[', 'encoder = "robust-lite0"\n['), fusers=ENCODER + FUSER
+    )
+    with pytest.raises(ChimeraError) as caught:
+        check_experiment(path, default_host())
+    assert said in str(caught.value), str(caught.value)
+    assert str(caught.value).startswith(f"experiment {path} line ")
+
+
+def test_a_training_that_fails_says_its_last_words(experiment: Write, data: Path, place: Path) -> None:
+    path = experiment(
+        ("batch = 8", "batch = 4096"),
+        ('encoder = "cnn"\n[', 'encoder = "robust-lite0"\n['),
+        fusers=ENCODER + '[fusers.m]\nfuser = "wayward"\n',
+    )
+    with pytest.raises(
+        ChimeraError,
+        match=r"training encoder 'small' failed: .*a batch of 4096 images is more than there are",
+    ) as caught:
+        train_first(check_experiment(path, default_host()), place / "run", device="cpu")
+    assert caught.value.exit_code == 1
+    assert json.dumps(str(caught.value)).count("\\n") == 0
