@@ -27,7 +27,7 @@ _FIRST = 5  # places on the way that are looked at first, its ends among them
 _PARTS = (
     4  # into which the stretch with the middle is parted: the way is known to 1/16, at the cost of 8 pictures
 )
-_LEAST_SLOPE = 0.4  # flatter ones would leave the parents in a single step
+_LEAST_SLOPE = 0.5  # flatter ones would leave the parents in a single step
 _TINY = 1e-6
 
 

@@ -88,12 +88,12 @@ def test_parents_of_one_class_are_measured_by_their_own_difference() -> None:
 def test_a_quick_turn_takes_more_of_the_weights_range() -> None:
     # From 7/16 to 9/16 of the way all is done; a quarter and three quarters of it at 15/32 and 17/32.
     turns = find_turns(PAIR, mix=linear_mix, look=turning_at(0.5), centres=CENTRES)
-    assert turns.slope[0, 1] == pytest.approx(0.4)
+    assert turns.slope[0, 1] == pytest.approx(0.5)
     shares = bend_weights(torch.tensor([0.25, 0.75]), turns)
-    assert shares[1, 0] == pytest.approx(1 / (1 + 3**-0.4), abs=1e-5)
+    assert shares[1, 0] == pytest.approx(1 / (1 + 3**-0.5), abs=1e-5)
     # A little slower, and the slope is what brings the weight of a quarter to the quarter of the way.
-    slow = find_turns(PAIR, mix=linear_mix, look=lambda c, rows: (2 * c - 0.5).clamp(0, 1), centres=CENTRES)
-    assert bend_weights(torch.tensor([0.75, 0.25]), slow)[1, 0] == pytest.approx(0.375, abs=1e-5)
+    slow = find_turns(PAIR, mix=linear_mix, look=lambda c, rows: (1.5 * c - 0.25).clamp(0, 1), centres=CENTRES)
+    assert bend_weights(torch.tensor([0.75, 0.25]), slow)[1, 0] == pytest.approx(1 / 3, abs=1e-5)
 
 
 def test_three_parents_keep_the_laws() -> None:
