@@ -3,14 +3,13 @@
 The better a generator has learned its classes, the shorter the stretch of the way on which one turns into the other, and
 every pair has it elsewhere: at equal conditions one creature is a cat and the next a person. So the way of a pair is
 looked at first, by the encoder whose features the conditions are, and weights are bent so that equal ones meet its
-middle, and the stretch takes more of their range. That is a line between logits, with a shift and a slope for each pair:
-ways stay smooth, and their ends the parents. Ours.
+middle, and the stretch takes more of their range: a shift and a slope for each pair. Ways stay smooth, and their ends the
+parents. Ours.
 Legend of shapes: P parents, N images, C condition, G places on a way, K classes.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import combinations
 from typing import NamedTuple
@@ -27,7 +26,7 @@ _FIRST = 5  # places on the way that are looked at first, its ends among them
 _PARTS = (
     4  # into which the stretch with the middle is parted: the way is known to 1/16, at the cost of 8 pictures
 )
-_LEAST_SLOPE = 0.5  # flatter ones would leave the parents in a single step
+_LEAST_SLOPE = 0.6  # flatter ones would hurry where the parents are left
 _TINY = 1e-6
 
 
@@ -37,7 +36,7 @@ class Turns(NamedTuple):
     shift: Tensor
     """At [i, j] what is added to the logit of j's share against i; at [j, i] its opposite."""
     slope: Tensor
-    """At most 1: by what that logit is multiplied; the same at [j, i]."""
+    """At most 1: how fast shares change where they are equal, as a share of the weights' change; the same at [j, i]."""
 
 
 def find_turns(conditions: Tensor, *, mix: Mix, look: Look, centres: Tensor) -> Turns:
@@ -57,16 +56,19 @@ def find_turns(conditions: Tensor, *, mix: Mix, look: Look, centres: Tensor) -> 
         shares = _crossings(pair, mix, look, _direction(pair, centres)).double()
         early, half, late = torch.logit(shares, 1 / (4 * _FIRST * _PARTS))
         shift[i, j], shift[j, i] = half, -half
-        # On an even way the places of a quarter and of three quarters are logit(3/4) from the middle.
-        slope[i, j] = slope[j, i] = ((late - early) / (2 * math.log(3))).clamp(_LEAST_SLOPE, 1)
+        # The slope that brings the weights 1/4 and 3/4 to these places, were they as far from the middle.
+        slope[i, j] = slope[j, i] = ((7 / 16 - ((early - late) / 2).sigmoid()) / (3 / 16)).clamp(
+            _LEAST_SLOPE, 1
+        )
     return Turns(shift, slope)
 
 
 def bend_weights(weights: Tensor, turns: Turns) -> Tensor:
     """Give the shares of conditions that weights stand for.
 
-    Of two parents ``logit(share) = shift + slope * logit(weight)``. Of more, each pair's ratio is corrected, the less, the
-    more the others weigh: ``log v_i = log w_i + sum_j w_j * (shift_ji + (slope_ij - 1) * log(w_i / w_j))``, normalised.
+    Of two parents ``logit(share) = shift + logit(s * c + 4 * (1 - s) * c**3 + 1/2)``, where c is the weight less 1/2 and s the
+    slope: slower in the middle, never much faster at the ends, as a slope of logits alone would be. Of more, each pair's
+    ratio is corrected, the less, the more the others weigh: ``log v_i = log w_i + sum_j w_j * correction_ji``, normalised.
     So a parent whose weight goes to 0 leaves what the others would be without it, and one of weight 1 is alone.
 
     Args:
@@ -78,9 +80,16 @@ def bend_weights(weights: Tensor, turns: Turns) -> Tensor:
     exact = weights.to(turns.shift.dtype)
     said = exact.clamp_min(torch.finfo(exact.dtype).tiny).log()
     ratios = (said[None, :] - said[:, None])[:, :, None]  # at [j, i]: log(w_i / w_j)
-    bent = said[:, None] + torch.einsum("j,jin->in", exact, turns.shift + (turns.slope - 1) * ratios)
+    bent = said[:, None] + torch.einsum("j,jin->in", exact, turns.shift + _bend(ratios, turns.slope))
     bent[exact == 0] = -torch.inf
     return bent.softmax(0).float()
+
+
+def _bend(ratios: Tensor, slope: Tensor) -> Tensor:
+    """Say what the slope adds to the logarithms of ratios; 0 where it is 1, and a bounded number everywhere."""
+    known = ratios.clamp(-30, 30)  # beyond, it does not change any more
+    c = known.sigmoid() - 0.5
+    return torch.logit(slope * c + 4 * (1 - slope) * c**3 + 0.5) - known
 
 
 def _crossings(pair: Tensor, mix: Mix, look: Look, direction: Tensor) -> Tensor:

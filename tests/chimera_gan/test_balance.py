@@ -86,20 +86,23 @@ def test_parents_of_one_class_are_measured_by_their_own_difference() -> None:
 
 
 def test_a_quick_turn_takes_more_of_the_weights_range() -> None:
-    # From 7/16 to 9/16 of the way all is done; a quarter and three quarters of it at 15/32 and 17/32.
-    turns = find_turns(PAIR, mix=linear_mix, look=turning_at(0.5), centres=CENTRES)
-    assert turns.slope[0, 1] == pytest.approx(0.5)
-    shares = bend_weights(torch.tensor([0.25, 0.75]), turns)
-    assert shares[1, 0] == pytest.approx(1 / (1 + 3**-0.5), abs=1e-5)
-    # A little slower, and the slope is what brings the weight of a quarter to the quarter of the way.
-    slow = find_turns(PAIR, mix=linear_mix, look=lambda c, rows: (1.5 * c - 0.25).clamp(0, 1), centres=CENTRES)
-    assert bend_weights(torch.tensor([0.75, 0.25]), slow)[1, 0] == pytest.approx(1 / 3, abs=1e-5)
+    # A quarter of the way is done at 0.3, three quarters at 0.7: there the weights 1/4 and 3/4 lead.
+    mild = find_turns(
+        PAIR, mix=linear_mix, look=lambda c, rows: (1.25 * c - 0.125).clamp(0, 1), centres=CENTRES
+    )
+    assert mild.slope[0, 1] == pytest.approx((7 / 16 - 0.3) / (3 / 16), abs=1e-5)
+    for weight, share in ((0.25, 0.3), (0.5, 0.5), (0.75, 0.7)):
+        assert bend_weights(torch.tensor([1 - weight, weight]), mild)[1, 0] == pytest.approx(share, abs=1e-5)
+    # A quicker one is slowed down as far as the ends allow: 1/2 - 0.6 / 4 - 0.4 / 16.
+    quick = find_turns(PAIR, mix=linear_mix, look=turning_at(0.5), centres=CENTRES)
+    assert quick.slope[0, 1] == 0.6
+    assert bend_weights(torch.tensor([0.75, 0.25]), quick)[1, 0] == pytest.approx(0.325, abs=1e-5)
 
 
 def test_three_parents_keep_the_laws() -> None:
     generator = torch.Generator().manual_seed(0)
     shift = torch.randn(3, 3, 4, generator=generator, dtype=torch.float64)
-    slope = torch.rand(3, 3, 4, generator=generator, dtype=torch.float64) * 0.3 + 0.4
+    slope = torch.rand(3, 3, 4, generator=generator, dtype=torch.float64) * 0.2 + 0.3
     turns = Turns(shift - shift.transpose(0, 1), slope + slope.transpose(0, 1))
     weights = torch.tensor([0.2, 0.5, 0.3])
     shares = bend_weights(weights, turns)
