@@ -188,7 +188,7 @@ def summarise(folder: Path, picture: Path | None) -> str:
     """Tell quality at the end, and the rank correlation of the critic's number with it."""
     races = [json.loads(path.read_text()) for path in sorted(folder.glob("*-*.json"))]
     lines = [
-        "| contestant | seeds | images | s | KID at the end (of the used weights), by seed | Spearman, critic's number "
+        "| contestant | seeds | images, by seed | s | KID at the end (of the used weights), by seed | Spearman, critic's number "
         "with KID of the raw generator, by seed | mean |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -200,7 +200,7 @@ def summarise(folder: Path, picture: Path | None) -> str:
         kids = [end.get("kid_averaged", end["kid_raw"]) for end in ends]
         rhos = [correlation(race) for race in mine]
         lines.append(
-            f"| `{name}` | {len(mine)} | {ends[0]['images']:,} | {statistics.mean(e['wall_s'] for e in ends):.0f} | "
+            f"| `{name}` | {len(mine)} | {', '.join(f'{end["images"]:,}' for end in ends)} | {statistics.mean(e['wall_s'] for e in ends):.0f} | "
             f"{', '.join(f'{kid:.4f}' for kid in kids)} (mean {statistics.mean(kids):.4f}) | "
             f"{', '.join(f'{rho:.2f}' for rho in rhos)} | {statistics.mean(rhos):.2f} |"
         )

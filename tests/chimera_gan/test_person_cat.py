@@ -35,11 +35,11 @@ def test_names_alone_make_a_creature_and_the_same_seed_makes_it_again(fusion: Fu
 
 
 def test_the_way_from_person_to_cat_is_smooth_and_leads_somewhere(fusion: Fusion) -> None:
-    frames = torch.stack([fusion.make((1 - k / 10, k / 10), [0])[0] for k in range(11)])
-    steps = (frames[1:] - frames[:-1]).abs().mean((1, 2, 3))
+    frames = torch.stack([fusion.make((1 - k / 10, k / 10), range(8)) for k in range(11)])
+    steps = (frames[1:] - frames[:-1]).abs().mean((1, 2, 3, 4))
     whole = (frames[-1] - frames[0]).abs().mean()
     assert whole > 0.05
-    assert steps.max() < 0.4 * whole
+    assert steps.max() < 0.3 * whole
 
 
 def test_a_name_that_it_does_not_know_is_one_line() -> None:
