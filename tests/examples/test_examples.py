@@ -129,6 +129,9 @@ def test_every_experiment_is_right_but_for_the_runs_that_it_names(
     untrained = [name for name, fuser in table["fusers"].items() if fuser["fuser"] not in known]
     for name in untrained:
         del table["fusers"][name]
+    for fuser in table["fusers"].values():
+        if fuser.get("axes", {}).pop("encoder", None) is not None and not fuser["axes"]:
+            del fuser["axes"]  # runs of encoders
     write_toml(tmp_path / path.name, table)
     found = check_experiment(tmp_path / path.name, host)
     assert [e.id for e in found.entries if e.table] == list(table["fusers"]) != []
