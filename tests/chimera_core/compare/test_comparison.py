@@ -221,10 +221,20 @@ def test_ctrl_c_leaves_whole_cells_and_says_130(experiment: Write, place: Path) 
         "--jobs",
         "1",
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_for_records(run, 10, process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+    )
+    try:
+        wait_for_records(run, 10, process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130 and out == "" and err.endswith("chimera: interrupted\n"), err
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     records = recorded(run)
