@@ -199,8 +199,9 @@ def summarise(folder: Path, picture: Path | None) -> str:
         ends = [race["points"][-1] for race in mine]
         kids = [end.get("kid_averaged", end["kid_raw"]) for end in ends]
         rhos = [correlation(race) for race in mine]
+        counts = ", ".join(f"{end['images']:,}" for end in ends)
         lines.append(
-            f"| `{name}` | {len(mine)} | {', '.join(f'{end["images"]:,}' for end in ends)} | {statistics.mean(e['wall_s'] for e in ends):.0f} | "
+            f"| `{name}` | {len(mine)} | {counts} | {statistics.mean(e['wall_s'] for e in ends):.0f} | "
             f"{', '.join(f'{kid:.4f}' for kid in kids)} (mean {statistics.mean(kids):.4f}) | "
             f"{', '.join(f'{rho:.2f}' for rho in rhos)} | {statistics.mean(rhos):.2f} |"
         )
