@@ -58,7 +58,7 @@ def run_on_ray(
             f"no Ray cluster answers at {one_line(address)}: {one_line(error, limit=200)}"
         ) from None
     try:
-        cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        cpus = int(ray.cluster_resources().get("CPU", 1))
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_RETRIES)(_make)
         environ = {k: v for k, v in os.environ.items() if k.startswith(_ENVIRONMENT)}
         given = (str(folder.resolve()), os.getcwd(), environ, asdict(limits))
