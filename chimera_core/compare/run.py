@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from chimera_core.compare.plan import (
     train_first,
     waits_for_training,
 )
+from chimera_core.compare.report import write_report
 from chimera_core.compare.scoring import reference_identity, score_cells
 from chimera_core.compare.statistics import LEAST_PAIRS
 from chimera_core.compare.tables import COMPARISON, write_tables
@@ -30,7 +31,6 @@ from chimera_core.runs import make_run_folder, read_run_record, write_run_record
 from chimera_core.toml_files import write_toml
 
 Progress = Callable[[float, float], None]
-_REPORT = "chimera_core.compare.report"
 CONFIG = "config.toml"
 
 
@@ -112,7 +112,7 @@ def _run(
     with progress("measuring") as report:
         scores, measured = score_cells(comparison, made, folder, device=working.device, progress=report)
     document = write_tables(comparison, records, scores, folder, command=command, notes=_notes(comparison))
-    page = _write_report(folder)
+    page = write_report(folder)
     outcome = _outcome(comparison, records, len(waiting), measured, document, page)
     _record(
         experiment,
@@ -212,15 +212,12 @@ def _fingerprint(comparison: Comparison) -> str:
             said.top.size,
             making_code(),
             scoring_code(),
-            importlib.util.find_spec(_REPORT) is None,
         ]
     )
 
 
 def _finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """Give comparison.json of a run that came to its end with the very same cells; None where there is none."""
-    import json
-
     try:
         record = read_run_record(folder)
         if record.get("status") != "done" or record.get("fingerprint") != fingerprint:
@@ -229,15 +226,6 @@ def _finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     except (ChimeraError, OSError, ValueError):
         return None
     return document
-
-
-def _write_report(folder: Path) -> Path | None:
-    if importlib.util.find_spec(_REPORT) is None:
-        return None
-    from chimera_core.compare.report import write_report
-
-    written: Path = write_report(folder)
-    return written
 
 
 def _report_path(folder: Path) -> Path | None:

