@@ -27,6 +27,7 @@ _PARTS = (
     4  # into which the stretch with the middle is parted: the way is known to 1/16, at the cost of 8 pictures
 )
 _LEAST_SLOPE = 0.6  # flatter ones would hurry where the parents are left
+_LEAST_WAY = 0.01  # of the farthest that there is: what changes less is rounding, as with a generator that knows nothing yet
 _TINY = 1e-6
 
 
@@ -109,7 +110,9 @@ def _crossings(pair: Tensor, mix: Mix, look: Look, direction: Tensor) -> Tensor:
     places = torch.linspace(0, 1, _FIRST, device=pair.device).expand(count, _FIRST)
     seen = gone(places)
     start, length = seen[:, :1], seen[:, -1:] - seen[:, :1]
-    has_way = length.abs() >= _TINY
+    # Conditions have one length, so this is what a picture at one end and its opposite at the other would be apart.
+    farthest = 2 * pair.norm(dim=2).mean(0) * direction.norm(dim=1)
+    has_way = length.abs() >= _LEAST_WAY * farthest[:, None].clamp_min(_TINY)
     length = torch.where(has_way, length, torch.ones_like(length))
     done = torch.where(has_way, (seen - start) / length, places)
     middle = _around(places, _rising(done), 0.5)[0]
