@@ -114,19 +114,23 @@ def _crossings(pair: Tensor, mix: Mix, look: Look, direction: Tensor) -> Tensor:
     farthest = 2 * pair.norm(dim=2).mean(0) * direction.norm(dim=1)
     has_way = length.abs() >= _LEAST_WAY * farthest[:, None].clamp_min(_TINY)
     length = torch.where(has_way, length, torch.ones_like(length))
-    done = torch.where(has_way, (seen - start) / length, places)
-    middle = _around(places, _rising(done), 0.5)[0]
+    done = _rising(torch.where(has_way, (seen - start) / length, places))
+    # By these places alone: where the finer ones lie can change with the last bit of a number.
+    early, late = (_crossing(places, done, wanted) for wanted in (0.25, 0.75))
+    middle = _around(places, done, 0.5)[0]
     inner = torch.linspace(0, 1, _PARTS + 1, device=pair.device)[1:-1]
     between = middle[:, :1] + (middle[:, 1:] - middle[:, :1]) * inner
     finer = torch.where(has_way, (gone(between) - start) / length, between)
     places, order = torch.cat([places, between], 1).sort(1)
     done = _rising(torch.cat([done, finer], 1).gather(1, order))
-    found = []
-    for wanted in (0.25, 0.5, 0.75):
-        ends, there = _around(places, done, wanted)
-        part = (wanted - there[:, 0]) / (there[:, 1] - there[:, 0]).clamp_min(_TINY)
-        found.append(ends[:, 0] + part.clamp(0, 1) * (ends[:, 1] - ends[:, 0]))
-    return torch.stack(found)
+    return torch.stack([early, _crossing(places, done, 0.5), late])
+
+
+def _crossing(places: Tensor, done: Tensor, wanted: float) -> Tensor:
+    """Give the place (N,) at which so much of the way is done."""
+    ends, there = _around(places, done, wanted)
+    part = (wanted - there[:, 0]) / (there[:, 1] - there[:, 0]).clamp_min(_TINY)
+    return ends[:, 0] + part.clamp(0, 1) * (ends[:, 1] - ends[:, 0])
 
 
 def _rising(done: Tensor) -> Tensor:
