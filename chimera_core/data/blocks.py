@@ -5,6 +5,7 @@ The processes are those of torch's ``DataLoader``: it starts them, watches them,
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -130,7 +131,12 @@ def write_blocks(
             "ignore", "This DataLoader will create"
         )  # more processes than cores: the user's choice
         loader = DataLoader(
-            work, batch_size=None, num_workers=workers, in_order=False, prefetch_factor=1 if workers else None
+            work,
+            batch_size=None,
+            num_workers=workers,
+            in_order=False,
+            prefetch_factor=1 if workers else None,
+            worker_init_fn=functools.partial(_end_without, os.getpid()),
         )
         try:
             for outcome in loader:
@@ -145,6 +151,12 @@ def write_blocks(
                 "a process that decodes was killed, probably because memory ran out: take fewer --workers; what is "
                 "done stays"
             ) from error
+
+
+def _end_without(parent: int, worker: int) -> None:
+    """End a process whose parent was killed before torch began to watch for that: it would wait for ever."""
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _check_space(blocks: Sequence[Block], size: int, partial: Path) -> None:
