@@ -23,16 +23,14 @@ Look = Callable[[Tensor, Tensor], Tensor]
 """Conditions (n, C) and the images (n,) whose noise they go with -> the conditions (n, C) of the pictures made of them."""
 
 _FIRST = 5  # places on the way that are looked at first, its ends among them
-_PARTS = (
-    4  # into which the stretch with the middle is parted: the way is known to 1/16, at the cost of 8 pictures
-)
+_PARTS = 4  # into which the stretch with the middle is parted: it is known to 1/16, at the cost of 8 pictures
 _LEAST_SLOPE = 0.6  # flatter ones would hurry where the parents are left
 _LEAST_WAY = 0.01  # of the farthest that there is: what changes less is rounding, as with a generator that knows nothing yet
 _TINY = 1e-6
 
 
 class Turns(NamedTuple):
-    """How the pictures between each two of P parents turn over: both float64 (P, P, N)."""
+    """How the pictures between each two of P parents turn over: both float64 (P, P, N), on the CPU (MPS has none)."""
 
     shift: Tensor
     """At [i, j] what is added to the logit of j's share against i; at [j, i] its opposite."""
@@ -50,11 +48,11 @@ def find_turns(conditions: Tensor, *, mix: Mix, look: Look, centres: Tensor) -> 
         centres: (K, C), the mean condition of each class.
     """
     parents, images = conditions.shape[:2]
-    shift = torch.zeros(parents, parents, images, dtype=torch.float64, device=conditions.device)
+    shift = torch.zeros(parents, parents, images, dtype=torch.float64)
     slope = torch.ones_like(shift)
     for i, j in combinations(range(parents), 2):
         pair = conditions[[i, j]]
-        shares = _crossings(pair, mix, look, _direction(pair, centres)).double()
+        shares = _crossings(pair, mix, look, _direction(pair, centres)).cpu().double()
         early, half, late = torch.logit(shares, 1 / (4 * _FIRST * _PARTS))
         shift[i, j], shift[j, i] = half, -half
         # The slope that brings the weights 1/4 and 3/4 to these places, were they as far from the middle.
@@ -76,14 +74,14 @@ def bend_weights(weights: Tensor, turns: Turns) -> Tensor:
         weights: (P,); they sum to 1.
         turns: of ``find_turns``.
     Returns:
-        float32 (P, N); each column sums to 1.
+        float32 (P, N), where the weights are; each column sums to 1.
     """
-    exact = weights.to(turns.shift.dtype)
+    exact = weights.cpu().double()
     said = exact.clamp_min(torch.finfo(exact.dtype).tiny).log()
     ratios = (said[None, :] - said[:, None])[:, :, None]  # at [j, i]: log(w_i / w_j)
     bent = said[:, None] + torch.einsum("j,jin->in", exact, turns.shift + _bend(ratios, turns.slope))
     bent[exact == 0] = -torch.inf
-    return bent.softmax(0).float()
+    return bent.softmax(0).float().to(weights.device)
 
 
 def _bend(ratios: Tensor, slope: Tensor) -> Tensor:
