@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import warnings
@@ -155,7 +156,14 @@ def write_blocks(
 
 def _end_without(parent: int, worker: int) -> None:
     """End a process whose parent was killed before torch began to watch for that: it would wait for ever."""
-    if os.getppid() != parent:
+    manager = multiprocessing.parent_process()
+    if (
+        multiprocessing.get_start_method() == "forkserver"
+    ):  # the server is what the system calls the parent there
+        orphan = manager is None or not manager.is_alive()
+    else:
+        orphan = os.getppid() != parent
+    if orphan:
         os._exit(1)
 
 

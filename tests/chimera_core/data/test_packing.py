@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def test_what_is_packed_is_what_the_source_holds(folder: Path, request_of: Make)
     train, original = packed.split("train"), source.open("train")
     assert train.labels.tolist() == list(original.labels)
     assert train.origins.tolist() == list(range(120))
-    assert [Path(name).name for name in train.names] == [p.name for p in original.paths]  # type: ignore[attr-defined]
+    assert [Path(name).name for name in train.names] == [p.name for p in original.paths]
     some = torch.tensor([119, 0, 64, 63, 0])
     images = train.take(some)
     assert images.shape == (5, 3, 16, 16) and images.dtype == torch.uint8
@@ -95,6 +96,18 @@ def test_preparing_again_decodes_nothing(folder: Path, request_of: Make) -> None
 def test_the_number_of_workers_changes_no_byte(folder: Path, request_of: Make) -> None:
     caches = [prepare(request_of(folder, cache=f"cache{w}"), workers=w).folder for w in (0, 1, 3)]
     assert contents(caches[0]) == contents(caches[1]) == contents(caches[2])
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_workers_are_no_orphans_however_processes_begin(folder: Path, request_of: Make, method: str) -> None:
+    """What a fork server starts has that server for a parent, and hands its way of starting on to its workers."""
+    process = multiprocessing.get_context(method).Process(
+        target=prepare, args=(request_of(folder),), kwargs={"workers": 2}
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert len(prepare(request_of(folder), workers=0).split("train")) == 120
 
 
 def test_a_touched_file_is_not_decoded_again_but_a_changed_one_is(folder: Path, request_of: Make) -> None:
