@@ -168,11 +168,11 @@ _MEANINGS = {
     "score": ("higher", "The headline: square root of fused times realism. A copy of a parent gets 0."),
     "fused": (
         "higher",
-        "How well every parent is present: the smallest of (membership / weight, at most 1), without the leakage.",
+        "How well every parent is present: the smallest of (likeness / weight, at most 1), without the leakage.",
     ),
     "realism": (
         "higher",
-        "How near the creature is to real animals, 1 being as near as real ones are to each other.",
+        "How near the creature's textures are to real animals', 1 being as near as real ones are to each other.",
     ),
     "weight_error": ("lower", "Mean distance of the memberships from the weights that were asked for."),
     "leakage": ("lower", "Probability that the judge gives to classes that are no parent."),
@@ -191,6 +191,10 @@ _MEANINGS = {
     ),
     "FID": ("lower", "Fréchet distance by the field's Inception features."),
     "membership": ("", "Share of the judge's probability that a parent gets."),
+    "likeness": (
+        "higher",
+        "Nearness to a parent, from what the other has of it (0) to what its own views have (1).",
+    ),
     "identity": ("higher", "Cosine between the creature's features and those of a parent."),
     "log_odds": ("", "The judge's log-odds of the second parent against the first."),
 }

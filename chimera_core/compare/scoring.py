@@ -13,7 +13,7 @@ from chimera_core.compare.cells import Cell, image_path
 from chimera_core.compare.experiment_file import Said
 from chimera_core.compare.identity import data_identity, file_hash, hash_of, scoring_code
 from chimera_core.compare.plan import Comparison
-from chimera_core.compare.tuples import ParentTuple, Slot
+from chimera_core.compare.tuples import ANY_SEED, ParentTuple, Slot
 from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files import one_line, spell_paths, write_text_atomic
 
@@ -192,6 +192,8 @@ def _measure(
 
 
 def _parents_of(comparison: Comparison, parents: ParentTuple) -> list[Any]:
+    from chimera_core.images import read_picture
+    from chimera_core.pixels import from_uint8
     from chimera_core.scoring.scorecard import ParentImages
 
     made = []
@@ -199,7 +201,9 @@ def _parents_of(comparison: Comparison, parents: ParentTuple) -> list[Any]:
         found = parent_images(comparison, slot)
         if found is None:
             raise DataError(f"there is no image of {slot.label}: name a source of it in [parents]")
-        made.append(ParentImages(slot.label, *found))
+        shown = slot.files.get(ANY_SEED) if slot.class_name is not None else None
+        picture = None if shown is None else from_uint8(read_picture(shown).on_white())[None]
+        made.append(ParentImages(slot.label, *found, shown=picture))
     return made
 
 

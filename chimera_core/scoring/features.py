@@ -31,6 +31,7 @@ def judge_features(
     size: int,
     device: torch.device | str = "cpu",
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    read: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Embed images as a judge sees them: all at one size, brought there by one filter (``RESIZE``).
 
@@ -42,6 +43,7 @@ def judge_features(
         size: side in pixels at which the judge looks; images that are not square become so.
         device: where the encoder is.
         autocast: opens mixed precision, or nothing.
+        read: what is read of a batch, (N, 3, size, size) -> (N, D); None embeds it.
     Returns:
         float32 (n, D), on the CPU.
     Raises:
@@ -55,7 +57,7 @@ def judge_features(
         for batch in _batches(images):
             pixels = at_size(batch.to(device), size)
             with autocast():
-                features = encoder.embed(pixels)
+                features = (read or encoder.embed)(pixels)
             found.append(features.float().cpu())
     finally:
         encoder.train(was_training)

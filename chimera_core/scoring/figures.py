@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 NO_REFERENCE = "no reference set of animals was given"
+_SHARPNESS = 4
 _ONE_PARENT = "one parent has all the weight: there is nothing to fuse"
 _NO_SCALE = "the judge sees no difference between real animals and pictures without any"
 
@@ -39,6 +40,7 @@ class Look:
         judge: its name.
         plain: features of the pictures themselves, (n, D).
         probabilities: of each parent, and of none of them last, in every view, (n, V, P + 1).
+        likeness: to each parent in every view, in [0, 1], (n, V, P).
         log_odds: of the second parent against the first, (n,).
         realism: in [0, 1], (n,); None without a reference.
         reference: images of it.
@@ -50,6 +52,7 @@ class Look:
     judge: str
     plain: Tensor
     probabilities: Tensor
+    likeness: Tensor
     log_odds: Tensor
     realism: Tensor | None
     reference: int
@@ -69,6 +72,8 @@ def card_of(looks: Sequence[Look], index: int, weights: Sequence[float]) -> dict
         "balance": _by_views(look, min(shares) / max(shares)),
         "weight_error": _by_views(look, weight_error(shares, weights)),
     }
+    for k, value in enumerate(look.likeness[index].mean(0).tolist()):
+        rest[f"likeness_{k}"] = _by_views(look, value)
     for k, value in enumerate(look.identity[index].tolist()):
         rest[f"identity_{k}"] = Measurement(value, look.images, look.judge)
     if len(weights) == 2:
@@ -93,20 +98,21 @@ def weight_error(shares: Sequence[float], weights: Sequence[float]) -> float:
     return sum(abs(m - w) for m, w in zip(shares, weights, strict=True)) / 2
 
 
-def fused_of(probabilities: Tensor, weights: Sequence[float]) -> float:
-    """Give ``min_i min(1, m_i / w_i) * (1 - leakage)`` over the parents with weight; 0 for a copy of one of them.
+def fused_of(likeness: Tensor, leakage: float, weights: Sequence[float]) -> float:
+    """Give ``min_i min(1, l_i / w_i) * (1 - leakage)`` over the parents with weight; 0 for a copy of one of them.
 
-    It is taken in every view, and is what more than half of the views reach: the whole creature must be both. Shares
-    that are averaged first are balanced for a collage, though each of its halves is one parent.
+    The minimum is taken in every view, and the views' power mean (exponent 1/4) asks that all of them show both: the
+    whole creature must be both. Likenesses that are averaged first balance in a collage, though each half is one parent.
 
     Args:
-        probabilities: of each parent, and of none of them last, in every view, (V, P + 1).
+        likeness: to each parent in every view, (V, P).
+        leakage: probability of none of the parents.
         weights: that were asked for, of the P parents.
     """
     wanted = torch.tensor([k for k, w in enumerate(weights) if w > 0])
-    ratios = shares_of(probabilities)[:, wanted] / torch.tensor(weights, dtype=torch.float64)[wanted]
-    fused = ratios.clamp(max=1).min(1).values * (1 - probabilities[:, -1])
-    return float(fused.median())  # the lower one of an even number
+    ratios = likeness.double()[:, wanted] / torch.tensor(weights, dtype=torch.float64)[wanted]
+    views = ratios.clamp(max=1).min(1).values
+    return float(views.pow(1 / _SHARPNESS).mean() ** _SHARPNESS) * (1 - leakage)
 
 
 def _headline(look: Look, index: int, weights: Sequence[float]) -> dict[str, Measurement]:
@@ -124,7 +130,7 @@ def _headline(look: Look, index: int, weights: Sequence[float]) -> dict[str, Mea
     if sum(w > 0 for w in weights) < 2:
         alone = Measurement(None, 0, look.judge, _ONE_PARENT)
         return {**found, "fused": alone, "score": alone}
-    fused = fused_of(look.probabilities[index], weights)
+    fused = fused_of(look.likeness[index], leakage, weights)
     found["fused"] = _by_views(look, fused)
     found["score"] = (
         _by_views(look, math.sqrt(fused * realism)) if not math.isnan(realism) else found["realism"]

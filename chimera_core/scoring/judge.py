@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from chimera_core.scoring.judge_names import judge_of
 from chimera_core.use import load_encoder
 
 SIDE = 128
+_TEXTURE_STRIDE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,23 @@ class Judge:
     def features(self, images: Tensor | Iterable[Tensor]) -> Tensor:
         """Embed images (n, 3, S, S), uint8 or float in [0, 1]: float32 (n, D), on the CPU."""
         return judge_features(self.encoder, images, size=self.side, device=self.device)
+
+    def textures(self, images: Tensor | Iterable[Tensor]) -> Tensor:
+        """Give mean and spread of each channel of the feature map whose stride is nearest to 8: float32 (n, 2 C).
+
+        So deep a map sees eyes and fur, and still sees blur, noise and seams, which an embedding overlooks. A network
+        without levels gives its embedding.
+        """
+        if not self.encoder.levels:
+            return self.features(images)
+        far = [abs(math.log(level.stride / _TEXTURE_STRIDE)) for level in self.encoder.levels]
+        level = far.index(min(far))
+
+        def read(pixels: Tensor) -> Tensor:
+            (found,) = self.encoder.feature_maps(pixels, [level])
+            return torch.cat([found.mean((2, 3)), found.std((2, 3))], 1)
+
+        return judge_features(self.encoder, images, size=self.side, device=self.device, read=read)
 
 
 def load_judge(

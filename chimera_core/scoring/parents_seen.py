@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from chimera_core.errors import DataError, ShapeError
 from chimera_core.scoring.features import at_size
 from chimera_core.scoring.judge import Judge
+from chimera_core.scoring.likeness import Likeness
 from chimera_core.scoring.membership import Membership, fit_membership
 from chimera_core.scoring.reference import Reference, SeenReference
 from chimera_core.scoring.views import (
@@ -39,18 +40,22 @@ class ParentImages:
 
     ``masks``, float (n, 1, S, S), say where the animal is; S may be larger than the size that is scored, and should be
     for a photograph: views of the animal are cut out of it. Without them the whole picture counts, what surrounds the animal too.
+
+    ``shown``, (m, 3, S', S'), are those of a class's images that the fuser was given: likeness is to them. None: to all.
     """
 
     label: str
     images: Tensor
     masks: Tensor | None = None
+    shown: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class SeenParents:
-    """Parents in one judge's eyes: the probe that knows them, and features of their images, each (n, D)."""
+    """Parents in one judge's eyes: the probe that knows them, likeness to them, and features of their images, (n, D)."""
 
     membership: Membership
+    likeness: Likeness
     images: tuple[Tensor, ...]
 
 
@@ -69,6 +74,8 @@ def check_parents(parents: Sequence[ParentImages]) -> None:
             raise DataError(f"parent {parent.label} has no image: give one or more")
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
             raise ShapeError(f"images of parent {parent.label} are {shape}: pass (n, 3, S, S)")
+        if parent.shown is not None and (parent.shown.ndim != 4 or not len(parent.shown)):
+            raise ShapeError(f"shown images of parent {parent.label} are {tuple(parent.shown.shape)}")
         if parent.masks is not None and parent.masks.shape != (shape[0], 1, *shape[2:]):
             raise ShapeError(
                 f"masks of parent {parent.label} are {tuple(parent.masks.shape)} for images {shape}"
@@ -106,7 +113,14 @@ def see_parents(
     if seen is not None:
         rest += [seen.views[_unlike(seen.plain, images)], seen.empty]
     counts = [len(p.images) for p in parents]
-    return SeenParents(fit_membership([*examples, torch.cat(rest)], images=counts, seed=seed), images)
+    membership = fit_membership([*examples, torch.cat(rest)], images=counts, seed=seed)
+    shown = [
+        judge.features(_views(ParentImages(p.label, p.shown), None, size, seed + 100 * k))
+        if p.shown is not None
+        else e
+        for k, (p, e) in enumerate(zip(parents, examples, strict=True))
+    ]
+    return SeenParents(membership, Likeness.fit(shown), images)
 
 
 def similarity(features: Tensor, others: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _HELD_OUT = 0.2
 _EMPTY = 96
 _BATCH = 256
 # Of the views: features of older ones do not serve.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class SeenReference:
     Args:
         views: features of one varied view of each image, float32 (n, D): what is not a parent.
         plain: features of the images themselves, (n, D).
-        empty: features of pictures with animals' spectra and no animal, (e, D).
+        empty: features of views of pictures with animals' spectra and no animal, (e, D).
         scale: of realism.
     """
 
@@ -83,22 +83,27 @@ class Reference:
         batches = [self.images[rows] for rows in index_batches(len(self), _BATCH)]
         empty = scrambled(self.some(_EMPTY), seed=self.seed)
         count = len(empty)
-        shown: dict[str, Iterable[Tensor]] = {
-            "plain": iter(batches),
-            "views": (varied(batch.float() / 255, seed=self.seed + k) for k, batch in enumerate(batches)),
-            "empty": [empty],
-            "empty-views": [varied(empty, seed=self.seed)],
+        looks: dict[str, tuple[Callable[[Tensor], Tensor], Iterable[Tensor]]] = {
+            "plain": (judge.features, batches),
+            "textures": (judge.textures, batches),
+            "views": (
+                judge.features,
+                (varied(batch.float() / 255, seed=self.seed + k) for k, batch in enumerate(batches)),
+            ),
+            "empty-textures": (judge.textures, [empty]),
+            "empty-views": (judge.features, [varied(empty, seed=self.seed)]),
         }
         key = self._key(judge) if cache is not None else ""
         seen = {
             name: _kept(
-                cache / f"{key}-{name}.npy", judge, pictures, n=count if "empty" in name else len(self)
+                cache / f"{key}-{name}.npy", look, pictures, n=count if "empty" in name else len(self)
             )
             if cache is not None
-            else judge.features(pictures)
-            for name, pictures in shown.items()
+            else torch.cat([look(batch) for batch in pictures])
+            for name, (look, pictures) in looks.items()
         }
-        scale = RealismScale.fit(seen["plain"][self._known], seen["plain"][self._held_out], seen["empty"])
+        textures = seen["textures"]
+        scale = RealismScale.fit(textures[self._known], textures[self._held_out], seen["empty-textures"])
         return SeenReference(seen["views"], seen["plain"], seen["empty-views"], scale)
 
     def _key(self, judge: Judge) -> str:
@@ -111,14 +116,14 @@ class Reference:
         return digest.hexdigest()[:32]
 
 
-def _kept(path: Path, judge: Judge, pictures: Iterable[Tensor], *, n: int) -> Tensor:
+def _kept(path: Path, look: Callable[[Tensor], Tensor], pictures: Iterable[Tensor], *, n: int) -> Tensor:
     """Open features that lie there, or make them; a damaged file is made again."""
     if path.is_file():
         try:
             return open_features(path)
         except DataError:
             path.unlink()
-    return write_features(path, (judge.features(batch) for batch in pictures), n=n)
+    return write_features(path, (look(batch) for batch in pictures), n=n)
 
 
 def _taken(images: Tensor | ImageSplit, size: int) -> Tensor:

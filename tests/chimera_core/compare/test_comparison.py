@@ -221,13 +221,11 @@ def test_ctrl_c_leaves_whole_cells_and_says_130(experiment: Write, place: Path) 
         "--jobs",
         "1",
     ]
-    # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
     process = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     try:
         wait_for_records(run, 10, process)

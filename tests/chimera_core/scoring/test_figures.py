@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from chimera_core.scoring.figures import Look, card_of, fused_of, weight_error
+from chimera_core.scoring.likeness import Likeness
 from chimera_core.scoring.membership import Membership, fit_membership
 from chimera_core.scoring.parents_seen import SeenParents
 from chimera_core.scoring.probe import fit_probe
@@ -19,36 +20,61 @@ from chimera_core.scoring.sets import set_card, spread, weight_slope
 EVEN = (0.5, 0.5)
 
 
-def table(*views: tuple[float, float, float]) -> Tensor:
+def table(*views: tuple[float, ...]) -> Tensor:
     return torch.tensor(views, dtype=torch.float64)
 
 
 def test_fused_is_what_a_hand_computes() -> None:
-    assert fused_of(table((1, 0, 0)), EVEN) == 0  # a copy
-    assert fused_of(table((0.4, 0.4, 0.2)), EVEN) == pytest.approx(
+    assert fused_of(table((1, 0)), 0.0, EVEN) == 0  # a copy
+    assert fused_of(table((0.5, 0.5)), 0.2, EVEN) == pytest.approx(
         0.8
     )  # half and half, a fifth something else
-    assert fused_of(table((0.6, 0.2, 0.2)), EVEN) == pytest.approx(0.25 / 0.5 * 0.8)
-    assert fused_of(table((0.6, 0.2, 0.2)), (0.75, 0.25)) == pytest.approx(0.8)  # as asked for
-    assert fused_of(table((0.05, 0.05, 0.9)), EVEN) == pytest.approx(0.1)  # a third animal
-    three = torch.tensor([[0.5, 0.5, 0.0, 0.0]], dtype=torch.float64)
-    assert fused_of(three, (0.4, 0.4, 0.2)) == 0 and fused_of(three, (0.5, 0.5, 0)) == 1
+    assert fused_of(table((0.8, 0.9)), 0.2, EVEN) == pytest.approx(0.8)  # more like both than was asked for
+    assert fused_of(table((0.6, 0.125)), 0.2, EVEN) == pytest.approx(0.25 * 0.8)
+    assert fused_of(table((0.75, 0.125)), 0.0, (0.75, 0.25)) == pytest.approx(0.5)
+    assert fused_of(table((0.5, 0.5, 0.0)), 0.0, (0.4, 0.4, 0.2)) == 0
+    assert fused_of(table((0.5, 0.5, 0.0)), 0.0, (0.5, 0.5, 0)) == 1
 
 
-def test_a_collage_whose_views_show_one_parent_each_is_not_fused() -> None:
-    views = table((0.98, 0.02, 0), (0.03, 0.97, 0), (0.5, 0.5, 0), (0.01, 0.99, 0))
-    assert fused_of(views, EVEN) == pytest.approx(0.04)  # 0.02, 0.04, 0.06 and 1: three of four reach it
-    assert fused_of(views.mean(0, keepdim=True), EVEN) == pytest.approx(
-        0.76
+def test_a_collage_whose_views_show_one_parent_each_is_hardly_fused() -> None:
+    views = table((1, 0), (0, 1), (0.5, 0.5), (0, 1))
+    assert fused_of(views, 0.0, EVEN) == pytest.approx((1 / 4) ** 4)  # one view of four shows both
+    assert fused_of(views.mean(0, keepdim=True), 0.0, EVEN) == pytest.approx(
+        0.75
     )  # what averaging first would say
 
 
-def look(views: Tensor, *, realism: float | None = 0.25) -> Look:
+def test_likeness_is_0_for_the_other_parent_and_1_for_its_own_views() -> None:
+    first = torch.tensor([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0], [0.8, -0.6, 0.0]])
+    second = torch.tensor([[0.0, 0.0, 2.0], [0.6, 0.0, 0.8]])
+    likeness = Likeness.fit([first, second])
+    assert likeness.centres.norm(dim=1).tolist() == pytest.approx([1, 1])
+    assert likeness.centres[0].tolist() == pytest.approx([1, 0, 0])
+    assert likeness.high[0] == pytest.approx(0.8) and likeness.low[0] == pytest.approx(
+        0.54
+    )  # 0.9 of the way to 0.6
+    views = torch.tensor(
+        [[[0.8, 0.6, 0.0], [0.0, 0.0, 1.0], [0.67, 0.0, math.sqrt(1 - 0.67**2)], [-1.0, 0.0, 0.0]]]
+    )
+    assert likeness.of(views)[0, :, 0].tolist() == pytest.approx([1, 0, 0.5, 0])
+    assert likeness.of(5 * views)[0, :, 0].tolist() == pytest.approx([1, 0, 0.5, 0])  # lengths say nothing
+    three = Likeness.fit([first, second, torch.tensor([[0.6, 0.8, 0.0]])])
+    assert three.low[0] == pytest.approx(0.6)  # of the nearest of the others
+
+
+def test_parents_that_cannot_be_told_apart_are_hardly_alike() -> None:
+    same = torch.tensor([[1.0, 0.0], [0.99, 0.02]])
+    found = Likeness.fit([same, same]).of(same[None])
+    assert bool(torch.isfinite(found).all()) and float(found.max()) < 0.1
+
+
+def look(views: Tensor, *, likeness: tuple[float, float] = (0.5, 0.25), realism: float | None = 0.25) -> Look:
     one = torch.tensor([1.0])
     return Look(
         "judge",
         torch.ones(1, 3),
         views[None],
+        torch.tensor(likeness).expand(1, len(views), 2),
         one,
         None if realism is None else realism * one,
         200,
@@ -68,6 +94,8 @@ def test_a_card_holds_every_figure_of_the_design() -> None:
             "leakage": 0.2,
             "balance": 1 / 3,
             "weight_error": 0.25,
+            "likeness_0": 0.5,
+            "likeness_1": 0.25,
             "identity_0": 0.3,
             "identity_1": 0.6,
             "log_odds": 1.0,
@@ -92,13 +120,17 @@ def test_a_figure_that_cannot_be_given_says_why() -> None:
     blind = card_of([look(table((0.5, 0.5, 0)), realism=None)], 0, EVEN_WEIGHTS)
     for name in ("leakage", "realism", "fused", "score"):
         assert blind[name].value is None and "reference" in str(blind[name].reason)
-    no_scale = card_of([look(table((0.5, 0.5, 0)), realism=math.nan)], 0, EVEN_WEIGHTS)
+    no_scale = card_of([look(table((0.5, 0.5, 0)), likeness=(0.5, 0.5), realism=math.nan)], 0, EVEN_WEIGHTS)
     assert no_scale["score"].value is None and no_scale["fused"].value == 1
 
 
 def test_a_second_judge_adds_its_headline() -> None:
-    second = look(table((0.4, 0.4, 0.2)))
-    card = card_of([look(table((1, 0, 0))), Look("other", *list(vars(second).values())[1:])], 0, EVEN_WEIGHTS)
+    second = look(table((0.4, 0.4, 0.2)), likeness=(0.5, 0.5))
+    card = card_of(
+        [look(table((1, 0, 0)), likeness=(1.0, 0.0)), Look("other", *list(vars(second).values())[1:])],
+        0,
+        EVEN_WEIGHTS,
+    )
     assert card["fused"].value == 0 and card["fused[other]"].value == pytest.approx(0.8)
     assert card["score[other]"].extractor == "other"
 
@@ -125,6 +157,7 @@ def together(plain: Tensor, shares: Tensor, *, photographs: bool = False) -> dic
     probe = fit_probe(features, torch.arange(40) % 3)
     seen = SeenParents(
         Membership(probe, torch.zeros(3), 1.0, 0.9, (20, 20, 20)),
+        Likeness.fit([features[:20], features[20:]]),
         (features[:1], features[1:2]) if photographs else (features[:20], features[20:]),
     )
     probabilities = torch.cat([0.9 * shares, torch.full((len(shares), 1), 0.1)], 1)
@@ -173,9 +206,11 @@ def test_realism_is_1_for_held_out_animals_and_0_for_nothing() -> None:
     scale = RealismScale.fit(animals[:200], animals[200:], empty)
     assert float(scale.of(animals[200:]).median()) == 1
     assert float(scale.of(empty).mean()) < 0.1
-    assert torch.allclose(
-        scale.of(7 * animals[200:]), scale.of(animals[200:]), atol=1e-4
-    )  # length says nothing
+    factors = torch.logspace(-1, 1, 8)  # no axis counts for more because its numbers are larger
+    stretched = RealismScale.fit(
+        factors * animals[:200] + 5, factors * animals[200:] + 5, factors * empty + 5
+    )
+    assert torch.allclose(stretched.of(factors * animals[200:] + 5), scale.of(animals[200:]), atol=1e-2)
     nonsense = RealismScale.fit(animals[:200], empty, animals[200:])
     assert bool(scale.of(empty).isfinite().all()) and bool(nonsense.of(empty).isnan().all())
 

@@ -63,9 +63,16 @@ def test_sums_are_taken_in_float64() -> None:
 
 def test_float32_products_serve_where_features_are_short() -> None:
     x, y = 0.5 * cloud(400, 256), 0.5 * cloud(300, 256, seed=1, shift=0.1)
-    assert kid._float32_serves(x, y) and not kid._float32_serves(x.double(), y)
+    assert kid._squared_mmd(x, y)[1] is False and kid._squared_mmd(x.double(), y)[1] is True
     assert squared_mmd(x, y) == pytest.approx(squared_mmd(x.double(), y.double()), abs=1e-6, rel=1e-4)
-    assert not kid._float32_serves(4 * x, y)  # there the error could pass 1e-6
+
+
+def test_float32_products_serve_where_the_distance_is_large() -> None:
+    x, near, far = 2 * cloud(400, 256), 2 * cloud(300, 256, seed=1), 2 * cloud(300, 256, seed=1, shift=1.0)
+    assert kid._squared_mmd(x, far)[1] is False
+    assert squared_mmd(x, far) == pytest.approx(squared_mmd(x.double(), far.double()), rel=1e-4)
+    assert kid._squared_mmd(x, near)[1] is True  # their error could pass both bounds there
+    assert squared_mmd(x, near) == squared_mmd(x.double(), near.double())
 
 
 def test_subsets_are_seeded_and_summed_up() -> None:
@@ -110,11 +117,11 @@ def test_what_gives_no_distance_is_refused(x: Tensor, y: Tensor, options: dict, 
 def test_it_equals_torch_fidelity() -> None:
     theirs = pytest.importorskip("torch_fidelity.metric_kid", reason="torch-fidelity is not installed")
     x, y = cloud(300, 64).relu(), cloud(250, 64, seed=1, shift=0.1).relu()
-    found = kernel_distance(x, y, extractor="judge", subsets=7, subset_size=100)
     for features, tolerance in (
         ((x.double(), y.double()), 1e-10),
         ((x, y), 1e-6),
     ):  # it computes in their dtype
+        found = kernel_distance(*features, extractor="judge", subsets=7, subset_size=100)
         said = theirs.kid_features_to_metric(
             *features,
             kid_subsets=7,

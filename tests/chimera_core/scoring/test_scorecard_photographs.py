@@ -182,14 +182,14 @@ def test_what_a_judge_saw_of_the_reference_is_kept_and_damage_is_made_good(tmp_p
 
     first = seen()
     files = sorted(tmp_path.iterdir())
-    assert len(files) == 4 and len(first) == 110
+    assert len(files) == 5 and len(first) == 110
     times = [file.stat().st_mtime_ns for file in files]
     assert torch.equal(seen(), first)
     assert [file.stat().st_mtime_ns for file in files] == times
     files[0].write_bytes(b"damaged")
     assert torch.equal(seen(), first) and files[0].stat().st_size > 100
     seen(side=24)  # another look is another file
-    assert len(list(tmp_path.iterdir())) == 8
+    assert len(list(tmp_path.iterdir())) == 10
 
 
 def test_what_does_not_fit_is_refused(card: Scorecard, parents: PreparedParents) -> None:
