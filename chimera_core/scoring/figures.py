@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 NO_REFERENCE = "no reference set of animals was given"
-_SHARPNESS = 4
+# Of the views' power mean, which is nearly their geometric one. Chosen on 195 blind choices, tested on others.
+_SHARPNESS = 16
 _ONE_PARENT = "one parent has all the weight: there is nothing to fuse"
 _NO_SCALE = "the judge sees no difference between real animals and pictures without any"
 
@@ -101,7 +102,7 @@ def weight_error(shares: Sequence[float], weights: Sequence[float]) -> float:
 def fused_of(likeness: Tensor, leakage: float, weights: Sequence[float]) -> float:
     """Give ``min_i min(1, l_i / w_i) * (1 - leakage)`` over the parents with weight; 0 for a copy of one of them.
 
-    The minimum is taken in every view, and the views' power mean (exponent 1/4) asks that all of them show both: the
+    The minimum is taken in every view, and the views' power mean (exponent 1/16) asks that all of them show both: the
     whole creature must be both. Likenesses that are averaged first balance in a collage, though each half is one parent.
 
     Args:

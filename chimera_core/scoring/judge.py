@@ -12,12 +12,12 @@ from torch import Tensor
 
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.plugins import PluginHost
-from chimera_core.scoring.features import RESIZE, judge_features
+from chimera_core.scoring.features import RESIZE, at_size, judge_features
 from chimera_core.scoring.judge_names import judge_of
 from chimera_core.use import load_encoder
 
 SIDE = 128
-_TEXTURE_STRIDE = 8
+TEXTURE_SIZE, _TEXTURE_STRIDE = 64, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,11 @@ class Judge:
         """Give mean and spread of each channel of the feature map whose stride is nearest to 8: float32 (n, 2 C).
 
         So deep a map sees eyes and fur, and still sees blur, noise and seams, which an embedding overlooks. A network
-        without levels gives its embedding.
+        without levels gives its embedding. Larger pictures come down to ``TEXTURE_SIZE`` first: else sharp ones would
+        have other textures than a reference of small images that was enlarged.
         """
+        batches = [images] if isinstance(images, Tensor) else images
+        images = (at_size(batch, min(batch.shape[-1], TEXTURE_SIZE)) for batch in batches)
         if not self.encoder.levels:
             return self.features(images)
         far = [abs(math.log(level.stride / _TEXTURE_STRIDE)) for level in self.encoder.levels]

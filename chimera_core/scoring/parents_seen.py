@@ -32,6 +32,8 @@ _VIEWS, _WHOLE, _MOST_VIEWS = 64, 16, 300
 _GROUND_VIEWS, _EXPOSURES, _EMPTY = 16, 32, 16
 _GROUNDS = 20
 _OF_ITS_KIND = 0.1
+LEAST_REALISM = 0.2
+"""Parents that look less real than this count as so real: their chimeras need not look more real than they do."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,19 @@ class ParentImages:
 
 @dataclass(frozen=True, eq=False)
 class SeenParents:
-    """Parents in one judge's eyes: the probe that knows them, likeness to them, and features of their images, (n, D)."""
+    """Parents in one judge's eyes.
+
+    Args:
+        membership: the probe that knows them.
+        likeness: to them.
+        images: features of their images, each (n, D).
+        realism: of the less real one's images, their median; in [``LEAST_REALISM``, 1], 1 without a reference.
+    """
 
     membership: Membership
     likeness: Likeness
     images: tuple[Tensor, ...]
+    realism: float = 1.0
 
 
 def check_parents(parents: Sequence[ParentImages]) -> None:
@@ -120,7 +130,12 @@ def see_parents(
         else e
         for k, (p, e) in enumerate(zip(parents, examples, strict=True))
     ]
-    return SeenParents(membership, Likeness.fit(shown), images)
+    realism = 1.0
+    if seen is not None:
+        pictures = [at_size(p.images if p.shown is None else p.shown, size) for p in parents]
+        least = min(float(seen.scale.of(judge.textures(p)).median()) for p in pictures)
+        realism = max(least, LEAST_REALISM)
+    return SeenParents(membership, Likeness.fit(shown), images, realism)
 
 
 def similarity(features: Tensor, others: Tensor) -> Tensor:

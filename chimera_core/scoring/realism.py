@@ -24,7 +24,7 @@ class RealismScale:
 
     A picture's realism is the largest ratio of a reference image's radius (distance to its k-th nearest fellow) to
     the picture's distance from it, over the half of the reference with the smaller radii. On the scale 1 is the
-    median of real animals that are not in the reference, 0 that of pictures with animals' spectra and no animal.
+    median of real animals that are not in the reference, 0 that of noise.
 
     Distances are between principal components of unit variance: blind viewers agreed with them (docs/scorecard.md),
     and not with distances in the embedding, where a blur is as near to animals as a sharp picture.
@@ -34,7 +34,7 @@ class RealismScale:
         directions: from features to components, (D, C).
         reference: components of the half of it that serves, (n / 2, C), float32.
         radii: of them, (n / 2,).
-        low: realism of pictures without animal.
+        low: realism of noise.
         high: realism of held-out real animals.
         n: images of the whole reference.
     Source: Kynkaanniemi et al. 2019, arXiv:1904.06991, section 5, for the ratio.
@@ -49,8 +49,8 @@ class RealismScale:
     n: int
 
     @classmethod
-    def fit(cls, reference: Tensor, held_out: Tensor, empty: Tensor) -> RealismScale:
-        """Fit the scale to features (., D) of the reference, of held-out real animals and of pictures without any.
+    def fit(cls, reference: Tensor, held_out: Tensor, noise: Tensor) -> RealismScale:
+        """Fit the scale to features (., D) of the reference, of held-out real animals and of noise.
 
         Raises:
             DataError: if the reference is not larger than k.
@@ -60,7 +60,7 @@ class RealismScale:
         radii = neighbour_radii(features, k=NEIGHBOURS).sqrt()
         kept = radii <= radii.median()
         raw = cls(centre, directions, features[kept], radii[kept], 0.0, 1.0, len(reference))
-        low, high = (float(raw._ratio(x).median()) for x in (empty, held_out))
+        low, high = (float(raw._ratio(x).median()) for x in (noise, held_out))
         return replace(raw, low=low, high=high)
 
     def of(self, features: Tensor) -> Tensor:

@@ -82,6 +82,7 @@ class Reference:
         """
         batches = [self.images[rows] for rows in index_batches(len(self), _BATCH)]
         empty = scrambled(self.some(_EMPTY), seed=self.seed)
+        noise = torch.rand(empty.shape, generator=torch.Generator().manual_seed(self.seed))
         count = len(empty)
         looks: dict[str, tuple[Callable[[Tensor], Tensor], Iterable[Tensor]]] = {
             "plain": (judge.features, batches),
@@ -90,20 +91,23 @@ class Reference:
                 judge.features,
                 (varied(batch.float() / 255, seed=self.seed + k) for k, batch in enumerate(batches)),
             ),
-            "empty-textures": (judge.textures, [empty]),
+            "noise-textures": (judge.textures, [noise]),
             "empty-views": (judge.features, [varied(empty, seed=self.seed)]),
         }
         key = self._key(judge) if cache is not None else ""
         seen = {
             name: _kept(
-                cache / f"{key}-{name}.npy", look, pictures, n=count if "empty" in name else len(self)
+                cache / f"{key}-{name}.npy",
+                look,
+                pictures,
+                n=len(self) if name in ("plain", "textures", "views") else count,
             )
             if cache is not None
             else torch.cat([look(batch) for batch in pictures])
             for name, (look, pictures) in looks.items()
         }
         textures = seen["textures"]
-        scale = RealismScale.fit(textures[self._known], textures[self._held_out], seen["empty-textures"])
+        scale = RealismScale.fit(textures[self._known], textures[self._held_out], seen["noise-textures"])
         return SeenReference(seen["views"], seen["plain"], seen["empty-views"], scale)
 
     def _key(self, judge: Judge) -> str:

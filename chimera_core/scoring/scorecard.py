@@ -172,7 +172,9 @@ class Scorecard:
             membership.probabilities(views),
             parents.likeness.of(views),
             membership.log_odds(views),
-            reference.scale.of(judge.textures(pixels)) if reference is not None else None,
+            (reference.scale.of(judge.textures(pixels)) / parents.realism).clamp(max=1)
+            if reference is not None
+            else None,
             len(self.reference) if self.reference is not None else 0,
             torch.stack([similarity(plain, own.mean(0, keepdim=True))[:, 0] for own in parents.images], 1),
             torch.stack([similarity(plain, own).max(1).values for own in parents.images], 1),

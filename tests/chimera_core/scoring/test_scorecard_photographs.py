@@ -111,6 +111,7 @@ def test_a_copy_is_its_parent_and_not_fused(cards: dict[str, dict[str, Any]], na
     assert found[f"membership_{own}"] > 0.95 and found["leakage"] < 0.2
     assert found["fused"] < 0.05 and found["score"] < 0.2
     assert found["novelty"] < 0.2  # the photograph itself
+    assert found["realism"] > 0.9  # a chimera need not look more real than its parents
     assert found[f"identity_{own}"] > 0.8 > found[f"identity_{1 - own}"]
 
 
