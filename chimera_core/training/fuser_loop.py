@@ -16,6 +16,7 @@ from torch import Tensor
 
 from chimera_core.data.batches import Batch, ImageSplit, TrainingBatches
 from chimera_core.data.subsets import spread_subset
+from chimera_core.errors import PluginError
 from chimera_core.interfaces import FeatureEncoder, FusionGenerator
 from chimera_core.scoring.features import QualityJudge
 from chimera_core.training import checkpoints, launch
@@ -98,10 +99,15 @@ def train_fuser(
         How it ended. ``checkpoints/`` holds the last states and ``best.safetensors``: what ``FusionGenerator.load``
         takes, of the best quality, or the last one where no quality is measured.
     Raises:
+        PluginError: if the learner gives a module and an optimizer one name.
         RunError: if it diverges twice, or the disk refuses.
     """
     config, learner, device = job.config, job.learner, fabric.device
     modules, optimizers = learner.modules, learner.optimizers
+    if shared := sorted(modules.keys() & optimizers.keys()):  # a checkpoint keeps both by their names
+        raise PluginError(
+            f"a module and an optimizer of this fuser are both called {shared[0]!r}: rename one"
+        )
     if config.precision == "bf16":
         for module in modules.values():
             module.to(memory_format=torch.channels_last)

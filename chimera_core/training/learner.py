@@ -95,7 +95,7 @@ class FuserLearner(ABC):
     modules: dict[str, nn.Module]
     """By name: all whose state a checkpoint keeps, averages and fixed tables (as buffers) too."""
     optimizers: dict[str, Optimizer]
-    """By name; of ``chimera_core.api.build_optimizer``, whose groups hold ``base_lr``."""
+    """By name, another than any of ``modules``; of ``chimera_core.api.build_optimizer``, whose groups hold ``base_lr``."""
     shows_sweeps: bool = True
     """Whether the loop may draw sweeps between classes now and then: no, where ``fuse`` takes long to begin."""
 

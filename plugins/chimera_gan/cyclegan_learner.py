@@ -83,7 +83,7 @@ class CycleGanLearner(FuserLearner):
             "average": self.average.module,
         }
         self.optimizers = {
-            name: build_optimizer(
+            f"{name}_optimizer": build_optimizer(
                 parameter_groups(self.modules[name], weight_decay=0.0),
                 "adam",
                 lr=config.lr,
@@ -184,7 +184,7 @@ class CycleGanLearner(FuserLearner):
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
         engine.average_gradients(learned)
-        self.optimizers[name].step()
+        self.optimizers[f"{name}_optimizer"].step()
 
     def _take(self, indices: Tensor) -> Tensor:
         return self.data.images.take(indices).float().div(255)

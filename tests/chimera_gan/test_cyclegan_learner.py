@@ -97,7 +97,7 @@ def test_the_rate_falls_to_nothing_in_the_second_half() -> None:
     assert found == pytest.approx([1, 1, 1, 0.5, 0.005, 0, 0])
     one = learner()
     step(one, 0, [0, 1, 2, 3], images=300)
-    assert one.optimizers["translators"].param_groups[0]["lr"] == pytest.approx(0.5 * one.config.lr)
+    assert one.optimizers["translators_optimizer"].param_groups[0]["lr"] == pytest.approx(0.5 * one.config.lr)
 
 
 def test_a_step_moves_every_network_and_is_a_function_of_its_arguments() -> None:

@@ -41,6 +41,22 @@ KINDS: dict[str, tuple[object, ...]] = {
         "--bank",
         4,
     ),
+    "cyclegan": (
+        "--width",
+        4,
+        "--blocks",
+        1,
+        "--critic-width",
+        4,
+        "--pool",
+        6,
+        "--bank",
+        4,
+        "--batch",
+        8,
+        "--size",
+        28,
+    ),
 }
 CONFIG = """
 images = 480
@@ -64,6 +80,7 @@ options.weights = "none"
 PRELOADED = [
     "chimera_core.cli.root",
     "chimera_core.training.fuser_run",
+    "chimera_gan.cyclegan_fuser",
     "chimera_gan.gan_fuser",
     "chimera_timm.encoder",
     "lightning_fabric",
@@ -72,7 +89,7 @@ PRELOADED = [
 
 
 class Workshop:
-    """A folder with pictures and a cache, and the command ``chimera fuser train gan`` started in it.
+    """A folder with pictures and a cache, and the command ``chimera fuser train`` started in it.
 
     Each start is a process of its own, forked from one that has imported all: importing torch takes longer than the
     whole training.
@@ -86,7 +103,9 @@ class Workshop:
         self.forks.set_forkserver_preload(PRELOADED)
 
     def start(self, run: str, *more: object) -> ForkServerProcess:
-        line = ["fuser", "train", "gan", "--run", str(self.run(run)), *map(str, more)]
+        # A run that is resumed knows its fuser.
+        fuser = [] if "--resume" in more else ["cyclegan" if "cyclegan" in run else "gan"]
+        line = ["fuser", "train", *fuser, "--run", str(self.run(run)), *map(str, more)]
         process = self.forks.Process(target=cli, args=(line,))
         process.start()
         return process

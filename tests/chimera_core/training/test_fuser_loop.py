@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chimera_core.data.batches import Batch, TensorSplit
-from chimera_core.errors import RunError
+from chimera_core.errors import PluginError, RunError
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import EncoderRef
 from chimera_core.testing.fakes.config import MeanImageConfig
@@ -346,6 +346,17 @@ def test_a_second_divergence_stops_with_a_clear_word(train: Train, tmp_path: Pat
     with pytest.raises(RunError, match="not finite after 28 images again, at half the rate: lower --lr"):
         train(learner=Painter(explode_at=6, always=True))
     assert list_checkpoints(tmp_path / "run" / "checkpoints") == [16, 0]
+
+
+def test_a_module_and_an_optimizer_of_one_name_are_refused_before_anything_is_written(
+    train: Train, tmp_path: Path
+) -> None:
+    """A checkpoint keeps both by their names: such a training could not be taken up again."""
+    learner = Painter()
+    learner.modules = {"adam": learner.net}
+    with pytest.raises(PluginError, match="a module and an optimizer of this fuser are both called 'adam'"):
+        train(learner=learner)
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_best_weights_of_a_way_that_diverged_are_forgotten(train: Train, tmp_path: Path) -> None:
