@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,8 @@ class Scorecard:
         if not judges:
             raise ConfigError("a scorecard needs a judge: name one")
         self.judges, self.size, self.seed = tuple(judges), size, seed
+        self._last: PreparedParents | None = None
+        self._memory: dict[bytes, tuple[Tensor, Tensor, Tensor]] = {}
         self.reference = Reference(reference, size=size, seed=seed) if reference is not None else None
         self._seen: list[SeenReference | None] = [
             self.reference.seen_by(judge, cache=cache) if self.reference is not None else None
@@ -128,6 +131,7 @@ class Scorecard:
                 self._look(judge, parents, reference, pixels)
                 for judge, parents, reference in zip(self.judges, prepared.seen, self._seen, strict=True)
             ]
+            self._remember(prepared, pixels, found[0])
             cards += [card_of(found, k, weights[row].tolist()) for k, row in enumerate(rows.tolist())]
         return cards
 
@@ -145,19 +149,32 @@ class Scorecard:
         """
         _check(prepared, images, weights)
         judge, parents, reference = self.judges[0], prepared.seen[0], self._seen[0]
-        looks = [
-            self._look(judge, parents, reference, at_size(images[rows], self.size))
-            for rows in index_batches(len(images), _BATCH)
-        ]
+        seen = []
+        for rows in index_batches(len(images), _BATCH):
+            pixels = at_size(images[rows], self.size)
+            if any(key not in self._remembered(prepared) for key in map(_key, pixels)):
+                self._remember(prepared, pixels, self._look(judge, parents, reference, pixels))
+            seen += [self._remembered(prepared)[_key(picture)] for picture in pixels]
+        plain, probabilities, log_odds = (torch.stack(part) for part in zip(*seen, strict=True))
         return set_card(
             judge.name,
-            plain=torch.cat([look.plain for look in looks]),
-            probabilities=torch.cat([look.probabilities.mean(1) for look in looks]),
-            log_odds=torch.cat([look.log_odds for look in looks]),
+            plain=plain,
+            probabilities=probabilities,
+            log_odds=log_odds,
             weights=weights,
             parents=parents,
             reference=reference,
         )
+
+    def _remembered(self, prepared: PreparedParents) -> dict[bytes, tuple[Tensor, Tensor, Tensor]]:
+        """Give what the first judge saw of these parents' pictures so far; that of other parents is forgotten."""
+        if self._last is not prepared:
+            self._last, self._memory = prepared, {}
+        return self._memory
+
+    def _remember(self, prepared: PreparedParents, pixels: Tensor, look: Look) -> None:
+        found = zip(look.plain, look.probabilities.mean(1), look.log_odds, strict=True)
+        self._remembered(prepared).update(zip(map(_key, pixels), found, strict=True))
 
     def _look(
         self, judge: Judge, parents: SeenParents, reference: SeenReference | None, pixels: Tensor
@@ -180,6 +197,10 @@ class Scorecard:
             torch.stack([similarity(plain, own).max(1).values for own in parents.images], 1),
             sum(len(own) for own in parents.images),
         )
+
+
+def _key(pixels: Tensor) -> bytes:
+    return hashlib.sha256(pixels.cpu().contiguous().numpy().tobytes()).digest()
 
 
 def _check(prepared: PreparedParents, images: Tensor, weights: Tensor) -> None:

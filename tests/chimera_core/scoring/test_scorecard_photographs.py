@@ -163,6 +163,20 @@ def test_a_copy_that_ignores_its_weights_is_named(
     assert faded[distance].value is None and "twice the number of features" in str(faded[distance].reason)
 
 
+def test_a_set_of_measured_pictures_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([[1.0, 0.0], EVEN, [0.0, 1.0]])
+    card = Scorecard([Judge("colours", Colours(), side=32)], reference=None, size=32)
+    prepared = card.prepare([ParentImages(n, i[None]) for n, i in zip(PARENTS, images, strict=False)])
+    fresh = card.measure_set(prepared, images, weights)
+    again = card.prepare([ParentImages(n, i[None]) for n, i in zip(PARENTS, images, strict=False)])
+    card.measure(again, images, weights)
+    monkeypatch.setattr(card, "_look", None)
+    assert card.measure_set(again, images, weights) == fresh
+    with pytest.raises(TypeError):  # other parents, other looks
+        card.measure_set(prepared, images, weights)
+
+
 def test_without_a_reference_nothing_is_said_of_other_animals() -> None:
     colours = torch.tensor([[0.9, 0.2, 0.1], [0.1, 0.3, 0.9]])
     images = (colours[:, :, None, None] + 0.1 * torch.rand(2, 3, 32, 32)).clamp(0, 1)
