@@ -38,7 +38,7 @@ def test_fused_is_what_a_hand_computes() -> None:
 
 def test_a_collage_whose_views_show_one_parent_each_is_hardly_fused() -> None:
     views = table((1, 0), (0, 1), (0.5, 0.5), (0, 1))
-    assert fused_of(views, 0.0, EVEN) == pytest.approx((1 / 4) ** 4)  # one view of four shows both
+    assert fused_of(views, 0.0, EVEN) == pytest.approx((1 / 4) ** 16)  # one view of four shows both
     assert fused_of(views.mean(0, keepdim=True), 0.0, EVEN) == pytest.approx(
         0.75
     )  # what averaging first would say
