@@ -25,6 +25,8 @@ from chimera_core.fusing import Fusion
 from chimera_core.fusing_plan import plan_fusion
 from chimera_core.pixels import to_uint8
 
+# A release is tried with more: CHIMERA_TEST_KILLS=10 pytest -k killed
+KILLS = int(os.environ.get("CHIMERA_TEST_KILLS", "2"))
 Write = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]
 COLUMNS = ["cell", "fuser", "preset", "encoder", "trainer", "parents", "weights", "seed", "metric", "value", "n", "extractor", "status", "error"]  # fmt: skip
@@ -178,10 +180,10 @@ def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> N
 def test_killed_at_any_instant_no_cell_is_lost_and_none_made_twice_once_recorded(
     experiment: Write, place: Path
 ) -> None:
-    path = experiment(("seeds = [0, 1]", f"seeds = {list(range(0, 40, 2))}"), fusers=SLOW)
+    path = experiment(("seeds = [0, 1]", f"seeds = {list(range(0, 20 * KILLS, 2))}"), fusers=SLOW)
     run, diary = place / "run", place / "diary.txt"
     chance = random.Random(0)
-    for kills in (1, 2):
+    for kills in range(1, KILLS + 1):
         process = start(path, run)
         wait_for_records(run, 12 * kills + chance.randrange(4), process)
         time.sleep(chance.random() * 0.05)
@@ -190,16 +192,16 @@ def test_killed_at_any_instant_no_cell_is_lost_and_none_made_twice_once_recorded
         done = recorded(run)
         begun = len(diary.read_text().splitlines())
         time.sleep(0.3)  # workers notice that their comparison is gone
-    assert 24 <= len(done) < 40 and begun <= len(done) + 2 * 2
+    assert 12 * KILLS <= len(done) < 20 * KILLS and begun <= len(done) + 2 * KILLS
     process = start(path, run)
     assert process.communicate()[1] == "" and process.returncode == 0
     records = recorded(run)
-    assert len(records) == 40 and {r["status"] for r in records.values()} == {"ok"}
+    assert len(records) == 20 * KILLS and {r["status"] for r in records.values()} == {"ok"}
     assert {k: v["wall_s"] for k, v in records.items() if k in done} == {
         k: v["wall_s"] for k, v in done.items()
     }
     # Each kill may cut off what two workers are at, and no more.
-    assert 40 <= len(diary.read_text().splitlines()) <= 40 + 2 * 2
+    assert 0 <= len(diary.read_text().splitlines()) - 20 * KILLS <= 2 * KILLS
     options = {"pause_s": 0, "diary": ""}
     fusion = Fusion(
         plan_fusion([place / "a.png", place / "b.png"], fuser="wayward", size=16, options=options)
