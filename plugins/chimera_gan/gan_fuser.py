@@ -209,8 +209,7 @@ class GanFuser(FusionGenerator):
                 "what was learned has no features of images: it is of a GAN with another condition"
             )
         shapes = {"condition.bank": ((len(self.classes), bank.shape[1], size), torch.float32)}
-        with torch.device("meta"):
-            principal = Principal(mean.shape[0], size)
+        principal = Principal(mean.shape[0], size)
         return shapes | {
             f"condition.principal.{k}": (tuple(v.shape), v.dtype) for k, v in principal.state_dict().items()
         }

@@ -20,6 +20,7 @@ from chimera_gan.networks.parts import (
     build_activation,
     check_size,
     draw_he,
+    draw_normal,
     norm_of_maps,
     normalise_spectrally,
 )
@@ -143,9 +144,9 @@ def _initialise(network: nn.Module, *, norm: str) -> None:
             if norm == "none":
                 draw_he(part)
             else:
-                nn.init.normal_(part.weight, 0.0, 0.02)
+                draw_normal(part.weight, std=0.02)
         elif isinstance(part, nn.BatchNorm2d):
-            nn.init.normal_(part.weight, 1.0, 0.02)
+            draw_normal(part.weight, mean=1.0, std=0.02)
 
 
 def _plan(size: int, channels: int) -> tuple[int, list[int]]:

@@ -88,7 +88,7 @@ class Projection(nn.Module):
     def __init__(self, condition: int, features: int) -> None:
         super().__init__()
         self.embed = nn.Linear(condition, features, bias=False)
-        nn.init.normal_(self.embed.weight, std=1 / math.sqrt(condition))
+        draw_normal(self.embed.weight, std=1 / math.sqrt(condition))
 
     def forward(self, phi: Tensor, c: Tensor, strength: Tensor | None = None) -> Tensor:
         """Map features (N, F), conditions (N, C) and strengths (N,) to (N,)."""
@@ -131,6 +131,15 @@ def build_activation(name: str) -> nn.Module:
     return nn.LeakyReLU(0.2) if name == "leaky" else nn.ReLU()
 
 
+def draw_normal(weight: Tensor, *, mean: float = 0.0, std: float) -> None:
+    """Draw a weight from a normal distribution.
+
+    A skeleton on the meta device has nothing to fill, and torch would import its compiler for it, which takes 2 s.
+    """
+    if not weight.is_meta:
+        nn.init.normal_(weight, mean, std)
+
+
 def draw_he(conv: nn.Conv2d | nn.ConvTranspose2d, *, gain: float = math.sqrt(2)) -> None:
     """Draw a kernel such that signals keep their size without norms; the bias is 0.
 
@@ -140,7 +149,7 @@ def draw_he(conv: nn.Conv2d | nn.ConvTranspose2d, *, gain: float = math.sqrt(2))
     taps = conv.kernel_size[0] * conv.kernel_size[1]
     if isinstance(conv, nn.ConvTranspose2d):
         taps = taps // conv.stride[0] ** 2 if conv.stride[0] > 1 else 1
-    nn.init.normal_(conv.weight, std=gain / math.sqrt(conv.in_channels * taps))
+    draw_normal(conv.weight, std=gain / math.sqrt(conv.in_channels * taps))
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
 

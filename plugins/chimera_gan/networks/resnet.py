@@ -23,6 +23,7 @@ from chimera_gan.networks.parts import (
     build_activation,
     check_size,
     draw_he,
+    draw_normal,
     norm_of_maps,
     normalise_spectrally,
 )
@@ -63,7 +64,7 @@ class ResnetGenerator(Generator):
         widths = _widths(size, channels)
         pairs = list(pairwise(widths))
         self.first = nn.Linear(noise + condition, widths[0] * _START**2)
-        nn.init.normal_(self.first.weight, std=1 / math.sqrt(noise + condition))
+        draw_normal(self.first.weight, std=1 / math.sqrt(noise + condition))
         self.blocks = nn.ModuleList(UpBlock(a, b, norm=norm, active=activation) for a, b in pairs)
         self.dropouts = nn.ModuleList(
             Dropout(dropout, in_use=dropout_in_use, purpose=f"dropout/{k}") for k in range(len(pairs))
