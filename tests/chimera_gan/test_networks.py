@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -258,3 +260,19 @@ def test_masks_of_dropout_belong_to_the_image(family: str, size: int) -> None:
     torch.testing.assert_close(together[2:3], alone)
     other = generator(noise(4)[2:3], draw=Draw(0, 0, torch.tensor([10])))
     assert (other - alone).abs().max() > 1e-4
+
+
+def test_a_skeleton_is_built_without_torchs_compiler() -> None:
+    """It costs each cold creature seconds to import, and there is nothing to initialise."""
+    script = """
+import sys
+import torch
+from chimera_gan.networks import GENERATORS
+with torch.device("meta"):
+    for family, size in (("dcgan", 64), ("resnet", 32)):
+        for norm in ("batch", "none"):
+            GENERATORS[family](size, noise=6, channels=4, condition=3, norm=norm)
+assert "torch._dynamo" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
