@@ -157,9 +157,7 @@ def write_blocks(
 def _end_without(parent: int, worker: int) -> None:
     """End a process whose parent was killed before torch began to watch for that: it would wait for ever."""
     manager = multiprocessing.parent_process()
-    if (
-        multiprocessing.get_start_method() == "forkserver"
-    ):  # the server is what the system calls the parent there
+    if multiprocessing.get_start_method() == "forkserver":  # there the system calls the server the parent
         orphan = manager is None or not manager.is_alive()
     else:
         orphan = os.getppid() != parent

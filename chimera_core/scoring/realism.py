@@ -26,8 +26,8 @@ class RealismScale:
     the picture's distance from it, over the half of the reference with the smaller radii. On the scale 1 is the
     median of real animals that are not in the reference, 0 that of noise.
 
-    Distances are between principal components of unit variance: blind viewers agreed with them (docs/scorecard.md),
-    and not with distances in the embedding, where a blur is as near to animals as a sharp picture.
+    Distances are between principal components of unit variance: in the embedding a blur is as near to animals as a
+    sharp picture.
 
     Args:
         centre: of the reference, (D,).

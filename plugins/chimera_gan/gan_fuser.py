@@ -208,11 +208,14 @@ class GanFuser(FusionGenerator):
             raise DataError(
                 "what was learned has no features of images: it is of a GAN with another condition"
             )
-        shapes = {"condition.bank": ((len(self.classes), bank.shape[1], size), torch.float32)}
-        principal = Principal(mean.shape[0], size)
-        return shapes | {
-            f"condition.principal.{k}": (tuple(v.shape), v.dtype) for k, v in principal.state_dict().items()
+        # Not those of a Principal that is built for it: a stranger's file could ask for more memory than there is.
+        shapes = {
+            "bank": (len(self.classes), bank.shape[1], size),
+            "principal.mean": (mean.shape[0],),
+            "principal.directions": (size, mean.shape[0]),
+            "principal.scale": (),
         }
+        return {f"condition.{name}": (shape, torch.float32) for name, shape in shapes.items()}
 
 
 def _fill(module: nn.Module, state: Mapping[str, Tensor], prefix: str, device: torch.device) -> None:

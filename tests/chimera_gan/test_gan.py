@@ -172,6 +172,15 @@ def test_weights_of_other_options_are_refused(data: FuserData) -> None:
         GanFuser(GanConfig(**INSTANCE)).load(learner.state(), TrainedFacts(CLASSES, SIZE))
 
 
+def test_a_strangers_file_is_refused_before_memory_is_taken_for_what_it_names() -> None:
+    """A mean of so many features would have directions of 80 GB."""
+    mean, bank = torch.zeros(1).expand(10_000_000), torch.zeros(1).expand(2, 1, 2048)
+    with pytest.raises(DataError, match="what was learned"):
+        GanFuser(GanConfig(**{**INSTANCE, "components": 2048})).load(
+            {"condition.principal.mean": mean, "condition.bank": bank}, TrainedFacts(CLASSES, SIZE)
+        )
+
+
 def test_samples_belong_to_their_seeds(data: FuserData) -> None:
     learner = GanLearner(GanConfig(**TINY), data, device="cpu")
     _step(learner, data, 0)
