@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy.stats import kendalltau
 
 from chimera_core.contact_sheet import grid
@@ -154,7 +154,8 @@ def _for_x(row: Mapping[str, Any], viewers: Sequence[str]) -> float:
 def _shown(path: Path, size: int) -> np.ndarray[Any, Any]:
     """Read a picture as it is scored, and enlarge it for viewers."""
     with Image.open(path) as picture:
-        small = picture.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+        square = ImageOps.fit(picture.convert("RGB"), (min(picture.size),) * 2)
+    small = square.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(small.resize((SHOWN, SHOWN), Image.Resampling.BICUBIC))
 
 

@@ -44,6 +44,8 @@ class FusionPlan:
     """The run, file or model whose weights the fuser takes up, if it is one that learns."""
     is_chosen: bool = False
     """Whether the fuser was chosen for the classes that were named, and not by the user."""
+    square: bool = False
+    """Photographs are cut to their middle square first, the one shape in which creatures are scored."""
 
     @property
     def fuser_name(self) -> str:
@@ -62,6 +64,7 @@ def plan_fusion(
     source_options: Mapping[str, Any] | None = None,
     size: int | None = None,
     device: str = "auto",
+    square: bool = False,
     host: PluginHost | None = None,
 ) -> FusionPlan:
     """Check a request.
@@ -77,6 +80,7 @@ def plan_fusion(
         source_options: its options.
         size: shorter side of the result in pixels; None: 256, or the size that a trained fuser makes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        square: cut photographs to their middle square first.
         host: plugins to use; the installed ones when None.
     Raises:
         ConfigError, DataError, PluginError: naming what is wrong and the mend.
@@ -120,6 +124,7 @@ def plan_fusion(
         host=host,
         trained=trained,
         is_chosen=is_chosen,
+        square=square,
     )
 
 

@@ -54,7 +54,7 @@ class ParentReader:
         if not Path(name).is_file():
             return None if "photo" in self._accepts else Parent(name, class_name=name)
         from chimera_core.images import read_picture
-        from chimera_core.pixels import from_uint8
+        from chimera_core.pixels import from_uint8, middle_square
 
         picture = read_picture(name)
         image, alpha = from_uint8(picture.rgb), None
@@ -64,6 +64,8 @@ class ParentReader:
             image = alpha * image + (1 - alpha)
             alpha = _at_most(alpha, self.plan.size, of=name)
         image = _at_most(image, self.plan.size, of=name)
+        if self.plan.square:
+            image, alpha = middle_square(image), None if alpha is None else middle_square(alpha)
         return Parent(picture.name, image, self._mask(index, image, alpha))
 
     def _mask(self, index: int, image: Tensor, alpha: Tensor | None) -> Tensor | None:
@@ -77,9 +79,11 @@ class ParentReader:
         from torch.nn import functional as F
 
         from chimera_core.images import read_mask
-        from chimera_core.pixels import from_uint8
+        from chimera_core.pixels import from_uint8, middle_square
 
         mask = from_uint8(read_mask(choice))
+        if self.plan.square:
+            mask = middle_square(mask)
         (height, width), (h, w) = image.shape[-2:], mask.shape[-2:]
         if abs(h * width - w * height) > 0.02 * h * width:
             raise DataError(
@@ -88,7 +92,7 @@ class ParentReader:
         return F.interpolate(mask[None], (height, width), mode="bilinear", antialias=True)[0].clamp(0, 1)
 
     def _draw(self, index: int, seed: int) -> Parent:
-        from chimera_core.pixels import from_uint8
+        from chimera_core.pixels import from_uint8, middle_square
 
         if (index, seed) in self._sampled:
             return self._sampled[index, seed]
@@ -112,6 +116,8 @@ class ParentReader:
         generator = torch.Generator().manual_seed(seed * 1009 + index)
         image = from_uint8(_readable(split, members, generator, of=name).permute(1, 2, 0))
         image = _at_most(image, plan.size, of=name)
+        if plan.square:
+            image = middle_square(image)
         # To a trained fuser a class is what it learned itself; this is a photograph.
         class_name = name if plan.trained is None else None
         parent = Parent(name, image, self._mask(index, image, None), class_name=class_name)

@@ -34,6 +34,14 @@ def to_uint8(image: Tensor) -> NDArray:  # type: ignore[type-arg]
     return pixels
 
 
+def middle_square(image: Tensor) -> Tensor:
+    """Cut the middle square out of (..., H, W)."""
+    height, width = image.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side]
+
+
 def shorter_side_shape(height: int, width: int, size: int) -> tuple[int, int]:
     """Scale (height, width) so that the shorter side is ``size``, keeping the aspect ratio."""
     scale = size / min(height, width)

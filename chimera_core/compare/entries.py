@@ -97,7 +97,7 @@ def variants_of(said: Said) -> list[Variant]:
                     train = merge(train, _nested(axis.removeprefix("train."), value))
                 else:
                     options = merge(options, _nested(axis, value))
-            label = "".join(f"/{axis}={_short(value)}" for axis, value in axes.items())
+            label = "".join(f"/{axis}={short_value(value)}" for axis, value in axes.items())
             found.append(Variant(name + label, name, table, options, train, axes))
     return found
 
@@ -255,7 +255,7 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
     return dict(table)
 
 
-def _short(value: Any) -> str:
+def short_value(value: Any) -> str:
     """Spell a value of an axis for a fuser's name."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return one_line(text, limit=40)

@@ -138,6 +138,7 @@ def _job(comparison: Comparison, fuser: str, folder: Path, working: Working) -> 
             "options": dict(entry.options),
             "size": entry.size,
             "device": working.device,
+            "square": True,
         },
     }
 

@@ -145,6 +145,28 @@ class Test(_Part):
     p_holm: Number = None
 
 
+class AxisValue(Interval):
+    """A fuser at one value of an axis; differences are from the axis's first value."""
+
+    value: str
+    by_training: list[FiniteFloat] = []
+    difference: Number = None
+    difference_low: Number = None
+    difference_high: Number = None
+    p: Number = None
+    p_holm: Number = None
+
+
+class Axis(_Part):
+    """What an axis does to a fuser, over all other axes; ``trainings``: of each value."""
+
+    table: str
+    axis: str
+    metric: str = "score"
+    trainings: int = 1
+    values: list[AxisValue] = []
+
+
 class Sweep(_Part):
     """Where a fuser's creatures lie between two parents (0 and 1), by the share of the second."""
 
@@ -179,6 +201,7 @@ class Comparison(_Part):
     cells: list[Cell]
     ranking: list[Place] = []
     tests: list[Test] = []
+    axes: list[Axis] = []
     sweeps: list[Sweep] = []
     second_judge: SecondJudge | None = None
     confidence: Annotated[float, Field(gt=0, lt=1)] | None = None

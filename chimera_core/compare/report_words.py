@@ -165,7 +165,10 @@ _WARNINGS = {
 }
 # In the order in which a reader wants them.
 _MEANINGS = {
-    "score": ("higher", "The headline: square root of fused times realism. A copy of a parent gets 0."),
+    "score": (
+        "higher",
+        "The headline: square root of fused times realism, less half of it for a montage. A copy of a parent gets 0.",
+    ),
     "fused": (
         "higher",
         "How well every parent is present: the smallest of (likeness / weight, at most 1), without the leakage.",
@@ -190,6 +193,12 @@ _MEANINGS = {
         "Fréchet distance between the creatures and real animals, by the named encoder's features.",
     ),
     "FID": ("lower", "Fréchet distance by the field's Inception features."),
+    "coat": ("higher", "How much of a parent's coat the creature wears, by textures; photographs only."),
+    "montage": (
+        "lower",
+        "How much of the creature is its parents' own pixels, laid or pasted together; all of it costs half the score.",
+    ),
+    "patch_distance": ("", "Fréchet distance between the patches of the creature and of a parent's picture."),
     "membership": ("", "Share of the judge's probability that a parent gets."),
     "likeness": (
         "higher",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,12 @@ from chimera_core.files import one_line, spell_paths, write_text_atomic
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from chimera_core.subjects.finder import SubjectFinder
+    from chimera_core.interfaces import FeatureEncoder
+    from chimera_core.scoring.parents_seen import ParentImages
 
 FOLDER = "scores"
 CLASS_IMAGES = 200
 """Real images of a class that a judge learns it from, at most."""
-PHOTOGRAPH_SIDE = 256
-"""At which judges get a parent's photograph, in pixels."""
 Figures = dict[str, dict[str, Any]]
 """Measurements by name: {value, n, extractor, reason}."""
 
@@ -105,36 +104,27 @@ def open_scorecard(comparison: Comparison, device: str) -> Any:
     return Scorecard(judges, reference=reference, size=size, cache=cache)
 
 
-def parent_images(comparison: Comparison, slot: Slot) -> tuple[Tensor, Tensor | None] | None:
-    """Give real images of a parent, and masks of its animal, or None where there is no image.
-
-    Returns:
-        Images of its class, float (n, 3, S, S) in [0, 1], without masks; or the one photograph, larger than it is
-        scored, with its mask (1, 1, S, S), because judges look at parts of it.
-    """
+def parent_images(comparison: Comparison, slot: Slot) -> ParentImages | None:
+    """Give a parent as judges are shown it: real images of its class, or its one photograph; None without an image."""
     import torch
 
     from chimera_core.images import read_picture
     from chimera_core.pixels import from_uint8
-    from chimera_core.records import Parent
-    from chimera_core.scoring.features import at_size
+    from chimera_core.scoring.parents_seen import ParentImages
+    from chimera_core.scoring.pictures import parent_of_file
 
     said = comparison.experiment.said
     if slot.class_name is not None and said.parents.source is not None:
         split, classes = _packed(comparison, said.parents.source, said.parents.options)
         members = torch.nonzero(split.labels == classes.index(slot.class_name)).flatten()
         spread = torch.linspace(0, len(members) - 1, min(CLASS_IMAGES, len(members))).round().long()
-        return split.take(members[spread]).float() / 255, None
-    paths = list(slot.files.values())
-    if not paths:
+        shown = slot.files.get(ANY_SEED)
+        picture = None if shown is None else from_uint8(read_picture(shown).on_white())[None]
+        return ParentImages(slot.label, split.take(members[spread]).float() / 255, shown=picture)
+    if not slot.files:
         return None
-    picture = read_picture(paths[0])
-    image = from_uint8(picture.on_white())
-    alpha = None if picture.alpha is None else from_uint8(picture.alpha)
-    mask = _finder().find(Parent(slot.label, image, alpha)).mask
-    side = max(PHOTOGRAPH_SIDE, said.top.size)
-    squared = torch.nn.functional.interpolate(mask[None], (side, side), mode="area")
-    return at_size(image[None], side), squared
+    found = parent_of_file(next(iter(slot.files.values())), finder=_finder(), size=said.top.size)
+    return replace(found, label=slot.label)
 
 
 def reference_images(comparison: Comparison) -> Any:
@@ -153,10 +143,10 @@ def cell_images(cells: Sequence[Cell], folder: Path, *, size: int) -> Tensor:
     import torch
 
     from chimera_core.images import read_picture
-    from chimera_core.pixels import from_uint8
+    from chimera_core.pixels import from_uint8, middle_square
     from chimera_core.scoring.features import at_size
 
-    pictures = (from_uint8(read_picture(image_path(folder, c.id)).rgb)[None] for c in cells)
+    pictures = (middle_square(from_uint8(read_picture(image_path(folder, c.id)).rgb))[None] for c in cells)
     return torch.cat([at_size(picture, size) for picture in pictures])
 
 
@@ -191,19 +181,13 @@ def _measure(
         kept["sets"][_set_key(cells[fuser])] = _plain(card.measure_set(prepared, images, shares))
 
 
-def _parents_of(comparison: Comparison, parents: ParentTuple) -> list[Any]:
-    from chimera_core.images import read_picture
-    from chimera_core.pixels import from_uint8
-    from chimera_core.scoring.scorecard import ParentImages
-
+def _parents_of(comparison: Comparison, parents: ParentTuple) -> list[ParentImages]:
     made = []
     for slot in parents.slots:
         found = parent_images(comparison, slot)
         if found is None:
             raise DataError(f"there is no image of {slot.label}: name a source of it in [parents]")
-        shown = slot.files.get(ANY_SEED) if slot.class_name is not None else None
-        picture = None if shown is None else from_uint8(read_picture(shown).on_white())[None]
-        made.append(ParentImages(slot.label, *found, shown=picture))
+        made.append(found)
     return made
 
 
@@ -269,12 +253,10 @@ def _kept(store: Path) -> dict[str, Any]:
 
 
 @functools.cache
-def _finder() -> SubjectFinder:
-    import torch
+def _finder() -> FeatureEncoder:
+    from chimera_core.scoring.pictures import load_finder
 
-    from chimera_core.subjects.finder import SubjectFinder
-
-    return SubjectFinder("auto", device=torch.device("cpu"))
+    return load_finder()
 
 
 def _packed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chimera_core.compare.axes import axis_effects
 from chimera_core.compare.cells import Cell
 from chimera_core.compare.plan import Comparison
 from chimera_core.compare.scoring import Scores
@@ -30,7 +31,7 @@ def is_mixed(cell: Cell) -> bool:
 
 
 def summarise(comparison: Comparison, made: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
-    """Rank and test: the keys ``ranking``, ``tests``, ``sweeps`` and ``second_judge`` of ``comparison.json``."""
+    """Rank and test: the keys ``ranking``, ``tests``, ``axes``, ``sweeps`` and ``second_judge`` of ``comparison.json``."""
     means = {fuser: _means(cells, scores, METRIC) for fuser, cells in comparison.cells.items()}
     measured = {fuser: found for fuser, found in means.items() if found}
     tests = compare_paired(measured)
@@ -46,6 +47,9 @@ def summarise(comparison: Comparison, made: Mapping[str, Any], scores: Scores) -
             for rank, fuser in enumerate(order, start=1)
         ],
         "tests": [_test(test) for test in tests],
+        "axes": axis_effects(
+            comparison.experiment.entries, lambda fuser: measured.get(fuser, {}), metric=METRIC
+        ),
         "sweeps": [sweep for sweep in sweeps if sweep is not None],
         "second_judge": _second(comparison, scores, measured),
     }

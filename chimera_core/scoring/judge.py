@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.plugins import PluginHost
@@ -18,6 +19,8 @@ from chimera_core.use import load_encoder
 
 SIDE = 128
 TEXTURE_SIZE, _TEXTURE_STRIDE = 64, 8
+# Deeper maps have so few places that an animal's outline means nothing in them.
+_COAT_STRIDE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +55,7 @@ class Judge:
         without levels gives its embedding. Larger pictures come down to ``TEXTURE_SIZE`` first: else sharp ones would
         have other textures than a reference of small images that was enlarged.
         """
-        batches = [images] if isinstance(images, Tensor) else images
-        images = (at_size(batch, min(batch.shape[-1], TEXTURE_SIZE)) for batch in batches)
+        images = _small(images)
         if not self.encoder.levels:
             return self.features(images)
         far = [abs(math.log(level.stride / _TEXTURE_STRIDE)) for level in self.encoder.levels]
@@ -64,6 +66,48 @@ class Judge:
             return torch.cat([found.mean((2, 3)), found.std((2, 3))], 1)
 
         return judge_features(self.encoder, images, size=self.side, device=self.device, read=read)
+
+    @property
+    def coat_sizes(self) -> list[int]:
+        """Numbers that ``coats`` gives of each level: twice its channels. None, for a network without levels."""
+        return [2 * self.encoder.levels[k].channels for k in self._coat_levels]
+
+    @property
+    def _coat_levels(self) -> list[int]:
+        return [k for k, level in enumerate(self.encoder.levels) if level.stride <= _COAT_STRIDE]
+
+    def coats(self, images: Tensor | Iterable[Tensor], masks: Tensor | None = None) -> Tensor:
+        """Give mean and spread of each channel of every level with a stride of 16 or less, within masks.
+
+        Args:
+            images: (n, 3, S, S), or batches of such, uint8 or float in [0, 1]; larger ones come down to ``TEXTURE_SIZE``.
+            masks: float (n, 1, S, S), 1 where to look; with images in one tensor of no more than a batch. None: everywhere.
+        Returns:
+            float32 (n, sum of ``coat_sizes``).
+        """
+
+        def read(pixels: Tensor) -> Tensor:
+            maps = self.encoder.feature_maps(pixels, self._coat_levels)
+            return torch.cat([_within(found, masks) for found in maps], 1)
+
+        return judge_features(self.encoder, _small(images), size=self.side, device=self.device, read=read)
+
+
+def _small(images: Tensor | Iterable[Tensor]) -> Iterator[Tensor]:
+    batches = [images] if isinstance(images, Tensor) else images
+    return (at_size(batch, min(batch.shape[-1], TEXTURE_SIZE)) for batch in batches)
+
+
+def _within(found: Tensor, masks: Tensor | None) -> Tensor:
+    """Give mean and spread of a map (n, C, h, w) within masks (n, 1, S, S): (n, 2 C)."""
+    if masks is None:
+        return torch.cat([found.mean((2, 3)), found.var((2, 3), correction=0).sqrt()], 1)
+    # An animal that a coarse map does not see at all counts as the whole picture.
+    shares = F.interpolate(masks.to(found), found.shape[-2:], mode="area").clamp(min=1e-3)
+    shares = shares / shares.sum((2, 3), keepdim=True)
+    mean = (found * shares).sum((2, 3), keepdim=True)
+    spread = ((found - mean).square() * shares).sum((2, 3)).sqrt()
+    return torch.cat([mean[..., 0, 0], spread], 1)
 
 
 def load_judge(

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.errors import DataError, ShapeError
+from chimera_core.scoring.coats import Coats
 from chimera_core.scoring.features import at_size
 from chimera_core.scoring.judge import Judge
 from chimera_core.scoring.likeness import Likeness
@@ -32,6 +33,7 @@ _VIEWS, _WHOLE, _MOST_VIEWS = 64, 16, 300
 _GROUND_VIEWS, _EXPOSURES, _EMPTY = 16, 32, 16
 _GROUNDS = 20
 _OF_ITS_KIND = 0.1
+_MOST_SHOWN = 8
 LEAST_REALISM = 0.2
 """Parents that look less real than this count as so real: their chimeras need not look more real than they do."""
 
@@ -61,12 +63,14 @@ class SeenParents:
         likeness: to them.
         images: features of their images, each (n, D).
         realism: of the less real one's images, their median; in [``LEAST_REALISM``, 1], 1 without a reference.
+        coats: of parents that are photographs; None where one is a class, or without a reference.
     """
 
     membership: Membership
     likeness: Likeness
     images: tuple[Tensor, ...]
     realism: float = 1.0
+    coats: Coats | None = None
 
 
 def check_parents(parents: Sequence[ParentImages]) -> None:
@@ -130,12 +134,37 @@ def see_parents(
         else e
         for k, (p, e) in enumerate(zip(parents, examples, strict=True))
     ]
-    realism = 1.0
+    realism, coats = 1.0, None
     if seen is not None:
         pictures = [at_size(p.images if p.shown is None else p.shown, size) for p in parents]
         least = min(float(seen.scale.of(judge.textures(p)).median()) for p in pictures)
         realism = max(least, LEAST_REALISM)
-    return SeenParents(membership, Likeness.fit(shown), images, realism)
+        outlined = [(p.images, p.masks) for p in parents if p.masks is not None and len(p.images) == 1]
+        if len(outlined) == len(parents) and seen.coats is not None:
+            found = [
+                torch.cat([at_size(i, size) for i, _ in outlined]),
+                torch.cat([_masks(m, size) for _, m in outlined]),
+            ]
+            coats = Coats.fit(judge, seen.coats, *found)
+    return SeenParents(membership, Likeness.fit(shown), images, realism, coats)
+
+
+def _masks(masks: Tensor, size: int) -> Tensor:
+    return F.interpolate(masks.float(), (size, size), mode="area")
+
+
+def pictures_of(parents: Sequence[ParentImages], *, size: int) -> Tensor | None:
+    """Give the pictures that a fuser was given: (m, P, 3, S, S), one or more of each parent; None if some are not known."""
+    found = []
+    for parent in parents:
+        given = parent.shown
+        if given is None and (parent.masks is not None or len(parent.images) == 1):
+            given = parent.images
+        if given is None:
+            return None
+        found.append(at_size(given, size))
+    count = min(_MOST_SHOWN, *(len(f) for f in found))
+    return torch.stack([f[:count] for f in found], 1)
 
 
 def similarity(features: Tensor, others: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from chimera_core.images import read_picture
 from chimera_core.interfaces import FeatureEncoder
-from chimera_core.pixels import from_uint8
+from chimera_core.pixels import from_uint8, middle_square
 from chimera_core.scoring.features import at_size
 from chimera_core.scoring.parents_seen import ParentImages
 from chimera_core.subjects.finding import find_subject
@@ -33,21 +33,18 @@ def read_squares(paths: Sequence[Path], *, size: int) -> Tensor:
     return torch.cat(squares)
 
 
-def middle_square(image: Tensor) -> Tensor:
-    """Cut the middle square out of (..., H, W)."""
-    height, width = image.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[..., top : top + side, left : left + side]
-
-
 def load_finder() -> FeatureEncoder:
     """Load the encoder by which animals are found in photographs: an ImageNet classifier."""
     return load_encoder(_FINDER).requires_grad_(False)
 
 
 def parent_of_photograph(
-    label: str, image: Tensor, *, mask: Tensor | None = None, finder: FeatureEncoder | None = None
+    label: str,
+    image: Tensor,
+    *,
+    mask: Tensor | None = None,
+    finder: FeatureEncoder | None = None,
+    size: int = PHOTO_SIDE,
 ) -> ParentImages:
     """Make a parent of one photograph; where its animal is is found, unless it is told.
 
@@ -56,25 +53,30 @@ def parent_of_photograph(
         image: float (3, H, W) in [0, 1].
         mask: float (1, H, W) in [0, 1], 1 where the animal is.
         finder: of ``load_finder``, for those who have many photographs.
+        size: that is scored; a larger one than ``PHOTO_SIDE`` is that of the views, too.
     """
-    square = at_size(middle_square(image)[None], PHOTO_SIDE)
+    side = max(size, PHOTO_SIDE)
+    square = at_size(middle_square(image)[None], side)
     if mask is None:
         found = find_subject(finder or load_finder(), square[0])[None]
     else:
-        found = F.interpolate(middle_square(mask)[None], (PHOTO_SIDE, PHOTO_SIDE), mode="area")
+        found = F.interpolate(middle_square(mask)[None], (side, side), mode="area")
     return ParentImages(label, square, found)
 
 
-def parent_of_file(path: Path, *, finder: FeatureEncoder | None = None) -> ParentImages:
+def parent_of_file(
+    path: Path, *, finder: FeatureEncoder | None = None, size: int = PHOTO_SIDE
+) -> ParentImages:
     """Read a photograph as a parent; transparency says where its animal is.
 
     Args:
         path: the picture file.
-        finder: as in ``parent_of_photograph``.
-
+        finder, size: as in ``parent_of_photograph``.
     Raises:
         DataError: if it is no picture.
     """
     picture = read_picture(path)
     mask = from_uint8(picture.alpha) if picture.alpha is not None else None
-    return parent_of_photograph(path.stem, from_uint8(picture.on_white()), mask=mask, finder=finder)
+    return parent_of_photograph(
+        path.stem, from_uint8(picture.on_white()), mask=mask, finder=finder, size=size
+    )

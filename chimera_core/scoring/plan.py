@@ -90,6 +90,7 @@ def plan_score(
             source_options=source_options,
             size=fuse_size,
             device=device,
+            square=True,
             host=host,
         )
         named = named or _source_of_run(fusion)

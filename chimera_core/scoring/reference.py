@@ -13,6 +13,7 @@ from torch import Tensor
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import DataError
+from chimera_core.scoring.coats import CoatScale
 from chimera_core.scoring.feature_file import open_features, write_features
 from chimera_core.scoring.features import at_size, index_batches
 from chimera_core.scoring.judge import Judge
@@ -36,12 +37,14 @@ class SeenReference:
         plain: features of the images themselves, (n, D).
         empty: features of views of pictures with animals' spectra and no animal, (e, D).
         scale: of realism.
+        coats: how textures vary; None where the judge has no levels to read them from.
     """
 
     views: Tensor
     plain: Tensor
     empty: Tensor
     scale: RealismScale
+    coats: CoatScale | None = None
 
 
 class Reference:
@@ -94,13 +97,15 @@ class Reference:
             "noise-textures": (judge.textures, [noise]),
             "empty-views": (judge.features, [varied(empty, seed=self.seed)]),
         }
+        if judge.coat_sizes:
+            looks["coats"] = (judge.coats, batches)
         key = self._key(judge) if cache is not None else ""
         seen = {
             name: _kept(
                 cache / f"{key}-{name}.npy",
                 look,
                 pictures,
-                n=len(self) if name in ("plain", "textures", "views") else count,
+                n=count if name in ("noise-textures", "empty-views") else len(self),
             )
             if cache is not None
             else torch.cat([look(batch) for batch in pictures])
@@ -108,7 +113,8 @@ class Reference:
         }
         textures = seen["textures"]
         scale = RealismScale.fit(textures[self._known], textures[self._held_out], seen["noise-textures"])
-        return SeenReference(seen["views"], seen["plain"], seen["empty-views"], scale)
+        coats = CoatScale.fit(seen["coats"]) if "coats" in seen else None
+        return SeenReference(seen["views"], seen["plain"], seen["empty-views"], scale, coats)
 
     def _key(self, judge: Judge) -> str:
         """Name what features depend on: the images, the views, and every weight of the judge."""

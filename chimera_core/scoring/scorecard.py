@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,13 +18,16 @@ from chimera_core.errors import ConfigError, DataError, ShapeError
 from chimera_core.scoring.features import at_size, index_batches
 from chimera_core.scoring.figures import Look, Measurement, card_of
 from chimera_core.scoring.judge import Judge
+from chimera_core.scoring.montage import kept_pixels, montage_of
 from chimera_core.scoring.parents_seen import (
     ParentImages,
     SeenParents,
     check_parents,
+    pictures_of,
     see_parents,
     similarity,
 )
+from chimera_core.scoring.patches import patch_distances
 from chimera_core.scoring.reference import Reference, SeenReference
 from chimera_core.scoring.sets import set_card
 from chimera_core.scoring.views import shaken
@@ -43,11 +46,12 @@ class PreparedParents:
     Args:
         labels: of the P parents.
         seen: by each judge, in their order.
-        accuracy: of the first judge's probe on held-out examples, every class counting alike.
+        pictures: that a fuser was given, (m, P, 3, S, S); None if they are not known.
     """
 
     labels: tuple[str, ...]
     seen: tuple[SeenParents, ...]
+    pictures: Tensor | None = None
 
     @property
     def accuracy(self) -> float:
@@ -108,7 +112,7 @@ class Scorecard:
             )
             for judge, reference in zip(self.judges, self._seen, strict=True)
         )
-        return PreparedParents(tuple(p.label for p in parents), seen)
+        return PreparedParents(tuple(p.label for p in parents), seen, pictures_of(parents, size=self.size))
 
     def measure(
         self, prepared: PreparedParents, images: Tensor, weights: Tensor
@@ -127,11 +131,15 @@ class Scorecard:
         cards: list[dict[str, Measurement]] = []
         for rows in index_batches(len(images), _BATCH):
             pixels = at_size(images[rows], self.size)
+            kept = _kept(prepared, pixels, weights[rows])
             found = [
-                self._look(judge, parents, reference, pixels)
+                self._look(judge, parents, reference, pixels, kept, weights[rows])
                 for judge, parents, reference in zip(self.judges, prepared.seen, self._seen, strict=True)
             ]
             self._remember(prepared, pixels, found[0])
+            if prepared.pictures is not None:
+                patches = patch_distances(self.judges[0], pixels, prepared.pictures[0])
+                found[0] = replace(found[0], patches=patches)
             cards += [card_of(found, k, weights[row].tolist()) for k, row in enumerate(rows.tolist())]
         return cards
 
@@ -153,7 +161,8 @@ class Scorecard:
         for rows in index_batches(len(images), _BATCH):
             pixels = at_size(images[rows], self.size)
             if any(key not in self._remembered(prepared) for key in map(_key, pixels)):
-                self._remember(prepared, pixels, self._look(judge, parents, reference, pixels))
+                look = self._look(judge, parents, reference, pixels, None, weights[rows])
+                self._remember(prepared, pixels, look)
             seen += [self._remembered(prepared)[_key(picture)] for picture in pixels]
         plain, probabilities, log_odds = (torch.stack(part) for part in zip(*seen, strict=True))
         return set_card(
@@ -177,7 +186,13 @@ class Scorecard:
         self._remembered(prepared).update(zip(map(_key, pixels), found, strict=True))
 
     def _look(
-        self, judge: Judge, parents: SeenParents, reference: SeenReference | None, pixels: Tensor
+        self,
+        judge: Judge,
+        parents: SeenParents,
+        reference: SeenReference | None,
+        pixels: Tensor,
+        kept: Tensor | None,
+        weights: Tensor,
     ) -> Look:
         plain = judge.features(pixels)
         flat = judge.features(shaken(pixels, copies=VIEWS, seed=self.seed))
@@ -196,7 +211,20 @@ class Scorecard:
             torch.stack([similarity(plain, own.mean(0, keepdim=True))[:, 0] for own in parents.images], 1),
             torch.stack([similarity(plain, own).max(1).values for own in parents.images], 1),
             sum(len(own) for own in parents.images),
+            None
+            if parents.coats is None or kept is None
+            else parents.coats.of(judge, pixels, kept.argmax(1)),
+            None if kept is None else montage_of(kept, weights),
         )
+
+
+def _kept(prepared: PreparedParents, pixels: Tensor, weights: Tensor) -> Tensor | None:
+    """Say how much pictures repeat of each parent, of the pictures where that is a montage most: (n, P)."""
+    if prepared.pictures is None:
+        return None
+    found = torch.stack([kept_pixels(pixels, given, weights) for given in prepared.pictures])
+    montage = torch.stack([montage_of(kept, weights) for kept in found])
+    return found[montage.argmax(0), torch.arange(len(pixels))]
 
 
 def _key(pixels: Tensor) -> bytes:

@@ -20,11 +20,12 @@ from chimera_core.files import quote
 from chimera_core.fusing import Fusion
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import suggest
+from chimera_core.pixels import middle_square
 from chimera_core.scoring.features import at_size
 from chimera_core.scoring.figures import Measurement
 from chimera_core.scoring.judge import load_judge
 from chimera_core.scoring.parents_seen import ParentImages
-from chimera_core.scoring.pictures import load_finder, middle_square, parent_of_file, read_squares
+from chimera_core.scoring.pictures import load_finder, parent_of_file, read_squares
 from chimera_core.scoring.plan import ScorePlan
 from chimera_core.scoring.scorecard import Scorecard
 from chimera_core.trained_fusers import is_class_name
@@ -111,7 +112,7 @@ def _made(plan: ScorePlan) -> list[dict[str, Any]]:
 
 def _parent(plan: ScorePlan, name: str, finder: FeatureEncoder | None) -> ParentImages:
     if not is_class_name(name) or plan.source is None:
-        return parent_of_file(Path(name), finder=finder)
+        return parent_of_file(Path(name), finder=finder, size=plan.size)
     source, options = plan.source
     packed = prepare(plan_packing(plan.host, source, options, size=plan.size))
     if name not in packed.classes:

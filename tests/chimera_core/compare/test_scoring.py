@@ -17,6 +17,7 @@ from chimera_core.compare.identity import data_identity
 from chimera_core.compare.plan import Comparison, check_experiment, lay_out
 from chimera_core.errors import DataError
 from chimera_core.plugins import default_host
+from chimera_core.scoring import pictures
 from chimera_core.scoring.scorecard import Measurement, ParentImages
 
 Write = Callable[..., Path]
@@ -56,12 +57,8 @@ class Card:
 def card(monkeypatch: pytest.MonkeyPatch) -> Card:
     made = Card()
     monkeypatch.setattr(scoring, "open_scorecard", lambda comparison, device: made)
-
-    class Finder:
-        def find(self, parent: Any) -> Any:
-            return type("Found", (), {"mask": torch.ones_like(parent.image[:1])})
-
-    monkeypatch.setattr(scoring, "_finder", Finder)
+    monkeypatch.setattr(scoring, "_finder", lambda: "a finder")
+    monkeypatch.setattr(pictures, "find_subject", lambda finder, image: torch.ones_like(image[:1]))
     return made
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from chimera_core.scoring.figures import Look, card_of, fused_of, weight_error
+from chimera_core.scoring.figures import Look, card_of, fused_of, score_of, weight_error
 from chimera_core.scoring.likeness import Likeness
 from chimera_core.scoring.membership import Membership, fit_membership
 from chimera_core.scoring.parents_seen import SeenParents
@@ -68,6 +69,21 @@ def test_parents_that_cannot_be_told_apart_are_hardly_alike() -> None:
     assert bool(torch.isfinite(found).all()) and float(found.max()) < 0.1
 
 
+def test_a_coat_counts_as_much_as_what_the_embedding_sees() -> None:
+    seen = table((0.5, 0.5))
+    assert fused_of(seen, 0.0, EVEN, (0.5, 0.5)) == pytest.approx(1)
+    assert fused_of(seen, 0.0, EVEN, (1, 0.25)) == pytest.approx((1 + 0.5) / 2)
+    assert fused_of(table((1, 0)), 0.2, EVEN, (0.5, 0.5)) == pytest.approx(0.5 * 0.8)
+    assert fused_of(table((1, 0)), 0.0, EVEN, (1, 0)) == 0  # a copy
+    assert fused_of(table((0.5, 0.5, 0)), 0.0, (0.5, 0.5, 0), (1, 1, 0)) == pytest.approx(1)
+
+
+def test_a_montage_keeps_half_of_its_score() -> None:
+    assert score_of(0.4, 0.9, 0.0) == pytest.approx(0.6)
+    assert score_of(0.4, 0.9, 1.0) == pytest.approx(0.3)
+    assert score_of(0.4, 0.9, 0.5) == pytest.approx(0.45)
+
+
 def look(views: Tensor, *, likeness: tuple[float, float] = (0.5, 0.25), realism: float | None = 0.25) -> Look:
     one = torch.tensor([1.0])
     return Look(
@@ -87,6 +103,7 @@ def look(views: Tensor, *, likeness: tuple[float, float] = (0.5, 0.25), realism:
 def test_a_card_holds_every_figure_of_the_design() -> None:
     card = card_of([look(table((0.6, 0.2, 0.2), (0.6, 0.2, 0.2)))], 0, EVEN_WEIGHTS)
     found = {name: figure.value for name, figure in card.items()}
+    assert found.pop("montage") is None and "not known" in str(card["montage"].reason)
     assert found == pytest.approx(
         {
             "membership_0": 0.75,
@@ -107,7 +124,22 @@ def test_a_card_holds_every_figure_of_the_design() -> None:
         abs=1e-6,
     )
     assert card["fused"].n == 2 and card["realism"].n == 200 and card["identity_0"].n == 9
-    assert {figure.extractor for figure in card.values()} == {"judge"}
+    assert {figure.extractor for name, figure in card.items() if name != "montage"} == {"judge"}
+
+
+def test_a_card_of_photographs_knows_coats_and_montage() -> None:
+    seen = replace(
+        look(table((0.6, 0.2, 0.2))),
+        coat=torch.tensor([[0.5, 0.375]]),
+        montage=torch.tensor([0.5]),
+        patches=torch.tensor([[3.0, 4.0]]),
+    )
+    card = card_of([seen], 0, EVEN_WEIGHTS)
+    assert (card["coat_0"].value, card["coat_1"].value) == (0.5, 0.375)
+    assert (card["patch_distance_0"].value, card["patch_distance_1"].value) == (3, 4)
+    assert card["montage"].value == 0.5 and card["montage"].extractor == "pixels"
+    assert card["fused"].value == pytest.approx((0.5 + 0.75) / 2 * 0.8)
+    assert card["score"].value == pytest.approx(math.sqrt(0.5 * 0.25) * 0.75)
 
 
 EVEN_WEIGHTS: Any = [0.5, 0.5]

@@ -59,8 +59,9 @@ def test_pictures_are_scored_with_the_weights_that_they_tell(here: Here, picture
     for row in found["images"]:
         for name in ("membership_0", "membership_1", "leakage", "realism", "fused", "score", "novelty"):
             assert 0 <= row["metrics"][name]["value"] <= 1, name
-        score, fused, realism = (row["metrics"][name]["value"] for name in ("score", "fused", "realism"))
-        assert score == pytest.approx((fused * realism) ** 0.5)
+        names = ("score", "fused", "realism", "montage")
+        score, fused, realism, montage = (row["metrics"][name]["value"] for name in names)
+        assert score == pytest.approx((fused * realism) ** 0.5 * (1 - montage / 2))
     assert found["set"]["KID[robust-lite0]"]["value"] is None
     assert "fewer than 100" in found["set"]["KID[robust-lite0]"]["reason"]
 
