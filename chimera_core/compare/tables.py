@@ -1,4 +1,4 @@
-"""The files of a comparison: comparison.json for the report, results.json, results.csv and summary.csv for scripts."""
+"""The files of a comparison: comparison.json for the report, results.json and three CSVs for scripts."""
 
 from __future__ import annotations
 
@@ -25,17 +25,21 @@ from chimera_core.models import find_trained
 from chimera_core.runs import read_run_record
 from chimera_core.use import layered_options, resolve_config
 
-COMPARISON, RESULTS, RESULTS_CSV, SUMMARY_CSV = (
+COMPARISON, RESULTS, RESULTS_CSV, SUMMARY_CSV, AXES_CSV = (
     "comparison.json",
     "results.json",
     "results.csv",
     "summary.csv",
+    "axes.csv",
 )
 RESIZE = "bicubic, antialiased, clamped to [0, 1]"
 """What ``scoring.features.RESIZE`` says; it is repeated here because reading it there imports torch."""
 _COLUMNS = (
     "cell", "fuser", "preset", "encoder", "trainer", "parents", "weights", "seed", "metric", "value", "n", "extractor",
     "status", "error",
+)  # fmt: skip
+_AXIS_COLUMNS = (
+    "value", "mean", "low", "high", "difference", "difference_low", "difference_high", "p", "p_holm",
 )  # fmt: skip
 
 
@@ -48,7 +52,7 @@ def write_tables(
     command: str,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Write all four files, each whole or not at all.
+    """Write all files, each whole or not at all.
 
     Args:
         comparison: laid out.
@@ -69,6 +73,7 @@ def write_tables(
         folder / RESULTS_CSV, _csv(_COLUMNS, [[_flat(row[c]) for c in _COLUMNS] for row in rows])
     )
     write_text_atomic(folder / SUMMARY_CSV, _summary(document))
+    write_text_atomic(folder / AXES_CSV, _axes(document))
     return document
 
 
@@ -253,6 +258,21 @@ def _summary(document: Mapping[str, Any]) -> str:
                 [place["fuser"], str(place["rank"]), metric, *interval, place["pairs"], place["seeds"]]
             )
     return _csv(("fuser", "rank", "metric", "mean", "low", "high", "pairs", "seeds"), rows)
+
+
+def _axes(document: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            axis["table"],
+            axis["axis"],
+            axis["metric"],
+            axis["trainings"],
+            *(_flat(row[c]) for c in _AXIS_COLUMNS),
+        ]
+        for axis in document["axes"]
+        for row in axis["values"]
+    ]
+    return _csv(("table", "axis", "metric", "trainings", *_AXIS_COLUMNS), rows)
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

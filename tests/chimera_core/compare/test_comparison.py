@@ -111,6 +111,9 @@ def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
     with open(run / "summary.csv", newline="") as file:
         assert {row["metric"] for row in csv.DictReader(file)} == {"score", "log_odds"}
 
+    with open(run / "axes.csv", newline="") as file:
+        assert list(csv.DictReader(file)) == []
+
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"}
     code, out, err = here("compare", run / "config.toml", "--run", run, "--json")
     assert code == 0 and json.loads(out)["made"] == 0 and "nothing has changed" in err

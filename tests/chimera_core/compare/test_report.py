@@ -301,3 +301,15 @@ def test_not_a_number_counts_as_not_measured(tmp_path: Path) -> None:
     page = Page(write_report(tmp_path / "c").read_text(encoding="utf-8"))
     score = block(page, "page-data")["metrics"].index("score")
     assert block(page, "tuple-0")["facts"][0][score] == "0"
+
+
+def test_the_page_and_the_text_say_what_an_axis_does(page: Page, written: Path) -> None:
+    (caption,) = page.all("caption")
+    assert caption[1].endswith("by encoder, 2 trainings each")
+    rows = [text for _, text in page.all("tr") if "0.310" in text or "0.430" in text]
+    plain = next(text for text in rows if text.startswith("plain"))
+    robust = next(text for text in rows if text.startswith(WEIRD))
+    assert "0.200 to 0.400" in plain and "0.300, 0.320" in plain and "first" in plain
+    assert "0.120" in robust and "0.050 to 0.200" in robust and "0.010" in robust
+    assert "## Axes" in (text := (written / "report.md").read_text(encoding="utf-8"))
+    assert "| 0.120 (0.050 to 0.200) | 0.010 |" in text
