@@ -18,6 +18,9 @@ RESAMPLES = 9999
 LEAST_PAIRS = 5
 """Of fewer tuples the bootstrap tells nothing: of two it spans the two, whatever they stand for."""
 
+_ROUNDING = 1e-12
+"""Values that differ by no more are equal: the bootstrap's correction divides by powers of what they differ by."""
+
 Means = Mapping[int, float]
 """Mean of a measurement by tuple of parents."""
 
@@ -70,7 +73,7 @@ def estimate(means: Means | Sequence[float], *, seed: int = 0) -> Estimate:
     mean = float(values.mean())
     if len(values) < LEAST_PAIRS:
         return Estimate(mean, None, None, len(values))
-    if np.ptp(values) == 0:
+    if np.ptp(values) <= _ROUNDING * max(1.0, abs(mean)):
         return Estimate(mean, mean, mean, len(values))
     low, high = _interval(values, seed)
     return Estimate(mean, low, high, len(values))
@@ -134,7 +137,7 @@ def wilcoxon_p(differences: NDArray[np.float64]) -> float:
     from scipy import stats
 
     # Differences of rounding are none, and would be ranked as such.
-    real = differences[np.abs(differences) > 1e-12]
+    real = differences[np.abs(differences) > _ROUNDING]
     if not len(real):
         return 1.0
     with warnings.catch_warnings():

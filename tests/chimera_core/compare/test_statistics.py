@@ -35,6 +35,20 @@ def test_tuples_that_agree_leave_no_doubt() -> None:
     assert (found.mean, found.low, found.high) == (0.25, 0.25, 0.25)
 
 
+@pytest.mark.parametrize("values", [[1e-300] * 12 + [0.0], [1.0] * 11 + [1 - 1e-16], [0.0] * 11 + [1e-200]])
+def test_values_that_differ_by_rounding_alone_leave_no_doubt_either(values: list[float]) -> None:
+    found = estimate(values)
+    assert found.low == found.high == found.mean == pytest.approx(np.mean(values), abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 1e-300, 1e-40, 1e-13, 1e-9, 0.1, 0.5, 1.0]), min_size=5, max_size=12))
+def test_an_interval_is_always_a_number(values: list[float]) -> None:
+    found = estimate(values)
+    assert found.low is not None and found.high is not None
+    assert np.isfinite([found.low, found.high]).all() and found.low <= found.high
+
+
 def test_an_interval_of_many_means_is_that_of_the_normal_law() -> None:
     values = np.random.default_rng(0).normal(3.0, 2.0, 400)
     found = estimate(values.tolist())
