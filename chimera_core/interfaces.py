@@ -109,6 +109,8 @@ class FeatureEncoder(nn.Module, ABC):
     """A network with logits, an embedding and feature maps; it owns its normalisation."""
 
     levels: tuple[Level, ...]
+    resizes: ClassVar[bool] = False
+    """Whether it brings images to its own size in its own way, as a metric's definition asks: judges then leave them."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def judge_features(
     encoder: FeatureEncoder,
     images: Tensor | Iterable[Tensor],
     *,
-    size: int,
+    size: int | None,
     device: torch.device | str = "cpu",
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     read: Callable[[Tensor], Tensor] | None = None,
@@ -40,7 +40,7 @@ def judge_features(
     Args:
         encoder: the judge; on ``device``.
         images: (n, 3, H, W), or batches of such: uint8, or float in [0, 1].
-        size: side in pixels at which the judge looks; images that are not square become so.
+        size: side in pixels at which the judge looks; images that are not square become so. None: they stay as they are.
         device: where the encoder is.
         autocast: opens mixed precision, or nothing.
         read: what is read of a batch, (N, 3, size, size) -> (N, D); None embeds it.
@@ -55,7 +55,7 @@ def judge_features(
     found: list[Tensor] = []
     try:
         for batch in _batches(images):
-            pixels = at_size(batch.to(device), size)
+            pixels = at_size(batch.to(device), batch.shape[-1] if size is None else size)
             with autocast():
                 features = (read or encoder.embed)(pixels)
             found.append(features.float().cpu())

@@ -42,11 +42,18 @@ class Judge:
     @property
     def resize(self) -> str:
         """How pictures reach it."""
+        if self.encoder.resizes:
+            return "as they are; it resizes them in its own way"
         return f"{RESIZE}; looked at with {self.side} px"
+
+    @property
+    def looks_at(self) -> int | None:
+        """Give the side to which pictures are brought; None for a network that does so itself."""
+        return None if self.encoder.resizes else self.side
 
     def features(self, images: Tensor | Iterable[Tensor]) -> Tensor:
         """Embed images (n, 3, S, S), uint8 or float in [0, 1]: float32 (n, D), on the CPU."""
-        return judge_features(self.encoder, images, size=self.side, device=self.device)
+        return judge_features(self.encoder, images, size=self.looks_at, device=self.device)
 
     def textures(self, images: Tensor | Iterable[Tensor]) -> Tensor:
         """Give mean and spread of each channel of the feature map whose stride is nearest to 8: float32 (n, 2 C).
@@ -65,7 +72,7 @@ class Judge:
             (found,) = self.encoder.feature_maps(pixels, [level])
             return torch.cat([found.mean((2, 3)), found.std((2, 3))], 1)
 
-        return judge_features(self.encoder, images, size=self.side, device=self.device, read=read)
+        return judge_features(self.encoder, images, size=self.looks_at, device=self.device, read=read)
 
     @property
     def coat_sizes(self) -> list[int]:
@@ -90,7 +97,7 @@ class Judge:
             maps = self.encoder.feature_maps(pixels, self._coat_levels)
             return torch.cat([_within(found, masks) for found in maps], 1)
 
-        return judge_features(self.encoder, _small(images), size=self.side, device=self.device, read=read)
+        return judge_features(self.encoder, _small(images), size=self.looks_at, device=self.device, read=read)
 
 
 def _small(images: Tensor | Iterable[Tensor]) -> Iterator[Tensor]:

@@ -38,7 +38,7 @@ def patch_distances(judge: Judge, images: Tensor, others: Tensor) -> Tensor | No
         flat = judge_features(
             judge.encoder,
             pictures,
-            size=judge.side,
+            size=judge.looks_at,
             device=judge.device,
             read=lambda x: judge.encoder.feature_maps(x, [level])[0].flatten(1),
         )

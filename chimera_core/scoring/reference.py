@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from chimera_core.scoring.realism import LEAST_IMAGES, RealismScale
 from chimera_core.scoring.views import scrambled, varied
 
 MOST_IMAGES = 1500
+MOST_FOR_DISTANCES = 10_000
+"""Images of the reference that a Fréchet distance may take, which needs twice as many as the judge has features."""
 _HELD_OUT = 0.2
 _EMPTY = 96
 _BATCH = 256
@@ -38,6 +41,7 @@ class SeenReference:
         empty: features of views of pictures with animals' spectra and no animal, (e, D).
         scale: of realism.
         coats: how textures vary; None where the judge has no levels to read them from.
+        more: gives features of up to ``MOST_FOR_DISTANCES`` of its images, (m, D); None where ``plain`` is all.
     """
 
     views: Tensor
@@ -45,6 +49,7 @@ class SeenReference:
     empty: Tensor
     scale: RealismScale
     coats: CoatScale | None = None
+    more: Callable[[], Tensor] | None = None
 
 
 class Reference:
@@ -63,8 +68,8 @@ class Reference:
             raise DataError(
                 f"a reference of {len(images)} images is too small: give {LEAST_IMAGES} animals or more, of many kinds"
             )
-        self.seed = seed
-        self.images = _taken(images, size)
+        self.seed, self._given, self._size = seed, images, size
+        self.images = _taken(images, size, MOST_IMAGES)
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
         held = round(_HELD_OUT * len(self))
         self._held_out, self._known = order[:held], order[held:]
@@ -114,7 +119,20 @@ class Reference:
         textures = seen["textures"]
         scale = RealismScale.fit(textures[self._known], textures[self._held_out], seen["noise-textures"])
         coats = CoatScale.fit(seen["coats"]) if "coats" in seen else None
-        return SeenReference(seen["views"], seen["plain"], seen["empty-views"], scale, coats)
+        more = None
+        if len(self._given) > MOST_IMAGES:
+            path = None if cache is None else cache / f"{key}-{min(len(self._given), MOST_FOR_DISTANCES)}.npy"
+            more = functools.cache(functools.partial(self._more, judge, path))
+        return SeenReference(seen["views"], seen["plain"], seen["empty-views"], scale, coats, more)
+
+    def _more(self, judge: Judge, path: Path | None) -> Tensor:
+        images = _taken(self._given, self._size, MOST_FOR_DISTANCES)
+        batches = [images[rows] for rows in index_batches(len(images), _BATCH)]
+        if path is None:
+            return judge.features(batches)
+        # The name knows the images that serve everything else; these are more of the same.
+        digest = hashlib.sha256(images.numpy().tobytes()).hexdigest()[:16]
+        return _kept(path.with_stem(f"{path.stem}-{digest}"), judge.features, batches, n=len(images))
 
     def _key(self, judge: Judge) -> str:
         """Name what features depend on: the images, the views, and every weight of the judge."""
@@ -136,11 +154,11 @@ def _kept(path: Path, look: Callable[[Tensor], Tensor], pictures: Iterable[Tenso
     return write_features(path, (look(batch) for batch in pictures), n=n)
 
 
-def _taken(images: Tensor | ImageSplit, size: int) -> Tensor:
+def _taken(images: Tensor | ImageSplit, size: int, most: int) -> Tensor:
     if isinstance(images, Tensor):
-        chosen = torch.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).round().long()
+        chosen = torch.linspace(0, len(images) - 1, min(len(images), most)).round().long()
         batches = [images[chosen[rows]] for rows in index_batches(len(chosen), _BATCH)]
     else:
-        part = spread_subset(images, MOST_IMAGES)
+        part = spread_subset(images, most)
         batches = [part.take(rows) for rows in index_batches(len(part), _BATCH)]
     return torch.cat([(at_size(batch, size) * 255).round().byte() for batch in batches])

