@@ -9,8 +9,11 @@ def show(value: float | None) -> str:
     """Write a figure for people: three digits that matter, at most three behind the point."""
     if value is None:
         return "n/a"
-    if value and (abs(value) >= 10000 or abs(value) < 0.0005):
+    if abs(value) >= 10000:
         return f"{value:.2g}"
+    if 1e-12 < abs(value) < 0.0005:  # less is rounding
+        return "<0.001" if value > 0 else ">\N{MINUS SIGN}0.001"
+    value = value if abs(value) > 1e-12 else 0.0
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
     return text.replace("-", "\N{MINUS SIGN}")
 

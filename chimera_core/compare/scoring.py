@@ -178,7 +178,15 @@ def _measure(
     for fuser in missing_sets:
         shares = torch.tensor([c.weights for c in cells[fuser]])
         images = cell_images(cells[fuser], folder, size=size)
-        kept["sets"][_set_key(cells[fuser])] = _plain(card.measure_set(prepared, images, shares))
+        kept["sets"][_set_key(cells[fuser])] = _plain(
+            card.measure_set(prepared, images, shares, same_pictures=_same_pictures(cells[fuser]))
+        )
+
+
+def _same_pictures(cells: Sequence[Cell]) -> bool:
+    """Say whether a fuser was given the same files for every creature."""
+    given = {tuple(cell.parents) for cell in cells}
+    return len(given) == 1 and all(Path(parent).is_file() for parent in next(iter(given)))
 
 
 def _parents_of(comparison: Comparison, parents: ParentTuple) -> list[ParentImages]:

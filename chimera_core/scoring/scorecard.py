@@ -144,7 +144,7 @@ class Scorecard:
         return cards
 
     def measure_set(
-        self, prepared: PreparedParents, images: Tensor, weights: Tensor
+        self, prepared: PreparedParents, images: Tensor, weights: Tensor, *, same_pictures: bool = False
     ) -> dict[str, Measurement]:
         """Measure one fuser's images of these parents together: sweeps, diversity, distances, warnings.
 
@@ -152,6 +152,7 @@ class Scorecard:
             prepared: the parents.
             images: chimeras, float (n, 3, S', S') in [0, 1]; the k-th image at each of the weights belongs to seed k.
             weights: that were asked for, (n, P).
+            same_pictures: the fuser was given one picture of each parent, the same for every seed: it may make one creature.
         Raises:
             ShapeError, DataError: as in ``measure``.
         """
@@ -173,6 +174,7 @@ class Scorecard:
             weights=weights,
             parents=parents,
             reference=reference,
+            same_pictures=same_pictures,
         )
 
     def _remembered(self, prepared: PreparedParents) -> dict[bytes, tuple[Tensor, Tensor, Tensor]]:

@@ -35,15 +35,19 @@ def set_card(
     weights: Tensor,
     parents: SeenParents,
     reference: SeenReference | None,
+    same_pictures: bool = False,
 ) -> dict[str, Measurement]:
-    """Give all figures of a set; arguments as in ``figures.Look``, weights (n, P)."""
+    """Give all figures of a set; arguments as in ``figures.Look``, weights (n, P).
+
+    ``same_pictures``: the fuser was given one picture of each parent, the same for every seed.
+    """
     groups = _by_weights(weights)
     card = _sweep_card(judge, log_odds, groups)
     card |= _distances(judge, plain, reference)
     diversity = _diversity(judge, plain, groups)
     card["diversity"] = diversity
     card["weight_slope"], card["ignores-weights"] = _follows(judge, shares_of(probabilities), weights)
-    card["collapsed"] = _collapsed(judge, diversity, parents)
+    card["collapsed"] = _collapsed(judge, diversity, parents, same_pictures)
     membership = parents.membership
     card["probe_accuracy"] = Measurement(membership.accuracy, sum(membership.examples), judge)
     return card
@@ -53,7 +57,8 @@ def spread(features: Tensor) -> float:
     """Average 1 - cosine over all pairs of features (n, D), n of 2 or more."""
     n = len(features)
     near = similarity(features.double(), features.double())
-    return float(1 - (near.sum() - near.diagonal().sum()) / (n * (n - 1)))
+    # Of equal features rounding leaves less than 0.
+    return max(0.0, float(1 - (near.sum() - near.diagonal().sum()) / (n * (n - 1))))
 
 
 def weight_slope(shares: Tensor, weights: Tensor) -> float:
@@ -149,11 +154,11 @@ def _follows(judge: str, shares: Tensor, weights: Tensor) -> tuple[Measurement, 
     )
 
 
-def _collapsed(judge: str, diversity: Measurement, parents: SeenParents) -> Measurement:
+def _collapsed(judge: str, diversity: Measurement, parents: SeenParents, same_pictures: bool) -> Measurement:
     own = [spread(features) for features in parents.images if len(features) > 1]
     if diversity.value is None:
         return Measurement(None, 0, judge, diversity.reason)
-    if len(own) < len(parents.images):
+    if same_pictures or len(own) < len(parents.images):
         photographs = "a parent is one photograph, of which every seed may make the same creature"
         return Measurement(None, 0, judge, photographs)
     limit = LEAST_DIVERSITY * sum(own) / len(own)

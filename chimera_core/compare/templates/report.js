@@ -50,7 +50,9 @@
 
   function figure(tuple, value) {
     if (typeof value === "string") return { text: "n/a", reason: block(tuple).reasons[Number(value)] };
-    if (value !== 0 && Math.abs(value) < 0.0005) return { text: value.toExponential(1) };
+    const size = Math.abs(value);
+    if (size > 1e-12 && size < 0.0005) return { text: value > 0 ? "<0.001" : ">\u22120.001" };
+    if (size <= 1e-12) value = 0;
     const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 3;
     return { text: value.toFixed(digits).replace("-", "\u2212") };
   }

@@ -47,8 +47,11 @@ class Card:
             for i in images
         ]
 
-    def measure_set(self, prepared: str, images: Tensor, weights: Tensor) -> dict[str, Measurement]:
+    def measure_set(
+        self, prepared: str, images: Tensor, weights: Tensor, *, same_pictures: bool
+    ) -> dict[str, Measurement]:
         self.sets += 1
+        assert same_pictures
         assert torch.equal(weights, torch.tensor([[1, 0], [0.5, 0.5]] * 2))
         return {"diversity": Measurement(None, len(images), "a judge", "too few")}
 

@@ -178,13 +178,16 @@ def test_slope_and_spread_are_what_a_hand_computes() -> None:
     assert weight_slope(weights.flip(1), weights) == -1
     assert weight_slope(torch.full((3, 2), 0.5), weights) == 0
     assert spread(torch.tensor([[1.0, 0], [0, 2], [3, 0]])) == pytest.approx(2 / 3)  # cosines 0, 1, 0
+    assert 0 <= spread(torch.rand(1, 50).expand(9, -1)) < 1e-12
 
 
 SEEDS = 6
 WEIGHTS = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]).repeat_interleave(SEEDS, 0)
 
 
-def together(plain: Tensor, shares: Tensor, *, photographs: bool = False) -> dict[str, Any]:
+def together(
+    plain: Tensor, shares: Tensor, *, photographs: bool = False, same_pictures: bool = False
+) -> dict[str, Any]:
     features = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
     probe = fit_probe(features, torch.arange(40) % 3)
     seen = SeenParents(
@@ -202,6 +205,7 @@ def together(plain: Tensor, shares: Tensor, *, photographs: bool = False) -> dic
         weights=WEIGHTS,
         parents=seen,
         reference=None,
+        same_pictures=same_pictures,
     )
 
 
@@ -223,6 +227,7 @@ def test_a_collapsed_generator_is_named_and_photographs_are_not_blamed() -> None
     assert found["collapsed"].value == 1 and "differ by" in str(found["collapsed"].reason)
     assert found["ignores-weights"].value == 0
     assert together(one, 0.05 + 0.9 * WEIGHTS, photographs=True)["collapsed"].value is None
+    assert together(one, 0.05 + 0.9 * WEIGHTS, same_pictures=True)["collapsed"].value is None
 
 
 def test_sweeps_are_placed_and_their_steps_measured() -> None:
