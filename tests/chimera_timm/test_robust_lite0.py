@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,6 @@ from torch.nn import functional as F
 from chimera_core import load_encoder, plugins
 from chimera_core.api import Draw, FeatureEncoder, pgd
 from chimera_core.images import read_picture
-from chimera_core.models import model_file
-from chimera_core.training.exported_header import ExportedEncoder, read_header
 
 NAME = "robust-lite0"
 
@@ -22,19 +19,6 @@ NAME = "robust-lite0"
 @pytest.fixture(scope="module")
 def encoder() -> FeatureEncoder:
     return load_encoder(NAME)
-
-
-def test_it_comes_with_the_package_with_card_and_licence() -> None:
-    host = plugins.default_host()
-    entry, file = host.registry.models[NAME], model_file(host, NAME)
-    assert file.stat().st_size < 10_000_000
-    card = file.with_suffix(".md").read_text()
-    assert all(word in card for word in ("## Data", "## Limits", "PGD-20", entry.licence))
-    assert "NonCommercial" in (file.parent / "LICENSE").read_text()
-    assert entry.licence in metadata("chimera-toolkit")["License-Expression"]
-    said = read_header(file, ExportedEncoder)
-    assert said.encoder == entry.encoder and said.classes == entry.classes
-    assert said.trainer["options"]["norm"] == "l2" and said.trainer["options"]["eps"] == 1.0
 
 
 def test_it_is_an_encoder_like_any_other(encoder: FeatureEncoder) -> None:

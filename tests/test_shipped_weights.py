@@ -1,0 +1,41 @@
+"""Weights that come along: there, small, licensed, and what their headers say."""
+
+from __future__ import annotations
+
+from importlib.metadata import metadata
+from typing import Any
+
+import pytest
+
+from chimera_core import plugins
+from chimera_core.models import model_file
+from chimera_core.training.exported_header import ExportedEncoder, read_header
+
+LARGEST, LARGEST_TOGETHER = 10_000_000, 25_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "trainer", "options"),
+    [
+        ("robust-lite0", "pgd", {"norm": "l2", "eps": 1.0}),
+        ("robust-small-64", "trades", {"norm": "linf", "eps": 4 / 255}),
+    ],
+)
+def test_an_encoder_comes_with_card_licence_and_header(
+    name: str, trainer: str, options: dict[str, Any]
+) -> None:
+    host = plugins.default_host()
+    entry, file = host.registry.models[name], model_file(host, name)
+    card = file.with_suffix(".md").read_text()
+    assert all(word in card for word in ("## Data", "## Limits", "PGD-20", entry.licence))
+    assert "NonCommercial" in (file.parent / "LICENSE").read_text()
+    assert entry.licence in metadata("chimera-toolkit")["License-Expression"]
+    said = read_header(file, ExportedEncoder)
+    assert said.encoder == entry.encoder and said.classes == entry.classes
+    assert said.trainer["name"] == trainer and said.trainer["options"].items() >= options.items()
+
+
+def test_weights_are_small_one_by_one_and_together() -> None:
+    host = plugins.default_host()
+    sizes = [model_file(host, name).stat().st_size for name, m in host.registry.models.items() if m.file]
+    assert len(sizes) >= 3 and max(sizes) < LARGEST and sum(sizes) < LARGEST_TOGETHER
