@@ -134,7 +134,13 @@ def test_every_experiment_is_right_but_for_the_runs_that_it_names(
             del fuser["axes"]  # runs of encoders
     write_toml(tmp_path / path.name, table)
     found = check_experiment(tmp_path / path.name, host)
-    assert [e.id for e in found.entries if e.table] == list(table["fusers"]) != []
+    assert list(dict.fromkeys(e.table for e in found.entries if e.table)) == list(table["fusers"]) != []
+    waiting = sum(
+        len(fuser.get("axes", {}).get("train.seed", [0]))
+        for fuser in table["fusers"].values()
+        if "train" in fuser
+    )
+    assert len(found.trainings) == waiting
 
 
 @pytest.mark.parametrize(
