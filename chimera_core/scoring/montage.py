@@ -37,7 +37,7 @@ def kept_pixels(images: Tensor, parents: Tensor, weights: Tensor) -> Tensor:
         float32 (n, P) in [0, 1]: 1 for each parent of a double exposure, the parents' shares for a collage, near 0 for what
         was drawn anew.
     Raises:
-        ShapeError: if they do not fit together.
+        ShapeError: if they do not fit together, or are smaller than a window of 7 x 7.
     Source: ours.
     """
     if images.shape[1:] != parents.shape[1:] or weights.shape != (len(images), len(parents)):
@@ -45,6 +45,8 @@ def kept_pixels(images: Tensor, parents: Tensor, weights: Tensor) -> Tensor:
             f"images {tuple(images.shape)}, parents {tuple(parents.shape)} and weights {tuple(weights.shape)} do not "
             "fit: pass (n, 3, S, S), (P, 3, S, S) and (n, P)"
         )
+    if min(images.shape[-2:]) < (window := 2 * _RADIUS + 1):
+        raise ShapeError(f"images are {tuple(images.shape)}: pass at least {window} x {window} pixels")
     own = [_covariance(p[None], p[None])[0] for p in parents]  # each (h, w)
     among = torch.stack([torch.stack([_covariance(p[None], q[None])[0] for q in parents]) for p in parents])
     given = torch.stack([_covariance(images, p[None]) for p in parents], 1)  # (n, P, h, w)

@@ -85,3 +85,5 @@ def test_what_does_not_fit_is_refused() -> None:
         kept_pixels(PARENTS[:, :, :32, :32], PARENTS, EVEN.expand(2, 2))
     with pytest.raises(ShapeError, match="do not fit"):
         kept_pixels(PARENTS, PARENTS, EVEN)
+    with pytest.raises(ShapeError, match="at least 7 x 7 pixels"):
+        kept_pixels(PARENTS[..., :6, :6], PARENTS[..., :6, :6], EVEN.expand(2, 2))
