@@ -21,7 +21,7 @@ from chimera_core.errors import (
 )
 from chimera_core.files import atomic_path, describe_folder
 from chimera_core.hookspecs import API_VERSION, hookimpl
-from chimera_core.options import Config, Duration, EncoderRef, SourceRef, option
+from chimera_core.options import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 
 if TYPE_CHECKING:
@@ -43,13 +43,15 @@ if TYPE_CHECKING:
     from chimera_core.scoring.probe import Probe, fit_probe
     from chimera_core.subjects.colour import colour_spread, transfer_colour
     from chimera_core.subjects.finder import SubjectFinder
+    from chimera_core.subjects.head import head_map
+    from chimera_core.subjects.neck import NeckCut, propose_cuts
     from chimera_core.subjects.window import Subject, Window, animal_box, or_whole, resize_to, shrink_mask
     from chimera_core.training.ema import Ema
     from chimera_core.training.learner import Engine, FuserData, FuserLearner, TrainedFacts
     from chimera_core.training.optimizers import build_optimizer, parameter_groups, set_rate
     from chimera_core.training.precision import choose_precision
     from chimera_core.training.randomness import Draw
-    from chimera_core.use import default_data_root, find_asset, load_encoder, open_source
+    from chimera_core.use import default_data_root, find_asset, load_encoder, load_fuser, open_source
     from chimera_core.weights import check_state, load_state
 
 _LAZY = {
@@ -87,6 +89,9 @@ _LAZY = {
     "resize_shorter": "chimera_core.pixels",
     "Subject": "chimera_core.subjects.window",
     "SubjectFinder": "chimera_core.subjects.finder",
+    "NeckCut": "chimera_core.subjects.neck",
+    "head_map": "chimera_core.subjects.head",
+    "propose_cuts": "chimera_core.subjects.neck",
     "Window": "chimera_core.subjects.window",
     "animal_box": "chimera_core.subjects.window",
     "or_whole": "chimera_core.subjects.window",
@@ -100,6 +105,7 @@ _LAZY = {
     "default_data_root": "chimera_core.use",
     "find_asset": "chimera_core.use",
     "load_encoder": "chimera_core.use",
+    "load_fuser": "chimera_core.use",
     "open_source": "chimera_core.use",
 }
 
@@ -128,6 +134,7 @@ __all__ = [
     "Member",
     "MissingDataError",
     "Mixture",
+    "NeckCut",
     "Parent",
     "Picture",
     "PluginError",
@@ -157,18 +164,22 @@ __all__ = [
     "fgsm",
     "find_asset",
     "fit_probe",
+    "head_map",
     "hookimpl",
     "input_gradient",
     "load_encoder",
+    "load_fuser",
     "load_state",
     "open_source",
     "option",
     "or_whole",
     "parameter_groups",
     "parse_box",
+    "parse_share_box",
     "pgd",
     "project_l2",
     "project_linf",
+    "propose_cuts",
     "random_start",
     "read_picture",
     "resize_shorter",

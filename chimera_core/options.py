@@ -186,3 +186,18 @@ def _shape(annotation: Any, rules: tuple[Any, ...]) -> Shape:
         inside = _shape(typing.get_args(annotation)[0], ())
         return Shape(inside.inner, multiple=True, rules=inside.rules)
     return Shape(annotation, rules=rules)
+
+
+def parse_share_box(text: str) -> tuple[float, float, float, float]:
+    """Read ``left,top,right,bottom`` as shares of a picture.
+
+    Raises:
+        ValueError: unless it is four numbers with 0 <= left < right <= 1 and 0 <= top < bottom <= 1.
+    """
+    try:
+        left, top, right, bottom = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError("write a box as left,top,right,bottom, e.g. .2,.1,.8,.6") from None
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError("a box needs 0 <= left < right <= 1 and 0 <= top < bottom <= 1")
+    return left, top, right, bottom

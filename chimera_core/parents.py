@@ -66,7 +66,10 @@ class ParentReader:
         image = _at_most(image, self.plan.size, of=name)
         if self.plan.square:
             image, alpha = middle_square(image), None if alpha is None else middle_square(alpha)
-        return Parent(picture.name, image, self._mask(index, image, alpha))
+        mask = self._mask(index, image, alpha)
+        # Only a picture that shows its own transparency is a cut-out; a mask from elsewhere leaves the ground.
+        is_cutout = alpha is not None and mask is alpha and bool((alpha < 0.5).any())
+        return Parent(picture.name, image, mask, is_cutout=is_cutout)
 
     def _mask(self, index: int, image: Tensor, alpha: Tensor | None) -> Tensor | None:
         import torch

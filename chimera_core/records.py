@@ -61,7 +61,8 @@ class Parent:
 
     ``image`` is float32 RGB (3, H, W) in [0, 1], or None for a class. ``mask`` is float32 (1, H, W) in [0, 1],
     1 where the animal is; None asks the fuser to find the animal itself. ``class_name`` is None for a
-    photograph. ``name`` is what captions and messages say. Parents compare by identity, so that a fuser may
+    photograph. ``name`` is what captions and messages say. ``is_cutout`` is set for a picture with transparency of its
+    own: ``mask`` is then its alpha, and there are no surroundings. Parents compare by identity, so that a fuser may
     keep what it computed for one (``eq=False``).
     """
 
@@ -69,6 +70,7 @@ class Parent:
     image: Tensor | None = None
     mask: Tensor | None = None
     class_name: str | None = None
+    is_cutout: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from chimera_core.plugins import Component, PluginHost, default_host
 if TYPE_CHECKING:
     import torch
 
-    from chimera_core.interfaces import DatasetSource, FeatureEncoder
+    from chimera_core.interfaces import DatasetSource, FeatureEncoder, FusionGenerator
 
 
 def option_layers(component: Component, host: PluginHost, preset: str | None) -> list[Layer]:
@@ -151,6 +151,21 @@ def load_trained(trained: Trained, host: PluginHost) -> FeatureEncoder:
     return load_exported_encoder(trained.path or model_file(host, trained.name), host)
 
 
+def load_fuser(name: str, *, device: str | torch.device = "cpu", **options: Any) -> FusionGenerator:
+    """Build a fuser that needs no training, for another one to use.
+
+    Args:
+        name: a component (``style-transfer``, ``plugin:name``).
+        device: where it works.
+        options: the component's options.
+    Raises:
+        PluginError: if there is no such component.
+        ConfigError: for a wrong option.
+    """
+    fuser: FusionGenerator = build(default_host(), "fusion-generator", name, options, device=device)
+    return fuser
+
+
 def open_source(name: str = "folder", **options: Any) -> DatasetSource:
     """Open a data set.
 
@@ -198,11 +213,19 @@ def default_data_root(name: str) -> Path:
     return default_host().settings.path("assets") / name
 
 
-def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any]) -> Any:
-    """Make a component from its name and options; see ``load_encoder`` for what it raises."""
+def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any], **more: Any) -> Any:
+    """Make a component from its name and options; see ``load_encoder`` for what it raises.
+
+    Args:
+        host: where it is found.
+        kind: of component.
+        name: of the component.
+        options: the user's.
+        more: keywords for its constructor (``device``).
+    """
     component = host.find(kind, name)
     config = resolve_config(component, host, layered_options(component, host, None, options))
-    return component.load_class()(config)
+    return component.load_class()(config, **more)
 
 
 def look_up_options(host: PluginHost) -> Callable[[str, str], tuple[type[BaseModel], list[Layer]]]:

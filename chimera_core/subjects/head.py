@@ -1,0 +1,140 @@
+"""Where an animal's head is: a linear probe on frozen features, looking twice."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from chimera_core.interfaces import FeatureEncoder
+from chimera_core.subjects.window import Box, animal_box
+from chimera_core.weights import load_state
+
+# Levels of EfficientNet-Lite0 at strides 8, 16 and 32, each seen at two sizes: 944 features a cell.
+LEVELS = (2, 3, 4)
+LOOKS = (224, 320)
+# Longer side of the grid on which features and scores lie, in cells.
+GRID = 40
+# The score of a cell that is surely no head; heads score about 1.
+NO_HEAD = -0.3
+# From this score on a cell counts as head.
+HEAD_SCORE = 0.45
+_MARGIN = 0.15
+# The closer look frames the first look's head with this share of its sides, and is left out where it would
+# show more than this share of the first frame.
+_CLOSER_MARGIN, _CLOSER_MOST = 0.55, 0.7
+_LEAST_SIDE = 24
+
+
+class HeadProbe(NamedTuple):
+    """A linear score of a cell's features: ``direction`` float (944,), ``offset`` float ()."""
+
+    direction: Tensor
+    offset: Tensor
+
+
+@cache
+def default_probe() -> HeadProbe:
+    """Load the probe that ships with the package; HEAD.md beside its weights tells how it was trained."""
+    file = resources.files("chimera_core.subjects") / "weights" / "head.safetensors"
+    with resources.as_file(file) as path:
+        state = load_state(path)
+    return HeadProbe(state["direction"].float(), state["offset"].float())
+
+
+def head_map(
+    encoder: FeatureEncoder, image: Tensor, mask: Tensor, *, probe: HeadProbe | None = None
+) -> Tensor:
+    """Score every pixel of a photograph for belonging to its animal's head.
+
+    Args:
+        encoder: the default encoder (frozen EfficientNet-Lite0); the probe knows no other features.
+        image: float (3, H, W) in [0, 1].
+        mask: float (1, H, W) in [0, 1], where the animal is; only its box is looked at.
+        probe: None: the one that ships.
+    Returns:
+        float (1, H, W) on the CPU: about 1 in the head, 0 in the rest of the animal, ``NO_HEAD`` far from it. It is
+        not cut to the mask.
+    Source: ours; linear probes of frozen features: Alain and Bengio 2016 (arXiv:1610.01644).
+    """
+    probe = probe or default_probe()
+    height, width = image.shape[-2:]
+    scores = torch.full((height, width), NO_HEAD)
+    if not bool((mask > 0.5).any()):
+        return scores[None]
+    box = animal_box(mask, margin=_MARGIN)
+    _cut(scores, box)[:] = _score(encoder, _cut(image, box), probe, mirror=True)
+    closer = _head_box(scores, mask[0].cpu() > 0.5)
+    if closer is not None and _area(closer) < _CLOSER_MOST * _area(box):
+        second = _score(encoder, _cut(image, closer), probe, mirror=True)
+        region = _cut(scores, closer)
+        region[:] = (region + second) / 2
+    return scores[None]
+
+
+def head_features(encoder: FeatureEncoder, image: Tensor) -> Tensor:
+    """Compute the features that the probe reads.
+
+    Args:
+        encoder: frozen EfficientNet-Lite0.
+        image: float (N, 3, H, W) in [0, 1].
+    Returns:
+        float (N, 944, h, w), the longer side ``GRID`` cells; every level is scaled to a root mean square length of 1.
+    """
+    height, width = image.shape[-2:]
+    scale = GRID / max(height, width)
+    cells = (max(1, round(height * scale)), max(1, round(width * scale)))
+    parts = []
+    for look in LOOKS:
+        scale = look / max(height, width)
+        size = (max(64, round(height * scale / 32) * 32), max(64, round(width * scale / 32) * 32))
+        view = F.interpolate(image, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        with torch.no_grad():
+            maps = encoder.feature_maps(view, LEVELS)
+        for level in maps:
+            length = level.square().sum(1, keepdim=True).mean((2, 3), keepdim=True).sqrt().clamp_min(1e-9)
+            parts.append(F.interpolate(level / length, cells, mode="bilinear", align_corners=False))
+    return torch.cat(parts, 1)
+
+
+def _score(encoder: FeatureEncoder, image: Tensor, probe: HeadProbe, *, mirror: bool) -> Tensor:
+    """Score a view (3, h, w): float (h, w) on the CPU, the mean with its mirror image."""
+    views = torch.stack([image, image.flip(-1)]) if mirror else image[None]
+    features = head_features(encoder, views).cpu()
+    scores = torch.einsum("nchw,c->nhw", features, probe.direction) + probe.offset
+    if mirror:
+        scores = (scores[:1] + scores[1:].flip(-1)) / 2
+    return F.interpolate(scores[None], image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
+
+
+def _head_box(scores: Tensor, animal: Tensor) -> Box | None:
+    """Frame the strongest piece of a score map (H, W), with room around it; None where there is none."""
+    hot = ((scores > HEAD_SCORE) & animal).numpy()
+    pieces, count = ndimage.label(hot)
+    if count == 0:
+        return None
+    strength = ndimage.sum(scores.clamp_min(0).numpy(), pieces, range(1, count + 1))
+    rows, columns = (pieces == 1 + int(strength.argmax())).nonzero()
+    room = int(_CLOSER_MARGIN * max(rows.max() - rows.min(), columns.max() - columns.min())) + 8
+    height, width = scores.shape
+    box = (
+        max(0, int(rows.min()) - room),
+        min(height, int(rows.max()) + room),
+        max(0, int(columns.min()) - room),
+        min(width, int(columns.max()) + room),
+    )
+    return box if min(box[1] - box[0], box[3] - box[2]) > _LEAST_SIDE else None
+
+
+def _cut(image: Tensor, box: Box) -> Tensor:
+    top, bottom, left, right = box
+    return image[..., top:bottom, left:right]
+
+
+def _area(box: Box) -> int:
+    return (box[1] - box[0]) * (box[3] - box[2])

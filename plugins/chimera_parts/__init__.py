@@ -1,0 +1,1 @@
+"""Fuser ``parts``: the body of one animal with the head of another."""

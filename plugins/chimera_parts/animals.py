@@ -1,0 +1,139 @@
+"""What a photograph holds: its animal, the head, and where it could be cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chimera_core.api import FeatureEncoder, NeckCut, Parent, head_map, propose_cuts, resize_to
+from chimera_parts.arrays import Array, resize
+
+# Heads, cuts and seams are found at this longer side, whatever the result's size: so a creature stays the same.
+WORKING_SIDE = 384
+
+
+@dataclass(frozen=True, eq=False)
+class Animal:
+    """A parent, looked at.
+
+    ``image`` float32 (H, W, 3) and ``alpha`` (H, W) have the parent's own resolution; ``scores`` (h, w), the cuts and
+    all points are in working pixels. ``has_ground`` is False for a cut-out.
+    """
+
+    name: str
+    image: Array
+    alpha: Array
+    scores: Array
+    cuts: tuple[NeckCut, ...]
+    has_ground: bool
+    _kept: dict[float, tuple[Array, Array]] = field(default_factory=dict, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w) in working pixels."""
+        return self.scores.shape[0], self.scores.shape[1]
+
+    def at(self, scale: float) -> tuple[Array, Array]:
+        """Give image and alpha at so many pixels per working pixel, or at the parent's own, if that is fewer."""
+        key = round(scale, 3)
+        if key not in self._kept:
+            height, width = self.shape
+            shape = (max(8, round(height * scale)), max(8, round(width * scale)))
+            if shape[0] > self.image.shape[0]:
+                shape = (self.image.shape[0], self.image.shape[1])
+            self._kept[key] = resize(self.image, shape), resize(self.alpha, shape)
+        return self._kept[key]
+
+    @cached_property
+    def working_alpha(self) -> Array:
+        """Alpha in working pixels."""
+        return resize(self.alpha, self.shape)
+
+    def in_coat(self, image: Array) -> Animal:
+        """The same animal, found alike, with other pixels: float32 (H, W, 3) in [0, 1]."""
+        alpha = resize(self.alpha, (image.shape[0], image.shape[1]))
+        return Animal(self.name, image, alpha, self.scores, self.cuts, self.has_ground)
+
+    def described(self) -> dict[str, Any]:
+        """Tell what was found, in plain values: boxes and points as shares of the picture."""
+        height, width = self.shape
+        told: dict[str, Any] = {"parent": self.name, "outline": None, "head": None, "neck": None}
+        solid = self.working_alpha > 0.5
+        if solid.any():
+            told["outline"] = {"box": _box_shares(solid), "share": round(float(solid.mean()), 4)}
+        if self.cuts:
+            best = self.cuts[0]
+            told["head"] = {"box": _box_shares(best.head), "share": round(self.head_share, 4)}
+            told["neck"] = {
+                "nape": [round(float(v), 4) for v in (best.nape + 0.5) / (width, height)],
+                "throat": [round(float(v), 4) for v in (best.throat + 0.5) / (width, height)],
+                "confidence": round(self.confidence, 3),
+            }
+        return told
+
+    @property
+    def confidence(self) -> float:
+        """How much head the best cut encloses: its mean score, in [0, 1]."""
+        if not self.cuts:
+            return 0.0
+        return float(np.clip(self.scores[self.cuts[0].head].mean(), 0, 1))
+
+    @property
+    def head_share(self) -> float:
+        """Share of the animal in sight that its best head covers."""
+        return self.cuts[0].area / max(1.0, float((self.working_alpha > 0.5).sum())) if self.cuts else 0.0
+
+
+def look_at(
+    encoder: FeatureEncoder, parent: Parent, mask: Tensor, *, hint: tuple[float, ...] | None = None
+) -> Animal:
+    """Find head and cuts in a parent's picture.
+
+    Args:
+        encoder: the default encoder.
+        parent: with a picture, float (3, H, W) in [0, 1].
+        mask: its animal's mask, float (1, H, W).
+        hint: left, top, right, bottom of the head as shares of the picture: a prior, not an order.
+    """
+    assert parent.image is not None
+    height, width = parent.image.shape[-2:]
+    scale = min(1.0, WORKING_SIDE / max(height, width))
+    shape = (max(16, round(height * scale)), max(16, round(width * scale)))
+    small, small_mask = resize_to(parent.image, shape), resize_to(mask, shape)
+    scores = head_map(encoder, small, small_mask)[0].numpy()
+    if hint is not None:
+        scores = _with_hint(scores, hint)
+    alpha = mask[0].cpu().numpy()
+    return Animal(
+        name=parent.name,
+        image=np.ascontiguousarray(parent.image.cpu().permute(1, 2, 0).numpy()),
+        alpha=alpha,
+        scores=scores,
+        cuts=tuple(propose_cuts(small_mask[0].cpu().numpy(), scores)),
+        has_ground=not parent.is_cutout,
+    )
+
+
+def _with_hint(scores: Array, hint: Sequence[float]) -> Array:
+    """Raise the scores in a box that the user drew, lower them elsewhere."""
+    height, width = scores.shape
+    left, top, right, bottom = hint
+    rows, columns = np.mgrid[:height, :width]
+    x, y = (columns + 0.5) / width, (rows + 0.5) / height
+    inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+    return np.where(inside, np.maximum(scores, 0.6) + 0.2, scores - 0.4).astype(np.float32)
+
+
+def _box_shares(mask: Any) -> list[float]:
+    rows, columns = np.nonzero(mask)
+    height, width = mask.shape
+    return [
+        round(float(v), 4)
+        for v in (columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height)
+    ]

@@ -1,0 +1,122 @@
+"""Pictures as arrays: sampling, growing colours over an outline, pyramids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Point = NDArray[np.float64]
+"""x, y in pixels."""
+
+# Pixels from this opacity on, this far inside, carry the animal's own colours; nearer the rim they are mixed.
+_SURE, _RIM = 0.85, 2
+
+
+def sample(image: Array, x: Array, y: Array, *, cubic: bool = True, outside: float | None = None) -> Array:
+    """Read a picture (H, W) or (H, W, C) at points x, y (h, w) in its pixels.
+
+    Args:
+        image: float32.
+        x: columns.
+        y: rows.
+        cubic: bicubic, else bilinear.
+        outside: the value beyond the frame; None repeats the rim.
+    """
+    border = {"borderMode": cv2.BORDER_REPLICATE} if outside is None else {
+        "borderMode": cv2.BORDER_CONSTANT, "borderValue": (outside,) * 4
+    }  # fmt: skip
+    how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    return np.clip(cv2.remap(image, x.astype(np.float32), y.astype(np.float32), how, **border), 0, 1)
+
+
+def resize(image: Any, shape: tuple[int, int]) -> Array:
+    """Resize float32 (H, W) or (H, W, C) to ``shape`` (h, w): area-averaged down, cubic up."""
+    image = np.ascontiguousarray(image, np.float32)
+    if image.shape[:2] == shape:
+        return image
+    how = cv2.INTER_AREA if shape[0] * shape[1] < image.shape[0] * image.shape[1] else cv2.INTER_CUBIC
+    return np.clip(cv2.resize(image, (shape[1], shape[0]), interpolation=how), 0, 1)
+
+
+def soften(mask: Any, sigma: float) -> Array:
+    """Blur a mask (H, W) by a Gaussian of ``sigma`` pixels: float32."""
+    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(mask, np.float32), (0, 0), max(sigma, 0.1)))
+
+
+def grow(mask: Any, pixels: float) -> Mask:
+    """Widen a mask by a round brush of so many pixels; a negative number narrows it."""
+    radius = int(round(abs(pixels)))
+    if radius == 0:
+        return np.asarray(mask, bool)
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    change = cv2.dilate if pixels > 0 else cv2.erode
+    return np.asarray(change(np.asarray(mask, np.uint8), brush), bool)
+
+
+def smoothstep(values: Any) -> Array:
+    """Go from 0 to 1 with no slope at the ends: 3 t^2 - 2 t^3, clipped."""
+    t = np.clip(np.asarray(values, np.float32), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def largest_piece(mask: Mask, *, at_least: float = 1.0) -> Mask:
+    """Keep a mask's largest piece, and pieces of at least a share of it."""
+    count, pieces = cv2.connectedComponents(np.asarray(mask, np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    sizes = np.bincount(pieces.ravel())[1:]
+    return np.isin(pieces, 1 + np.flatnonzero(sizes >= at_least * sizes.max()))
+
+
+def spread_colours(image: Array, alpha: Array, *, scale: float = 1.0) -> Array:
+    """Continue an animal's colours beyond its outline, so that what is blended there shows no surroundings.
+
+    Args:
+        image: float32 (H, W, 3).
+        alpha: float32 (H, W) in [0, 1].
+        scale: pixels per working pixel: how far the rim is taken to be mixed.
+    """
+    inside = grow(alpha > _SURE, -_RIM * scale)
+    if not inside.any():
+        inside = alpha > 0.5
+    if not inside.any():
+        return image
+    distance, (rows, columns) = ndimage.distance_transform_edt(~inside, return_indices=True)
+    nearest = image[rows, columns]
+    smooth = cv2.GaussianBlur(nearest, (0, 0), 3 * scale)
+    share = np.clip(distance / (6 * scale), 0, 1)[..., None].astype(np.float32)
+    return np.asarray(nearest * (1 - share) + smooth * share, np.float32)
+
+
+def blend_pyramids(below: Array, above: Array, mask: Array, *, levels: int) -> Array:
+    """Blend two pictures, coarse structure widely and fine structure sharply.
+
+    Args:
+        below: float32 (H, W, 3) in [0, 1], where the mask is 0.
+        above: the same, where it is 1.
+        mask: float32 (H, W) in [0, 1].
+        levels: octaves, 0 or more.
+    Source: Burt and Adelson 1983, "A multiresolution spline with application to image mosaics".
+    """
+    lower, upper, masks = [below], [above], [mask]
+    for _ in range(levels):
+        if min(lower[-1].shape[:2]) < 4:
+            break
+        for stack in (lower, upper, masks):
+            stack.append(cv2.pyrDown(stack[-1]))
+    made = lower[-1] * (1 - masks[-1][..., None]) + upper[-1] * masks[-1][..., None]
+    for low, high, share, next_low, next_high in zip(
+        lower[-2::-1], upper[-2::-1], masks[-2::-1], lower[:0:-1], upper[:0:-1], strict=True
+    ):
+        size = (low.shape[1], low.shape[0])
+        detail_low = low - cv2.pyrUp(next_low, dstsize=size)
+        detail_high = high - cv2.pyrUp(next_high, dstsize=size)
+        opacity = share[..., None]
+        made = cv2.pyrUp(made, dstsize=size) + detail_low * (1 - opacity) + detail_high * opacity
+    return np.clip(made, 0, 1)

@@ -1,0 +1,113 @@
+"""Which head, where: every good pair of cuts is tried out small, and judged by what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chimera_parts.animals import Animal
+from chimera_parts.arrays import Array, Mask
+from chimera_parts.canvas import Canvas
+from chimera_parts.joining import Creature, join
+from chimera_parts.pairing import Pair, rank_pairs
+from chimera_parts.placing import Placement
+
+# So many pairs are tried out, at this many pixels per working pixel.
+_TRIALS, _TRIAL_SCALE = 10, 0.5
+# Room around a trial, as a share of the longer side: heads may be larger than the frame.
+_ROOM = 0.5
+# Prices of what a trial shows, beside the pair's own.
+_SEAM_PRICE, _STEP_PRICE, _OUTSIDE_PRICE, _LEFTOVER_PRICE = 0.6, 1.0, 3.0, 1.0
+# A head that leaves a photograph's frame is made smaller, down to this share.
+_LEAST_SHRINKING = 0.7
+_HEAD = 0.45
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to join two animals: ``box`` is left, top, right, bottom of the creature in working pixels."""
+
+    placement: Placement
+    price: float
+    box: tuple[float, float, float, float]
+
+
+def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> list[Choice]:
+    """Try pairs of cuts out; best first.
+
+    Args:
+        body: with one cut or more.
+        head: likewise.
+        size: of the head; 1 is about as large as the old one's.
+        most: how many different ones to give at most.
+    """
+    tried = [_try(body, head, pair, size) for pair in rank_pairs(body.cuts, head.cuts, size=size)[:_TRIALS]]
+    tried.sort(key=lambda choice: choice.price)
+    return tried[:most]
+
+
+def _try(body: Animal, head: Animal, pair: Pair, size: float) -> Choice:
+    placement = pair.placement
+    canvas = trial_canvas(body)
+    creature = join(body, head, placement, canvas, clear=False)
+    if body.has_ground:
+        outside = _outside(creature, canvas)
+        if outside > 0.02:
+            placement = Placement.of(
+                placement.body, placement.head, size=size * max(_LEAST_SHRINKING, 1 - 1.5 * outside)
+            )
+            creature = join(body, head, placement, canvas, clear=False)
+    price = pair.price + _SEAM_PRICE * creature.seam_cost + _STEP_PRICE * _step(creature)
+    price += _LEFTOVER_PRICE * _leftover(body, creature, canvas)
+    if body.has_ground:
+        price += _OUTSIDE_PRICE * _outside(creature, canvas)
+    return Choice(placement, price, _box(creature.alpha > 0.3, canvas))
+
+
+def trial_canvas(body: Animal) -> Canvas:
+    """A small grid with room on all sides."""
+    height, width = body.shape
+    frame = (round(height * _TRIAL_SCALE), round(width * _TRIAL_SCALE))
+    room = round(_ROOM * max(frame))
+    return Canvas(frame, frame[0] / height, (room, room, room, room))
+
+
+def _outside(creature: Creature, canvas: Canvas) -> float:
+    """Share of the new head that lies beyond the body's frame."""
+    part = creature.new_head * creature.alpha > 0.5
+    top, bottom, left, right = canvas.room
+    inner = part[top : part.shape[0] - bottom, left : part.shape[1] - right].sum()
+    return float(1 - inner / max(1, part.sum()))
+
+
+def _step(creature: Creature) -> float:
+    """Jump of the outline at the cut, both sides, in lengths of the cut: shoulders or a neck that stick out."""
+    widths = []
+    for low, high in ((-0.3, -0.08), (0.08, 0.3)):
+        band = (creature.v > low) & (creature.v < high) & (np.abs(creature.u) < 1.2)
+        inside = band & (creature.alpha > 0.5)
+        if not inside.any():
+            return 1.0
+        across = creature.u[inside]
+        widths.append((float(np.quantile(across, 0.03)), float(np.quantile(across, 0.97))))
+    return sum(max(0.0, abs(a - b) - 0.12) for a, b in zip(*widths, strict=True))
+
+
+def _leftover(body: Animal, creature: Creature, canvas: Canvas) -> float:
+    """Share of the old head, as the score map shows it, that is still there."""
+    from chimera_parts.arrays import resize
+
+    hot = (body.scores > _HEAD) & (body.working_alpha > 0.5)
+    if not hot.any():
+        return 0.0
+    seen = canvas.padded(resize(hot.astype(np.float32), canvas.frame), mode="constant") > 0.5
+    kept = seen & ~creature.old_head & (creature.new_head < 0.5)
+    return float(kept.sum() / max(1, seen.sum()))
+
+
+def _box(mask: Mask, canvas: Canvas) -> tuple[float, float, float, float]:
+    x, y = canvas.grid
+    if not mask.any():
+        return 0.0, 0.0, float(canvas.frame[1] / canvas.scale), float(canvas.frame[0] / canvas.scale)
+    return float(x[mask].min()), float(y[mask].min()), float(x[mask].max()), float(y[mask].max())

@@ -1,0 +1,149 @@
+"""Fill the place of what was removed from a photograph, from its surroundings."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn import functional as F
+
+from chimera_parts.arrays import Array, Mask, grow, resize, soften
+
+# Patches are matched at these longer sides of the region around the hole, in pixels, with this radius.
+_SIDES, _ITERATIONS = (56, 112), (6, 4)
+_RADIUS = 3
+# Room around the hole from which patches come, as a share of its longer side, and at least in pixels.
+_ROOM, _LEAST_ROOM = 0.7, 24
+_MOST_SOURCES = 9000
+_CHUNK = 1500
+
+
+def fill(image: Array, hole: Mask, *, avoid: Mask | None = None) -> Array:
+    """Fill a hole with patches of what surrounds it.
+
+    Args:
+        image: float32 (H, W, 3) in [0, 1].
+        hole: bool (H, W), what is to be replaced.
+        avoid: bool (H, W), from where no patch may come: the animal itself.
+    Returns:
+        float32 (H, W, 3); pixels far from the hole are those of ``image``.
+    Source: Wexler, Shechtman and Irani 2007, "Space-time completion of video", in two dimensions: patches
+        are matched coarse to fine, then pixels are copied at full resolution along the offsets that were found.
+    """
+    if hole.sum() < 4:
+        return image
+    rows, columns = np.nonzero(hole)
+    room = int(_ROOM * max(np.ptp(rows), np.ptp(columns))) + _LEAST_ROOM
+    height, width = hole.shape
+    part = (
+        slice(max(0, rows.min() - room), min(height, rows.max() + room + 1)),
+        slice(max(0, columns.min() - room), min(width, columns.max() + room + 1)),
+    )
+    made = image.copy()
+    made[part] = _filled(image[part], hole[part], hole[part] if avoid is None else (avoid | hole)[part])
+    return made
+
+
+def _filled(image: Array, hole: Mask, avoid: Mask) -> Array:
+    found = None
+    for side, iterations in zip(_SIDES, _ITERATIONS, strict=True):
+        scale = min(1.0, side / max(hole.shape))
+        shape = (max(12, round(hole.shape[0] * scale)), max(12, round(hole.shape[1] * scale)))
+        small = resize(image, shape)
+        small_hole = cv2.resize(hole.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.02
+        sources = _sources(cv2.resize(avoid.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.1)
+        if len(sources) < 20:
+            sources = _sources(small_hole)
+        if len(sources) < 20:
+            return image
+        start = _blurred_fill(small, small_hole) if found is None else np.where(
+            small_hole[..., None], resize(found[0], shape), small
+        )  # fmt: skip
+        found = _match(small, small_hole, sources, start.astype(np.float32), iterations)
+    if found is None:
+        return image
+    coarse, offsets = found
+    return _copied(image, hole, coarse, offsets)
+
+
+def _sources(avoid: Mask) -> np.ndarray:
+    """Centres of whole patches that touch nothing to avoid: int (n, 2), rows and columns."""
+    usable = ~ndimage.binary_dilation(avoid, structure=np.ones((3, 3)), iterations=_RADIUS)
+    usable[:_RADIUS] = usable[-_RADIUS:] = False
+    usable[:, :_RADIUS] = usable[:, -_RADIUS:] = False
+    centres = np.argwhere(usable)
+    if len(centres) > _MOST_SOURCES:
+        centres = centres[np.linspace(0, len(centres) - 1, _MOST_SOURCES).astype(int)]
+    return centres
+
+
+def _blurred_fill(image: Array, hole: Mask) -> Array:
+    rows, columns = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+    return np.where(hole[..., None], cv2.GaussianBlur(image[rows, columns], (0, 0), 4), image)
+
+
+def _match(
+    image: Array, hole: Mask, sources: np.ndarray, start: Array, iterations: int
+) -> tuple[Array, np.ndarray]:
+    """Alternate between nearest patches and their votes: the filled picture, and offsets int (h, w, 2)."""
+    height, width = hole.shape
+    near = ndimage.binary_dilation(hole, structure=np.ones((3, 3)), iterations=_RADIUS)
+    targets = np.argwhere(np.pad(near, _RADIUS))
+    known = _patches(np.pad(image, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge"))
+    source_at = (sources[:, 0] + _RADIUS) * (width + 2 * _RADIUS) + sources[:, 1] + _RADIUS
+    library = known[:, source_at]
+    lengths = library.square().sum(0)[:, None]
+    padded = (height + 2 * _RADIUS, width + 2 * _RADIUS)
+    target_at = torch.from_numpy(targets[:, 0] * padded[1] + targets[:, 1])
+    current, nearest = start, np.zeros(len(targets), int)
+    for _ in range(iterations):
+        grid = np.pad(current, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge")
+        wanted = _patches(grid)[:, target_at]
+        chosen = [
+            (lengths - 2 * library.T @ chunk).argmin(0) for chunk in wanted.split(_CHUNK, dim=1)
+        ]
+        nearest = torch.cat(chosen).numpy()
+        picked = library[:, nearest]
+        off = (picked - wanted).square().mean(0)
+        weight = torch.exp(-off / (off.mean() + 1e-6))
+        votes, total = _votes(picked * weight, target_at, padded), _votes(
+            weight.expand(3 * (2 * _RADIUS + 1) ** 2, -1), target_at, padded
+        )
+        mean = (votes / total.clamp_min(1e-6)).permute(1, 2, 0).numpy()
+        inner = (slice(_RADIUS, -_RADIUS), slice(_RADIUS, -_RADIUS))
+        covered = total[0].numpy()[inner] > 1e-6
+        current = np.where((hole & covered)[..., None], mean[inner], current).astype(np.float32)
+    offsets = np.zeros((*padded, 2), np.float32)
+    offsets[targets[:, 0], targets[:, 1]] = sources[nearest] - (targets - _RADIUS)
+    return current, offsets[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
+
+
+def _patches(padded: Array) -> torch.Tensor:
+    """All patches of a picture, a column each: float (3 k k, h w), zero-padded."""
+    values = torch.from_numpy(np.ascontiguousarray(padded)).permute(2, 0, 1)[None]
+    return F.unfold(values, 2 * _RADIUS + 1, padding=_RADIUS)[0]
+
+
+def _votes(columns: torch.Tensor, at: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """Add patches up where they lie: float (3, h, w)."""
+    everywhere = torch.zeros(columns.shape[0], shape[0] * shape[1]).index_copy(1, at, columns)
+    return F.fold(everywhere[None], shape, 2 * _RADIUS + 1, padding=_RADIUS)[0]
+
+
+def _copied(image: Array, hole: Mask, coarse: Array, offsets: np.ndarray) -> Array:
+    """Copy full-size pixels along the offsets; the mean of four neighbours' copies hides the patches' edges."""
+    shape = hole.shape
+    scale = np.array([shape[0] / coarse.shape[0], shape[1] / coarse.shape[1]], np.float32)
+    field = cv2.resize(offsets, shape[::-1], interpolation=cv2.INTER_NEAREST) * scale
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    detail = np.zeros_like(image)
+    for down, right in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        moved = np.roll(field, (round(1.2 * down * scale[0]), round(1.2 * right * scale[1])), (0, 1))
+        detail += cv2.remap(
+            image, columns + moved[..., 1], rows + moved[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        ) / 4
+    blur = 2 * float(scale.max())
+    made = resize(coarse, shape) + detail - cv2.GaussianBlur(detail, (0, 0), blur)
+    share = soften(grow(hole, 2), 1.5)[..., None]
+    return np.asarray(np.clip(image * (1 - share) + made * share, 0, 1), np.float32)

@@ -1,0 +1,170 @@
+"""``parts``: the body of the first photograph, the head of the second, the coat of a third."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chimera_core.api import (
+    ConfigError,
+    FusionGenerator,
+    Parent,
+    SubjectFinder,
+    load_encoder,
+    load_fuser,
+    parse_share_box,
+    resize_shorter,
+)
+from chimera_parts.animals import Animal, look_at
+from chimera_parts.arrays import Array, resize
+from chimera_parts.choosing import Choice, choose
+from chimera_parts.config import PartsConfig
+from chimera_parts.growing import Stage, coat_front, grown
+
+# The default encoder and coat, with their plugins, so that a stranger's namesakes do not get in the way.
+_ENCODER, _COAT = "timm:timm", "style:style-transfer"
+# A body whose head covers more than this share of what is in sight has no body to speak of.
+_ALL_HEAD = 0.8
+
+
+class Parts(FusionGenerator):
+    """Join the body of one animal and the head of another; a third gives its coat.
+
+    With P parents of weights w, the head has grown to ``min(1, P w_1)`` of its own shape and colours: from equal weights
+    on it is all there. Of two parents, weights of the head beyond one half spread its coat from the neck over the body; a
+    third parent's coat has spread to ``min(1, 3 w_2)``. Seeds take other cuts, the best first. A body without ground
+    stays a cut-out: the result then has a fourth channel, its opacity.
+
+    Source: ours; pyramids after Burt and Adelson 1983, patches after Wexler et al. 2007.
+    """
+
+    accepts = frozenset({"photo"})
+    ordered: ClassVar[bool] = True
+    max_parents: ClassVar[int | None] = 3
+
+    config: PartsConfig
+
+    def __init__(self, config: PartsConfig, *, device: torch.device | str = "cpu") -> None:
+        super().__init__(config, device=device)
+        self.encoder = load_encoder(_ENCODER, device=self.device).requires_grad_(False)
+        self._finder = SubjectFinder("auto", device=self.device, encoder=self.encoder)
+        self._animals: dict[tuple[Parent, int], Animal] = {}
+        self._choices: dict[tuple[int, int], list[Choice]] = {}
+        self._stages: dict[tuple[object, ...], Stage] = {}
+        self._coat: FusionGenerator | None = None
+
+    def fuse(
+        self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
+    ) -> Tensor:
+        """Make one chimera per seed; see ``FusionGenerator.fuse``.
+
+        Returns:
+            float32 (N, 3, h, w), or (N, 4, h, w) with opacity where the first parent is a cut-out.
+        Raises:
+            ConfigError: if the first parent has no neck at which a head could sit, or the second no head.
+        """
+        made = []
+        for k, seed in enumerate(seeds):
+
+            def report(share: float, k: int = k) -> None:
+                self.progress((k + share) / len(seeds), 1.0)
+
+            made.append(self._creature(parents, weights, seed=seed, size=size, report=report))
+        return torch.stack(made)
+
+    def findings(self, parents: Sequence[Parent]) -> list[dict[str, Any]]:
+        """Tell what was seen in each parent: head box and cut as shares of the picture, and how sure they are."""
+        return [self._animal(parent, k).described() for k, parent in enumerate(parents)]
+
+    def _creature(
+        self,
+        parents: Sequence[Parent],
+        weights: Sequence[float],
+        *,
+        seed: int,
+        size: int,
+        report: Callable[[float], None],
+    ) -> Tensor:
+        layout = _picture(parents[0], size)
+        if weights[0] >= 1:
+            return layout
+        animals = [self._animal(parent, k) for k, parent in enumerate(parents[:2])]
+        report(0.2)
+        choices = self._chosen(*animals)
+        choice = choices[seed % len(choices)]
+        shape = (layout.shape[-2], layout.shape[-1])
+        head = min(1.0, len(parents) * weights[1])
+        coat, of = (weights[2] * 3, parents[2]) if len(parents) == 3 else (2 * weights[1] - 1, parents[1])
+        coat = min(1.0, coat) if self.config.coat == "auto" else 0.0
+        key = (*map(id, parents[:2]), seed % len(choices), shape, None)
+        if key not in self._stages:
+            self._stages = {key: Stage.of(*animals, choice, shape)}
+        stage = self._stages[key]
+        report(0.6)
+        dressed = None
+        if coat > 0:
+            dressed = self._dressed(stage, animals, choice, parents[0], of, seed=seed, shape=shape)
+        made = grown(stage, head, dressed=dressed, coat=coat)
+        report(1.0)
+        return torch.from_numpy(np.ascontiguousarray(made.transpose(2, 0, 1)))
+
+    def _animal(self, parent: Parent, index: int) -> Animal:
+        """Look at a parent once; sweeps and seeds use it again."""
+        key = (parent, index)
+        if key not in self._animals:
+            hints = self.config.head_box
+            hint = parse_share_box(hints[index]) if index < len(hints) and hints[index] != "auto" else None
+            found = self._finder.find(parent)
+            self._animals[key] = look_at(self.encoder, parent, found.mask, hint=hint)
+        return self._animals[key]
+
+    def _chosen(self, body: Animal, head: Animal) -> list[Choice]:
+        key = (id(body), id(head))
+        if key not in self._choices:
+            if not body.cuts or body.head_share > _ALL_HEAD:
+                raise ConfigError(
+                    f"no neck was found in {body.name}, so no head can be put on it: take a picture that shows the "
+                    "body too, or say where the head is with --head-box"
+                )
+            if not head.cuts:
+                raise ConfigError(
+                    f"no head was found in {head.name}: take another picture, or say where it is with --head-box"
+                )
+            self._choices[key] = choose(body, head, size=self.config.head_size)
+        return self._choices[key]
+
+    def _dressed(
+        self,
+        stage: Stage,
+        animals: Sequence[Animal],
+        choice: Choice,
+        body: Parent,
+        coat: Parent,
+        *,
+        seed: int,
+        shape: tuple[int, int],
+    ) -> Stage:
+        """Draw the same creature with a body in another's coat; the last one is kept."""
+        key = (id(body), id(animals[1]), id(coat), choice, seed, shape)
+        if key not in self._stages:
+            if self._coat is None:
+                self._coat = load_fuser(_COAT, device=self.device)
+            drawn = self._coat.fuse([body, coat], [0.0, 1.0], seeds=[seed], size=min(shape))[0, :3]
+            image = np.ascontiguousarray(drawn.cpu().permute(1, 2, 0).numpy())
+            dressed = animals[0].in_coat(image)
+            self._stages[key] = Stage.of(dressed, animals[1], choice, shape)
+        return self._stages[key]
+
+
+def _picture(parent: Parent, size: int) -> Tensor:
+    """A parent's very pixels at a size, with opacity where it is a cut-out."""
+    if parent.image is None:
+        raise ConfigError(f"parts takes photographs, but {parent.name} is a class name")
+    image = resize_shorter(parent.image, size).cpu()
+    if not parent.is_cutout or parent.mask is None:
+        return image
+    return torch.cat([image, resize_shorter(parent.mask, size).cpu()])

@@ -1,0 +1,206 @@
+"""From a placed head to one creature: colours, the cheapest seam, outline, surroundings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from scipy import ndimage
+
+from chimera_core.api import transfer_colour
+from chimera_parts.animals import Animal
+from chimera_parts.arrays import (
+    Array,
+    Mask,
+    blend_pyramids,
+    grow,
+    largest_piece,
+    resize,
+    sample,
+    smoothstep,
+    soften,
+    spread_colours,
+)
+from chimera_parts.canvas import Canvas
+from chimera_parts.filling import fill
+from chimera_parts.placing import NeckFields, Placement
+
+# All lengths below are shares of the cut's length.
+# The seam runs in this band around the cut: the head's own neck may cover the shoulders.
+_SEAM_BEHIND, _SEAM_BEFORE, _SEAM_SIDE = 0.42, 0.15, 0.75
+_SEAM_CELLS = (64, 40)
+_SEAM_STEP_PRICE, _SEAM_OUTSIDE_PRICE = 0.03, 0.8
+# Colours are compared this near the cut, and the head's take the body's with this strength, fading with distance.
+_TONE_NEAR, _TONE_SIDE, _TONE, _TONE_FADE = 0.35, 0.6, 0.55, 0.55
+_LEAST_TONE_PIXELS = 30
+# The whole head moves this far towards the body's brightness.
+_BRIGHTNESS = 0.15
+# Notches up to this deep are closed where the outlines meet.
+_NOTCH, _NOTCH_NEAR, _NOTCH_SIDE = 0.16, 0.25, 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Creature:
+    """A creature on its canvas.
+
+    ``colour`` float32 (h, w, 3) and ``alpha`` (h, w) are its own; ``ground`` (h, w, 3) is what lies behind it, without
+    the old head; ``body_colour``, ``body_alpha`` and ``old_head`` are the first parent's, for the way there. ``u`` and
+    ``v`` are the neck's coordinates in lengths of the cut, ``seam_cost`` the mean difference of colours along the seam.
+    """
+
+    colour: Array
+    alpha: Array
+    ground: Array
+    body_colour: Array
+    body_alpha: Array
+    old_head: Mask
+    u: Array
+    v: Array
+    seam_cost: float
+    new_head: Array
+
+
+def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, clear: bool = True) -> Creature:
+    """Put a head on a body.
+
+    Args:
+        body: gives the body, and the surroundings if it has any.
+        head: gives the head.
+        placement: where it goes.
+        canvas: the grid on which to draw.
+        clear: whether the old head is taken out of the surroundings; a trial does without.
+    """
+    length, scale = placement.body.length, canvas.scale
+    fields = placement.fields(*canvas.grid)
+    u, v = fields.across / length, fields.beyond / length
+    body_image, body_mask = (resize(part, canvas.frame) for part in (body.image, body.alpha))
+    ground, body_alpha = canvas.padded(body_image), canvas.padded(body_mask, mode="constant")
+    old_head = canvas.padded(resize(placement.body.head.astype(np.float32), canvas.frame), mode="constant") > 0.5
+    colour, alpha, part = _seen(head, placement, fields, scale)
+    own = spread_colours(ground, body_alpha, scale=scale)
+    colour = _in_tone(colour, alpha, part, ground, body_alpha, u, v)
+    seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
+    near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
+    is_head = ((v > seam(u)) & (near_head > 0.5)).astype(np.float32)
+    levels = min(5 + round(math.log2(max(1.0, scale))), max(2, int(math.log2(max(length * scale, 8) / 3))))
+    made = blend_pyramids(own, colour, is_head, levels=levels)
+    outline, left = _outline(body_alpha, alpha, part, old_head, u, v, scale, length)
+    behind = ground
+    if body.has_ground and clear:
+        behind = _cleared(ground, body_alpha, outline, old_head, left, v, scale)
+    return Creature(made, outline, behind, ground, body_alpha, old_head, u, v, cost, part)
+
+
+def _seen(head: Animal, placement: Placement, fields: NeckFields, scale: float) -> tuple[Array, Array, Array]:
+    """Draw the head where it goes: colours that go on beyond its outline, opacity, and which of it is head."""
+    image, alpha = head.at(max(0.25, placement.head_scale * scale))
+    ratio = image.shape[0] / head.shape[0]
+    x, y = ((part + 0.5) * ratio - 0.5 for part in (fields.head_x, fields.head_y))
+    cut_off = placement.head.head.astype(np.float32)
+    return (
+        sample(spread_colours(image, alpha, scale=ratio), x, y),
+        sample(alpha, x, y, cubic=False, outside=0),
+        sample(cut_off, fields.head_x, fields.head_y, cubic=False, outside=0),
+    )
+
+
+def _in_tone(
+    head: Array, head_alpha: Array, head_part: Array, body: Array, body_alpha: Array, u: Array, v: Array
+) -> Array:
+    """Bring the head's colours near the cut to the body's, and the whole a little to its brightness."""
+    near = (np.abs(v) < _TONE_NEAR) & (np.abs(u) < _TONE_SIDE)
+    of_body, of_head = (body_alpha > 0.8) & near, (head_alpha > 0.8) & near
+    if of_body.sum() < _LEAST_TONE_PIXELS or of_head.sum() < _LEAST_TONE_PIXELS:
+        return head
+    toned = transfer_colour(*map(_tensor, (head, of_head, body, of_body))).permute(1, 2, 0).numpy()
+    share = smoothstep(1 - (v - 0.05) / _TONE_FADE)[..., None] * _TONE
+    mixed = head * (1 - share) + toned * share
+    whole = (head_alpha > 0.8) & (head_part > 0.5)
+    if whole.any():
+        ratio = float(body[body_alpha > 0.8].mean() / max(0.02, head[whole].mean()))
+        mixed = mixed * (1 + _BRIGHTNESS * (float(np.clip(ratio, 0.4, 2.5)) - 1))
+    return np.asarray(np.clip(mixed, 0, 1), np.float32)
+
+
+def _tensor(values: Array | Mask) -> torch.Tensor:
+    array = np.asarray(values, np.float32)
+    return torch.from_numpy(array[None].copy() if array.ndim == 2 else array.transpose(2, 0, 1).copy())
+
+
+class _Seam:
+    """How far beyond the cut the seam lies, by where along it; both in lengths of the cut."""
+
+    def __init__(self, along: Array, beyond: Array) -> None:
+        self._along, self._beyond = along, beyond
+
+    def __call__(self, u: Array) -> Array:
+        return np.interp(u, self._along, self._beyond).astype(np.float32)
+
+
+def _find_seam(
+    body: Array, head: Array, body_alpha: Array, head_alpha: Array, placement: Placement, canvas: Canvas
+) -> tuple[_Seam, float]:
+    """Find the cheapest path across the neck by dynamic programming: where colours agree, inside both outlines."""
+    blur = max(1.0, canvas.scale)
+    one, other = (cv2.GaussianBlur(colours, (0, 0), blur) for colours in (body, head))
+    price = np.abs(one - other).sum(2) + 0.02
+    price = price + _SEAM_OUTSIDE_PRICE * ((body_alpha < 0.5) | (head_alpha < 0.5))
+    steps, depths = _SEAM_CELLS
+    along = np.linspace(-_SEAM_SIDE, _SEAM_SIDE, steps)
+    beyond = np.linspace(-_SEAM_BEHIND, _SEAM_BEFORE, depths)
+    x, y = canvas.points(placement, along[:, None], beyond[None])
+    cells = cv2.remap(price.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moves = np.arange(-2, 3)
+    total, came_from = cells[0].copy(), np.zeros((steps, depths), int)
+    for row in range(1, steps):
+        padded = np.pad(total, 2, constant_values=np.inf)
+        options = np.stack([padded[2 + m : 2 + m + depths] + _SEAM_STEP_PRICE * abs(m) for m in moves])
+        best = options.argmin(0)
+        came_from[row] = np.arange(depths) + moves[best]
+        total = options[best, np.arange(depths)] + cells[row]
+    path = [int(total.argmin())]
+    for row in range(steps - 1, 0, -1):
+        path.append(int(came_from[row, path[-1]]))
+    path.reverse()
+    inside = np.abs(along) < 0.5
+    cost = float(cells[np.arange(steps), path][inside].mean())
+    smooth = ndimage.gaussian_filter1d(beyond[np.array(path)], 1.5, mode="nearest")
+    return _Seam(along.astype(np.float32), smooth.astype(np.float32)), cost
+
+
+def _outline(
+    body: Array, head: Array, head_part: Array, old_head: Mask, u: Array, v: Array, scale: float, length: float
+) -> tuple[Array, Array]:
+    """Join the outlines: the body's without its old head, and the head's beyond the cut.
+
+    Returns:
+        the creature's opacity (h, w), and the body's share of it.
+    """
+    pixel = 1 / length  # a working pixel in lengths of the cut
+    removed = grow(old_head, 2 * scale) & (v > -pixel)
+    left = np.where(removed, 0, body).astype(np.float32)
+    crumbs = (left > 0.3) & ~largest_piece(left > 0.3, at_least=0.03)
+    left = np.where(grow(crumbs, 2 * scale), 0, left).astype(np.float32)
+    around = soften(grow(head_part > 0.5, 3 * scale), scale)
+    placed = head * around * np.clip(v / (2 * pixel) + 1, 0, 1)
+    alpha = np.maximum(placed, left)
+    brush = 2 * int(_NOTCH * length * scale) + 3
+    closed = cv2.morphologyEx(
+        (alpha > 0.5).astype(np.uint8),
+        cv2.MORPH_CLOSE,
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (brush, brush)),
+    )
+    near = (np.abs(v) < _NOTCH_NEAR) & (np.abs(u) < _NOTCH_SIDE)
+    return np.maximum(alpha, soften(closed, 0.8 * scale) * near).astype(np.float32), left
+
+
+def _cleared(
+    ground: Array, body: Array, alpha: Array, old_head: Mask, left: Array, v: Array, scale: float
+) -> Array:
+    """Take the old head out of the surroundings."""
+    fringe = (body > 0.05) & (v > -0.1) & grow(old_head, 8 * scale)
+    hole = grow(old_head | fringe, 5 * scale) & ~((left > 0.9) & ~grow(old_head, 3 * scale))
+    return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale))

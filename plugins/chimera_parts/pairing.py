@@ -1,0 +1,46 @@
+"""Which cut of the body goes with which cut of the head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chimera_core.api import NeckCut
+from chimera_parts.placing import Placement, turn_between
+
+# Prices of a pair of cuts. A cut's own loss of gain counts most; then a head that would sit on a neck of another
+# width, a head that must be turned, and one much larger or smaller than the old one.
+_LOSS_PRICE, _WIDTH_PRICE, _TURN_PRICE = 6.0, 0.5, 0.5
+_FREE_TURN = 0.3
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A placed pair of cuts and its price: the lower the better."""
+
+    placement: Placement
+    price: float
+
+
+def rank_pairs(
+    bodies: Sequence[NeckCut], heads: Sequence[NeckCut], *, size: float = 1.0
+) -> list[Pair]:
+    """Rank all pairs of cuts, best first.
+
+    Args:
+        bodies: cuts of the body's parent by falling gain, one or more.
+        heads: cuts of the head's parent, likewise.
+        size: of the head, 1 is like the old one's.
+    """
+    pairs = []
+    for body in bodies:
+        for head in heads:
+            width = math.log(body.length / head.length / math.sqrt(body.area / head.area))
+            price = (
+                _LOSS_PRICE * (bodies[0].gain - body.gain + heads[0].gain - head.gain)
+                + _WIDTH_PRICE * abs(width)
+                + _TURN_PRICE * max(0.0, abs(turn_between(body, head)) - _FREE_TURN)
+            )
+            pairs.append(Pair(Placement.of(body, head, size=size), price))
+    return sorted(pairs, key=lambda pair: pair.price)

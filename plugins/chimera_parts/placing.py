@@ -1,0 +1,133 @@
+"""Where a head goes: the map from the body's picture to the head's, cut to cut, tapered and bent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from chimera_core.api import NeckCut
+from chimera_parts.arrays import Array, Point
+
+# A head keeps this share (in logarithms) of the neck's scale; the rest makes it as large as the old head.
+_NECK_SHARE = 0.35
+_LEAST_GROWTH, _MOST_GROWTH = 0.5, 1.9
+# Turns up to 18 degrees stay; of larger ones the neck's bend takes the rest, up to 0.8 radians.
+_FREE_TURN, _MOST_BEND = math.radians(18), 0.8
+# Beyond this a turned head is taken as it is: bending would fold the neck.
+_HOPELESS_TURN = 2.4
+# The neck tapers and bends over this share of the cut's length.
+_NECK_LENGTH = 0.75
+
+
+class NeckFields(NamedTuple):
+    """Fields over a canvas, each float32 (h, w).
+
+    ``across`` and ``beyond`` are coordinates along and across the body's cut in pixels of the body's picture; ``beyond``
+    is positive on the head's side, where both follow the bent neck. ``head_x`` and ``head_y`` are the pixels of the
+    head's picture that belong there.
+    """
+
+    across: Array
+    beyond: Array
+    head_x: Array
+    head_y: Array
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a head sits on a neck.
+
+    ``neck_scale`` is in pixels of the body's picture per pixel of the head's, across the cut; ``head_scale`` beyond the
+    neck; ``bend`` in radians; ``turn`` is how far the head had to be turned.
+    """
+
+    body: NeckCut
+    head: NeckCut
+    neck_scale: float
+    head_scale: float
+    bend: float
+    turn: float
+    mirrored: bool
+
+    @classmethod
+    def of(cls, body: NeckCut, head: NeckCut, *, size: float = 1.0) -> Placement:
+        """Place a head.
+
+        Args:
+            body: where the body's own head was cut off.
+            head: where the other's head was cut off.
+            size: of the head; 1 is about as large as the body's own.
+        """
+        neck_scale = body.length / head.length
+        like_old = math.sqrt(body.area / head.area)
+        wanted = neck_scale**_NECK_SHARE * like_old ** (1 - _NECK_SHARE) * size
+        head_scale = float(np.clip(wanted, _LEAST_GROWTH * neck_scale, _MOST_GROWTH * neck_scale))
+        mirrored = handedness(body) * handedness(head) < 0
+        turn = turn_between(body, head)
+        beyond_free = math.copysign(max(0.0, abs(turn) - _FREE_TURN), turn)
+        bend = -float(np.clip(beyond_free, -_MOST_BEND, _MOST_BEND)) if abs(turn) < _HOPELESS_TURN else 0.0
+        return cls(body, head, neck_scale, head_scale, bend, turn, mirrored)
+
+    def fields(self, x: Array, y: Array) -> NeckFields:
+        """Compute the fields at points x, y (h, w) in pixels of the body's picture."""
+        body, head = self.body, self.head
+        u_axis, v_axis = axes(body)
+        length = body.length
+        dx, dy = x - body.middle[0], y - body.middle[1]
+        straight_u = dx * u_axis[0] + dy * u_axis[1]
+        straight_v = dx * v_axis[0] + dy * v_axis[1]
+        angle = math.atan2(v_axis[1], v_axis[0])
+        # The centre line leaves the cut's middle at a right angle and turns by ``bend`` over the neck.
+        reach = float(6 * max(length, math.sqrt(body.area)))
+        arc = np.linspace(0, reach, 1200)
+        step = arc[1]
+        eased = np.clip(arc / (_NECK_LENGTH * length), 0, 1)
+        eased = eased * eased * (3 - 2 * eased)
+        heading = angle + self.bend * eased
+        line_x = np.concatenate([[0], np.cumsum(np.cos(heading))[:-1]]) * step
+        line_y = np.concatenate([[0], np.cumsum(np.sin(heading))[:-1]]) * step
+        scale = self.neck_scale * (1 - eased) + self.head_scale * eased
+        depth = np.concatenate([[0], np.cumsum(1 / scale)[:-1]]) * step
+
+        def at(values: Point, where: Array) -> Array:
+            return np.interp(where, arc, values).astype(np.float32)
+
+        # Nearest point of the centre line, by damped projection.
+        s = np.maximum(straight_v, 0)
+        for _ in range(8):
+            ahead = (dx - at(line_x, s)) * np.cos(at(heading, s)) + (dy - at(line_y, s)) * np.sin(at(heading, s))
+            s = np.clip(s + 0.8 * ahead, 0, reach)
+        side = -(dx - at(line_x, s)) * np.sin(at(heading, s)) + (dy - at(line_y, s)) * np.cos(at(heading, s))
+        side *= handedness(body)
+        in_head = straight_v > 0
+        u = np.where(in_head, side / at(scale, s), straight_u / self.neck_scale)
+        v = np.where(in_head, at(depth, s), straight_v / self.neck_scale)
+        head_u, head_v = axes(head)
+        return NeckFields(
+            straight_u.astype(np.float32),
+            straight_v.astype(np.float32),
+            (head.middle[0] + u * head_u[0] + v * head_v[0]).astype(np.float32),
+            (head.middle[1] + u * head_u[1] + v * head_v[1]).astype(np.float32),
+        )
+
+
+def axes(cut: NeckCut) -> tuple[Point, Point]:
+    """Unit vectors along a cut, from nape to throat, and across it, into the head."""
+    return (cut.throat - cut.nape) / cut.length, cut.toward
+
+
+def handedness(cut: NeckCut) -> float:
+    """1 or -1: on which side of the head its throat lies, so which way the animal looks."""
+    u, v = axes(cut)
+    # -u is the normal of v for one, u for the other.
+    return 1.0 if v[0] * u[1] - v[1] * u[0] > 0 else -1.0
+
+
+def turn_between(body: NeckCut, head: NeckCut) -> float:
+    """Tell by what angle in (-pi, pi] a head, mirrored if need be, is turned where cut lies on cut."""
+    to, of = (math.atan2(cut.toward[1], cut.toward[0]) for cut in (body, head))
+    turn = to - (math.pi - of) if handedness(body) * handedness(head) < 0 else to - of
+    return (turn + math.pi) % (2 * math.pi) - math.pi
