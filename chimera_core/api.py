@@ -23,6 +23,7 @@ from chimera_core.files import atomic_path, describe_folder
 from chimera_core.hookspecs import API_VERSION, hookimpl
 from chimera_core.options import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
+from chimera_core.subjects.options import SubjectOptions
 
 if TYPE_CHECKING:
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
@@ -148,6 +149,7 @@ __all__ = [
     "Split",
     "Subject",
     "SubjectFinder",
+    "SubjectOptions",
     "TrainedFacts",
     "Window",
     "animal_box",

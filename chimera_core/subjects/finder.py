@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
@@ -11,9 +9,11 @@ from chimera_core.errors import ConfigError
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import EncoderRef
 from chimera_core.records import Parent
-from chimera_core.subjects.finding import find_subject
-from chimera_core.subjects.window import Subject
-from chimera_core.use import load_encoder
+from chimera_core.subjects.finding import Outline, find_outline
+from chimera_core.subjects.options import OutlineWay, SubjectMode
+from chimera_core.subjects.salient import NETWORKS, find_salient
+from chimera_core.subjects.window import Subject, or_whole
+from chimera_core.use import find_asset, load_encoder
 
 # With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
 _ENCODER = "timm:timm"
@@ -25,42 +25,57 @@ class SubjectFinder:
     Args:
         mode: ``auto`` finds the animal, ``whole`` takes the whole frame.
         device: where pictures and masks go.
-        encoder: the fuser's own, which is used where it is the default one. Finding the animal needs ImageNet's
-            classes, whatever draws: otherwise, or without one, the default encoder is loaded when the first parent
-            needs it.
+        encoder: the fuser's own, which is used where it is the default one. The outline is read from that one's
+            features, whatever draws: otherwise, or without one, it is loaded when the first parent needs it.
         made_from: what that encoder was made from.
+        outline: how an animal is found; ``u2netp`` and ``isnet`` are assets, downloaded when first needed.
     """
 
     def __init__(
         self,
-        mode: Literal["auto", "whole"],
+        mode: SubjectMode,
         *,
         device: torch.device,
         encoder: FeatureEncoder | None = None,
         made_from: EncoderRef | None = None,
+        outline: OutlineWay = "fine",
     ) -> None:
-        self.mode, self.device = mode, device
+        self.mode, self.device, self.outline = mode, device, outline
         default = made_from is not None and made_from.name in ("timm", _ENCODER) and not made_from.options
         self._encoder = encoder if default else None
         self._found: dict[Parent, Subject] = {}
+        self._confidences: dict[Parent, float] = {}
 
     def find(self, parent: Parent) -> Subject:
         """Give a parent's picture and mask; the mask may be empty where the parent brought it.
 
         Raises:
             ConfigError: if the parent has no picture.
+            DataError, RunError: if a network that is an asset is not to be had.
         """
         if parent not in self._found:
             if parent.image is None:
                 raise ConfigError(f"this fuser takes photographs, but {parent.name} is a class name")
             image = parent.image.to(self.device)
-            mask = parent.mask.to(self.device) if parent.mask is not None else self._mask(image)
+            if parent.mask is not None:
+                mask = parent.mask.to(self.device)
+            elif self.mode == "whole":
+                mask = torch.ones_like(image[:1])
+            else:
+                found = self._look(image)
+                mask = or_whole(found.mask)
+                self._confidences[parent] = found.confidence
             self._found[parent] = Subject(image, mask)
         return self._found[parent]
 
-    def _mask(self, image: Tensor) -> Tensor:
-        if self.mode == "whole":
-            return torch.ones_like(image[:1])
+    def confidence(self, parent: Parent) -> float | None:
+        """Say how sure the outline is, in [0, 1]: 0 where no animal was seen, None where none was looked for."""
+        self.find(parent)
+        return self._confidences.get(parent)
+
+    def _look(self, image: Tensor) -> Outline:
+        if self.outline == "u2netp" or self.outline == "isnet":
+            return find_salient(find_asset(self.outline), image, NETWORKS[self.outline])
         if self._encoder is None:
             self._encoder = load_encoder(_ENCODER, device=self.device).requires_grad_(False)
-        return find_subject(self._encoder, image)
+        return find_outline(self._encoder, image, quality=self.outline)

@@ -1,287 +1,156 @@
-"""Find the animal in a photograph, without a segmentation network and without training.
+"""Find the animal in a photograph: its outline, and how sure that is.
 
-Three steps, from coarse and sure to fine: where the classifier looks (LayerCAM), what else in the picture looks
-like that (a linear discriminant on shallow features: from the face to the whole body), and where its edge runs
-(GrabCut). A small animal is looked at again in a closer crop.
+A small decoder on an encoder's features (``outline_network``) says where the animal is; a small animal is looked at
+again in a closer crop. ``fine`` goes on: what looks like that (a linear discriminant on shallow features), and where
+its edge runs (GrabCut).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from chimera_core.interfaces import FeatureEncoder
-from chimera_core.subjects.window import Box
+from chimera_core.subjects.edges import follow_edges, scaled, tidied
+from chimera_core.subjects.outline_network import LEVELS, outline_decoder
+from chimera_core.subjects.window import Box, or_whole
 
-# ImageNet lists its animals first.
-_ANIMAL_CLASSES = 398
-# Below this probability of any animal we ask for the most probable class instead: a person, a toy, a drawing.
-_LEAST_ANIMAL = 0.15
-_FIRST_LOOK = (224, 320, 448)
-_CLOSER_LOOK = (224, 320)
+Quality = Literal["fine", "fast"]
+
+# Longer sides in pixels at which a view is seen; what is fine in one is coarse in the next.
+_LOOKS: dict[Quality, tuple[int, ...]] = {"fine": (256, 384), "fast": (320,)}
+# A box under half of the frame is looked at again, closer; what is seen there counts about twice as much.
+_SMALL_SUBJECT = 0.5
 _MOST_LOOKS = 3
-# A box under a third of the frame is an animal seen from afar, and a closer look finds its outline. In a larger one
-# the classifier would look at the face alone, and the second look would lose the body.
-_SMALL_SUBJECT = 0.345
-_STILL_SHRINKING = 0.75
+_CLOSER_WEIGHT = 0.65
 _LEAST_BOX_SIDE = 24
-# Of the guided filter: cells to each side, and the variance of luminance under which there is no edge.
-_FEATHER_RADIUS, _FEATHER_SOFTNESS = 5, 3e-3
-# Evidence per unit of log-odds.
-_EVIDENCE_SOFTNESS = 0.1
+# Fewer pixels than this share of the picture, at most, are crumbs.
+_LEAST_SHARE = 5e-4
+# Odds beyond e to this power are taken for no more, lest one view outvote the others.
+_MOST_ODDS = 8.0
+# Outside the pieces that are kept a pixel is an animal's with this chance at most.
+_CRUMB_CHANCE = 0.2
 
 
-def find_subject(encoder: FeatureEncoder, image: Tensor) -> Tensor:
-    """Mask the animal of a photograph, or what the classifier sees where there is none.
+class Outline(NamedTuple):
+    """What was found in a picture."""
+
+    mask: Tensor
+    """float (1, H, W) in [0, 1]; all zeros where no animal is seen."""
+    confidence: float
+    """In [0, 1]: how certain the pixels within are, times how well the mirror image agrees; 0 where nothing is seen."""
+
+
+def find_outline(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "fine") -> Outline:
+    """Outline the animals of a photograph; a person is one, too.
 
     Args:
-        encoder: frozen ImageNet classifier; its last two levels show where it looks (strides 16 and 32), its second
-            and third what things look like (strides 4 and 8).
+        encoder: the default one, frozen; the decoder knows no other's features.
         image: float (3, H, W) in [0, 1], any size.
+        quality: ``fine`` follows edges of colour; ``fast`` is what the decoder says, in a third of the time.
     Returns:
-        float (1, H, W) in [0, 1], on the image's device; all ones where nothing stands out.
-    Source: LayerCAM: Jiang et al. 2021 (IEEE TIP 30), equation 5; GrabCut: Rother et al. 2004. Their union is ours.
+        The mask, on the image's device, and the confidence.
+    Raises:
+        ShapeError: if the encoder is another one.
+    Source: the decoder: ours, see OUTLINE.md beside its weights; GrabCut: Rother et al. 2004.
     """
-    everything = torch.ones_like(image[:1])
-    look = _look(encoder, image)
-    if not bool((look.evidence > look.threshold).any()):
-        return everything
-    box = _box_around(look.evidence, 0.7 * look.threshold, margin=0.3)
-    crop, evidence = _cut(image, box), _cut(look.evidence, box)
-    likeness = _spread(encoder, crop, evidence, look.threshold)
-    outline = _outline(crop, likeness, evidence, look.threshold)
-    if not outline.any():
-        return everything
-    mask = torch.zeros_like(everything)
-    found = _feathered(torch.from_numpy(outline).to(mask)[None, None], crop)
-    _cut(mask, box)[:] = F.interpolate(found, crop.shape[-2:], mode="bilinear", antialias=True)[0]
-    return mask.clamp(0, 1)
+    views = _look(encoder, image, _LOOKS[quality])
+    chances = views.mean(0).sigmoid()
+    subject = tidied((chances > 0.5).cpu().numpy(), chances.cpu().numpy())
+    if subject.sum() < max(8, _LEAST_SHARE * subject.size):
+        return Outline(torch.zeros_like(image[:1]), 0.0)
+    confidence = _confidence(views, subject)
+    if quality == "fast":
+        return Outline(_without_crumbs(chances, subject)[None], confidence)
+    box = _box_around(subject, margin=0.3)
+    found = follow_edges(encoder, _cut(image, box), _cut(chances, box))
+    if not bool((found > 0.5).any()):  # GrabCut took all of it for ground
+        return Outline(_without_crumbs(chances, subject)[None], confidence)
+    mask = torch.zeros_like(image[:1])
+    _cut(mask, box)[:] = found
+    return Outline(mask, confidence)
 
 
-@dataclass(frozen=True)
-class _Look:
-    evidence: Tensor
-    """float (H, W) in [0, 1]: how much each pixel speaks for an animal."""
-    threshold: float
+def find_subject(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "fine") -> Tensor:
+    """Mask the animals of a photograph, or all of it where nothing stands out. See ``find_outline``.
+
+    Returns:
+        float (1, H, W) in [0, 1], on the image's device.
+    """
+    return or_whole(find_outline(encoder, image, quality=quality).mask)
 
 
-def _look(encoder: FeatureEncoder, image: Tensor) -> _Look:
-    """Gather evidence, and gather it again in a closer crop while the animal is small in its frame."""
+def _look(encoder: FeatureEncoder, image: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Give log-odds of "animal" as seen straight and mirrored, (2, H, W); small animals are seen closer, too."""
     height, width = image.shape[-2:]
+    odds = _log_odds(encoder, image, sizes)
     box: Box = (0, height, 0, width)
-    evidence = _evidence(encoder, image, _FIRST_LOOK)
-    for look in range(_MOST_LOOKS):
-        if look:
-            closer = _unit((_cut(evidence, box) * _evidence(encoder, _cut(image, box), _CLOSER_LOOK)).sqrt())
-            evidence = torch.zeros_like(evidence)
-            _cut(evidence, box)[:] = closer
-        threshold = _otsu(_cut(evidence, box))
-        smaller = _box_around(evidence, 1.1 * threshold, margin=0.15)
-        enough = _SMALL_SUBJECT if look == 0 else _STILL_SHRINKING
-        if (
-            _area(smaller) > enough * _area(box)
-            or min(smaller[1] - smaller[0], smaller[3] - smaller[2]) < _LEAST_BOX_SIDE
-        ):
+    for _ in range(1, _MOST_LOOKS):
+        chances = _cut(odds, box).mean(0).sigmoid().cpu().numpy()
+        subject = tidied(chances > 0.5, chances)
+        if not subject.any():
             break
-        box = smaller
-    if box == (0, height, 0, width):
-        # A large animal: lift the middle of the range, for its body is less evident than its face.
-        evidence = evidence**0.8
-        threshold = _otsu(evidence)
-    return _Look(evidence, threshold)
+        inner = _box_around(subject, margin=0.2)
+        closer = (box[0] + inner[0], box[0] + inner[1], box[2] + inner[2], box[2] + inner[3])
+        small = min(closer[1] - closer[0], closer[3] - closer[2]) < _LEAST_BOX_SIDE
+        if small or _area(closer) > _SMALL_SUBJECT * _area(box):
+            break
+        seen = _log_odds(encoder, _cut(image, closer), sizes)
+        again = (1 - _CLOSER_WEIGHT) * _cut(odds, closer) + _CLOSER_WEIGHT * seen
+        # Other animals far from this one were crumbs beside it.
+        odds = torch.full_like(odds, -_MOST_ODDS)
+        _cut(odds, closer)[:] = again
+        box = closer
+    return odds
 
 
-def _evidence(encoder: FeatureEncoder, image: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Multiply LayerCAM at stride 16 (fine, noisy) with stride 32 (coarse, sure): float (H, W) in [0, 1].
-
-    Averaged over sizes (longer side, in pixels) and over the mirror image.
-    """
-    levels = (len(encoder.levels) - 2, len(encoder.levels) - 1)
-    sums = [torch.zeros_like(image[0]) for _ in levels]
+def _log_odds(encoder: FeatureEncoder, image: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Run the decoder on a picture and its mirror image, averaged over sizes: (2, H, W)."""
+    decoder = outline_decoder(image.device)
+    total = torch.zeros(2, *image.shape[-2:], device=image.device)
     for size in sizes:
-        view = _scaled(image, size)
-        pair = torch.cat([view, view.flip(-1)]).requires_grad_(True)
-        with torch.enable_grad():
-            logits, maps = encoder.logits_and_maps(pair, levels)
-            slopes = torch.autograd.grad(_animal_score(logits).sum(), maps)
-        for total, slope, features in zip(sums, slopes, maps, strict=True):
-            cam = (slope.relu() * features.detach().relu()).sum(1, keepdim=True)
-            cam = cam[:1] + cam[1:].flip(-1)
-            cam = cam / cam.amax().clamp_min(1e-12)
-            total += F.interpolate(cam, image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
-    fine, coarse = (_unit(total) for total in sums)
-    return _unit(fine.sqrt() * coarse)
+        view = scaled(image, size)
+        pair = torch.cat([view, view.flip(-1)]).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            odds = decoder(encoder.feature_maps(pair, LEVELS)).clamp(-_MOST_ODDS, _MOST_ODDS)
+        odds = torch.stack([odds[0], odds[1].flip(-1)])
+        total += F.interpolate(odds, image.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+    return total / len(sizes)
 
 
-def _animal_score(logits: Tensor) -> Tensor:
-    """Score each view (N, K) for "some animal", or for the most probable class where no animal is seen: (N,)."""
-    if float(logits.detach().softmax(-1)[:, :_ANIMAL_CLASSES].sum(-1).mean()) > _LEAST_ANIMAL:
-        return logits[:, :_ANIMAL_CLASSES].logsumexp(-1)
-    return logits[:, int(logits.detach().mean(0).argmax())]
+def _confidence(views: Tensor, subject: NDArray[np.bool_]) -> float:
+    """Multiply the mean chance within the outline with how well straight and mirrored views overlap."""
+    inside = torch.from_numpy(subject).to(views.device)
+    straight, mirrored = views.sigmoid()
+    certainty = (straight + mirrored)[inside].mean() / 2
+    overlap = torch.minimum(straight, mirrored).sum() / torch.maximum(straight, mirrored).sum()
+    return float(certainty * overlap)
 
 
-def _spread(
-    encoder: FeatureEncoder,
-    image: Tensor,
-    evidence: Tensor,
-    threshold: float,
-    *,
-    size: int = 448,
-    rounds: int = 3,
-) -> Tensor:
-    """Spread evidence from the face to whatever has the same colour and texture.
-
-    Fisher's discriminant between subject and rest, on shallow features: deep ones bleed over the outline, because
-    their receptive fields are larger than a limb. Evidence stays as the prior, and the answer is fed back.
-
-    Args:
-        image: float (3, h, w) in [0, 1].
-        evidence: float (h, w) in [0, 1].
-        threshold: the evidence at which subject and rest are as likely.
-    Returns:
-        float (h, w) in [0, 1], the probability of belonging to the animal.
-    """
-    view = _scaled(image, size)
-    with torch.no_grad():
-        maps = encoder.feature_maps(view, (1, 2))
-    hw = maps[0].shape[-2:]
-    parts = [
-        F.interpolate(level / level.square().sum(1).mean().sqrt(), hw, mode="bilinear", align_corners=False)
-        for level in maps
-    ]
-    # Colour counts twice as much as a level of features; found by eye on 64 photographs.
-    parts.append(2 * F.interpolate(view, hw, mode="area"))
-    # Double precision, because the covariance of a flat sky is nearly singular; on the CPU, because not every
-    # device has it.
-    points = torch.cat(parts, 1)[0].flatten(1).cpu().double()
-    points = points - points.mean(1, keepdim=True)
-    cells = F.interpolate(evidence[None, None], hw, mode="area").flatten().cpu().double()
-    prior = ((cells - threshold) / _EVIDENCE_SOFTNESS).clamp(-6, 6)
-    subject = prior.sigmoid()
-    for _ in range(rounds):
-        rest = 1 - subject
-        subject_mean, rest_mean = points @ (subject / subject.sum()), points @ (rest / rest.sum())
-        from_subject, from_rest = points - subject_mean[:, None], points - rest_mean[:, None]
-        scatter = (
-            (from_subject * subject) @ from_subject.T + (from_rest * rest) @ from_rest.T
-        ) / points.shape[1]
-        ridge = 0.3 * scatter.diagonal().mean().clamp_min(1e-12)
-        scatter = scatter + ridge * torch.eye(len(scatter), dtype=scatter.dtype, device=scatter.device)
-        direction = torch.linalg.solve(scatter, subject_mean - rest_mean)
-        score = direction @ (points - ((subject_mean + rest_mean) / 2)[:, None])
-        subject = (3 * score / score.std().clamp_min(1e-12) + prior).sigmoid()
-    likeness = subject.to(evidence).view(1, 1, *hw)
-    return F.interpolate(likeness, evidence.shape, mode="bilinear", align_corners=False)[0, 0]
+def _without_crumbs(chances: Tensor, subject: NDArray[np.bool_]) -> Tensor:
+    """Keep soft chances (H, W) on and around the pieces that count, and push them down elsewhere."""
+    near = cv2.dilate(subject.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    kept = torch.where(torch.from_numpy(near).to(chances.device), chances, chances.clamp_max(_CRUMB_CHANCE))
+    # Pinholes were closed.
+    return torch.where(torch.from_numpy(subject).to(chances.device), kept.clamp_min(0.5), kept)
 
 
-def _outline(
-    image: Tensor, likeness: Tensor, evidence: Tensor, threshold: float, *, size: int = 288
-) -> NDArray[np.uint8]:
-    """Cut the animal out along edges of colour: (h, w) of 0 and 1, longer side ``size``."""
-    height, width = likeness.shape
-    scale = size / max(height, width)
-    hw = (max(8, round(height * scale)), max(8, round(width * scale)))
-    small, likely, evident = (
-        F.interpolate(part[None], hw, mode="bilinear", antialias=True, align_corners=False)[0]
-        .clamp(0, 1)
-        .cpu()
-        .numpy()
-        for part in (image, likeness[None], evidence[None])
-    )
-    likely, evident = likely[0], evident[0]
-    labels = np.full(hw, cv2.GC_PR_BGD, np.uint8)
-    labels[likely > 0.5] = cv2.GC_PR_FGD
-    labels[likely < 0.04] = cv2.GC_BGD
-    labels[evident > threshold + 0.6 * (1 - threshold)] = cv2.GC_FGD
-    subject = labels % 2 == 1  # GC_FGD is 1 and GC_PR_FGD is 3
-    if (
-        5 < subject.sum() < subject.size - 5
-    ):  # GrabCut fits five Gaussians to each side and aborts on fewer pixels
-        cv2.setRNGSeed(0)  # its k-means draws from OpenCV's global generator
-        pixels = np.ascontiguousarray((small.transpose(1, 2, 0) * 255).astype(np.uint8))
-        # The rectangle is ignored with a mask, but its type is not.
-        cv2.grabCut(
-            pixels, labels, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK
-        )
-        subject = labels % 2 == 1
-    return _tidied(subject, likely).astype(np.uint8)
-
-
-def _feathered(outline: Tensor, image: Tensor) -> Tensor:
-    """Soften an outline where the picture has no edge to hide it: sharp at the fur's rim, gradual across a neck.
-
-    Args:
-        outline: float (1, 1, h, w) of 0 and 1.
-        image: float (3, H, W) in [0, 1] of the same view.
-    Returns:
-        float (1, 1, h, w) in [0, 1].
-    Source: guided filter, He et al. 2010 (ECCV), equations 4 to 8, with the picture's luminance as guide.
-    """
-    guide = F.interpolate(image.mean(0)[None, None], outline.shape[-2:], mode="bilinear", antialias=True)
-
-    def mean(values: Tensor) -> Tensor:
-        side = 2 * _FEATHER_RADIUS + 1
-        return F.avg_pool2d(values, side, 1, _FEATHER_RADIUS, count_include_pad=False)
-
-    guide_mean, outline_mean = mean(guide), mean(outline)
-    slope = (mean(guide * outline) - guide_mean * outline_mean) / (
-        mean(guide * guide) - guide_mean.square() + _FEATHER_SOFTNESS
-    )
-    offset = outline_mean - slope * guide_mean
-    return (mean(slope) * guide + mean(offset)).clamp(0, 1)
-
-
-def _tidied(subject: NDArray[np.bool_], weight: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Drop crumbs (under a quarter of the largest piece's weight) and close pinholes."""
-    subject = ndimage.binary_opening(subject)
-    pieces, count = ndimage.label(subject)
-    if count == 0:
-        return subject
-    weights = ndimage.sum(weight, pieces, range(1, count + 1))
-    subject = np.isin(pieces, 1 + np.flatnonzero(weights > 0.25 * weights.max()))
-    holes, count = ndimage.label(ndimage.binary_fill_holes(subject) & ~subject)
-    sizes = ndimage.sum(holes > 0, holes, range(1, count + 1)) if count else np.zeros(0)
-    # Larger holes are real: rock within a snake's coils, sky between legs.
-    return subject | np.isin(holes, 1 + np.flatnonzero(np.asarray(sizes) < 0.02 * subject.sum()))
-
-
-def _box_around(evidence: Tensor, threshold: float, *, margin: float) -> Box:
-    """Box the pieces above a threshold, widened by a share of its sides and four pixels."""
-    height, width = evidence.shape
-    values = evidence.cpu().numpy()
-    pieces = _tidied(values > threshold, values)
-    rows, columns = np.nonzero(pieces if pieces.any() else values >= min(threshold, values.max()))
+def _box_around(subject: NDArray[np.bool_], *, margin: float) -> Box:
+    """Box a mask (H, W) with something in it, widened by a share of its sides and six pixels."""
+    height, width = subject.shape
+    rows, columns = np.nonzero(subject)
     top, bottom, left, right = (
         int(edge) for edge in (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
     )
-    down, across = int((bottom - top) * margin) + 4, int((right - left) * margin) + 4
+    down, across = int((bottom - top) * margin) + 6, int((right - left) * margin) + 6
     return max(0, top - down), min(height, bottom + down), max(0, left - across), min(width, right + across)
-
-
-def _otsu(evidence: Tensor) -> float:
-    """Find the threshold in [0, 1] that best parts high from low values (Otsu 1979)."""
-    levels = (evidence * 255).round().to(torch.uint8).cpu().numpy()
-    return float(cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]) / 255
-
-
-def _scaled(image: Tensor, size: int) -> Tensor:
-    """Scale to a longer side of about ``size``: float (1, 3, h, w), sides multiples of 32 and at least 64."""
-    height, width = image.shape[-2:]
-    scale = size / max(height, width)
-    hw = (max(64, round(height * scale / 32) * 32), max(64, round(width * scale / 32) * 32))
-    return F.interpolate(image[None], hw, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-
-
-def _unit(values: Tensor) -> Tensor:
-    return (values - values.min()) / (values.max() - values.min()).clamp_min(1e-9)
 
 
 def _cut(image: Tensor, box: Box) -> Tensor:

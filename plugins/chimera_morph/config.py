@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from chimera_core.api import Config, EncoderRef, option
+from chimera_core.api import EncoderRef, SubjectOptions, option
 
 # With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
 TIMM = "timm:timm"
 
 
-class MorphConfig(Config):
+class MorphConfig(SubjectOptions):
     """How far and by which features the first parent's animal is moved toward the others."""
 
     encoder: EncoderRef = option(
@@ -46,9 +46,6 @@ class MorphConfig(Config):
         help="how far the change may reach beyond the animal's outline, as a share of its size",
         ge=0,
         le=0.5,
-    )
-    subject: Literal["auto", "whole"] = option(
-        "auto", help="find the animal in parents without mask, or take the whole frame"
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", help="number format of the encoder; auto takes bf16 where the device declares it"

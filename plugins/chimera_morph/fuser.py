@@ -44,7 +44,11 @@ class FeatureMorph(FusionGenerator):
         self.bf16 = choose_precision(config.precision, self.device) == "bf16"
         _check_levels(self.encoder, config)
         self._finder = SubjectFinder(
-            config.subject, device=self.device, encoder=self.encoder, made_from=config.encoder
+            config.subject,
+            device=self.device,
+            encoder=self.encoder,
+            made_from=config.encoder,
+            outline=config.outline,
         )
         self._morphs: dict[tuple[object, ...], Morph] = {}
 

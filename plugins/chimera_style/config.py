@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from chimera_core.api import Config, EncoderRef, option
+from chimera_core.api import EncoderRef, SubjectOptions, option
 
 # conv1_1, conv2_1, conv3_1, conv4_1, conv5_1 (style) and conv4_2 (content) of VGG19, as torchvision numbers them.
 VGG19_STYLE = ("features.0", "features.5", "features.10", "features.19", "features.28")
@@ -31,7 +31,7 @@ REPORT_STYLE: dict[str, Any] = {
 Gatys's, weights and iterations ours. Average pooling, Gatys's own choice, is ``--encoder.pool avg``."""
 
 
-class StyleConfig(Config):
+class StyleConfig(SubjectOptions):
     """How the coat of the other parents is put on the first one."""
 
     encoder: EncoderRef = option(
@@ -53,9 +53,6 @@ class StyleConfig(Config):
         help="size of the coat's markings; 1 is their size relative to the coat's own animal",
         ge=0.1,
         le=10,
-    )
-    subject: Literal["auto", "whole"] = option(
-        "auto", help="find the animal in parents without mask, or take the whole frame"
     )
     style_crop: tuple[str, ...] = option(
         (),

@@ -49,7 +49,11 @@ class StyleTransfer(FusionGenerator):
         """Loss of the last creature at equal weights; it compares within one encoder and set of options."""
         self._subjects: dict[Parent, Subject] = {}
         self._finder = SubjectFinder(
-            config.subject, device=self.device, encoder=self.encoder, made_from=config.encoder
+            config.subject,
+            device=self.device,
+            encoder=self.encoder,
+            made_from=config.encoder,
+            outline=config.outline,
         )
         self._drawings: dict[tuple[object, ...], Drawing] = {}
 
