@@ -1,4 +1,4 @@
-"""Where an animal's head is: a linear probe on frozen features, looking twice."""
+"""Where an animal's head is: a small probe on frozen features, looking twice."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ LEVELS = (2, 3, 4)
 LOOKS = (224, 320)
 # Longer side of the grid on which features and scores lie, in cells.
 GRID = 40
-# The score of a cell that is surely no head; heads score about 1.
-NO_HEAD = -0.3
-# From this score on a cell counts as head.
+# From this probability on a cell counts as head.
 HEAD_SCORE = 0.45
 _MARGIN = 0.15
 # The closer look frames the first look's head with this share of its sides, and is left out where it would
@@ -32,10 +30,20 @@ _LEAST_SIDE = 24
 
 
 class HeadProbe(NamedTuple):
-    """A linear score of a cell's features: ``direction`` float (944,), ``offset`` float ()."""
+    """One hidden layer from a cell's features to the log-odds of head.
 
-    direction: Tensor
-    offset: Tensor
+    ``hidden`` is float (U, 944), ``hidden_bias`` and ``out`` are (U,), ``out_bias`` is ().
+    """
+
+    hidden: Tensor
+    hidden_bias: Tensor
+    out: Tensor
+    out_bias: Tensor
+
+    def log_odds(self, features: Tensor) -> Tensor:
+        """Read features (N, 944, h, w): float (N, h, w)."""
+        inner = torch.einsum("nchw,uc->nuhw", features, self.hidden) + self.hidden_bias[:, None, None]
+        return torch.einsum("nuhw,u->nhw", inner.relu_(), self.out) + self.out_bias
 
 
 @cache
@@ -44,7 +52,7 @@ def default_probe() -> HeadProbe:
     file = resources.files("chimera_core.subjects") / "weights" / "head.safetensors"
     with resources.as_file(file) as path:
         state = load_state(path)
-    return HeadProbe(state["direction"].float(), state["offset"].float())
+    return HeadProbe(**{name: state[name].float() for name in HeadProbe._fields})
 
 
 def head_map(
@@ -58,20 +66,19 @@ def head_map(
         mask: float (1, H, W) in [0, 1], where the animal is; only its box is looked at.
         probe: None: the one that ships.
     Returns:
-        float (1, H, W) on the CPU: about 1 in the head, 0 in the rest of the animal, ``NO_HEAD`` far from it. It is
-        not cut to the mask.
-    Source: ours; linear probes of frozen features: Alain and Bengio 2016 (arXiv:1610.01644).
+        float (1, H, W) in [0, 1] on the CPU: the probability of head. It is not cut to the mask.
+    Source: ours; probes of frozen features: Alain and Bengio 2016 (arXiv:1610.01644).
     """
     probe = probe or default_probe()
     height, width = image.shape[-2:]
-    scores = torch.full((height, width), NO_HEAD)
+    scores = torch.zeros(height, width)
     if not bool((mask > 0.5).any()):
         return scores[None]
     box = animal_box(mask, margin=_MARGIN)
-    _cut(scores, box)[:] = _score(encoder, _cut(image, box), probe, mirror=True)
+    _cut(scores, box)[:] = _score(encoder, _cut(image, box), probe)
     closer = _head_box(scores, mask[0].cpu() > 0.5)
     if closer is not None and _area(closer) < _CLOSER_MOST * _area(box):
-        second = _score(encoder, _cut(image, closer), probe, mirror=True)
+        second = _score(encoder, _cut(image, closer), probe)
         region = _cut(scores, closer)
         region[:] = (region + second) / 2
     return scores[None]
@@ -102,13 +109,11 @@ def head_features(encoder: FeatureEncoder, image: Tensor) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def _score(encoder: FeatureEncoder, image: Tensor, probe: HeadProbe, *, mirror: bool) -> Tensor:
-    """Score a view (3, h, w): float (h, w) on the CPU, the mean with its mirror image."""
-    views = torch.stack([image, image.flip(-1)]) if mirror else image[None]
-    features = head_features(encoder, views).cpu()
-    scores = torch.einsum("nchw,c->nhw", features, probe.direction) + probe.offset
-    if mirror:
-        scores = (scores[:1] + scores[1:].flip(-1)) / 2
+def _score(encoder: FeatureEncoder, image: Tensor, probe: HeadProbe) -> Tensor:
+    """Score a view (3, h, w): float (h, w) in [0, 1] on the CPU, from the log-odds of it and its mirror image."""
+    features = head_features(encoder, torch.stack([image, image.flip(-1)])).cpu()
+    odds = probe.log_odds(features)
+    scores = ((odds[:1] + odds[1:].flip(-1)) / 2).sigmoid()
     return F.interpolate(scores[None], image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
 
 
@@ -118,7 +123,7 @@ def _head_box(scores: Tensor, animal: Tensor) -> Box | None:
     pieces, count = ndimage.label(hot)
     if count == 0:
         return None
-    strength = ndimage.sum(scores.clamp_min(0).numpy(), pieces, range(1, count + 1))
+    strength = ndimage.sum(scores.numpy(), pieces, range(1, count + 1))
     rows, columns = (pieces == 1 + int(strength.argmax())).nonzero()
     room = int(_CLOSER_MARGIN * max(rows.max() - rows.min(), columns.max() - columns.min())) + 8
     height, width = scores.shape

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from chimera_core.subjects.head import HEAD_SCORE, NO_HEAD
+from chimera_core.subjects.head import HEAD_SCORE
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -78,7 +78,7 @@ def propose_cuts(alpha: Array, scores: Array, *, most: int = 8) -> list[NeckCut]
     if animal.sum() < _GRID:
         return []
     small = cv2.resize(scores, (animal.shape[1], animal.shape[0]), interpolation=cv2.INTER_AREA)
-    smooth = cv2.blur(np.where(animal, small, NO_HEAD).astype(np.float32), (5, 5))
+    smooth = cv2.blur(np.where(animal, small, 0).astype(np.float32), (5, 5))
     peak_y, peak_x = np.unravel_index(int(np.where(animal, smooth, -9).argmax()), animal.shape)
     peak = np.array([peak_x, peak_y], float)
     kept: list[_Candidate] = []

@@ -2,7 +2,7 @@
 
     python research/heads/train.py --data FOLDER --cache CACHE [--out head.safetensors]
 
-FOLDER holds the pictures that marks.txt names; nothing of it is kept but 945 numbers. Features are cached in CACHE.
+FOLDER holds the pictures that marks.txt names; nothing of it is kept but the probe. Features are cached in CACHE.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chimera_core.api import load_encoder
@@ -28,6 +28,7 @@ from chimera_core.subjects.neck import propose_cuts
 
 HERE = Path(__file__).parent
 FOLDS = 5
+BATCH = 512
 SIDE = 384
 # Kinds go into one fold together, whatever the pictures are called.
 KINDS = {
@@ -192,16 +193,33 @@ def samples(marked: Marked, encoder: FeatureEncoder, grounds: list[Tensor], rng:
                 )
 
 
-def fit(x: Tensor, y: Tensor, weight: Tensor, *, ridge: float = 0.03) -> HeadProbe:
-    """Solve the weighted ridge regression of 1 (head) or 0 on features (n, 944)."""
-    x, y, weight = x.double(), y.double(), weight.double()
-    weight = weight / weight.sum()
-    mean, level = weight @ x, weight @ y
-    x = x - mean
-    scatter = (x * weight[:, None]).T @ x
-    scatter += ridge * scatter.diagonal().mean() * torch.eye(len(scatter), dtype=scatter.dtype)
-    direction = torch.linalg.solve(scatter, (x * weight[:, None]).T @ (y - level))
-    return HeadProbe(direction.float(), (level - mean @ direction).float())
+def fit(
+    x: Tensor, y: Tensor, weight: Tensor, *, networks: int = 2, units: int = 96, epochs: int = 6
+) -> HeadProbe:
+    """Train networks of one hidden layer on features (n, 944), target 1 (head) or 0, and lay them side by side."""
+    mean, spread = x.mean(0), x.std(0) + 1e-4
+    parts = []
+    for seed in range(networks):
+        torch.manual_seed(seed)
+        net = nn.Sequential(
+            nn.Dropout(0.1), nn.Linear(x.shape[1], units), nn.ReLU(), nn.Dropout(0.3), nn.Linear(units, 1)
+        )
+        optimizer = torch.optim.AdamW(net.parameters(), lr=1.5e-3, weight_decay=0.02)
+        steps = epochs * (len(x) // BATCH + 1)
+        rate = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
+        for _ in range(epochs):
+            for index in torch.randperm(len(x)).split(BATCH):
+                odds = net((x[index] - mean) / spread)[:, 0]
+                loss = F.binary_cross_entropy_with_logits(odds, y[index], weight=weight[index])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                rate.step()
+        first, last = net[1], net[4]
+        hidden = first.weight.detach() / spread
+        parts.append((hidden, first.bias.detach() - hidden @ mean, last.weight.detach()[0] / networks, last.bias.detach()[0] / networks))
+    hidden, bias, out, out_bias = zip(*parts, strict=True)
+    return HeadProbe(torch.cat(hidden), torch.cat(bias), torch.cat(out), torch.stack(out_bias).sum())
 
 
 def measure(marked: Marked, scores: Tensor) -> tuple[bool, float]:
@@ -264,7 +282,7 @@ def main() -> None:
         without = set(args.without.read_text().split()) if args.without else set()
         seen = torch.tensor([m.name not in without for m in marks])[owner]
         probe = fit(*(t[seen] for t in (x, y, weight)))
-        save_file({"direction": probe.direction, "offset": probe.offset}, args.out)
+        save_file({k: v.half().contiguous() for k, v in probe._asdict().items()}, args.out)
         print("wrote", args.out, "from", sum(m.name not in without for m in marks), "pictures")
 
 
