@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.errors import DataError, PluginError
+from chimera_core.errors import ConfigError, DataError, PluginError
 from chimera_core.files import one_line, quote
 from chimera_core.library.folder import Library
 from chimera_core.library.names import plain_name
@@ -47,7 +47,7 @@ def fetch_into_library(
     Returns:
         The new pictures.
     Raises:
-        ConfigError: if the name is none, or the source refuses its options.
+        ConfigError: if the name is none, a link lies in its place, or the source refuses its options.
         DataError: if no picture came that can be read and whose licence is known.
         PluginError: if the source is not installed.
         RunError: if the network or the disk failed.
@@ -59,11 +59,14 @@ def fetch_into_library(
     plain = plain_name(name)
     library = Library(host.settings.path("library"))
     library.check_folder(plain)
+    scratch = library.root / ".fetching" / plain
+    for folder in (scratch.parent, scratch):
+        if folder.is_symlink():
+            raise ConfigError(f"{quote(folder)} is a link, and would lead out of the library: remove it")
     try:
         component = host.find("dataset-source", SOURCE)
     except PluginError as error:
         raise PluginError(f"nothing can be fetched without the data set {SOURCE}: {error}") from None
-    scratch = library.root / ".fetching" / plain
     options = {"taxa": plain.replace("_", " "), "per_class": count, "root": str(scratch)}
     config = resolve_config(component, host, layered_options(component, host, None, options))
     source: Any = component.load_class()
