@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chimera_core.registry import CollectionEntry
 
 MAX_FILES = 50_000
-"""Files of a collection that are looked at: a registry may name a whole disk by mistake."""
+"""Files and folders of a collection that are looked at: a registry may name a whole disk by mistake."""
 _DRAWN = {"cartoon", "cartoons", "toy", "toys", "plastic"}
 
 
@@ -142,10 +142,10 @@ def _walk(folder: Path) -> Iterator[Path]:
     count = 0
     for where, folders, files in os.walk(folder):
         folders.sort()
+        count += 1 + len(files)
+        if count > MAX_FILES:
+            return
         for file in sorted(files):
-            count += 1
-            if count > MAX_FILES:
-                return
             path = Path(where, file)
             if path.suffix.lower() in PICTURE_SUFFIXES and not file.startswith(".") and not path.is_symlink():
                 yield path

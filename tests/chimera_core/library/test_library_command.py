@@ -18,6 +18,7 @@ from chimera_core.fusing_plan import plan_fusion
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.library.folder import Library
 from chimera_core.plugins import default_host
+from chimera_core.scoring.plan import plan_score
 
 Here = Callable[..., tuple[int, str, str]]
 Picture = Callable[..., Path]
@@ -179,6 +180,26 @@ def test_stamps_that_are_installed_are_fused_by_name(chimera: Any, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert [p["collection"] for p in json.loads(done.stdout)["pictures"]] == ["tuxpaint"] * 3
     assert np.ptp(read_picture(tmp_path / "out.png").rgb) > 50
+
+
+def test_what_is_scored_is_the_pictures_of_the_names(place: Path) -> None:
+    plan = plan_score(
+        ["pixel-average"],
+        parents=["horse", "cat"],
+        weights=[],
+        judges=[],
+        reference=None,
+        source=None,
+        source_options={},
+        preset=None,
+        count=1,
+        seed=0,
+        size=64,
+        fuse_size=None,
+        device="cpu",
+        host=default_host(),
+    )
+    assert [Path(p).name for p in plan.parents] == ["horse.png", "chelsea.png"]
 
 
 def test_doctor_shows_where_the_library_lies(place: Path, here: Here, root: Path) -> None:

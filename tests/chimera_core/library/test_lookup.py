@@ -155,3 +155,13 @@ def test_a_collection_may_name_no_folder_outside_itself(make_host: MakeHost) -> 
     for folders, parts in ((("stamps",), ()), (("/x",), ("../y",)), (("/x",), ("/etc",))):
         with pytest.raises(ValidationError):
             CollectionEntry(folders=folders, parts=parts, licence="none")
+
+
+def test_a_collection_that_is_a_whole_disk_ends(
+    host: PluginHost, stamps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in range(30):
+        (stamps / f"animals/zz{k}").mkdir()
+    monkeypatch.setattr("chimera_core.library.collections.MAX_FILES", 12)
+    names = {name for place, name, _ in Names(host) if place.key == "tuxpaint"}
+    assert "heron_greatblue" in names and "lion" not in names

@@ -425,9 +425,9 @@ def test_a_model_of_the_registry_is_taken_for_the_classes_that_it_knows(
         "fakes:mean-image",
         "16",
     )
-    code, _, err = here("fuse", "class-0", "unicorn")
+    code, _, err = here("fuse", "class-0", "qqqq")
     assert code == 2
     assert err == (
-        "chimera: there is no picture of 'unicorn': name an image file, or bring one into the library with "
-        "`chimera library add unicorn FILE` or `chimera library fetch unicorn` (in fuse: --fetch)\n"
+        "chimera: there is no picture of 'qqqq': name an image file, or bring one into the library with "
+        "`chimera library add qqqq FILE` or `chimera library fetch qqqq` (in fuse: --fetch)\n"
     )
