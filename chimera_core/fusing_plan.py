@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -242,11 +243,11 @@ def _with_options(
 def _check_parent(name: str, source: str | None) -> None:
     path = Path(name)
     is_bare = len(path.parts) == 1
-    if source is not None and is_bare and not path.is_file():
+    if source is not None and is_bare and not os.path.isfile(path):
         # A class name; the source knows whether it has it. It may hold a dot ("St. Bernard"), and a folder of
         # that name may lie here: the class's own.
         return
-    if is_bare and not path.suffix and not path.exists():
+    if is_bare and not path.suffix and not os.path.exists(path):
         raise DataError(
             f"there is no file {quote(name)}: name an image file, or give --source for class names"
         )

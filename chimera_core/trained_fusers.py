@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,10 +85,10 @@ class TrainedFuser:
         )
 
     def _check_photograph(self, parent: str, source: str | None) -> None:
-        path = Path(parent)
-        if path.is_file() and "photo" not in self.said.accepts:
+        path, is_file = Path(parent), os.path.isfile(parent)
+        if is_file and "photo" not in self.said.accepts:
             raise ConfigError(f"{self} takes class names, not photographs: leave out {quote(parent)}")
-        if not path.is_file() and len(path.parts) == 1 and (source is not None or not path.suffix):
+        if not is_file and len(path.parts) == 1 and (source is not None or not path.suffix):
             if source is not None:  # it knows whether it has that class
                 return
             known = suggest(parent, self.said.classes) if "class" in self.said.accepts else ""
@@ -147,7 +148,8 @@ def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
 def is_class_name(parent: str) -> bool:
     """Say whether a parent can only be the name of a class: no file, and nothing that looks like one."""
     path = Path(parent)
-    return len(path.parts) == 1 and not path.suffix and not path.exists()
+    # os.path, because a name that is too long for the disk makes Path.exists raise.
+    return len(path.parts) == 1 and not path.suffix and not os.path.exists(path)
 
 
 def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> FusionGenerator:
