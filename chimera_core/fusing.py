@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion, untrained
+from chimera_core.library.fetching import fetch_into_library
+from chimera_core.library.lookup import NamedPicture
 from chimera_core.parents import ParentReader
 from chimera_core.records import Parent
 from chimera_core.trained_fusers import load_fuser
@@ -89,18 +91,20 @@ class Fusion:
 
         from chimera_core import __version__
 
+        credits = [p.as_json(with_folder=False) for p in self.plan.pictures if p is not None]
         return {
             "Software": f"chimera-toolkit {__version__}",
             "chimera.version": __version__,
             "chimera.fuser": self.plan.fuser_name,
             "chimera.component": f"{self.plan.component.plugin}:{self.plan.component.spec.name}",
-            "chimera.parents": json.dumps([Path(p).name for p in self.plan.parents], ensure_ascii=False),
+            "chimera.parents": json.dumps([Path(p).name for p in self.plan.named], ensure_ascii=False),
             "chimera.weights": json.dumps([round(w, 6) for w in weights]),
             "chimera.seed": str(seed),
             "chimera.size": str(self.plan.size),
             "chimera.options": json.dumps(
                 _without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
             ),
+            **({"chimera.attribution": json.dumps(credits, ensure_ascii=False)} if credits else {}),
         }
 
 
@@ -148,6 +152,8 @@ class FusionResult:
     device: str
     wall_s: float
     texts: tuple[Mapping[str, str], ...] = field(repr=False, default=())
+    pictures: tuple[NamedPicture, ...] = ()
+    """What stands for the parents that were given by name, with licence and attribution."""
 
     def save(self, path: str | Path, index: int = 0) -> Path:
         """Write one image as PNG, with its origin as text inside.
@@ -176,16 +182,18 @@ def fuse(
     masks: Sequence[str | Path] = (),
     source: str | None = None,
     source_options: Mapping[str, Any] | None = None,
+    fetch: bool = False,
     progress: Callable[[float, float], None] | None = None,
     **options: Any,
 ) -> FusionResult:
     """Make chimeras; the Python face of ``chimera fuse``.
 
     Args:
-        parents: image files, classes that the fuser knows or, with ``source``, classes of it; two or more.
+        parents: image files, classes that the fuser knows, names of pictures in the library or a collection or,
+            with ``source``, classes of it; two or more.
         weights: how much of each, sum 1; equal shares when None.
-        fuser: a run, an exported file, a model or a component. None: the first model that knows the classes named,
-            or style transfer where only photographs are.
+        fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
+            or style transfer for photographs.
         preset: a preset of the fuser.
         n: how many, from seeds ``seed``, ``seed + 1``, ...
         seed: first seed.
@@ -194,6 +202,7 @@ def fuse(
         masks: per parent an image file (white = animal), ``auto`` or ``none``.
         source: data set in which class names find their images.
         source_options: its options.
+        fetch: fetch pictures of names that are found nowhere, from iNaturalist into the library.
         progress: called with (done, total).
         options: the fuser's options, e.g. ``iterations=100``.
     Raises:
@@ -212,6 +221,8 @@ def fuse(
         source_options=source_options,
         size=size,
         device=device,
+        seed=seed,
+        fetch=fetch_into_library if fetch else None,
     )
     checked = check_weights(weights, len(parents))
     fusion = Fusion(plan)
@@ -220,10 +231,11 @@ def fuse(
     return FusionResult(
         images=images,
         fuser=plan.fuser_name,
-        parents=plan.parents,
+        parents=plan.named,
         weights=checked,
         seeds=seeds,
         device=str(fusion.device),
         wall_s=time.perf_counter() - start,
         texts=tuple(fusion.text(checked, s) for s in seeds),
+        pictures=tuple(p for p in plan.pictures if p is not None),
     )

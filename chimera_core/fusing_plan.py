@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import quote
 from chimera_core.images import check_picture
+from chimera_core.library.lookup import NamedPicture, find_pictures
 from chimera_core.plugins import Component, PluginHost, default_host
 from chimera_core.trained_fusers import TrainedFuser, choose_model, find_trained_fuser, is_class_name
 from chimera_core.use import layered_options, resolve_config
@@ -46,6 +48,14 @@ class FusionPlan:
     """Whether the fuser was chosen for the classes that were named, and not by the user."""
     square: bool = False
     """Photographs are cut to their middle square first, the one shape in which creatures are scored."""
+    pictures: tuple[NamedPicture | None, ...] = ()
+    """For each parent that was given by name and is a picture of the library or a collection: which one."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The parents as the user named them; ``parents`` are the files that stand for them."""
+        found = self.pictures or (None,) * len(self.parents)
+        return tuple(p.name if p else parent for p, parent in zip(found, self.parents, strict=True))
 
     @property
     def fuser_name(self) -> str:
@@ -65,14 +75,17 @@ def plan_fusion(
     size: int | None = None,
     device: str = "auto",
     square: bool = False,
+    seed: int = 0,
+    fetch: Callable[[str], object] | None = None,
     host: PluginHost | None = None,
 ) -> FusionPlan:
     """Check a request.
 
     Args:
-        parents: image files, classes that the fuser knows or, with a source, classes of it; two or more.
-        fuser: a run, an exported file, a model or a component. None: the first model that knows the classes named,
-            or style transfer where only photographs are.
+        parents: image files, classes that the fuser knows, names of pictures in the library or a collection or,
+            with a source, classes of it; two or more.
+        fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
+            or style transfer for photographs.
         preset: a preset of the fuser.
         options: the fuser's options, over the preset; over those that it was trained with, if it was.
         masks: at most one per parent, in their order: an image file (white = animal), ``auto`` or ``none``.
@@ -81,6 +94,9 @@ def plan_fusion(
         size: shorter side of the result in pixels; None: 256, or the size that a trained fuser makes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         square: cut photographs to their middle square first.
+        seed: the first one asked for. It picks among several pictures of a name, once for all creatures of a
+            request, so that they share their parents.
+        fetch: brings pictures of a name that is found nowhere into the library; None: nothing is fetched.
         host: plugins to use; the installed ones when None.
     Raises:
         ConfigError, DataError, PluginError: naming what is wrong and the mend.
@@ -95,15 +111,18 @@ def plan_fusion(
         raise ConfigError(
             f"{len(masks)} masks were given for {len(names)} parents: give one per parent, in order"
         )
-    is_chosen = fuser is None and source is None and any(map(is_class_name, names))
-    if is_chosen:
-        fuser = choose_model(host, names)
-    trained = find_trained_fuser(host, fuser) if fuser is not None else None
+    by_name = source is None and any(map(is_class_name, names))
+    model = choose_model(host, names) if by_name and fuser is None else None
+    chosen = fuser if model is None else model
+    trained = find_trained_fuser(host, chosen) if chosen is not None else None
     component, config = _with_options(host, fuser, trained, preset, options or {})
+    pictures: tuple[NamedPicture | None, ...] = (None,) * len(names)
+    if by_name and _wants_pictures(component, trained, is_default=fuser is None):
+        found = iter(find_pictures([n for n in names if is_class_name(n)], host=host, seed=seed, fetch=fetch))
+        pictures = tuple(next(found) if is_class_name(name) else None for name in names)
+        names = tuple(str(p.file) if p else name for p, name in zip(pictures, names, strict=True))
     if trained is not None:
         trained.check_parents(names, source)
-    elif source is None and any(map(is_class_name, names)) and learns(component):
-        raise untrained(component)
     if source is not None:
         named = host.find("dataset-source", source)
         resolve_config(named, host, layered_options(named, host, None, source_options or {}))
@@ -123,8 +142,9 @@ def plan_fusion(
         device=device,
         host=host,
         trained=trained,
-        is_chosen=is_chosen,
+        is_chosen=model is not None,
         square=square,
+        pictures=pictures,
     )
 
 
@@ -188,6 +208,22 @@ def untrained(component: Component) -> ConfigError:
     return ConfigError(f"{name} must be trained first: `chimera fuser train {name}`, then name its run")
 
 
+def _wants_pictures(component: Component, trained: TrainedFuser | None, *, is_default: bool) -> bool:
+    """Say whether names are pictures to a fuser, and not classes that it knows or means to know.
+
+    Raises:
+        ConfigError: if it learns, and has not yet.
+    """
+    if trained is not None:
+        return "class" not in trained.said.accepts
+    if is_default:  # of photographs; asking its class would import torch before a wrong name is noticed
+        return True
+    if learns(component):
+        raise untrained(component)
+    fuser: Any = component.load_class()
+    return "photo" in fuser.accepts
+
+
 def _with_options(
     host: PluginHost,
     fuser: str | None,
@@ -207,11 +243,11 @@ def _with_options(
 def _check_parent(name: str, source: str | None) -> None:
     path = Path(name)
     is_bare = len(path.parts) == 1
-    if source is not None and is_bare and not path.is_file():
+    if source is not None and is_bare and not os.path.isfile(path):
         # A class name; the source knows whether it has it. It may hold a dot ("St. Bernard"), and a folder of
         # that name may lie here: the class's own.
         return
-    if is_bare and not path.suffix and not path.exists():
+    if is_bare and not path.suffix and not os.path.exists(path):
         raise DataError(
             f"there is no file {quote(name)}: name an image file, or give --source for class names"
         )

@@ -48,6 +48,10 @@ _PLUGINS = {
     "JPEG2000": "Jpeg2KImagePlugin",
     "AVIF": "AvifImagePlugin",
 }
+PICTURE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".avif", ".heic")
+)
+"""Endings, in lower case, by which a folder's pictures are told from what else lies in it."""
 _READABLE = "PNG, JPEG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF"
 
 T = TypeVar("T")
@@ -101,6 +105,17 @@ def check_picture(path: AnyPath) -> None:
         DataError: as ``read_picture``, but for damage behind the header.
     """
     _decode(path, lambda image: None)
+
+
+def picture_shape(path: AnyPath) -> tuple[int, int, bool]:
+    """Read from a file's header: width and height in pixels as stored, and whether it may have transparent pixels.
+
+    Raises:
+        DataError: as ``check_picture``.
+    """
+    return _decode(
+        path, lambda i: (*i.size, i.mode in ("RGBA", "LA", "PA", "La") or "transparency" in i.info)
+    )
 
 
 def read_mask(path: AnyPath) -> UInt8:

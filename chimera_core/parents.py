@@ -69,7 +69,8 @@ class ParentReader:
         mask = self._mask(index, image, alpha)
         # Only a picture that shows its own transparency is a cut-out; a mask from elsewhere leaves the ground.
         is_cutout = alpha is not None and mask is alpha and bool((alpha < 0.5).any())
-        return Parent(picture.name, image, mask, is_cutout=is_cutout)
+        found = self.plan.pictures[index] if self.plan.pictures else None
+        return Parent(found.name if found else picture.name, image, mask, is_cutout=is_cutout)
 
     def _mask(self, index: int, image: Tensor, alpha: Tensor | None) -> Tensor | None:
         import torch

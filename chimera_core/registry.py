@@ -174,12 +174,42 @@ class ModelEntry(Config):
         return self
 
 
+class CollectionEntry(Config):
+    """What the registry says about pictures that other packages leave on the machine: their file names are names."""
+
+    title: str = option("", help="as messages name it")
+    folders: tuple[str, ...] = option(..., help="where it may lie, best first; ~ is the user's home")
+    parts: tuple[str, ...] = option((), help="folders in these that count, best first; none: all")
+    licence: str = option(..., help="the terms it comes under")
+    attribution: str = option("", help="whom to name")
+    home_page: str = option("", help="where to read about it")
+
+    @field_validator("folders")
+    @classmethod
+    def _folders_are_full(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for folder in value:
+            if not folder.startswith(("/", "~/")):
+                raise ValueError(f"{quote(one_line(folder, limit=100))} is no full path: begin with / or ~/")
+        return value
+
+    @field_validator("parts")
+    @classmethod
+    def _parts_stay_inside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            if part.startswith("/") or ".." in Path(part).parts:
+                raise ValueError(
+                    f"{quote(one_line(part, limit=100))} leads out of the collection: leave it out"
+                )
+        return value
+
+
 class Registry(Config):
     """All entries, the user's laid over the shipped ones."""
 
     plugins: dict[str, PluginEntry] = option({}, help="by plugin name")
     assets: dict[str, AssetEntry] = option({}, help="by the name of the asset")
     models: dict[str, ModelEntry] = option({}, help="by the name that users type")
+    collections: dict[str, CollectionEntry] = option({}, help="pictures by name that lie on the machine")
     # What was read, the lowest first. Private: it says where values come from, not what they are.
     _files: tuple[TomlFile, ...] = PrivateAttr(())
 
@@ -343,7 +373,12 @@ _HINT_OF_TYPE = {
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    entries: dict[str, type[BaseModel]] = {"assets": AssetEntry, "models": ModelEntry, "plugins": PluginEntry}
+    entries: dict[str, type[BaseModel]] = {
+        "assets": AssetEntry,
+        "collections": CollectionEntry,
+        "models": ModelEntry,
+        "plugins": PluginEntry,
+    }
     model = entries[str(location[0])] if len(location) > 1 else Registry
     return list(model.model_fields)
 

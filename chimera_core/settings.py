@@ -15,6 +15,7 @@ from chimera_core.toml_files import read_toml
 _VARIABLES = {
     "cache": "CHIMERA_CACHE",
     "assets": "CHIMERA_ASSETS",
+    "library": "CHIMERA_LIBRARY",
     "runs": "CHIMERA_RUNS",
     "registry": "CHIMERA_REGISTRY",
     "plugins_disable": "CHIMERA_PLUGINS_DISABLE",
@@ -91,6 +92,8 @@ def _default(name: str) -> str:
     if name in ("cache", "assets"):
         base = Path(platformdirs.user_cache_dir("chimera", appauthor=False))
         return str(base / ("packed" if name == "cache" else "assets"))
+    if name == "library":  # not among the caches, which people and systems empty
+        return str(Path(platformdirs.user_data_dir("chimera", appauthor=False)) / "library")
     return ""
 
 

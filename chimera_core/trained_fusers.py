@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,10 +85,10 @@ class TrainedFuser:
         )
 
     def _check_photograph(self, parent: str, source: str | None) -> None:
-        path = Path(parent)
-        if path.is_file() and "photo" not in self.said.accepts:
+        path, is_file = Path(parent), os.path.isfile(parent)
+        if is_file and "photo" not in self.said.accepts:
             raise ConfigError(f"{self} takes class names, not photographs: leave out {quote(parent)}")
-        if not path.is_file() and len(path.parts) == 1 and (source is not None or not path.suffix):
+        if not is_file and len(path.parts) == 1 and (source is not None or not path.suffix):
             if source is not None:  # it knows whether it has that class
                 return
             known = suggest(parent, self.said.classes) if "class" in self.said.accepts else ""
@@ -129,32 +130,26 @@ def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser
     return TrainedFuser(Trained(name or run.name, "run", run), host.find(KIND, said.fuser), said, weights)
 
 
-def choose_model(host: PluginHost, parents: Sequence[str]) -> str:
-    """Choose the first model of the registry that knows all the classes among the parents.
+def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
+    """Choose the first model of the registry that knows all the classes among the parents; None: there is none.
 
     Args:
         host: its registry knows the models, in their order.
         parents: image files and names of classes.
-    Raises:
-        DataError: if there is none; it lists the classes that models know.
     """
     names = [p for p in parents if is_class_name(p)]
-    models = {name: m for name, m in host.registry.models.items() if m.kind == KIND}
-    for name, model in models.items():
-        if set(names) <= set(model.classes) and (len(names) == len(parents) or _takes_photos(model)):
+    for name, model in host.registry.models.items():
+        knows_all = model.kind == KIND and set(names) <= set(model.classes)
+        if knows_all and (len(names) == len(parents) or _takes_photos(model)):
             return name
-    first = next((n for n in names if not any(n in m.classes for m in models.values())), names[0])
-    known = "; ".join(f"{name} knows {', '.join(model.classes)}" for name, model in models.items())
-    no_model = f", and no model knows such a class ({one_line(known, limit=300)})" if known else ""
-    raise DataError(
-        f"there is no file {quote(first)}{no_model}: name an image file, or give --source for class names"
-    )
+    return None
 
 
 def is_class_name(parent: str) -> bool:
     """Say whether a parent can only be the name of a class: no file, and nothing that looks like one."""
     path = Path(parent)
-    return len(path.parts) == 1 and not path.suffix and not path.exists()
+    # os.path, because a name that is too long for the disk makes Path.exists raise.
+    return len(path.parts) == 1 and not path.suffix and not os.path.exists(path)
 
 
 def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> FusionGenerator:

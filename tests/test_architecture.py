@@ -71,6 +71,8 @@ def modules_after(code: str) -> set[str]:
         "from chimera_core.cli.root import run; run(['encoder', 'train', '--encoder', 'timm', '--help'])",
         "from chimera_core.cli.root import run; run(['fuse', 'a.jpg', '--weights', '2'])",
         "from chimera_core.cli.root import run; run(['report', 'no-such-run'])",
+        "from chimera_core.cli.root import run; run(['library', 'list'])",
+        "from chimera_core.cli.root import run; run(['fuse', 'cat', 'no-such-animal'])",
     ],
 )
 def test_start_up_imports_nothing_heavy(code: str) -> None:

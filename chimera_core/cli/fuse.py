@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from chimera_core.cli._config import config_option
+from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json
@@ -80,6 +81,11 @@ GIF_FPS = 6
     help="Where the animal is, one per parent in their order: an image (white = animal), auto or none.",
 )
 @click.option("--source", help="Data set in which class names find their images; its options are --source.*.")
+@click.option(
+    "--fetch",
+    is_flag=True,
+    help="Fetch pictures of names that are found nowhere, from iNaturalist into your library.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(
     "-o", "--output", default="chimera.png", show_default=True, help="A .png, or a .gif with --sweep."
@@ -100,6 +106,7 @@ def fuse(
     size: int | None,
     masks: tuple[str, ...],
     source: str | None,
+    fetch: bool,
     device: str,
     output: str,
     config: str | None,
@@ -107,8 +114,9 @@ def fuse(
 ) -> None:
     """Fuse parents into one creature.
 
-    A, B, ... are image files, classes that a trained fuser knows or, with --source, classes of a data set. Style
-    transfer, the default for photographs, takes the layout of the first and the coat of the others.
+    A, B, ... are image files, classes that a trained fuser knows, names of pictures in your library or of a
+    collection on this machine (`chimera library list`) or, with --source, classes of a data set. Style transfer, the
+    default for photographs, takes the layout of the first and the coat of the others.
     """
     start = time.perf_counter()
     let_waiting_threads_sleep()
@@ -125,6 +133,7 @@ def fuse(
     if triangle and weights:
         raise ConfigError("--triangle takes all weights: leave out --weights")
     checked = check_weights(weights, max(2, len(parents)))
+    host = plugin_host(ctx)
     plan = plan_fusion(
         parents,
         fuser=fuser,
@@ -135,10 +144,15 @@ def fuse(
         source_options=component_values(ctx, "source"),
         size=size,
         device=device,
-        host=plugin_host(ctx),
+        seed=seed,
+        fetch=(lambda name: fetch_pictures(name, host)) if fetch else None,
+        host=host,
     )
     if plan.is_chosen:
         print(f"fuser: {plan.trained}", file=sys.stderr)
+    pictures = [picture for picture in plan.pictures if picture is not None]
+    for picture in pictures:
+        print(picture, file=sys.stderr)
     if sweep:
         written, used = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
     elif triangle:
@@ -150,7 +164,8 @@ def fuse(
             {
                 "images": [str(p) for p in written],
                 "fuser": plan.fuser_name,
-                "parents": list(plan.parents),
+                "parents": list(plan.named),
+                "pictures": [picture.as_json(with_folder=True) for picture in pictures],
                 "weights": list(checked),
                 "seed": seed,
                 "device": used,

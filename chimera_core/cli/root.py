@@ -21,6 +21,7 @@ _COMMANDS = {
     "encoder": "chimera_core.cli.encoder:encoder",
     "fuse": "chimera_core.cli.fuse:fuse",
     "fuser": "chimera_core.cli.fuser:fuser",
+    "library": "chimera_core.cli.library:library",
     "plugins": "chimera_core.cli.plugins:plugins",
     "report": "chimera_core.cli.report:report",
     "score": "chimera_core.cli.score:score",

@@ -11,7 +11,7 @@ from typing import Any
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files import describe_folder, quote
 from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion
-from chimera_core.images import check_picture, read_png_text
+from chimera_core.images import PICTURE_SUFFIXES, check_picture, read_png_text
 from chimera_core.models import SUFFIX, find_trained
 from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
@@ -21,7 +21,6 @@ from chimera_core.trained_fusers import is_class_name
 from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.run_options import FUSER, read_options
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp")
 _KIND = "fusion-generator"
 
 
@@ -101,6 +100,8 @@ def plan_score(
         if len(weights) > 1:
             raise ConfigError("pictures have one --weights: score those of other weights by themselves")
         rows = tuple(_weights_of(file, weights, parents) for file in files)
+    if fusion is not None:
+        parents = fusion.parents  # what the judge sees is what is fused: of names, their pictures
     _check_parents(parents, named)
     names = tuple(judges) or (default_judge(host, fusion.config if fusion else None),)
     for k, name in enumerate(names):
@@ -134,7 +135,9 @@ def _pictures(targets: Sequence[str], host: PluginHost) -> list[Path] | None:
     for target in targets:
         path = Path(target)
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != ".")
+            inside = sorted(
+                p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.name[0] != "."
+            )
             if not inside:
                 raise DataError(f"folder {quote(target)} has no pictures: {describe_folder(path)}")
             found += inside

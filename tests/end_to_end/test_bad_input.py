@@ -54,7 +54,7 @@ CASES: list[tuple[list[str], str]] = [
     (["a.jpg", "text.png"], "text.png"),
     (["a.jpg", "huge.png"], "30000 x 30000"),
     (["a.jpg", "line.png"], "'line.png' is 9 x 1, too elongated"),
-    (["a.jpg", "lion"], "give --source for class names"),
+    (["a.jpg", "unicorn"], "there is no picture of 'unicorn'"),
     (["a.jpg", "b.jpg", "-o", "nowhere/out.png"], "no folder"),
     (["a.jpg", "b.jpg", "-o", "a.jpg/out.png"], "is a file"),
     (["a.jpg", "b.jpg", "-o", "folder"], "is a folder"),

@@ -73,7 +73,7 @@ def test_json_has_the_documented_keys(here: Any, pair: Any, tmp_path: Path) -> N
         "fuse", *pair, *QUICK, "--weights", ".7,.3", "--seed", "3", "-o", tmp_path / "o.png", "--json"
     )
     answer = json.loads(out)
-    assert set(answer) == {"images", "fuser", "parents", "weights", "seed", "device", "wall_s"}
+    assert set(answer) == {"images", "fuser", "parents", "pictures", "weights", "seed", "device", "wall_s"}
     assert (answer["fuser"], answer["weights"], answer["seed"]) == ("style-transfer", [0.7, 0.3], 3)
 
 

@@ -204,7 +204,10 @@ BAD_FUSING: dict[str, tuple[list[object], str]] = {
         ["class-0", "class-1", "--fuser", "mean-image"],
         "mean-image must be trained first: `chimera fuser train mean-image`",
     ),
-    "classes that no model knows": (["class-0", "class-1", "--fuser", ""], "there is no file 'class-0'"),
+    "classes that no model knows": (
+        ["class-0", "class-1", "--fuser", ""],
+        "there is no picture of 'class-0'",
+    ),
 }
 
 
@@ -422,9 +425,9 @@ def test_a_model_of_the_registry_is_taken_for_the_classes_that_it_knows(
         "fakes:mean-image",
         "16",
     )
-    code, _, err = here("fuse", "class-0", "wolf")
+    code, _, err = here("fuse", "class-0", "qqqq")
     assert code == 2
     assert err == (
-        "chimera: there is no file 'wolf', and no model knows such a class (person-cat knows person, cat; creature knows class-0, class-1, class-2): "
-        "name an image file, or give --source for class names\n"
+        "chimera: there is no picture of 'qqqq': name an image file, or bring one into the library with "
+        "`chimera library add qqqq FILE` or `chimera library fetch qqqq` (in fuse: --fetch)\n"
     )

@@ -1,0 +1,15 @@
+"""Fetching pictures, with progress on stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chimera_core.cli._progress import progress
+from chimera_core.library.fetching import DEFAULT_COUNT, fetch_into_library
+from chimera_core.plugins import PluginHost
+
+
+def fetch_pictures(name: str, host: PluginHost, *, count: int = DEFAULT_COUNT) -> list[Path]:
+    """Fetch pictures of a name into the library; for what it raises see ``fetch_into_library``."""
+    with progress(f"fetching {name}") as report:
+        return fetch_into_library(name, host=host, count=count, progress=report)

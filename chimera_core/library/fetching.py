@@ -1,0 +1,115 @@
+"""Pictures from the network into the library, only when a user asks for them, with their terms."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chimera_core.errors import ConfigError, DataError, PluginError
+from chimera_core.files import one_line, quote
+from chimera_core.library.folder import Library
+from chimera_core.library.names import plain_name
+from chimera_core.library.records import PictureRecord
+
+if TYPE_CHECKING:
+    from chimera_core.plugins import PluginHost
+
+SOURCE = "inaturalist"
+"""The dataset source that pictures are fetched through."""
+MANIFEST = "attribution.csv"
+"""What it leaves in its folder: file, licence, attribution, source_url of every picture, and more."""
+DEFAULT_COUNT = 5
+_MOST_ROWS = 100_000
+
+_log = logging.getLogger(__name__)
+
+
+def fetch_into_library(
+    name: str,
+    *,
+    host: PluginHost | None = None,
+    count: int = DEFAULT_COUNT,
+    progress: Callable[[float, float], None] | None = None,
+) -> list[Path]:
+    """Fetch pictures of an animal and add them to the library under this name.
+
+    What came before an interruption waits in ``.fetching`` inside the library, and the next call goes on with it.
+
+    Args:
+        name: of the animal.
+        host: knows the source; its settings say where the library lies. The installed plugins when None.
+        count: how many pictures, 1 or more.
+        progress: called with (done, total) in bytes.
+    Returns:
+        The new pictures.
+    Raises:
+        ConfigError: if the name is none, a link lies in its place, or the source refuses its options.
+        DataError: if no picture came that can be read and whose licence is known.
+        PluginError: if the source is not installed.
+        RunError: if the network or the disk failed.
+    """
+    from chimera_core.plugins import default_host
+    from chimera_core.use import layered_options, resolve_config
+
+    host = host or default_host()
+    plain = plain_name(name)
+    library = Library(host.settings.path("library"))
+    library.check_folder(plain)
+    scratch = library.root / ".fetching" / plain
+    for folder in (scratch.parent, scratch):
+        if folder.is_symlink():
+            raise ConfigError(f"{quote(folder)} is a link, and would lead out of the library: remove it")
+    try:
+        component = host.find("dataset-source", SOURCE)
+    except PluginError as error:
+        raise PluginError(f"nothing can be fetched without the data set {SOURCE}: {error}") from None
+    options = {"taxa": plain.replace("_", " "), "per_class": count, "root": str(scratch)}
+    config = resolve_config(component, host, layered_options(component, host, None, options))
+    source: Any = component.load_class()
+    source.download(config, progress=progress or (lambda done, total: None))
+    added = []
+    for picture, record in _listed(scratch):
+        try:
+            added.append(library.add(plain, picture, record))
+        except DataError as error:
+            _log.warning("left out: %s", error)
+    if not added:
+        raise DataError(f"{SOURCE} has no free picture of {quote(name)} that can be read: try another name")
+    shutil.rmtree(scratch, ignore_errors=True)
+    return added
+
+
+def _listed(root: Path) -> Iterator[tuple[Path, PictureRecord]]:
+    """Go through the pictures that the manifest lists; what it names outside the folder is left out.
+
+    Raises:
+        DataError: if there is no manifest, or it cannot be read.
+    """
+    try:
+        with open(root / MANIFEST, encoding="utf-8", newline="") as file:
+            rows = [row for row, _ in zip(csv.DictReader(file), range(_MOST_ROWS), strict=False)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{SOURCE} left no {MANIFEST} that can be read ({one_line(error, limit=120)}), so the pictures' terms "
+            "are not known: fetch them again"
+        ) from None
+    inside = root.resolve()
+    for row in rows:
+        values = {key: one_line(value) for key, value in row.items() if key and isinstance(value, str)}
+        picture = root / values.get("file", "")
+        if not values.get("licence") or not picture.is_file() or inside not in picture.resolve().parents:
+            _log.warning("left out: %s has no licence or no file", quote(values.get("file", "")))
+            continue
+        yield (
+            picture,
+            PictureRecord(
+                licence=values["licence"],
+                attribution=values.get("attribution", ""),
+                source=values.get("source_url") or values.get("photo_url", ""),
+                original=picture.name,
+            ),
+        )

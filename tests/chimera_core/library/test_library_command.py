@@ -1,0 +1,210 @@
+"""``chimera library``, and names as parents of ``chimera fuse``."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chimera_core import fuse
+from chimera_core.fusing import Fusion
+from chimera_core.fusing_plan import plan_fusion
+from chimera_core.images import read_picture, read_png_text
+from chimera_core.library.folder import Library
+from chimera_core.plugins import default_host
+from chimera_core.scoring.plan import plan_score
+
+Here = Callable[..., tuple[int, str, str]]
+Picture = Callable[..., Path]
+QUICK = ("--fuser", "pixel-average", "--size", "32")
+
+
+@pytest.fixture
+def place(
+    root: Path, stamps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings_read_anew: None
+) -> Path:
+    """Work in a folder with this test's library and stamps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHIMERA_LIBRARY", str(root))
+    (tmp_path / "registry.toml").write_text(f'[collections.tuxpaint]\nfolders = ["{stamps}"]\n')
+    return tmp_path
+
+
+def test_a_picture_is_added_listed_shown_fused_and_removed(place: Path, here: Here, picture: Picture) -> None:
+    terms = ("--licence", "CC0-1.0", "--attribution", "A. Person", "--from", "https://x.test")
+    code, out, err = here("library", "add", "Golden Eagle", picture("a.png"), *terms)
+    assert (code, err) == (0, "")
+    added = Path(out.strip())
+    code, out, _ = here("library", "list", "--json")
+    assert {"name": "golden_eagle", "collection": "library", "pictures": 1} in json.loads(out)
+    (row,) = json.loads(here("library", "show", "eagle", "--json")[1])
+    assert (row["name"], row["file"], row["licence"]) == ("golden_eagle", str(added), "CC0-1.0")
+    assert "golden_eagle" in here("library", "list")[1] and "CC0-1.0" in here("library", "show", "eagle")[1]
+    code, out, err = here("fuse", "cat", "eagle", *QUICK, "-o", "out.png", "--json")
+    assert code == 0, err
+    assert err.splitlines()[:2] == [
+        "cat: chelsea.png of scikit-image (CC0-1.0)",
+        f"eagle: golden_eagle, {added.name} of the library (CC0-1.0)",
+    ]
+    answer = json.loads(out)
+    assert answer["parents"] == ["cat", "eagle"]
+    assert answer["pictures"][1] == {
+        "name": "eagle",
+        "file": str(added),
+        "collection": "library",
+        "licence": "CC0-1.0",
+        "attribution": "A. Person",
+        "source": "https://x.test",
+    }
+    text = read_png_text(place / "out.png")
+    assert json.loads(text["chimera.parents"]) == ["cat", "eagle"]
+    credits = json.loads(text["chimera.attribution"])
+    assert [c["file"] for c in credits] == ["chelsea.png", added.name]
+    assert [c["licence"] for c in credits] == ["CC0-1.0", "CC0-1.0"]
+    assert here("library", "remove", "golden-eagle")[:2] == (0, f"removed {added}\n")
+    code, _, err = here("fuse", "cat", "eagle", *QUICK)
+    assert code == 2 and err.startswith("chimera: there is no picture of 'eagle'") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["library", "add", "../x", "a.png"], "is no name"),
+        (["library", "add", "cat", "gone.png"], "there is no file 'gone.png'"),
+        (["library", "add", "cat", "library.txt"], "library.txt"),
+        (["library", "remove", "cat"], "the library has no pictures of 'cat'"),
+        (["library", "show", "girafe"], "did you mean 'giraffe'?"),
+        (["library", "fetch", "../../etc"], "is no name"),
+        (["fuse", "horse", "a:b"], "'a:b' is no name"),
+        (["fuse", "horse", "unicorn"], "`chimera library fetch unicorn`"),
+        (["fuse", "horse", "x" * 300], "is too long for a name"),
+        (["fuse", "horse", "x" * 300 + ".png"], "too long"),
+        (["fuse", "horse", "x" * 300, "--fuser", "person-cat"], "knows no class"),
+        (["fuse", "person", "unicorn"], "there is no picture of 'unicorn'"),
+        (["fuse", "horse", "unicorn.png"], "there is no file 'unicorn.png'"),
+        (["fuse", "horse", "cat", "--fuser", "person-cat"], "knows no class 'horse'"),
+        (["fuse", "horse", "cat", "--fuser", "gan"], "must be trained first"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    place: Path, here: Here, picture: Picture, line: list[str], expected: str
+) -> None:
+    picture("a.png")
+    (place / "library.txt").write_text("no picture")
+    code, out, err = here(*line)
+    assert (code, out) == (2, "") and expected in err and len(err.splitlines()) == 1, err
+    assert not (place / "library").exists()
+
+
+def test_a_models_classes_stay_classes_and_one_unknown_name_makes_pictures_of_all(place: Path) -> None:
+    host = default_host()
+    assert plan_fusion(["person", "cat"], host=host).fuser_name == "person-cat"
+    plan = plan_fusion(["person", "horse"], host=host)
+    assert plan.trained is None and plan.named == ("person", "horse")
+    assert [Path(p).name for p in plan.parents] == ["astronaut.png", "horse.png"]
+
+
+def test_files_and_names_may_be_mixed_and_a_cut_outs_alpha_is_its_mask(place: Path, picture: Picture) -> None:
+    plan = plan_fusion([picture("a.png"), "horse"], fuser="pixel-average", size=32)
+    assert [found and found.name for found in plan.pictures] == [None, "horse"]
+    photograph, stamp = Fusion(plan).parents(0)
+    assert photograph.mask is None and stamp.name == "horse"
+    assert stamp.mask is not None and 0.1 < float(stamp.mask.mean()) < 0.3
+
+
+def test_the_first_seed_picks_the_picture_for_the_whole_call(place: Path) -> None:
+    def lion(**request: Any) -> str:
+        return plan_fusion(["lion", "horse"], fuser="pixel-average", **request).parents[0]
+
+    assert lion(seed=0) != lion(seed=1)
+    assert lion(seed=0) == lion(seed=2)
+    options: dict[str, Any] = {"fuser": "pixel-average", "size": 32}
+    three = fuse(["lion", "horse"], n=3, seed=1, **options)
+    assert [p.file for p in three.pictures] == [
+        p.file for p in fuse(["lion", "horse"], seed=1, **options).pictures
+    ]
+    assert three.parents == ("lion", "horse")
+
+
+def test_fuse_fetches_only_when_it_is_asked_to(
+    place: Path, here: Here, root: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(name: str, **_: Any) -> list[Path]:
+        asked.append(name)
+        return [Library(root).add(name, picture("a.png"))]
+
+    monkeypatch.setattr("chimera_core.cli._fetching.fetch_into_library", fetch)
+    monkeypatch.setattr("chimera_core.fusing.fetch_into_library", fetch)
+    assert here("fuse", "horse", "okapi", *QUICK)[0] == 2 and asked == []
+    code, _, err = here("fuse", "horse", "okapi", *QUICK, "--fetch", "-o", "out.png")
+    assert code == 0 and asked == ["okapi"], err
+    assert "okapi: a-" in err
+    fuse(["horse", "quagga"], fuser="pixel-average", size=32, fetch=True)
+    assert asked == ["okapi", "quagga"]
+    assert here("library", "fetch", "zorilla")[0] == 0 and asked[2:] == ["zorilla"]
+
+
+def test_ten_thousand_entries_are_listed_fast(place: Path, root: Path, here: Here) -> None:
+    for k in range(10_000):
+        (root / f"animal_{k}").mkdir(parents=True)
+        (root / f"animal_{k}/x.jpg").touch()
+    for flags in ((), ("--json",)):
+        start = time.perf_counter()
+        code, out, _ = here("library", "list", *flags)
+        assert code == 0 and "animal_9999" in out
+        assert time.perf_counter() - start < 8
+
+
+def test_a_fresh_install_fuses_astronaut_and_cat_offline(
+    chimera: Any, tmp_path: Path, no_network: None
+) -> None:
+    environ = os.environ | {"CHIMERA_LIBRARY": str(tmp_path / "none"), "HOME": str(tmp_path)}
+    quick = ("--size", "64", "--iterations", "4", "-o", "out.png")
+    done = chimera("fuse", "astronaut", "cat", *quick, cwd=tmp_path, env=environ)
+    assert done.returncode == 0, done.stderr
+    assert "astronaut: astronaut.png of scikit-image (public domain)" in done.stderr.splitlines()
+    assert min(read_picture(tmp_path / "out.png").rgb.shape[:2]) == 64
+    assert sorted(os.listdir(tmp_path)) == ["out.png"]
+
+
+def test_stamps_that_are_installed_are_fused_by_name(chimera: Any, tmp_path: Path) -> None:
+    if not Path("/usr/share/tuxpaint/stamps/animals").is_dir():
+        pytest.skip("Tux Paint's stamps are not installed (tuxpaint-stamps-default)")
+    names = ("horse", "rooster", "giraffe")
+    done = chimera("fuse", *names, *QUICK, "-o", "out.png", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [p["collection"] for p in json.loads(done.stdout)["pictures"]] == ["tuxpaint"] * 3
+    assert np.ptp(read_picture(tmp_path / "out.png").rgb) > 50
+
+
+def test_what_is_scored_is_the_pictures_of_the_names(place: Path) -> None:
+    plan = plan_score(
+        ["pixel-average"],
+        parents=["horse", "cat"],
+        weights=[],
+        judges=[],
+        reference=None,
+        source=None,
+        source_options={},
+        preset=None,
+        count=1,
+        seed=0,
+        size=64,
+        fuse_size=None,
+        device="cpu",
+        host=default_host(),
+    )
+    assert [Path(p).name for p in plan.parents] == ["horse.png", "chelsea.png"]
+
+
+def test_doctor_shows_where_the_library_lies(place: Path, here: Here, root: Path) -> None:
+    settings = {s["name"]: s for s in json.loads(here("doctor", "--json")[1])["settings"]}
+    assert (settings["library"]["value"], settings["library"]["origin"]) == (str(root), "CHIMERA_LIBRARY")
