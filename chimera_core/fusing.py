@@ -56,6 +56,7 @@ class Fusion:
         seeds: Sequence[int],
         *,
         progress: Callable[[float, float], None] | None = None,
+        opacity: bool = False,
     ) -> Tensor:
         """Make one chimera per seed.
 
@@ -63,12 +64,15 @@ class Fusion:
             weights: one per parent, sum 1 (``check_weights``).
             seeds: image k depends on ``seeds[k]`` alone.
             progress: called with (done, total) while it works.
+            opacity: keep a cut-out's fourth channel; else it is laid over white.
         Returns:
-            float32 (len(seeds), 3, H, W) in [0, 1], on the CPU.
+            float32 (len(seeds), 3, H, W) in [0, 1], or (len(seeds), 4, H, W), on the CPU.
         Raises:
             PluginError: if the fuser breaks its contract.
         """
         import torch
+
+        from chimera_core.pixels import over_white
 
         if progress is not None:
             self.fuser.progress = progress
@@ -79,7 +83,17 @@ class Fusion:
                 [self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.plan.size) for s in seeds]
             )
         _check_made(made, len(seeds), self.plan.fuser_name)
-        return made.detach().float().cpu()
+        made = made.detach().float().cpu()
+        return made if opacity else over_white(made)
+
+    @property
+    def fuser_name(self) -> str:
+        """The fuser that works: the one asked for, or the one that it chose for these parents."""
+        return self.fuser.stand_in or self.plan.fuser_name
+
+    def findings(self, seed: int) -> list[dict[str, Any]]:
+        """Give what the fuser saw in each parent, in plain values."""
+        return [dict(finding) for finding in self.fuser.findings(self.parents(seed))]
 
     def parents(self, seed: int) -> list[Parent]:
         """Give the parents; where the fuser wants images, a class name becomes one of that class, drawn by ``seed``."""
@@ -95,7 +109,7 @@ class Fusion:
         return {
             "Software": f"chimera-toolkit {__version__}",
             "chimera.version": __version__,
-            "chimera.fuser": self.plan.fuser_name,
+            "chimera.fuser": self.fuser_name,
             "chimera.component": f"{self.plan.component.plugin}:{self.plan.component.spec.name}",
             "chimera.parents": json.dumps([Path(p).name for p in self.plan.named], ensure_ascii=False),
             "chimera.weights": json.dumps([round(w, 6) for w in weights]),
@@ -133,7 +147,7 @@ def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:
 def _check_made(made: Any, count: int, name: str) -> None:
     import torch
 
-    if not isinstance(made, torch.Tensor) or made.ndim != 4 or made.shape[:2] != (count, 3):
+    if not isinstance(made, torch.Tensor) or made.ndim != 4 or (made.shape[0], made.shape[1] in (3, 4)) != (count, True):
         met = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
         raise PluginError(f"fuser {name} gave {met} instead of ({count}, 3, H, W): mend the plugin")
     if not torch.isfinite(made).all():
@@ -154,6 +168,8 @@ class FusionResult:
     texts: tuple[Mapping[str, str], ...] = field(repr=False, default=())
     pictures: tuple[NamedPicture, ...] = ()
     """What stands for the parents that were given by name, with licence and attribution."""
+    opacity: Tensor | None = field(repr=False, default=None)
+    """float32 (n, 1, H, W) in [0, 1] of creatures that are cut-outs; ``images`` then have any colour where it is 0."""
 
     def save(self, path: str | Path, index: int = 0) -> Path:
         """Write one image as PNG, with its origin as text inside.
@@ -165,7 +181,12 @@ class FusionResult:
         from chimera_core.pixels import to_uint8
 
         checked = check_output(path, (".png",))
-        write_png(checked, to_uint8(self.images[index]), text=self.texts[index])
+        image = self.images[index]
+        if self.opacity is not None:
+            import torch
+
+            image = torch.cat([image, self.opacity[index]])
+        write_png(checked, to_uint8(image), text=self.texts[index])
         return checked
 
 
@@ -227,10 +248,11 @@ def fuse(
     checked = check_weights(weights, len(parents))
     fusion = Fusion(plan)
     seeds = tuple(range(seed, seed + n))
-    images = fusion.make(checked, seeds, progress=progress)
+    images = fusion.make(checked, seeds, progress=progress, opacity=True)
     return FusionResult(
-        images=images,
-        fuser=plan.fuser_name,
+        images=images[:, :3],
+        opacity=images[:, 3:] if images.shape[1] == 4 else None,
+        fuser=fusion.fuser_name,
         parents=plan.named,
         weights=checked,
         seeds=seeds,

@@ -20,7 +20,7 @@ from chimera_core.trained_fusers import TrainedFuser, choose_model, find_trained
 from chimera_core.use import layered_options, resolve_config
 
 # With its plugin, so that a stranger who offers the same name cannot get into the default's way.
-DEFAULT_PHOTO_FUSER = "style:style-transfer"
+DEFAULT_PHOTO_FUSER = "parts:auto"
 MIN_SIZE, MAX_SIZE = 16, 2048
 DEFAULT_SIZE = 256
 """Of what a fuser of photographs makes; a trained one has a size of its own."""

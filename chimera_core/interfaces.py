@@ -188,6 +188,10 @@ def no_progress(done: float, total: float) -> None:
     """Ignore progress: the default of ``FusionGenerator.progress``."""
 
 
+def no_remark(line: str) -> None:
+    """Ignore a remark: the default of ``FusionGenerator.remark``."""
+
+
 class FusionGenerator(ABC):
     """Makes chimeras from parents.
 
@@ -207,6 +211,10 @@ class FusionGenerator(ABC):
 
     progress: Callable[[float, float], None] = staticmethod(no_progress)
     """Called with (done, total) while ``fuse`` works; the host sets it."""
+    remark: Callable[[str], None] = staticmethod(no_remark)
+    """Called with a line for the user: what was decided for these parents, and why. The host sets it."""
+    stand_in: str | None = None
+    """Name of the fuser that did the work, for one that chooses among others."""
 
     def __init__(self, config: Any, *, device: torch.device | str = "cpu") -> None:
         self.config = config
@@ -249,5 +257,10 @@ class FusionGenerator(ABC):
             seeds: image k depends on ``seeds[k]`` alone.
             size: shorter side of the result in pixels.
         Returns:
-            float32 (len(seeds), 3, H, W) in [0, 1].
+            float32 (len(seeds), 3, H, W) in [0, 1]; or (len(seeds), 4, H, W), the last channel opacity, where the
+            first parent is a cut-out and the creature is one, too.
         """
+
+    def findings(self, parents: Sequence[Parent]) -> Sequence[Mapping[str, Any]]:
+        """Tell what was seen in each parent, in plain values, for `chimera fuse --json`. The default is nothing."""
+        return ()

@@ -25,13 +25,21 @@ def from_uint8(pixels: NDArray | Tensor) -> Tensor:  # type: ignore[type-arg]
 
 
 def to_uint8(image: Tensor) -> NDArray:  # type: ignore[type-arg]
-    """Round a float image (3, H, W) in [0, 1] to uint8 (H, W, 3)."""
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise ShapeError(f"image is {tuple(image.shape)}: pass (3, H, W)")
+    """Round a float image (3, H, W), or (4, H, W) with opacity, in [0, 1] to uint8 (H, W, 3 or 4)."""
+    if image.ndim != 3 or image.shape[0] not in (3, 4):
+        raise ShapeError(f"image is {tuple(image.shape)}: pass (3, H, W) or (4, H, W)")
     pixels: NDArray = (  # type: ignore[type-arg]
         (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
     )
     return pixels
+
+
+def over_white(images: Tensor) -> Tensor:
+    """Lay images (N, 4, H, W) with opacity over white: (N, 3, H, W); images without it stay as they are."""
+    if images.shape[1] == 3:
+        return images
+    colour, opacity = images[:, :3], images[:, 3:]
+    return colour * opacity + (1 - opacity)
 
 
 def middle_square(image: Tensor) -> Tensor:

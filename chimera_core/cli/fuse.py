@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,9 @@ from chimera_core.fusing_plan import (
     sweep_weights,
     triangle_weights,
 )
+
+if TYPE_CHECKING:
+    from chimera_core.fusing import Fusion
 
 GIF_FPS = 6
 
@@ -115,8 +118,9 @@ def fuse(
     """Fuse parents into one creature.
 
     A, B, ... are image files, classes that a trained fuser knows, names of pictures in your library or of a
-    collection on this machine (`chimera library list`) or, with --source, classes of a data set. Style transfer, the
-    default for photographs, takes the layout of the first and the coat of the others.
+    collection on this machine (`chimera library list`) or, with --source, classes of a data set. Photographs go to
+    the fuser that suits what they hold: the first one's body with the second one's head, and a third one's coat; where
+    no head or no body is in sight, the first one's shape in the others' coat.
     """
     start = time.perf_counter()
     let_waiting_threads_sleep()
@@ -154,91 +158,99 @@ def fuse(
     for picture in pictures:
         print(picture, file=sys.stderr)
     if sweep:
-        written, used = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
+        written, fusion = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
     elif triangle:
-        written, used = _write_triangle(plan, triangle_weights(triangle), seed, path)
+        written, fusion = _write_triangle(plan, triangle_weights(triangle), seed, path)
     else:
-        written, used = _write_creatures(plan, checked, range(seed, seed + count), path)
+        written, fusion = _write_creatures(plan, checked, range(seed, seed + count), path)
     if as_json:
         print_json(
             {
                 "images": [str(p) for p in written],
-                "fuser": plan.fuser_name,
+                "fuser": fusion.fuser_name,
                 "parents": list(plan.named),
                 "pictures": [picture.as_json(with_folder=True) for picture in pictures],
                 "weights": list(checked),
                 "seed": seed,
-                "device": used,
+                "device": str(fusion.device),
                 "wall_s": round(time.perf_counter() - start, 3),
+                "saw": fusion.findings(seed),
             }
         )
     else:
         for file in written:
             click.echo(str(file))
-        print(f"{time.perf_counter() - start:.1f} s on {used}", file=sys.stderr)
+        print(f"{time.perf_counter() - start:.1f} s on {fusion.device}", file=sys.stderr)
 
 
 def _write_creatures(
     plan: FusionPlan, weights: Sequence[float], seeds: Sequence[int], path: Path
-) -> tuple[list[Path], str]:
-    from chimera_core.fusing import Fusion
+) -> tuple[list[Path], Fusion]:
     from chimera_core.images import write_png
     from chimera_core.pixels import to_uint8
 
-    fusion = Fusion(plan)
+    fusion = _open(plan)
     with progress("fusing") as report:
-        made = fusion.make(weights, seeds, progress=report)
+        made = fusion.make(weights, seeds, progress=report, opacity=True)
     paths = (
         [path] if len(seeds) == 1 else [path.with_stem(f"{path.stem}-{k}") for k in range(1, len(seeds) + 1)]
     )
     for file, image, seed in zip(paths, made, seeds, strict=True):
         write_png(file, to_uint8(image), text=fusion.text(weights, seed))
-    return paths, str(fusion.device)
+    return paths, fusion
 
 
 def _write_sweep(
     plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int, path: Path
-) -> tuple[list[Path], str]:
+) -> tuple[list[Path], Fusion]:
     from chimera_core.contact_sheet import grid
     from chimera_core.images import write_gif, write_png
 
-    frames, text, used = _frames(plan, steps, seed)
+    frames, text, fusion = _frames(plan, steps, seed)
     if path.suffix.lower() == ".gif":
         there_and_back = frames + frames[-2:0:-1]
         write_gif(path, there_and_back, fps=GIF_FPS, text=text)
     else:
         captions = [" / ".join(f"{weight:.0%}" for weight in weights) for weights in steps]
         write_png(path, grid([frames], captions=[captions]), text=text)
-    return [path], used
+    return [path], fusion
 
 
 def _write_triangle(
     plan: FusionPlan, rows: Sequence[Sequence[Sequence[float]]], seed: int, path: Path
-) -> tuple[list[Path], str]:
+) -> tuple[list[Path], Fusion]:
     from chimera_core.contact_sheet import grid
     from chimera_core.images import write_png
 
-    frames, text, used = _frames(plan, [weights for row in rows for weights in row], seed)
+    frames, text, fusion = _frames(plan, [weights for row in rows for weights in row], seed)
     rest = iter(frames)
     tiles = [[next(rest) for _ in row] for row in rows]
     # Without units: three of them would not fit below 64 pixels.
     captions = [[" ".join(f"{100 * weight:.0f}" for weight in weights) for weights in row] for row in rows]
     write_png(path, grid(tiles, captions=captions, centred=True), text=text)
-    return [path], used
+    return [path], fusion
 
 
 def _frames(
     plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int
-) -> tuple[list[Any], dict[str, str], str]:
-    """Make a creature of each weights: uint8 (H, W, 3), what the file says of them, and the device."""
-    from chimera_core.fusing import Fusion
+) -> tuple[list[Any], dict[str, str], Fusion]:
+    """Make a creature of each weights: uint8 (H, W, 3), what the file says of them, and what made them."""
     from chimera_core.pixels import to_uint8
 
-    fusion = Fusion(plan)
+    fusion = _open(plan)
     frames: list[Any] = []
     with progress("fusing", parts=len(steps)) as report:
         for weights in steps:
             frames.append(to_uint8(fusion.make(weights, [seed], progress=report)[0]))
             report(1, 1)
     text = fusion.text(steps[0], seed) | {"chimera.weights": str([[round(w, 6) for w in s] for s in steps])}
-    return frames, text, str(fusion.device)
+    return frames, text, fusion
+
+
+def _open(plan: FusionPlan) -> Fusion:
+    """Load fuser and parents; what the fuser remarks goes to stderr."""
+    from chimera_core.fusing import Fusion
+
+    fusion = Fusion(plan)
+    fusion.fuser.remark = lambda line: print(line, file=sys.stderr)
+    return fusion

@@ -26,9 +26,11 @@ from chimera_parts.config import PartsConfig
 from chimera_parts.growing import Stage, coat_front, grown
 
 # The default encoder and coat, with their plugins, so that a stranger's namesakes do not get in the way.
-_ENCODER, _COAT = "timm:timm", "style:style-transfer"
+_ENCODER, COAT = "timm:timm", "style:style-transfer"
 # A body whose head covers more than this share of what is in sight has no body to speak of.
-_ALL_HEAD = 0.8
+_ALL_HEAD = 0.75
+# A head in which the probe believes less than this is none.
+_LEAST_CONFIDENCE = 0.35
 
 
 class Parts(FusionGenerator):
@@ -80,6 +82,22 @@ class Parts(FusionGenerator):
         """Tell what was seen in each parent: head box and cut as shares of the picture, and how sure they are."""
         return [self._animal(parent, k).described() for k, parent in enumerate(parents)]
 
+    def unfit(self, parents: Sequence[Parent]) -> str | None:
+        """Tell why parents do not suit this fuser, or None if they do.
+
+        A body is wanted in the first, a head in the second, and three parents at most.
+        """
+        if len(parents) > (self.max_parents or len(parents)):
+            return f"parts takes {self.max_parents} parents at most"
+        body, head = (self._animal(parent, k) for k, parent in enumerate(parents[:2]))
+        if not body.cuts or body.confidence < _LEAST_CONFIDENCE:
+            return f"no head was found in {body.name} that another could take the place of"
+        if body.head_share > _ALL_HEAD:
+            return f"{body.name} shows no body, only a head"
+        if not head.cuts or head.confidence < _LEAST_CONFIDENCE:
+            return f"no head was found in {head.name}"
+        return None
+
     def _creature(
         self,
         parents: Sequence[Parent],
@@ -128,11 +146,11 @@ class Parts(FusionGenerator):
             if not body.cuts or body.head_share > _ALL_HEAD:
                 raise ConfigError(
                     f"no neck was found in {body.name}, so no head can be put on it: take a picture that shows the "
-                    "body too, or say where the head is with --head-box"
+                    "body too, or tell where the head is with --head-box"
                 )
             if not head.cuts:
                 raise ConfigError(
-                    f"no head was found in {head.name}: take another picture, or say where it is with --head-box"
+                    f"no head was found in {head.name}: take another picture, or tell where it is with --head-box"
                 )
             self._choices[key] = choose(body, head, size=self.config.head_size)
         return self._choices[key]
@@ -152,7 +170,7 @@ class Parts(FusionGenerator):
         key = (id(body), id(animals[1]), id(coat), choice, seed, shape)
         if key not in self._stages:
             if self._coat is None:
-                self._coat = load_fuser(_COAT, device=self.device)
+                self._coat = load_fuser(COAT, device=self.device)
             drawn = self._coat.fuse([body, coat], [0.0, 1.0], seeds=[seed], size=min(shape))[0, :3]
             image = np.ascontiguousarray(drawn.cpu().permute(1, 2, 0).numpy())
             dressed = animals[0].in_coat(image)
@@ -164,7 +182,8 @@ def _picture(parent: Parent, size: int) -> Tensor:
     """A parent's very pixels at a size, with opacity where it is a cut-out."""
     if parent.image is None:
         raise ConfigError(f"parts takes photographs, but {parent.name} is a class name")
-    image = resize_shorter(parent.image, size).cpu()
     if not parent.is_cutout or parent.mask is None:
-        return image
-    return torch.cat([image, resize_shorter(parent.mask, size).cpu()])
+        return resize_shorter(parent.image, size).cpu()
+    # A cut-out comes laid over white; its own colours are what is left without it.
+    image, mask = (resize_shorter(part, size).cpu() for part in (parent.image, parent.mask))
+    return torch.cat([((image - (1 - mask)) / mask.clamp_min(1e-3)).clamp(0, 1), mask])
