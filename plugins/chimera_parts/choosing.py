@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from chimera_parts.animals import Animal
-from chimera_parts.arrays import Array, Mask
+from chimera_parts.arrays import Mask, resize
 from chimera_parts.canvas import Canvas
 from chimera_parts.joining import Creature, join
 from chimera_parts.pairing import Pair, rank_pairs
@@ -20,8 +21,12 @@ _ROOM = 0.5
 # Prices of what a trial shows, beside the pair's own.
 _SEAM_PRICE, _STEP_PRICE, _OUTSIDE_PRICE, _LEFTOVER_PRICE = 0.6, 1.0, 3.0, 1.0
 # A head that leaves a photograph's frame is made smaller, down to this share.
-_LEAST_SHRINKING = 0.7
+_LEAST_SHRINKING = 0.55
 _HEAD = 0.45
+# A viewer sees a cut that moved by this share of its length, a head that grew by this factor (in logarithms), or
+# one that has less than this share in common.
+_SEEN_MOVE, _SEEN_GROWTH, _SEEN_PIECE = 0.2, 0.15, 0.8
+_LEAST_CHOICES, _OTHER_SIZES = 4, (1.3, 0.78, 1.15)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,25 @@ def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> l
     """
     tried = [_try(body, head, pair, size) for pair in rank_pairs(body.cuts, head.cuts, size=size)[:_TRIALS]]
     tried.sort(key=lambda choice: choice.price)
-    return tried[:most]
+    kept = [tried[0]]
+    for choice in tried[1:]:
+        if all(_differ(choice.placement, other.placement) for other in kept):
+            kept.append(choice)
+    # Where few cuts differ, the best one's head in other sizes makes up for them.
+    best = tried[0].placement
+    for factor in _OTHER_SIZES:
+        if len(kept) < _LEAST_CHOICES:
+            pair = Pair(Placement.of(best.body, best.head, size=size * factor), tried[-1].price)
+            kept.append(_try(body, head, pair, size * factor))
+    return kept[:most]
+
+
+def _differ(one: Placement, other: Placement) -> bool:
+    """Say whether a viewer would see a difference: another size, another place, or another piece of head."""
+    moved = float(np.linalg.norm(one.body.middle - other.body.middle)) / one.body.length
+    grown = abs(math.log(one.head_scale / other.head_scale))
+    shared = (one.head.head & other.head.head).sum() / max(1, (one.head.head | other.head.head).sum())
+    return moved > _SEEN_MOVE or grown > _SEEN_GROWTH or shared < _SEEN_PIECE
 
 
 def _try(body: Animal, head: Animal, pair: Pair, size: float) -> Choice:
@@ -55,7 +78,7 @@ def _try(body: Animal, head: Animal, pair: Pair, size: float) -> Choice:
         outside = _outside(creature, canvas)
         if outside > 0.02:
             placement = Placement.of(
-                placement.body, placement.head, size=size * max(_LEAST_SHRINKING, 1 - 1.5 * outside)
+                placement.body, placement.head, size=size * max(_LEAST_SHRINKING, 1 - 2 * outside)
             )
             creature = join(body, head, placement, canvas, clear=False)
     price = pair.price + _SEAM_PRICE * creature.seam_cost + _STEP_PRICE * _step(creature)
@@ -96,8 +119,6 @@ def _step(creature: Creature) -> float:
 
 def _leftover(body: Animal, creature: Creature, canvas: Canvas) -> float:
     """Share of the old head, as the score map shows it, that is still there."""
-    from chimera_parts.arrays import resize
-
     hot = (body.scores > _HEAD) & (body.working_alpha > 0.5)
     if not hot.any():
         return 0.0

@@ -38,6 +38,8 @@ _TONE_NEAR, _TONE_SIDE, _TONE, _TONE_FADE = 0.35, 0.6, 0.55, 0.55
 _LEAST_TONE_PIXELS = 30
 # The whole head moves this far towards the body's brightness.
 _BRIGHTNESS = 0.15
+# What lies this near beyond the cut and looks less like head than this is shoulder.
+_SHOULDER, _SHOULDER_SCORE = 0.15, 0.15
 # Notches up to this deep are closed where the outlines meet.
 _NOTCH, _NOTCH_NEAR, _NOTCH_SIDE = 0.16, 0.25, 0.6
 
@@ -87,7 +89,11 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     is_head = ((v > seam(u)) & (near_head > 0.5)).astype(np.float32)
     levels = min(5 + round(math.log2(max(1.0, scale))), max(2, int(math.log2(max(length * scale, 8) / 3))))
     made = blend_pyramids(own, colour, is_head, levels=levels)
-    outline, left = _outline(body_alpha, alpha, part, old_head, u, v, scale, length)
+    scores = canvas.padded(resize(body.scores, canvas.frame), mode="constant")
+    # Shoulders beyond the cut stay.
+    stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
+    removed = old_head & ~((v < _SHOULDER) & (scores < _SHOULDER_SCORE)) & ~stump
+    outline, left = _outline(body_alpha, alpha, part, removed, u, v, scale, length)
     behind = ground
     if body.has_ground and clear:
         behind = _cleared(ground, body_alpha, outline, old_head, left, v, scale)
@@ -180,7 +186,9 @@ def _outline(
         the creature's opacity (h, w), and the body's share of it.
     """
     pixel = 1 / length  # a working pixel in lengths of the cut
-    removed = grow(old_head, 2 * scale) & (v > -pixel)
+    # The old head's soft rim goes with it, but not what of the body lies beside it.
+    kept = grow((body > 0.5) & ~grow(old_head, scale), scale)
+    removed = grow(old_head, 6 * scale) & (v > -pixel) & ~kept
     left = np.where(removed, 0, body).astype(np.float32)
     crumbs = (left > 0.3) & ~largest_piece(left > 0.3, at_least=0.03)
     left = np.where(grow(crumbs, 2 * scale), 0, left).astype(np.float32)
@@ -201,6 +209,6 @@ def _cleared(
     ground: Array, body: Array, alpha: Array, old_head: Mask, left: Array, v: Array, scale: float
 ) -> Array:
     """Take the old head out of the surroundings."""
-    fringe = (body > 0.05) & (v > -0.1) & grow(old_head, 8 * scale)
-    hole = grow(old_head | fringe, 5 * scale) & ~((left > 0.9) & ~grow(old_head, 3 * scale))
+    fringe = (body > 0.02) & (v > -0.1) & grow(old_head, 12 * scale)
+    hole = grow(old_head | fringe, 8 * scale) & ~((left > 0.9) & ~grow(old_head, 3 * scale))
     return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale))

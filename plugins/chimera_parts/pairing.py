@@ -11,8 +11,13 @@ from chimera_parts.placing import Placement, turn_between
 
 # Prices of a pair of cuts. A cut's own loss of gain counts most; then a head that would sit on a neck of another
 # width, a head that must be turned, and one much larger or smaller than the old one.
-_LOSS_PRICE, _WIDTH_PRICE, _TURN_PRICE = 6.0, 0.5, 0.5
+_LOSS_PRICE, _WIDTH_PRICE, _TURN_PRICE, _SIZE_PRICE = 6.0, 0.5, 0.6, 0.5
 _FREE_TURN = 0.3
+# From here on a head hangs upside down or lies on its back.
+_FAR_TURN, _FAR_TURN_PRICE = 1.1, 2.0
+# Heads up to this factor (in logarithms) off the old one's size cost nothing.
+_FREE_SIZE = 0.4
+_BLUR_PRICE, _SHARP = 0.4, 1.4
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,18 @@ def rank_pairs(
     pairs = []
     for body in bodies:
         for head in heads:
+            turn = abs(turn_between(body, head))
             width = math.log(body.length / head.length / math.sqrt(body.area / head.area))
             price = (
                 _LOSS_PRICE * (bodies[0].gain - body.gain + heads[0].gain - head.gain)
                 + _WIDTH_PRICE * abs(width)
-                + _TURN_PRICE * max(0.0, abs(turn_between(body, head)) - _FREE_TURN)
+                + _TURN_PRICE * max(0.0, turn - _FREE_TURN)
+                + _FAR_TURN_PRICE * max(0.0, turn - _FAR_TURN)
             )
-            pairs.append(Pair(Placement.of(body, head, size=size), price))
+            placement = Placement.of(body, head, size=size)
+            off = math.log(placement.head_scale / size * math.sqrt(head.area / body.area))
+            # What is drawn larger than it is was never sharp.
+            price += _BLUR_PRICE * max(0.0, math.log(placement.head_scale / _SHARP))
+            price += _SIZE_PRICE * max(0.0, abs(off) - _FREE_SIZE)
+            pairs.append(Pair(placement, price))
     return sorted(pairs, key=lambda pair: pair.price)

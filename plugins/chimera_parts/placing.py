@@ -11,9 +11,14 @@ import numpy as np
 from chimera_core.api import NeckCut
 from chimera_parts.arrays import Array, Point
 
-# A head keeps this share (in logarithms) of the neck's scale; the rest makes it as large as the old head.
-_NECK_SHARE = 0.35
-_LEAST_GROWTH, _MOST_GROWTH = 0.5, 1.9
+# A head keeps this share (in logarithms) of the neck's scale; the rest makes it as large as the old head, and a
+# little larger, for a chimera is known by its head.
+_NECK_SHARE, _PROMINENCE = 0.35, 1.12
+_LEAST_GROWTH, _MOST_GROWTH = 0.4, 1.9
+# A neck is at most this much wider at the cut than its head's scale asks for; where the body's cut is wider still, the
+# body keeps a stump that its own fur rounds off.
+_MOST_FLARE = 1.5
+_STUMP = 0.6
 # Turns up to 18 degrees stay; of larger ones the neck's bend takes the rest, up to 0.8 radians.
 _FREE_TURN, _MOST_BEND = math.radians(18), 0.8
 # Beyond this a turned head is taken as it is: bending would fold the neck.
@@ -41,7 +46,8 @@ class Placement:
     """How a head sits on a neck.
 
     ``neck_scale`` is in pixels of the body's picture per pixel of the head's, across the cut; ``head_scale`` beyond the
-    neck; ``bend`` in radians; ``turn`` is how far the head had to be turned.
+    neck; ``bend`` in radians; ``turn`` is how far the head had to be turned. ``stump`` is the height, in lengths of the
+    cut, of what the body keeps beyond it where the new neck is narrower.
     """
 
     body: NeckCut
@@ -51,6 +57,7 @@ class Placement:
     bend: float
     turn: float
     mirrored: bool
+    stump: float = 0.0
 
     @classmethod
     def of(cls, body: NeckCut, head: NeckCut, *, size: float = 1.0) -> Placement:
@@ -63,13 +70,15 @@ class Placement:
         """
         neck_scale = body.length / head.length
         like_old = math.sqrt(body.area / head.area)
-        wanted = neck_scale**_NECK_SHARE * like_old ** (1 - _NECK_SHARE) * size
+        wanted = neck_scale**_NECK_SHARE * like_old ** (1 - _NECK_SHARE) * _PROMINENCE * size
         head_scale = float(np.clip(wanted, _LEAST_GROWTH * neck_scale, _MOST_GROWTH * neck_scale))
+        flared = min(neck_scale, _MOST_FLARE * head_scale)
+        stump = _STUMP * (1 - flared / neck_scale)
         mirrored = handedness(body) * handedness(head) < 0
         turn = turn_between(body, head)
         beyond_free = math.copysign(max(0.0, abs(turn) - _FREE_TURN), turn)
         bend = -float(np.clip(beyond_free, -_MOST_BEND, _MOST_BEND)) if abs(turn) < _HOPELESS_TURN else 0.0
-        return cls(body, head, neck_scale, head_scale, bend, turn, mirrored)
+        return cls(body, head, flared, head_scale, bend, turn, mirrored, stump)
 
     def fields(self, x: Array, y: Array) -> NeckFields:
         """Compute the fields at points x, y (h, w) in pixels of the body's picture."""
