@@ -47,13 +47,13 @@ class WebClient:
         self._bytes_per_s = bytes_per_s
         self._timeout_s = timeout_s
         self._due_s = -math.inf
-        self._answered: set[str] = set()
+        self._is_online = False
 
     def get(self, url: str, *, limit: int) -> bytes:
         """Read what lies at an address.
 
         A host that is too busy (429), in trouble (5xx) or cuts the line is asked again after 1, 4 and 16 s, or after
-        as long as it says. One that never answered is not: offline, the message should come at once.
+        as long as it says. But when nothing ever answered, the message comes at once: there is no network.
 
         Args:
             url: http or https. A redirect may lead to these two only, and never from https to http.
@@ -69,9 +69,9 @@ class WebClient:
         while True:
             start_s = self._wait()
             try:
-                body = self._read(url, host, limit)
+                body = self._read(url, limit)
             except _BusyError as busy:
-                pause_s = pauses.pop(0) if pauses and host in self._answered else None
+                pause_s = pauses.pop(0) if pauses and self._is_online else None
                 if pause_s is None or busy.wait_s > LONGEST_WAIT_S:
                     asked = f", and asks to wait for {busy.wait_s:,.0f} s" if busy.wait_s else ""
                     raise RunError(f"{host}: {busy}{asked}: try again later") from busy
@@ -91,20 +91,20 @@ class WebClient:
         self._due_s = now_s + self._interval_s
         return now_s
 
-    def _read(self, url: str, host: str, limit: int) -> bytes:
+    def _read(self, url: str, limit: int) -> bytes:
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
         try:
             response = opener().open(urllib.request.Request(url, headers=headers), timeout=self._timeout_s)
         except urllib.error.HTTPError as error:
             error.close()
-            self._answered.add(host)
+            self._is_online = True
             text = one_line(f"HTTP {error.code} {error.reason}", limit=160)
             if error.code in PASSING_CODES:
                 raise _BusyError(text, _retry_after(error.headers)) from error
             raise DownloadError(text) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _BusyError(reason_of(error, self._timeout_s)) from error
-        self._answered.add(host)
+        self._is_online = True
         with closing(response):
             body = self._drain(response, limit)
         if response.headers.get("Content-Encoding", "").lower() == "gzip":

@@ -128,7 +128,9 @@ class Service(ThreadingHTTPServer):
             entry["photos"].append(shown)
         # As theirs: an observation is found if one of its photographs has one of the licences.
         listed = [
-            o for o in found.values() if licences is None or any(p.get("license_code") in licences for p in o["photos"])
+            o
+            for o in found.values()
+            if licences is None or any(p.get("license_code") in licences for p in o["photos"])
         ]
         return sorted(listed, key=lambda o: o["id"])
 

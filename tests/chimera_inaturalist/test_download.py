@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 import time
 from collections.abc import Callable
@@ -65,7 +66,7 @@ def test_every_request_names_us_and_starts_a_pace_after_the_one_before(bring: An
     bring("lion", per_class=5, interval_s=0.1)
     starts = [r.at_s for r in service.requests]
     assert len(starts) == 7
-    assert min(b - a for a, b in zip(starts, starts[1:], strict=False)) > 0.09
+    assert min(b - a for a, b in itertools.pairwise(starts)) > 0.09
     assert {r.agent for r in service.requests} == {f"chimera-toolkit/{chimera_core.__version__}"}
 
 
@@ -77,7 +78,9 @@ def test_the_real_service_is_never_asked_more_than_once_a_second() -> None:
         InaturalistConfig(interval_s=0.5)
 
 
-def test_what_is_here_is_not_fetched_again_and_more_can_be_had_later(bring: Any, service: Any, root: Path) -> None:
+def test_what_is_here_is_not_fetched_again_and_more_can_be_had_later(
+    bring: Any, service: Any, root: Path
+) -> None:
     bring("lion", per_class=5)
     kept = {p: p.stat().st_mtime_ns for p in root.glob("lion/*")}
     service.requests.clear()
@@ -229,9 +232,11 @@ def test_a_flood_is_not_read_to_its_end(
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b'{"results": 3}', b'{"results": [3, null, {}]}'])
-def test_nonsense_is_one_line(bring: Any, service: Any, answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nonsense_is_one_line(
+    bring: Any, service: Any, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(web.WebClient, "get", lambda self, url, limit: answer)
-    with pytest.raises(ChimeraError, match="no list of results|knows no animal") as caught:
+    with pytest.raises(ChimeraError, match=r"no list of results|knows no animal") as caught:
         bring("lion")
     assert "\n" not in str(caught.value)
 

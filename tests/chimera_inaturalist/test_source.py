@@ -80,7 +80,9 @@ def test_taxa_and_licences_choose_among_what_is_here(root: Path) -> None:
 
 
 def test_a_kind_that_is_not_here_is_named_with_the_command_that_brings_it(root: Path) -> None:
-    with pytest.raises(MissingDataError, match=r"no photographs of eagle in .*--taxa \"lion,eagle\" --download") as e:
+    with pytest.raises(
+        MissingDataError, match=r"no photographs of eagle in .*--taxa \"lion,eagle\" --download"
+    ) as e:
         open_source("inaturalist", root=str(root), taxa="lion,eagle")
     assert e.value.downloadable
 
@@ -114,7 +116,12 @@ def test_another_table_is_one_line(root: Path, content: bytes) -> None:
 
 
 def test_listing_and_describing_ask_nothing_of_the_network(
-    service: Any, root: Path, here: Here, settings_read_anew: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    service: Any,
+    root: Path,
+    here: Here,
+    settings_read_anew: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("CHIMERA_ASSETS", str(tmp_path / "assets"))
     monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))
@@ -126,7 +133,9 @@ def test_listing_and_describing_ask_nothing_of_the_network(
     assert here("source", "info", "inaturalist", "--root", root, *api)[0] == 0
     assert here("source", "info", "inaturalist", "--taxa", "eagle", *api)[0] == 2
     assert here("source", "prepare", "inaturalist", "--taxa", "eagle", *api)[0] == 2
-    assert here("source", "prepare", "inaturalist", "--root", root, "--size", 16, "--workers", 0, *api)[0] == 0
+    assert (
+        here("source", "prepare", "inaturalist", "--root", root, "--size", 16, "--workers", 0, *api)[0] == 0
+    )
     assert not service.requests
 
 
@@ -136,7 +145,9 @@ def test_address_and_pace_are_not_in_the_help(here: Here) -> None:
     assert "--api" not in out and "--interval-s" not in out and "--source." not in out
 
 
-def test_killed_and_resumed_it_has_each_photograph_once(service: Any, command: list[str], tmp_path: Path) -> None:
+def test_killed_and_resumed_it_has_each_photograph_once(
+    service: Any, command: list[str], tmp_path: Path
+) -> None:
     service.pause_s = 0.03
     process = subprocess.Popen([*command, "--download"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
