@@ -1,10 +1,10 @@
 """Bring photographs into a folder, with the line of ``attribution.csv`` before each.
 
-What was considered: *pyinaturalist* knows every address of the service, keeps its pace and asks again after a 5xx.
-But its address of the service is a constant that its modules copy, so it cannot be tried against another server; it
-brings 33 more packages, together 32 MB, a key ring and compiled cryptography among them, for two addresses that need no login;
-it keeps answers in a cache of its own, lets five requests go at once, and photographs it does not fetch at all. So
-two addresses are asked here through ``WebClient``, and no extra is needed.
+What was considered: *pyinaturalist* (0.21) knows every address of the service, keeps its pace and asks again after a
+5xx. But its address of the service is a constant that its modules copy, so it cannot be tried against another server; it
+brings 33 more packages, together 32 MB, a key ring and compiled cryptography among them, for two addresses that need no
+login; it keeps answers in a cache of its own, lets five requests go at once, and photographs it does not fetch at all.
+So two addresses are asked here through ``WebClient``, and no extra is needed.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class _Collection:
             write_rows(self.root, self.rows.values())
         if not any(map(self._count, self.taxa)):
             raise DataError(
-                f"iNaturalist has no photographs of {', '.join(self.taxa)} under {' or '.join(self.licences)} that can be "
-                "had: try other names, or more --licences"
+                f"iNaturalist has no photographs of {', '.join(self.taxa)} under {' or '.join(self.licences)} that "
+                "can be had: try other names, or more --licences"
             )
 
     def _drop_changed(self) -> None:
@@ -216,8 +216,8 @@ def _hash(data: bytes) -> str:
 
 
 def _hash_file(path: Path) -> str:
-    """Hash a file; empty if there is none that can be read."""
+    """Hash a file; empty if there is none. One that cannot be read keeps its terms, and equals no other."""
     try:
         return _hash(path.read_bytes()) if path.is_file() else ""
-    except OSError:
-        return ""
+    except OSError as error:
+        return f"{path}: {error}"
