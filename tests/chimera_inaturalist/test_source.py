@@ -191,3 +191,19 @@ def test_an_unknown_animal_ends_the_command_with_one_line(command: list[str]) ->
     at = command.index("--source.taxa") + 1
     code, err = finish([*command[:at], "lion,wolpertinger", *command[at + 1 :], "--download"])
     assert code == 2 and len(err.splitlines()) == 1 and "'wolpertinger'" in err, err
+
+
+def test_the_library_fetches_through_this_source(
+    service: Any, here: Here, tmp_path: Path, settings_read_anew: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where the service is may be said in a registry, too: `library fetch` has no option for it.
+    mine = f'[plugins.inaturalist.options.inaturalist]\napi = "{service.api}"\ninterval_s = 0\n'
+    (tmp_path / "registry.toml").write_text(mine, encoding="utf-8")
+    monkeypatch.setenv("CHIMERA_REGISTRY", str(tmp_path / "registry.toml"))
+    monkeypatch.setenv("CHIMERA_LIBRARY", str(tmp_path / "library"))
+    service.bodies[41001] = None
+    code, out, err = here("library", "fetch", "tiger")
+    assert code == 0, err
+    pictures = [Path(line) for line in out.splitlines()]
+    assert len(pictures) == 5 and all(p.is_file() and p.parent.name == "tiger" for p in pictures)
+    assert "Ann" in "".join(p.read_text(encoding="utf-8") for p in (tmp_path / "library").rglob("*.toml"))
