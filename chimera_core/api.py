@@ -19,19 +19,21 @@ from chimera_core.errors import (
     RunError,
     ShapeError,
 )
-from chimera_core.files import atomic_path, describe_folder
+from chimera_core.files import atomic_path, describe_folder, one_line
 from chimera_core.hookspecs import API_VERSION, hookimpl
 from chimera_core.options import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 from chimera_core.subjects.options import SubjectOptions
 
 if TYPE_CHECKING:
+    from chimera_core.assets import work_alone
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
     from chimera_core.data.batches import Batch, ImageSplit
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
+    from chimera_core.download import DownloadError
     from chimera_core.images import Picture, read_picture
     from chimera_core.interfaces import (
         DatasetSource,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from chimera_core.training.precision import choose_precision
     from chimera_core.training.randomness import Draw
     from chimera_core.use import default_data_root, find_asset, load_encoder, load_fuser, open_source
+    from chimera_core.web import WebClient
     from chimera_core.weights import check_state, load_state
 
 _LAZY = {
@@ -108,6 +111,9 @@ _LAZY = {
     "load_encoder": "chimera_core.use",
     "load_fuser": "chimera_core.use",
     "open_source": "chimera_core.use",
+    "DownloadError": "chimera_core.download",
+    "WebClient": "chimera_core.web",
+    "work_alone": "chimera_core.assets",
 }
 
 __all__ = [
@@ -120,6 +126,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DatasetSource",
+    "DownloadError",
     "Draw",
     "Duration",
     "Ema",
@@ -151,6 +158,7 @@ __all__ = [
     "SubjectFinder",
     "SubjectOptions",
     "TrainedFacts",
+    "WebClient",
     "Window",
     "animal_box",
     "atomic_path",
@@ -172,6 +180,7 @@ __all__ = [
     "load_encoder",
     "load_fuser",
     "load_state",
+    "one_line",
     "open_source",
     "option",
     "or_whole",
@@ -189,6 +198,7 @@ __all__ = [
     "set_rate",
     "shrink_mask",
     "transfer_colour",
+    "work_alone",
 ]
 
 

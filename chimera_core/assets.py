@@ -48,7 +48,7 @@ def asset_path(
     """
     path = Path(folder) / entry.filename
     if not os.path.exists(path):
-        with _alone(path):
+        with work_alone(path):
             if not os.path.exists(path):  # another process may have brought it meanwhile
                 _bring(entry, path, progress or _no_progress, timeout_s)
     try:
@@ -61,8 +61,14 @@ def asset_path(
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process works on this asset; the system drops the lock of one that died."""
+def work_alone(path: Path) -> Iterator[None]:
+    """Wait until no other process works on a file that is brought from the network.
+
+    Args:
+        path: the file; its folder is made if need be. The system drops the lock of a process that died.
+    Raises:
+        RunError: if the disk refuses.
+    """
     import filelock
 
     from chimera_core.download import writing

@@ -31,7 +31,7 @@ BLOCK_BYTES = 1 << 20
 # breaks every minute still ends, and a server that only ever breaks does not hold us for ever.
 PAUSES_S = (1.0, 4.0, 16.0)
 _WORTH_BYTES = 1 << 20
-_PASSING_CODES = (408, 425, 429, 500, 502, 503, 504)
+PASSING_CODES = (408, 425, 429, 500, 502, 503, 504)
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def _open_file(url: str, *, start: int, size: int) -> _Stream:
             raise DownloadError("there is no such file")
         body = open(path, "rb")  # noqa: SIM115  (the caller closes it)
     except (OSError, ValueError) as error:
-        raise DownloadError(_words(error)) from error
+        raise DownloadError(reason_of(error)) from error
     length = body.seek(0, 2)
     if length != size:
         body.close()
@@ -148,7 +148,7 @@ def _open_http(url: str, *, start: int, size: int, etag: str, timeout_s: float) 
         if etag:
             headers["If-Range"] = etag
     try:
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout_s)
+        response = opener().open(urllib.request.Request(url, headers=headers), timeout=timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and start:
@@ -156,9 +156,9 @@ def _open_http(url: str, *, start: int, size: int, etag: str, timeout_s: float) 
             _check_total(_content_range(error.headers)[1], size)
             return _open_http(url, start=0, size=size, etag="", timeout_s=timeout_s)
         text = one_line(f"HTTP {error.code} {error.reason}", limit=160)
-        raise (_CutError if error.code in _PASSING_CODES else DownloadError)(text) from error
+        raise (_CutError if error.code in PASSING_CODES else DownloadError)(text) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _CutError(_words(error, timeout_s)) from error
+        raise _CutError(reason_of(error, timeout_s)) from error
     begin, total = 0, response.length
     if response.status == 206:
         begin, total = _content_range(response.headers)
@@ -194,7 +194,7 @@ def _copy(
             except http.client.IncompleteRead:  # so ends a body in chunks that is cut; others just end
                 block = b""
             except (OSError, http.client.HTTPException, ValueError) as error:
-                raise _CutError(_words(error, timeout_s)) from error
+                raise _CutError(reason_of(error, timeout_s)) from error
             if not block:
                 break
             if done == size:
@@ -227,9 +227,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def opener() -> urllib.request.OpenerDirector:
     """Build an opener for http and https alone; ``build_opener`` would add ftp, file and data."""
-    opener = urllib.request.OpenerDirector()
+    built = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
@@ -239,8 +239,8 @@ def _opener() -> urllib.request.OpenerDirector:
         urllib.request.UnknownHandler(),
         _Redirects(),
     ):
-        opener.add_handler(handler)
-    return opener
+        built.add_handler(handler)
+    return built
 
 
 def _content_range(headers: Any) -> tuple[int, int | None]:
@@ -261,7 +261,7 @@ def _other_size(found: int, size: int) -> str:
     return f"it offers a file of {found:,} bytes instead of {size:,}"
 
 
-def _words(error: Exception, timeout_s: float = 0) -> str:
+def reason_of(error: Exception, timeout_s: float = 0) -> str:
     """Say why a connection or file failed, in a few words without the jargon of exceptions."""
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(inner, TimeoutError):

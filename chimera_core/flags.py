@@ -15,7 +15,15 @@ from pydantic.fields import FieldInfo
 from chimera_core.errors import ConfigError
 from chimera_core.files import one_line
 from chimera_core.layers import Layer, read_reference
-from chimera_core.options import ComponentRef, Shape, flag_name, read_duration, reads_words, shape_of
+from chimera_core.options import (
+    ComponentRef,
+    Shape,
+    flag_name,
+    is_hidden,
+    read_duration,
+    reads_words,
+    shape_of,
+)
 
 _WORD_TYPES = (str, int, float, PurePath, Enum)  # bool is an int
 _DEEPEST = 8
@@ -46,6 +54,7 @@ class Flag:
     maximum: float | None = None
     open_minimum: bool = False
     open_maximum: bool = False
+    hidden: bool = False
 
 
 def flags_of(
@@ -161,6 +170,7 @@ def _flag(
         multiple=shape.multiple,
         form=form,
         choices=choices,
+        hidden=is_hidden(field),
         **_bounds(field),
     )
 

@@ -84,7 +84,7 @@ class DatasetSource(ABC):
 
         Args:
             config: the source's options.
-            progress: called with (done, total) in bytes.
+            progress: called with (done, total), in bytes or images.
         Raises:
             ConfigError: if the data cannot be had by a program; it names the places that hold them.
             RunError: if the download failed, with all that is needed to do it by hand.

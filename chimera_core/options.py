@@ -66,14 +66,19 @@ def option(
     le: float | None = None,
     lt: float | None = None,
     flag: str | None = None,
+    hidden: bool = False,
 ) -> Any:
     """Declare one field of a ``Config``: its default, what it does, and its bounds.
 
     Pass ``...`` as the default of an option that must be given. ``flag`` is its name on the command line where
     that is not the field's: ``members: tuple[Member, ...] = option(..., flag="member")``.
+    ``--help`` leaves a ``hidden`` one out; ``chimera plugins show`` does not.
     """
     bounds: dict[str, Any] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
-    return Field(default, description=help, json_schema_extra={"flag": flag} if flag else None, **bounds)
+    extra: dict[str, Any] = {"flag": flag} if flag else {}
+    if hidden:
+        extra["hidden"] = True
+    return Field(default, description=help, json_schema_extra=extra or None, **bounds)
 
 
 def read_fraction(value: Any) -> Any:
@@ -163,6 +168,12 @@ def flag_name(name: str, field: FieldInfo) -> str:
     extra = field.json_schema_extra
     named = extra.get("flag") if isinstance(extra, dict) else None
     return str(named) if named else name.replace("_", "-")
+
+
+def is_hidden(field: FieldInfo) -> bool:
+    """Say whether a field is left out of help."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and extra.get("hidden") is True
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

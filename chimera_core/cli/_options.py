@@ -7,6 +7,7 @@ and documented, before click parses the line. Order: default < registry < preset
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -123,9 +124,14 @@ def _section(
         check_options(component, host, written)
         ctx.meta.setdefault("chimera.file-values", {})[selector.key] = written.values
         below.append(written)
-    options = [
-        _click_option(flag, selector) for flag in _flags(command, ctx, selector, component, below, args)
-    ]
+    flags = _flags(command, ctx, selector, component, below, args)
+    if not selector.flag and not selector.prefix:
+        # Plain is right where the command is about this component; who writes --source.root as elsewhere is understood.
+        start = f"--{selector.key}."
+        flags += [
+            replace(f, name=start + f.name[2:], hidden=True) for f in flags if not f.name.startswith(start)
+        ]
+    options = [_click_option(flag, selector) for flag in flags]
     where = f" ({selector.flag})" if selector.flag else ""
     return f"Options of {component.spec.name}{where}", options
 
@@ -182,13 +188,14 @@ def _click_option(flag: Flag, selector: Selector) -> click.Option:
     note = _shown(flag)
     declaration = f"{flag.name}/--no-{flag.name[2:]}" if flag.type is bool else flag.name
     return click.Option(
-        [declaration, "option_" + "__".join((selector.key, *flag.path))],
+        [declaration, "option_" + re.sub(r"\W", "_", flag.name)],
         type=None if flag.type is bool else _click_type(flag),
         default=None,
         multiple=flag.multiple,
         expose_value=False,
         callback=keep,
         help=flag.help + (f"  [{note}]" if note else ""),
+        hidden=flag.hidden,
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chimera_core.testing.fixtures.celeba import write_celeba
     from chimera_core.testing.fixtures.flickr_dog import write_flickr_dog
+    from chimera_core.testing.fixtures.inaturalist import write_inaturalist
     from chimera_core.testing.fixtures.iwildcam import write_iwildcam
     from chimera_core.testing.fixtures.lhi import write_lhi
     from chimera_core.testing.fixtures.mnist import write_mnist
@@ -25,12 +26,21 @@ _LAZY = {
     "draw_shape": "chimera_core.testing.fixtures.shapes",
     "write_celeba": "chimera_core.testing.fixtures.celeba",
     "write_flickr_dog": "chimera_core.testing.fixtures.flickr_dog",
+    "write_inaturalist": "chimera_core.testing.fixtures.inaturalist",
     "write_iwildcam": "chimera_core.testing.fixtures.iwildcam",
     "write_lhi": "chimera_core.testing.fixtures.lhi",
     "write_mnist": "chimera_core.testing.fixtures.mnist",
 }
 
-__all__ = ["draw_shape", "write_celeba", "write_flickr_dog", "write_iwildcam", "write_lhi", "write_mnist"]
+__all__ = [
+    "draw_shape",
+    "write_celeba",
+    "write_flickr_dog",
+    "write_inaturalist",
+    "write_iwildcam",
+    "write_lhi",
+    "write_mnist",
+]
 
 
 def __getattr__(name: str) -> Any:

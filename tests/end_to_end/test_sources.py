@@ -16,10 +16,20 @@ from PIL import Image
 from chimera_core.data.batches import TrainingBatches
 from chimera_core.data.preparing import plan_packing, prepare
 from chimera_core.plugins import default_host
-from chimera_core.testing import write_celeba, write_flickr_dog, write_iwildcam, write_lhi, write_mnist
+from chimera_core.testing import (
+    write_celeba,
+    write_flickr_dog,
+    write_inaturalist,
+    write_iwildcam,
+    write_lhi,
+    write_mnist,
+)
 
 Here = Callable[..., tuple[int, str, str]]
-NAMES = {"celeba", "flickr-dog", "folder", "iwildcam", "lhi-animal-faces", "mixture", "mnist", "persondog"}
+NAMES = {
+    *("celeba", "flickr-dog", "folder", "inaturalist", "iwildcam"),
+    *("lhi-animal-faces", "mixture", "mnist", "persondog"),
+}
 FACE_EYES = "43.5,62,134.5,62"
 CAT_EYES = "47.1,62.5,80.9,62.5"
 
@@ -42,6 +52,7 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]
         "celeba": own,
         "flickr-dog": own,
         "folder": ["--root", str(root / "lhi-animal-faces")],
+        "inaturalist": ["--root", str(write_inaturalist(root / "inaturalist"))],
         "iwildcam": own,
         "lhi-animal-faces": own,
         "mixture": ["--member", f"person=celeba,root={root}", "--member", f"dog=flickr-dog,root={root}"],
@@ -221,3 +232,13 @@ def test_a_real_aligned_mixture_survives_planted_rubbish(
             cheek = mean[int(0.58 * 64) - 2 : int(0.58 * 64) + 3, int(x * 64) - 3 : int(x * 64) + 4].mean()
             assert eye < cheek - 5, (label, x, eye, cheek)
     assert np.array_equal(np.unique(train.domains.numpy()), [0, 1])
+
+
+def test_the_options_of_the_data_set_may_be_dotted_as_in_other_commands(
+    collections: dict[str, list[str]], here: Here, cache: Path
+) -> None:
+    plain = here("source", "info", "folder", *collections["folder"], "--layout", "class", "--json")
+    _, root = collections["folder"]
+    dotted = here("source", "info", "folder", "--source.root", root, "--source.layout", "class", "--json")
+    assert plain == dotted and plain[0] == 0
+    assert "--source." not in here("source", "info", "folder", "--help")[1]
