@@ -78,6 +78,25 @@ def _sources(avoid: Mask) -> np.ndarray:
     return centres
 
 
+def _levelled(made: Array, image: Array, hole: Mask, scale: float) -> Array:
+    """Lift or lower what was filled in until it meets its surroundings, as light falls off smoothly.
+
+    Source: a membrane as in Perez et al. 2003, "Poisson image editing", section 2, by blurs of falling width.
+    """
+    ring = (grow(hole, 5 * scale) & ~grow(hole, scale)).astype(np.float32)
+    off = (image - made) * ring[..., None]
+    width = max(hole.shape) / 4
+    level = np.zeros_like(made)
+    while width > scale:
+        weight = cv2.GaussianBlur(ring, (0, 0), width)
+        local = cv2.GaussianBlur(off, (0, 0), width) / np.maximum(weight, 1e-6)[..., None]
+        # Narrow blurs are trusted near the ring only, wide ones where nothing else reaches.
+        trust = np.clip(weight / (0.05 * max(float(weight.max()), 1e-6)), 0, 1)[..., None]
+        level = level * (1 - trust) + local * trust
+        width /= 2
+    return np.asarray(np.clip(made + np.clip(level, -0.25, 0.25), 0, 1), np.float32)
+
+
 def _blurred_fill(image: Array, hole: Mask) -> Array:
     rows, columns = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
     return np.where(hole[..., None], cv2.GaussianBlur(image[rows, columns], (0, 0), 4), image)
@@ -142,17 +161,21 @@ def _copied(image: Array, hole: Mask, coarse: Array, offsets: np.ndarray) -> Arr
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     blur = 2 * float(scale.max())
     wanted = resize(coarse, shape)
+    smooth_source = cv2.GaussianBlur(image, (0, 0), blur)
+    # Grain is copied, not colours: neighbouring copies then meet without a step.
+    layers = np.concatenate([image - smooth_source, smooth_source], 2)
     detail, least = np.zeros_like(image), np.full(shape, np.inf, np.float32)
     for down, right in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
         moved = np.roll(field, (round(1.2 * down * scale[0]), round(1.2 * right * scale[1])), (0, 1))
-        copy = cv2.remap(
-            image, columns + moved[..., 1], rows + moved[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        x, y = columns + moved[..., 1], rows + moved[..., 0]
+        grain, smooth = (
+            cv2.remap(np.ascontiguousarray(part), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+            for part in (layers[..., :3], layers[..., 3:])
         )
-        smooth = cv2.GaussianBlur(copy, (0, 0), blur)
-        off = cv2.GaussianBlur(np.abs(smooth - wanted).sum(2), (0, 0), blur)
+        off = np.abs(smooth - wanted).sum(2)
         better = off < least
         least = np.where(better, off, least)
-        detail = np.where(better[..., None], copy - smooth, detail)
-    made = wanted + detail
+        detail = np.where(better[..., None], grain, detail)
+    made = _levelled(wanted + detail, image, hole, float(scale.max()))
     share = soften(grow(hole, 2), 1.5)[..., None]
     return np.asarray(np.clip(image * (1 - share) + made * share, 0, 1), np.float32)

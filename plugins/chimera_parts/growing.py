@@ -115,7 +115,7 @@ def _morphed(stage: Stage, head: float) -> tuple[Array, Array, Array]:
     now = old * (1 - head) + new * head
     from_old = _warp(stage, old / now)
     from_new = _warp(stage, new / now)
-    share = float(smoothstep(head))
+    share = head
     colour = sample(body_colour, *from_old) * (1 - share) + sample(made.colour, *from_new) * share
     outline = _between(
         sample(made.body_alpha, *from_old, cubic=False, outside=0),
@@ -184,7 +184,7 @@ def _framed(picture: Array, stage: Stage, head: float) -> Array:
     height, width = stage.canvas.frame
     top, _, left, _ = stage.canvas.room
     own = np.array([left, top, width, height], float)
-    x, y, wide, high = own * (1 - smoothstep(head)) + np.array(stage.frame) * smoothstep(head)
+    x, y, wide, high = own * (1 - head) + np.array(stage.frame) * head
     if (x, y, wide, high) == (0, 0, width, height) and picture.shape[:2] == (height, width):
         return picture
     zoom = wide / width

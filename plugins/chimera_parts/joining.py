@@ -38,6 +38,8 @@ _TONE_NEAR, _TONE_SIDE, _TONE, _TONE_FADE = 0.35, 0.6, 0.55, 0.55
 _LEAST_TONE_PIXELS = 30
 # The whole head moves this far towards the body's brightness.
 _BRIGHTNESS = 0.15
+# Around an old head so many working pixels go with it, and so much of its side length.
+_RIM, _RIM_SHARE = 5.0, 0.05
 # What lies this near beyond the cut and looks less like head than this is shoulder.
 _SHOULDER, _SHOULDER_SCORE = 0.15, 0.15
 # Notches up to this deep are closed where the outlines meet.
@@ -210,5 +212,7 @@ def _cleared(
 ) -> Array:
     """Take the old head out of the surroundings."""
     fringe = (body > 0.02) & (v > -0.1) & grow(old_head, 12 * scale)
-    hole = grow(old_head | fringe, 8 * scale) & ~((left > 0.9) & ~grow(old_head, 3 * scale))
+    # Of a large head the outline is off by more.
+    rim = _RIM + _RIM_SHARE * math.sqrt(float(old_head.sum())) / scale
+    hole = grow(old_head | fringe, rim * scale) & ~((left > 0.9) & ~grow(old_head, 3 * scale))
     return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale))
