@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ _MOST_MAGNIFICATION = 2.0
 _LIGHT_HALF_WAY, _LIGHT_FULL = 1.0, 0.7
 # Several coats share the body along its axis. Their border: width as a share of the body, waves (per side) and how far they
 # reach, in standard deviations of the way along the axis.
-_BORDER, _WAVES, _WAVINESS = 0.05, 4, 0.12
+_BORDER, _WAVES, _WAVINESS = 0.04, 4, 0.12
+_OUTSIDE = 6 * _BORDER
 
 
 def draw_by_patches(
@@ -104,7 +106,7 @@ def division(mask: Tensor, keep: Tensor, shares: Sequence[float], generator: tor
         shares: one per coat, sum 1.
         generator: on the CPU, decides the borders' waves.
     Returns:
-        float (len(shares), H, W), sum 1 in every pixel; a coat without a share has none.
+        float (len(shares), H, W), sum 1 in every pixel; a coat without a share has none to speak of.
     """
     height, width = mask.shape[-2:]
     waves = torch.randn(1, 1, _WAVES, _WAVES, generator=generator).to(mask)
@@ -126,10 +128,16 @@ def division(mask: Tensor, keep: Tensor, shares: Sequence[float], generator: tor
         along = -along
     along = along / (along.square() * weight).sum().sqrt().clamp_min(1e-6) + _WAVINESS * waves
     ranks = _ranks(along, weight)
-    edges = [sum(shares[:k]) for k in range(1, len(shares))]
+    edges = [_beyond_the_ends(sum(shares[:k])) for k in range(1, len(shares))]
     passed = [torch.ones_like(ranks), *(((ranks - edge) / _BORDER).sigmoid() for edge in edges)]
     passed.append(torch.zeros_like(ranks))
-    return torch.stack([before - after for before, after in zip(passed, passed[1:], strict=False)])
+    return torch.stack([before - after for before, after in pairwise(passed)])
+
+
+def _beyond_the_ends(edge: float) -> float:
+    """Push a border near one end of the body out of it, so that nothing is left of a coat whose share goes to none."""
+    start, end = (max(0.0, 1 - side / (2 * _BORDER)) ** 2 for side in (edge, 1 - edge))
+    return edge + _OUTSIDE * (end - start)
 
 
 def _ranks(values: Tensor, weight: Tensor) -> Tensor:

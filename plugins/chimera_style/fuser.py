@@ -26,7 +26,7 @@ from chimera_core.api import (
 from chimera_style.config import StyleConfig, parse_box
 from chimera_style.drawing import Drawing
 from chimera_style.dressing import draw_by_patches
-from chimera_style.heads import body_of, kept
+from chimera_style.heads import body_of, heads_only, is_portrait, kept
 from chimera_style.pelt import Pelt
 from chimera_style.synthesis import draw
 
@@ -126,7 +126,7 @@ class StyleTransfer(FusionGenerator):
         if self.config.head == "keep":
             keep = kept(layout.head, layout.subject.mask)
         pelts = [coat.pelt for coat in coats]
-        self.last_coat = self._way(pelts, shares)
+        self.last_coat = self._way(layout, pelts, shares)
         if self.last_coat == "patches":
             return draw_by_patches(
                 layout.subject,
@@ -150,12 +150,16 @@ class StyleTransfer(FusionGenerator):
             progress=progress,
         )
 
-    def _way(self, pelts: Sequence[Pelt], shares: Sequence[float]) -> Literal["patches", "gram"]:
+    def _way(
+        self, layout: _Seen, pelts: Sequence[Pelt], shares: Sequence[float]
+    ) -> Literal["patches", "gram"]:
         """Choose how coats are made: see ``StyleConfig.coat``."""
         if self.config.coat != "auto":
             return self.config.coat
         if self.config.encoder != StyleConfig().encoder:
             return "gram"  # who names an encoder wants to see what its features do
+        if self.config.head == "keep" and is_portrait(layout.head, layout.subject.mask):
+            return "gram"  # patches laid over a face hide it
         worn = [pelt for pelt, share in zip(pelts, shares, strict=True) if share > 0]
         return "patches" if all(pelt.suffices for pelt in worn) else "gram"
 
@@ -167,7 +171,7 @@ class StyleTransfer(FusionGenerator):
         """Find a parent's animal and its head once; sweeps and seeds use them again."""
         if (parent, crop) not in self._seen:
             image, mask = self._finder.find(parent)
-            head = _head_of(Subject(image, mask))
+            head = self._head_of(parent)
             if crop is not None:
                 left, top, right, bottom = parse_box(crop)
                 height, width = image.shape[-2:]
@@ -176,6 +180,10 @@ class StyleTransfer(FusionGenerator):
                 image, mask, head = (part[:, rows, columns] for part in (image, mask, head))
             self._seen[parent, crop] = _Seen(Subject(image, or_whole(mask)), head)
         return self._seen[parent, crop]
+
+    def _head_of(self, parent: Parent) -> Tensor:
+        """Score every pixel for being head: float (1, H, W) in [0, 1]."""
+        return heads_only(self._finder.head(parent), self._finder.find(parent).mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,11 +202,6 @@ class _Seen:
     def pelt(self) -> Pelt:
         """What it gives to be copied."""
         return Pelt.taken_from(self.subject, self.body)
-
-
-def _head_of(subject: Subject) -> Tensor:
-    """Score every pixel for being head: float (1, H, W) in [0, 1]."""
-    return torch.zeros_like(subject.mask)
 
 
 def _check_levels(encoder: FeatureEncoder, config: StyleConfig) -> None:

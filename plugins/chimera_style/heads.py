@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -15,6 +16,8 @@ from chimera_style.light import blurred
 HEAD = 0.45
 """A score above this is head."""
 
+# A piece with this share of the strongest piece's score is a head, too.
+_STRONG = 0.5
 # Share of the animal's size by which its outline and its head are kept clear of: either may be off by that.
 _DOUBTFUL_RIM = 0.015
 # A coat that is almost all head gives this share of its animal: what is least like a head.
@@ -22,11 +25,35 @@ _LEAST_BODY = 0.25
 TINT_HALF_WAY, TINT_FULL = 0.35, 0.7
 """How far a head's colours move toward the coats', at equal weights and without any weight on the layout."""
 
+# From this share of the animal on its head makes a picture a portrait.
+_MOST_HEAD = 0.6
+
 # The coat fades out over the neck: sigma as a share of the animal's size, and the scores between which it does.
-_NECK, _FADE = 0.03, (0.25, 0.6)
+_NECK, _FADE = 0.035, (0.25, 0.6)
 # A portrait would stay without a coat. Where the head is a larger share of the animal than the first number the coat
 # comes through; at the second as much as the third says.
 _PORTRAIT = (0.5, 0.75, 0.6)
+
+
+def heads_only(scores: Tensor, mask: Tensor) -> Tensor:
+    """Drop what is a head in small part only: a camel's hump, a cock's tail.
+
+    Args:
+        scores: float (1, H, W), how much each pixel is head, as `head_map` gives it.
+        mask: float (1, H, W) in [0, 1], the animal.
+    Returns:
+        float (1, H, W) in [0, 1]: the scores around pieces that are about as strong as the strongest; two animals have
+        two heads. Zeros where there is no piece.
+    """
+    values = scores[0].cpu().double().numpy()
+    pieces, count = ndimage.label((values > HEAD) & (mask[0].cpu().numpy() > 0.5))
+    if count == 0:
+        return torch.zeros_like(scores)
+    strengths = ndimage.sum(values, pieces, range(1, count + 1))
+    strong = np.concatenate([[False], strengths >= _STRONG * strengths.max()])
+    nearest = ndimage.distance_transform_edt(pieces == 0, return_distances=False, return_indices=True)
+    near_strong = strong[pieces[nearest[0], nearest[1]]]
+    return (scores * torch.from_numpy(near_strong).to(scores)).clamp(0, 1)
 
 
 def kept(head: Tensor, mask: Tensor) -> Tensor:
@@ -44,6 +71,11 @@ def kept(head: Tensor, mask: Tensor) -> Tensor:
     share = float((keep * mask).sum() / area)
     through = min(max((share - _PORTRAIT[0]) / (_PORTRAIT[1] - _PORTRAIT[0]), 0.0), 1.0) * _PORTRAIT[2]
     return keep * (1 - through)
+
+
+def is_portrait(head: Tensor, mask: Tensor) -> bool:
+    """Say whether most of an animal is its head; arguments as in `kept`."""
+    return float(((head > HEAD) * mask).sum()) > _MOST_HEAD * float(mask.sum())
 
 
 def body_of(mask: Tensor, head: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ _BROAD, _FINE = 0.75, 0.4
 # Broad light is bent to at most this many e-folds from its mean: a layout's own markings are no shade.
 _MOST_LIGHT = 0.9
 _FINEST_LIGHT = 0.5
+# 1 would never burn out, but takes the brilliance of a zebra's white.
+_BEND = 0.6
 # How much of a coat's own light is taken off it.
 _TAKEN_OFF = 0.7
 _DARKEST = 0.04
@@ -39,7 +41,7 @@ def relit(texture: Tensor, layout: Tensor, mask: Tensor, *, amount: float = 1.0)
     detail = _FINEST_LIGHT * ((log - broad) / _FINEST_LIGHT).tanh()
     light = (amount * (_BROAD * shade + _FINE * detail)).exp()
     # Light above the mean bends toward white instead of burning out: a white coat keeps its fur.
-    bent = texture * light / (1 + texture * (light - 1).clamp_min(0))
+    bent = texture * light / (1 + _BEND * texture * (light - 1).clamp_min(0))
     return bent.clamp(0, 1)
 
 

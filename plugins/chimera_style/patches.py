@@ -68,29 +68,25 @@ def build_atlas(
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     across = -(-width // _CELL)
     cell = ((rows // _CELL) * across + columns // _CELL)[None].to(image)
-    pixels, turned_guides, usable, cells = [], [], [], []
-    for mirror in (False, True):
-        for angle in angles:
-            stack = torch.cat([image, mask, guides])
-            warped = _warped(stack, side, angle=angle, mirror=mirror, mode="bilinear")
-            shown = _warped(cell, side, angle=angle, mirror=mirror, mode="nearest")
-            covered = -F.max_pool2d(-warped[3:4], 2 * radius + 1, 1, radius)[0]
-            border = torch.zeros_like(covered, dtype=torch.bool)
-            border[radius:-radius, radius:-radius] = True
-            pixels.append(warped[:3].flatten(1).T)
-            turned_guides.append(turned(warped[4:], angle=angle, mirror=mirror).flatten(1).T)
-            usable.append((border & (covered > _COVERED)).flatten())
-            cells.append(shown.flatten().int())
-    every = torch.cat(usable)
-    return Atlas(
-        torch.cat(pixels),
-        torch.cat(turned_guides),
-        every,
-        every.nonzero()[:, 0],
-        torch.cat(cells),
-        (side, side),
-        radius,
-    )
+    views = [(mirror, angle) for mirror in (False, True) for angle in angles]
+    area = side * side
+    pixels = image.new_empty(len(views) * area, 3)
+    # Half precision is plenty for guides, and an atlas is the largest thing in memory.
+    turned_guides = torch.empty(len(pixels), len(guides), dtype=torch.float16, device=image.device)
+    usable = torch.empty(len(pixels), dtype=torch.bool, device=image.device)
+    cells = torch.empty(len(pixels), dtype=torch.int32, device=image.device)
+    stack = torch.cat([image, mask, guides])
+    for k, (mirror, angle) in enumerate(views):
+        own = slice(k * area, (k + 1) * area)
+        warped = _warped(stack, side, angle=angle, mirror=mirror, mode="bilinear")
+        covered = -F.max_pool2d(-warped[3:4], 2 * radius + 1, 1, radius)[0]
+        inside = torch.zeros_like(covered, dtype=torch.bool)
+        inside[radius : side - radius, radius : side - radius] = True
+        pixels[own] = warped[:3].flatten(1).T
+        turned_guides[own] = turned(warped[4:], angle=angle, mirror=mirror).flatten(1).T.half()
+        usable[own] = (inside & (covered > _COVERED)).flatten()
+        cells[own] = _warped(cell, side, angle=angle, mirror=mirror, mode="nearest").flatten().int()
+    return Atlas(pixels, turned_guides, usable, usable.nonzero()[:, 0], cells, (side, side), radius)
 
 
 def _warped(stack: Tensor, side: int, *, angle: float, mirror: bool, mode: str) -> Tensor:

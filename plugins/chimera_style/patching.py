@@ -46,9 +46,14 @@ _ANGLES = (0.0, 30.0, -30.0, 60.0, -60.0, 90.0)
 # thickness, back or belly.
 _GUIDE_WEIGHTS = (0.35, 0.35, 0.5, 0.5)
 _OVERUSE = 0.25
+# At the coarsest scale guides begin with so many times more weight, which falls to none within so many rounds.
+_ANATOMY_FIRST, _TURNS_OF_ANATOMY = 6.0, 4
 # Markings are at least and at most so much larger than the coat's photograph shows them.
 _LEAST_SCALE, _MOST_SCALE = 0.35, 1.8
+# So far beyond the outline the texture is drawn, in pixels.
 _REACH = 3
+# Sigma of a vote, at least.
+_SHARPEST = 0.5
 
 Progress = Callable[[float], None]
 
@@ -78,15 +83,16 @@ def patched(
     done, whole = 0.0, sum(_work(scale, k) for k, scale in enumerate(scales))
     for k, scale in enumerate(scales):
         shape = (max(12, round(height * scale)), max(12, round(width * scale)))
+        source = pelt.scaled(natural * scale)
         level = _Level(
-            pelt.scaled(natural * scale),
+            source,
             shrink_mask(body.mask, shape),
             shrink_mask(guides, shape),
-            radius=_at(_RADII, k),
+            radius=_fitting(source, _at(_RADII, k)),
         )
         matches = level.begin(generator) if old is None else level.continued(old, generator)
         rounds = _at(_ROUNDS, k)
-        level.draw(matches, rounds, thorough=k < _THOROUGH, generator=generator)
+        level.draw(matches, rounds, thorough=k < _THOROUGH, beginning=k == 0, generator=generator)
         drawn, old = level.picture(), level
         done += _work(scale, k)
         progress(done / whole)
@@ -111,6 +117,13 @@ def _scales(pelt: Pelt, natural: float, side: int) -> list[float]:
 
 def _work(scale: float, k: int) -> float:
     return scale**2 * _at(_ROUNDS, k) + 0.1
+
+
+def _fitting(pelt: Pelt, radius: int) -> int:
+    """Take smaller patches where a coat has no place for larger ones: a thin snake, a thumbnail."""
+    while radius > 0 and pelt.places(radius) < _LEAST_PLACES:
+        radius -= 1
+    return radius
 
 
 def _at(numbers: tuple[int, ...], k: int) -> int:
@@ -186,29 +199,34 @@ class _Level:
         self.pixels = F.pad(fine, (pad,) * 4, mode="replicate")[0].flatten(1).T.contiguous()
         return self._or_chance(torch.where(unknown, 0, matches), generator)
 
-    def draw(self, matches: Tensor, rounds: int, *, thorough: bool, generator: torch.Generator) -> None:
+    def draw(
+        self, matches: Tensor, rounds: int, *, thorough: bool, beginning: bool, generator: torch.Generator
+    ) -> None:
         """Match and vote by turns."""
         atlas, target = self.atlas, self.target
         guides = target.guides[target.places]
         price = float(_OVERUSE * self.spread)
         trust = torch.ones(len(target.places), device=matches.device)
         if thorough:
-            self.pixels = vote(atlas, target, matches, trust, self.pixels, sharp=self.radius)
+            self.pixels = vote(atlas, target, matches, trust, self.pixels, sharp=max(_SHARPEST, self.radius))
         penalty = overuse(atlas, matches, price=price)
         for turn in range(rounds):
             patches = target.patches(self.pixels)
+            # At first the anatomy decides, then the neighbours: else stripes that were laid the wrong way agree with
+            # each other, and stay.
+            weights = self.weights * (1 + _ANATOMY_FIRST * max(0.0, 1 - turn / _TURNS_OF_ANATOMY) * beginning)
             # Half of what was before: else all places leave for the same unused part at once, and come back together.
             penalty = 0.5 * (penalty + overuse(atlas, matches, price=price))
             if thorough:
                 drawn = torch.randperm(len(atlas.places), generator=generator)[:_MOST_PLACES].sort().values
                 places = atlas.places[drawn.to(matches.device)]
-                matches = search_all(atlas, places, patches, guides, self.weights, penalty)
+                matches = search_all(atlas, places, patches, guides, weights, penalty)
             matches = improve(
                 atlas,
                 target,
                 matches,
                 patches,
-                self.weights,
+                weights,
                 penalty,
                 generator=generator,
                 strides=(1, 3, 1) if turn < 2 else (1,),
@@ -216,11 +234,13 @@ class _Level:
             )
             cost = match_cost(atlas, matches, patches, guides, self.weights, torch.zeros_like(penalty))
             trust = (-cost / cost.mean().clamp_min(1e-8)).exp()
-            self.pixels = vote(atlas, target, matches, trust, self.pixels, sharp=self.radius / 1.5)
+            self.pixels = vote(
+                atlas, target, matches, trust, self.pixels, sharp=max(_SHARPEST, self.radius / 1.5)
+            )
             if thorough:
                 values = self.pixels[target.places]
                 self.pixels[target.places] = with_histogram(values, atlas.pixels[atlas.places])
-        self.pixels = vote(atlas, target, matches, trust, self.pixels, sharp=self.radius / 3)
+        self.pixels = vote(atlas, target, matches, trust, self.pixels, sharp=max(_SHARPEST, self.radius / 3))
         self.matches = matches
 
     def picture(self) -> Tensor:

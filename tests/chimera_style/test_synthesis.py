@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 import torch
 from chimera_style.config import StyleConfig, parse_box
-from chimera_style.skin import Skin
 from chimera_style.drawing import Drawing, further
+from chimera_style.skin import Skin
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
