@@ -163,7 +163,8 @@ def search_all(
     right = torch.cat([patches * scale, guides * roots], 1)
     own = left.square().sum(1) + penalty[places]
     chunk = max(1, _MOST_DISTANCES // max(1, len(places)))
-    found = [torch.addmm(own, part, left.T, alpha=-2).argmin(1) for part in right.split(chunk)]
+    parts = [right[start : start + chunk] for start in range(0, len(right), chunk)]
+    found = [torch.addmm(own, part, left.T, alpha=-2).argmin(1) for part in parts]
     return places[torch.cat(found)]
 
 
