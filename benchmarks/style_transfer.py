@@ -1,4 +1,4 @@
-"""Seconds and loss of style transfer by optimiser and encoder, side by side in one run.
+"""Seconds and loss of style transfer by Gram matrices, by optimiser and encoder, side by side in one run.
 
 Run: python benchmarks/style_transfer.py A.jpg B.jpg [--size 256] [--iterations 60] [--repeats 1] [--device auto]
 
@@ -49,7 +49,7 @@ def main() -> None:
     )
     for title, encoder in (("lite0", LITE0), ("vgg19", vgg19)):
         for optimizer, iterations in (("lbfgs", args.iterations), ("adam", 3 * args.iterations)):
-            options = {**encoder, "optimizer": optimizer, "iterations": iterations}
+            options = {**encoder, "coat": "gram", "optimizer": optimizer, "iterations": iterations}
             load_s, mask_s, draw_s, loss = _time(args, options)
             print(
                 f"{title:10} {optimizer:10} {iterations:10} {load_s:7.2f} {mask_s:7.2f} {draw_s:7.2f} {loss:9.4f}",

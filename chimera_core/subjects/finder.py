@@ -10,6 +10,7 @@ from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import EncoderRef
 from chimera_core.records import Parent
 from chimera_core.subjects.finding import Outline, find_outline
+from chimera_core.subjects.head import head_map
 from chimera_core.subjects.options import OutlineWay, SubjectMode
 from chimera_core.subjects.salient import NETWORKS, find_salient
 from chimera_core.subjects.window import Subject, or_whole
@@ -20,7 +21,7 @@ _ENCODER = "timm:timm"
 
 
 class SubjectFinder:
-    """Gives parents' pictures and the masks of their animals; a parent's own mask goes before what is found.
+    """Gives parents' pictures, the masks of their animals and their heads; a parent's own mask goes before what is found.
 
     Args:
         mode: ``auto`` finds the animal, ``whole`` takes the whole frame.
@@ -45,6 +46,7 @@ class SubjectFinder:
         self._encoder = encoder if default else None
         self._found: dict[Parent, Subject] = {}
         self._confidences: dict[Parent, float] = {}
+        self._heads: dict[Parent, Tensor] = {}
 
     def find(self, parent: Parent) -> Subject:
         """Give a parent's picture and mask; the mask may be empty where the parent brought it.
@@ -73,9 +75,25 @@ class SubjectFinder:
         self.find(parent)
         return self._confidences.get(parent)
 
+    def head(self, parent: Parent) -> Tensor:
+        """Score every pixel of a parent's picture for being head, as `head_map` does: float (1, H, W).
+
+        Where the whole frame is taken for the animal, none of it is head.
+        """
+        if parent not in self._heads:
+            image, mask = self.find(parent)
+            if self.mode == "whole" and parent.mask is None:
+                self._heads[parent] = torch.zeros_like(mask)
+            else:
+                self._heads[parent] = head_map(self._network(), image, mask).to(mask)
+        return self._heads[parent]
+
     def _look(self, image: Tensor) -> Outline:
         if self.outline == "u2netp" or self.outline == "isnet":
             return find_salient(find_asset(self.outline), image, NETWORKS[self.outline])
+        return find_outline(self._network(), image, quality=self.outline)
+
+    def _network(self) -> FeatureEncoder:
         if self._encoder is None:
             self._encoder = load_encoder(_ENCODER, device=self.device).requires_grad_(False)
-        return find_outline(self._encoder, image, quality=self.outline)
+        return self._encoder

@@ -24,6 +24,7 @@ REPORT_STYLE: dict[str, Any] = {
             "taps": [*VGG19_STYLE, VGG19_CONTENT],
         },
     },
+    "coat": "gram",
     "style_levels": [0, 1, 2, 3, 4],
     "content_level": 5,
 }
@@ -34,17 +35,33 @@ Gatys's, weights and iterations ours. Average pooling, Gatys's own choice, is ``
 class StyleConfig(SubjectOptions):
     """How the coat of the other parents is put on the first one."""
 
+    coat: Literal["auto", "patches", "gram"] = option(
+        "auto",
+        help="patches re-makes the body from the coat's own pixels; gram optimises pixels until an encoder's features "
+        "have the coat's statistics (Gatys et al. 2016); auto takes patches where the coat shows enough of its body, "
+        "and gram where an encoder other than the default is named",
+    )
+    head: Literal["keep", "cover"] = option(
+        "keep", help="keep the first parent's head, tinted a little, or cover it with the coat"
+    )
     encoder: EncoderRef = option(
-        EncoderRef(name=TIMM), help="network in whose features coat and shape are measured"
+        EncoderRef(name=TIMM), help="network in whose features gram measures coat and shape"
     )
-    optimizer: Literal["lbfgs", "adam"] = option("lbfgs", help="L-BFGS needs about a third of Adam's steps")
-    iterations: int = option(60, help="optimiser steps at each scale", ge=1, le=5000)
+    optimizer: Literal["lbfgs", "adam"] = option(
+        "lbfgs", help="of gram: L-BFGS needs about a third of Adam's steps"
+    )
+    iterations: int = option(60, help="of gram: optimiser steps at each scale", ge=1, le=5000)
     style_levels: tuple[int, ...] = option(
-        (0, 1, 2, 3), help="encoder levels that make the coat: fine ones carry fur, deep ones markings"
+        (0, 1, 2, 3),
+        help="of gram: encoder levels that make the coat: fine ones carry fur, deep ones markings",
     )
-    content_level: int = option(2, help="encoder level that keeps the first parent's shape", ge=0)
-    content_weight: float = option(0.2, help="how much the shape counts against the coat", ge=0, le=1000)
-    total_variation: float = option(0.3, help="smoothness, against single-pixel noise", ge=0, le=1000)
+    content_level: int = option(2, help="of gram: encoder level that keeps the first parent's shape", ge=0)
+    content_weight: float = option(
+        0.2, help="of gram: how much the shape counts against the coat", ge=0, le=1000
+    )
+    total_variation: float = option(
+        0.3, help="of gram: smoothness, against single-pixel noise", ge=0, le=1000
+    )
     colour: Literal["take", "keep"] = option(
         "take", help="take the coats' colours, or keep the first parent's"
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +24,11 @@ from chimera_core.api import (
     resize_shorter,
 )
 from chimera_style.config import StyleConfig, parse_box
-from chimera_style.synthesis import Drawing, draw
+from chimera_style.drawing import Drawing
+from chimera_style.dressing import draw_by_patches
+from chimera_style.heads import body_of, heads_only, is_portrait, kept
+from chimera_style.pelt import Pelt
+from chimera_style.synthesis import draw
 
 
 class StyleTransfer(FusionGenerator):
@@ -31,8 +37,8 @@ class StyleTransfer(FusionGenerator):
     The first parent's weight w_0 says how much of it shows; the others share the coat by their weights. w_0 = 1
     gives the first parent's very pixels. Seeds differ in the start's noise and the part of the coat used.
 
-    Source: Gatys et al. 2016 (CVPR); the masks answer the second report's lesson that the style should be
-    "just the skin".
+    Source: by patches see `patching`; by Gram matrices Gatys et al. 2016 (CVPR). The masks answer the second report's
+    lesson that the style should be "just the skin".
     """
 
     accepts = frozenset({"photo"})
@@ -46,8 +52,10 @@ class StyleTransfer(FusionGenerator):
         self.encoder.requires_grad_(False)
         _check_levels(self.encoder, config)
         self.last_loss = math.nan
-        """Loss of the last creature at equal weights; it compares within one encoder and set of options."""
-        self._subjects: dict[Parent, Subject] = {}
+        """Gram loss of the last creature at equal weights; it compares within one encoder and set of options."""
+        self.last_coat: Literal["patches", "gram"] | None = None
+        """How the last creature's coat was made."""
+        self._seen: dict[tuple[Parent, str | None], _Seen] = {}
         self._finder = SubjectFinder(
             config.subject,
             device=self.device,
@@ -70,67 +78,130 @@ class StyleTransfer(FusionGenerator):
             raise ConfigError(
                 f"{len(crops)} style crops were given for {len(parents) - 1} coats: give one per coat"
             )
-        subjects = [self._subject(parent, self._crop_of(k)) for k, parent in enumerate(parents)]
+        seen = [self._look(parent, self._crop_of(k)) for k, parent in enumerate(parents)]
         made = []
         for k, seed in enumerate(seeds):
 
             def report(share: float, k: int = k) -> None:
                 self.progress((k + share) / len(seeds), 1.0)
 
-            made.append(self._creature(subjects, weights, seed=seed, size=size, report=report))
+            made.append(self._creature(seen, weights, seed=seed, size=size, report=report))
         return torch.stack(made)
 
     def _creature(
         self,
-        subjects: Sequence[Subject],
+        seen: Sequence[_Seen],
         weights: Sequence[float],
         *,
         seed: int,
         size: int,
         report: Callable[[float], None],
     ) -> Tensor:
-        layout, *coats = subjects
+        layout = seen[0].subject
         result = resize_shorter(layout.image, size)
         strength = 1 - weights[0]
         if strength <= 0:
             return result
         window = Window.around(layout.mask, (result.shape[-2], result.shape[-1]))
         shares = tuple(round(weight / strength, 9) for weight in weights[1:])
-        key = (*map(id, subjects), shares, seed, size)
+        key = (*map(id, seen), shares, seed, size)
         if key not in self._drawings:
             # The last one only: a sweep uses it again, and a drawing is some megabytes.
-            self._drawings = {
-                key: draw(
-                    self.encoder,
-                    layout,
-                    coats,
-                    shares,
-                    seed=seed,
-                    window=window,
-                    config=self.config,
-                    progress=report,
-                )
-            }
+            self._drawings = {key: self._draw(seen, shares, seed=seed, window=window, progress=report)}
         self.last_loss = self._drawings[key].loss
         drawn = self._drawings[key].at(strength)
         return window.paste(drawn, layout.mask, result)
+
+    def _draw(
+        self,
+        seen: Sequence[_Seen],
+        shares: Sequence[float],
+        *,
+        seed: int,
+        window: Window,
+        progress: Callable[[float], None],
+    ) -> Drawing:
+        layout, *coats = seen
+        keep = torch.zeros_like(layout.head)
+        if self.config.head == "keep":
+            keep = kept(layout.head, layout.subject.mask)
+        pelts = [coat.pelt for coat in coats]
+        self.last_coat = self._way(layout, pelts, shares)
+        if self.last_coat == "patches":
+            return draw_by_patches(
+                layout.subject,
+                keep,
+                pelts,
+                shares,
+                seed=seed,
+                window=window,
+                config=self.config,
+                progress=progress,
+            )
+        return draw(
+            self.encoder,
+            layout.subject,
+            keep,
+            [Subject(coat.subject.image, coat.body) for coat in coats],
+            shares,
+            seed=seed,
+            window=window,
+            config=self.config,
+            progress=progress,
+        )
+
+    def _way(
+        self, layout: _Seen, pelts: Sequence[Pelt], shares: Sequence[float]
+    ) -> Literal["patches", "gram"]:
+        """Choose how coats are made: see ``StyleConfig.coat``."""
+        if self.config.coat != "auto":
+            return self.config.coat
+        if self.config.encoder != StyleConfig().encoder:
+            return "gram"  # who names an encoder wants to see what its features do
+        if self.config.head == "keep" and is_portrait(layout.head, layout.subject.mask):
+            return "gram"  # patches laid over a face hide it
+        worn = [pelt for pelt, share in zip(pelts, shares, strict=True) if share > 0]
+        return "patches" if all(pelt.suffices for pelt in worn) else "gram"
 
     def _crop_of(self, index: int) -> str | None:
         crops = self.config.style_crop
         return crops[index - 1] if 0 < index <= len(crops) else None
 
-    def _subject(self, parent: Parent, crop: str | None) -> Subject:
-        """Find a parent's animal once; sweeps and seeds use it again."""
-        if parent not in self._subjects:
+    def _look(self, parent: Parent, crop: str | None) -> _Seen:
+        """Find a parent's animal and its head once; sweeps and seeds use them again."""
+        if (parent, crop) not in self._seen:
             image, mask = self._finder.find(parent)
+            head = self._head_of(parent)
             if crop is not None:
                 left, top, right, bottom = parse_box(crop)
                 height, width = image.shape[-2:]
                 rows = slice(int(top * height), max(int(top * height) + 1, round(bottom * height)))
                 columns = slice(int(left * width), max(int(left * width) + 1, round(right * width)))
-                image, mask = image[:, rows, columns], mask[:, rows, columns]
-            self._subjects[parent] = Subject(image, or_whole(mask))
-        return self._subjects[parent]
+                image, mask, head = (part[:, rows, columns] for part in (image, mask, head))
+            self._seen[parent, crop] = _Seen(Subject(image, or_whole(mask)), head)
+        return self._seen[parent, crop]
+
+    def _head_of(self, parent: Parent) -> Tensor:
+        """Score every pixel for being head: float (1, H, W) in [0, 1]."""
+        return heads_only(self._finder.head(parent), self._finder.find(parent).mask)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A parent: its picture, its animal, and how much each pixel is head, float (1, H, W) in [0, 1]."""
+
+    subject: Subject
+    head: Tensor
+
+    @cached_property
+    def body(self) -> Tensor:
+        """What surely is the animal's body: float (1, H, W) of 0 and 1."""
+        return body_of(self.subject.mask, self.head)
+
+    @cached_property
+    def pelt(self) -> Pelt:
+        """What it gives to be copied."""
+        return Pelt.taken_from(self.subject, self.body)
 
 
 def _check_levels(encoder: FeatureEncoder, config: StyleConfig) -> None:

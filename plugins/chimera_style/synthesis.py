@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,6 +19,7 @@ from chimera_core.api import (
     transfer_colour,
 )
 from chimera_style.config import StyleConfig
+from chimera_style.drawing import Drawing, Progress, further, portion
 from chimera_style.gram import (
     content_loss,
     gram_loss,
@@ -28,6 +27,7 @@ from chimera_style.gram import (
     mix_grams,
     total_variation,
 )
+from chimera_style.heads import TINT_FULL, TINT_HALF_WAY, tinted, with_head
 from chimera_style.skin import Skin
 
 # The animal is drawn on a canvas of about this side even where it is small in the photograph, because
@@ -36,8 +36,6 @@ _CANVAS = 288
 _MOST_MAGNIFICATION = 2.0
 # The coarsest scale: a whole animal then fits into the deepest style level's receptive field.
 _COARSEST = 150
-# Strength is 1 minus the layout's weight. Equal weights have this one.
-_HALF_WAY = 0.5
 # Share of the coats' Gram matrices in the target at equal weights; the layout's own has the rest.
 _WORN_HALF_WAY = 0.97
 # Content weight at equal weights, and without any weight on the layout, as a multiple of the option.
@@ -52,43 +50,11 @@ _CLOUDS, _CLOUDINESS, _GRAIN = 6, 0.6, 0.02
 _PADDING = 16
 _ADAM_RATE = 0.02
 
-Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Two creatures of one layout, coats and seed, from which that of any weight follows.
-
-    ``canvas`` is the layout's window at the finest scale, ``half_way`` the creature at equal weights, ``loss`` its
-    loss, ``make_full`` draws the one without any weight on the layout.
-    """
-
-    canvas: Subject
-    half_way: Tensor
-    loss: float
-    make_full: Callable[[], Tensor]
-
-    @cached_property
-    def full(self) -> Tensor:
-        """The creature without any weight on the layout, drawn when it is first asked for."""
-        return self.make_full()
-
-    def at(self, strength: float) -> Tensor:
-        """Give the creature of a strength in [0, 1] (1 minus the layout's weight): float (3, h, w) in [0, 1].
-
-        The creatures show one pose, so pixels are mixed: from the layout to the half-way creature, and on to the
-        full one. Drawn apart, neighbours in a sweep put their stripes in different places, and the way jumps
-        (measured: 0.39 of the whole way in one of eight steps; so, none is over 0.25).
-        """
-        image = self.canvas.image
-        if strength <= _HALF_WAY:
-            return image + strength / _HALF_WAY * (self.half_way - image)
-        return self.half_way + (strength - _HALF_WAY) / (1 - _HALF_WAY) * (self.full - self.half_way)
-
 
 def draw(
     encoder: FeatureEncoder,
     layout: Subject,
+    keep: Tensor,
     coats: Sequence[Subject],
     shares: Sequence[float],
     *,
@@ -102,6 +68,7 @@ def draw(
     Args:
         encoder: frozen network that gives feature maps.
         layout: picture that gives pose and surroundings.
+        keep: float (1, H, W) in [0, 1], how much of the layout's pixels stay: its head.
         coats: pictures that give the skin, one or more; only pixels under their masks count.
         shares: each coat's share of the skin, sum 1.
         seed: decides mirroring and part of the coats, and the start's noise.
@@ -112,7 +79,7 @@ def draw(
         Start and canvas are ours.
     """
     generator = torch.Generator().manual_seed(seed)
-    body = Subject(window.cut(layout.image), window.cut(layout.mask))
+    body = Subject(window.cut(layout.image), window.cut(layout.mask * (1 - keep)))
     skins = tuple(Skin.taken_from(coat, generator, texture_scale=config.texture_scale) for coat in coats)
     if config.colour == "keep":
         skins = tuple(skin.in_colours_of(body) for skin in skins)
@@ -129,7 +96,7 @@ def draw(
         )
         part = shape[0] * shape[1] / whole
         drawn, loss = task.optimise(
-            start, worn=_WORN_HALF_WAY, content=_CONTENT_HALF_WAY, progress=_portion(progress, done, part)
+            start, worn=_WORN_HALF_WAY, content=_CONTENT_HALF_WAY, progress=portion(progress, done, part)
         )
         done += part
     assert drawn is not None
@@ -139,20 +106,15 @@ def draw(
         draped = _start(canvas, skins, shares, generator, drape=1.0)
         start = half_way + _DRAPE * (draped - half_way)
         full, _ = task.optimise(start, worn=1.0, content=_CONTENT_FULL, share=_FULL_SHARE, progress=progress)
-        return _further(full, half_way, canvas.image)
+        return further(headed(full, TINT_FULL), headed(half_way, TINT_HALF_WAY), canvas.image)
 
-    return Drawing(canvas, drawn, loss, make_full)
+    keep = shrink_mask(window.cut(keep), shape)
+    colours = tinted(canvas, [Subject(skin.image, skin.mask) for skin in skins], shares)
 
+    def headed(pixels: Tensor, tint: float) -> Tensor:
+        return with_head(pixels, canvas, keep, colours, tint=tint)
 
-def _further(full: Tensor, half_way: Tensor, layout: Tensor) -> Tensor:
-    """Take out of the step from half-way to full whatever leads back to the layout, so that the way never turns."""
-    step, so_far = full - half_way, half_way - layout
-    back = (step * so_far).sum() / so_far.square().sum().clamp_min(1e-12)
-    return half_way + step - back.clamp(max=0) * so_far
-
-
-def _portion(progress: Progress, done: float, part: float) -> Progress:
-    return lambda share: progress(min(1.0, done + part * share))
+    return Drawing(canvas, headed(drawn, TINT_HALF_WAY), loss, make_full)
 
 
 class _Task:

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 import torch
 from chimera_style.config import StyleConfig, parse_box
+from chimera_style.drawing import Drawing, further
 from chimera_style.skin import Skin
-from chimera_style.synthesis import Drawing, _further
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -49,7 +49,7 @@ def test_the_way_of_weights_never_turns_and_no_eighth_is_over_a_quarter_of_it(se
         torch.randn(3, 5, 7, generator=generator, dtype=torch.float64) for _ in range(3)
     )
     canvas = Subject(layout, torch.ones(1, 5, 7))
-    drawing = Drawing(canvas, half_way, 0.0, lambda: _further(full, half_way, layout))
+    drawing = Drawing(canvas, half_way, 0.0, lambda: further(full, half_way, layout))
     frames = [drawing.at(k / 8) for k in range(9)]
     assert torch.equal(frames[0], layout)
     away = [float((f - layout).norm()) for f in frames]
