@@ -147,7 +147,11 @@ def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:
 def _check_made(made: Any, count: int, name: str) -> None:
     import torch
 
-    if not isinstance(made, torch.Tensor) or made.ndim != 4 or (made.shape[0], made.shape[1] in (3, 4)) != (count, True):
+    if (
+        not isinstance(made, torch.Tensor)
+        or made.ndim != 4
+        or (made.shape[0], made.shape[1] in (3, 4)) != (count, True)
+    ):
         met = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
         raise PluginError(f"fuser {name} gave {met} instead of ({count}, 3, H, W): mend the plugin")
     if not torch.isfinite(made).all():

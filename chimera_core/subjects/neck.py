@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from chimera_core.subjects.head import HEAD_SCORE
-
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Point = NDArray[np.float64]
@@ -20,11 +18,13 @@ Point = NDArray[np.float64]
 
 # Cuts are looked for on a mask of this longer side, in so many directions.
 _GRID, _DIRECTIONS = 96, 40
+# A cut wants what is more likely head than not.
+_NEUTRAL = 0.5
 # Price of a cut's length, of a head that is larger or smaller than expected, and of one that hangs down; all
 # relative to the animal's size. Chosen on hand-marked heads, see HEAD.md.
-_LENGTH_PRICE, _SIZE_PRICE, _DOWN_PRICE = 0.9, 0.0125, 0.025
+_LENGTH_PRICE, _SIZE_PRICE, _DOWN_PRICE = 0.5, 0.025, 0.025
 # Heads cover about this share of an animal in full view; what the score map shows moves the expectation.
-_USUAL_SHARE, _TRUST_IN_MAP = 0.15, 0.5
+_USUAL_SHARE, _TRUST_IN_MAP = 0.1, 0.5
 # Cuts whose heads overlap more than this, at almost the same angle, are the same cut.
 _SAME_HEAD, _SAME_ANGLE = 0.93, 0.2
 _LEAST_GAIN_SHARE = 0.06
@@ -82,7 +82,7 @@ def propose_cuts(alpha: Array, scores: Array, *, most: int = 8) -> list[NeckCut]
     peak_y, peak_x = np.unravel_index(int(np.where(animal, smooth, -9).argmax()), animal.shape)
     peak = np.array([peak_x, peak_y], float)
     kept: list[_Candidate] = []
-    for candidate in sorted(_candidates(animal, small - HEAD_SCORE, peak), key=lambda c: -c.gain):
+    for candidate in sorted(_candidates(animal, small - _NEUTRAL, peak), key=lambda c: -c.gain):
         if len(kept) >= most or (kept and candidate.gain < kept[0].gain - _LEAST_GAIN_SHARE):
             break
         if not any(_same(candidate, other) for other in kept):
@@ -124,7 +124,7 @@ def _candidates(animal: Mask, value: Array, peak: Point) -> Iterator[_Candidate]
             if length < 2:
                 continue
             size = float(head.sum())
-            gain = (float(value[head].sum()) - _LENGTH_PRICE * length) / total**0.5 / side
+            gain = (float(value[head].sum()) - _LENGTH_PRICE * length) / total
             gain -= _SIZE_PRICE * math.log(size / total / usual) ** 2 + _DOWN_PRICE * max(0.0, toward[1])
             yield _Candidate(gain, float(angle), toward, head, rim)
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from chimera_core.api import FeatureEncoder, NeckCut, Parent, head_map, propose_cuts, resize_to
@@ -135,5 +134,10 @@ def _box_shares(mask: Any) -> list[float]:
     height, width = mask.shape
     return [
         round(float(v), 4)
-        for v in (columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height)
+        for v in (
+            columns.min() / width,
+            rows.min() / height,
+            (columns.max() + 1) / width,
+            (rows.max() + 1) / height,
+        )
     ]

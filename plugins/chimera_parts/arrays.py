@@ -28,11 +28,16 @@ def sample(image: Array, x: Array, y: Array, *, cubic: bool = True, outside: flo
         cubic: bicubic, else bilinear.
         outside: the value beyond the frame; None repeats the rim.
     """
-    border = {"borderMode": cv2.BORDER_REPLICATE} if outside is None else {
-        "borderMode": cv2.BORDER_CONSTANT, "borderValue": (outside,) * 4
-    }  # fmt: skip
     how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    return np.clip(cv2.remap(image, x.astype(np.float32), y.astype(np.float32), how, **border), 0, 1)
+    read = cv2.remap(
+        image,
+        x.astype(np.float32),
+        y.astype(np.float32),
+        how,
+        borderMode=cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT,
+        borderValue=(outside or 0.0,) * 4,
+    )
+    return np.asarray(np.clip(read, 0, 1), np.float32)
 
 
 def resize(image: Any, shape: tuple[int, int]) -> Array:
@@ -41,7 +46,7 @@ def resize(image: Any, shape: tuple[int, int]) -> Array:
     if image.shape[:2] == shape:
         return image
     how = cv2.INTER_AREA if shape[0] * shape[1] < image.shape[0] * image.shape[1] else cv2.INTER_CUBIC
-    return np.clip(cv2.resize(image, (shape[1], shape[0]), interpolation=how), 0, 1)
+    return np.asarray(np.clip(cv2.resize(image, (shape[1], shape[0]), interpolation=how), 0, 1), np.float32)
 
 
 def soften(mask: Any, sigma: float) -> Array:
@@ -51,7 +56,7 @@ def soften(mask: Any, sigma: float) -> Array:
 
 def grow(mask: Any, pixels: float) -> Mask:
     """Widen a mask by a round brush of so many pixels; a negative number narrows it."""
-    radius = int(round(abs(pixels)))
+    radius = round(abs(pixels))
     if radius == 0:
         return np.asarray(mask, bool)
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -109,7 +114,7 @@ def blend_pyramids(below: Array, above: Array, mask: Array, *, levels: int) -> A
         if min(lower[-1].shape[:2]) < 4:
             break
         for stack in (lower, upper, masks):
-            stack.append(cv2.pyrDown(stack[-1]))
+            stack.append(np.asarray(cv2.pyrDown(stack[-1]), np.float32))
     made = lower[-1] * (1 - masks[-1][..., None]) + upper[-1] * masks[-1][..., None]
     for low, high, share, next_low, next_high in zip(
         lower[-2::-1], upper[-2::-1], masks[-2::-1], lower[:0:-1], upper[:0:-1], strict=True

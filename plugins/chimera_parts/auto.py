@@ -50,7 +50,9 @@ class Auto(FusionGenerator):
                 self._chosen[parents] = self._parts
                 self.stand_in = "parts"
                 coat = f", the coat of {parents[2].name}" if len(parents) > 2 else ""
-                self.remark(f"fuser: parts (the body of {parents[0].name}, the head of {parents[1].name}{coat})")
+                self.remark(
+                    f"fuser: parts (the body of {parents[0].name}, the head of {parents[1].name}{coat})"
+                )
             else:
                 if self._coats is None:
                     self._coats = load_fuser(COAT, device=self.device)

@@ -41,9 +41,7 @@ class Canvas:
         """Pixels x, y of points in the straight coordinates of the body's cut, in lengths of the cut."""
         cut = placement.body
         u_axis, v_axis = axes(cut)
-        x, y = (
-            cut.middle[k] + cut.length * (across * u_axis[k] + beyond * v_axis[k]) for k in (0, 1)
-        )
+        x, y = (cut.middle[k] + cut.length * (across * u_axis[k] + beyond * v_axis[k]) for k in (0, 1))
         return (
             ((x + 0.5) * self.scale - 0.5 + self.room[2]).astype(np.float32),
             ((y + 0.5) * self.scale - 0.5 + self.room[0]).astype(np.float32),
@@ -59,5 +57,3 @@ class Canvas:
 
     def _working(self, pixels: Array, room: int) -> Array:
         return ((pixels + 0.5 - room) / self.scale - 0.5).astype(np.float32)
-
-

@@ -114,7 +114,7 @@ def _step(creature: Creature) -> float:
             return 1.0
         across = creature.u[inside]
         widths.append((float(np.quantile(across, 0.03)), float(np.quantile(across, 0.97))))
-    return sum(max(0.0, abs(a - b) - 0.12) for a, b in zip(*widths, strict=True))
+    return float(sum(max(0.0, abs(a - b) - 0.12) for a, b in zip(*widths, strict=True)))
 
 
 def _leftover(body: Animal, creature: Creature, canvas: Canvas) -> float:

@@ -12,7 +12,9 @@ from chimera_core.api import Config, option, parse_share_box
 class PartsConfig(Config):
     """How a head is put on a body."""
 
-    head_size: float = option(1.0, help="size of the head; 1 is about as large as the body's own was", ge=0.3, le=3)
+    head_size: float = option(
+        1.0, help="size of the head; 1 is about as large as the body's own was", ge=0.3, le=3
+    )
     mirror: Literal["auto", "yes", "no"] = option(
         "auto", help="whether the head is mirrored: auto lets it look the way the body goes"
     )

@@ -52,7 +52,9 @@ def _filled(image: Array, hole: Mask, avoid: Mask) -> Array:
         shape = (max(12, round(hole.shape[0] * scale)), max(12, round(hole.shape[1] * scale)))
         small = resize(image, shape)
         small_hole = cv2.resize(hole.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.02
-        sources = _sources(cv2.resize(avoid.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.1)
+        sources = _sources(
+            cv2.resize(avoid.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.1
+        )
         if len(sources) < 20:
             sources = _sources(small_hole)
         if len(sources) < 20:
@@ -119,15 +121,14 @@ def _match(
     for _ in range(iterations):
         grid = np.pad(current, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge")
         wanted = _patches(grid)[:, target_at]
-        chosen = [
-            (lengths - 2 * library.T @ chunk).argmin(0) for chunk in wanted.split(_CHUNK, dim=1)
-        ]
+        chosen = [(lengths - 2 * library.T @ chunk).argmin(0) for chunk in torch.split(wanted, _CHUNK, dim=1)]
         nearest = torch.cat(chosen).numpy()
         picked = library[:, nearest]
         off = (picked - wanted).square().mean(0)
         weight = torch.exp(-off / (off.mean() + 1e-6))
-        votes, total = _votes(picked * weight, target_at, padded), _votes(
-            weight.expand(3 * (2 * _RADIUS + 1) ** 2, -1), target_at, padded
+        votes, total = (
+            _votes(picked * weight, target_at, padded),
+            _votes(weight.expand(3 * (2 * _RADIUS + 1) ** 2, -1), target_at, padded),
         )
         mean = (votes / total.clamp_min(1e-6)).permute(1, 2, 0).numpy()
         inner = (slice(_RADIUS, -_RADIUS), slice(_RADIUS, -_RADIUS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,10 +20,9 @@ from chimera_core.api import (
     resize_shorter,
 )
 from chimera_parts.animals import Animal, look_at
-from chimera_parts.arrays import Array, resize
 from chimera_parts.choosing import Choice, choose
 from chimera_parts.config import PartsConfig
-from chimera_parts.growing import Stage, coat_front, grown
+from chimera_parts.growing import Stage, grown
 
 # The default encoder and coat, with their plugins, so that a stranger's namesakes do not get in the way.
 _ENCODER, COAT = "timm:timm", "style:style-transfer"
@@ -120,7 +119,7 @@ class Parts(FusionGenerator):
         coat = min(1.0, coat) if self.config.coat == "auto" else 0.0
         key = (*map(id, parents[:2]), seed % len(choices), shape, None)
         if key not in self._stages:
-            self._stages = {key: Stage.of(*animals, choice, shape)}
+            self._stages = {key: Stage.of(animals[0], animals[1], choice, shape)}
         stage = self._stages[key]
         report(0.6)
         dressed = None

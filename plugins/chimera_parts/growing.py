@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from scipy import ndimage
 
 from chimera_parts.animals import Animal
-from chimera_parts.arrays import Array, resize, sample, smoothstep, spread_colours
+from chimera_parts.arrays import Array, Mask, sample, smoothstep, soften, spread_colours
 from chimera_parts.canvas import Canvas
 from chimera_parts.choosing import Choice
 from chimera_parts.joining import Creature, join
@@ -113,8 +112,8 @@ def _morphed(stage: Stage, head: float) -> tuple[Array, Array, Array]:
     old = _extent(made, made.old_head & (made.body_alpha > 0.5))
     new = _extent(made, (made.new_head > 0.5) & (made.alpha > 0.5))
     now = old * (1 - head) + new * head
-    from_old = _warp(stage, old / now)
-    from_new = _warp(stage, new / now)
+    from_old = _warp(stage, np.asarray(old / now, np.float32))
+    from_new = _warp(stage, np.asarray(new / now, np.float32))
     share = head
     colour = sample(body_colour, *from_old) * (1 - share) + sample(made.colour, *from_new) * share
     outline = _between(
@@ -131,7 +130,7 @@ def _morphed(stage: Stage, head: float) -> tuple[Array, Array, Array]:
     return colour.astype(np.float32), outline.astype(np.float32), ground.astype(np.float32)
 
 
-def _extent(made: Creature, part: Array) -> Array:
+def _extent(made: Creature, part: Mask) -> Array:
     """How far a head reaches beyond the cut, and to both sides of it, in lengths of the cut."""
     if not part.any():
         return np.array([0.5, 0.5, 0.5], np.float32)
@@ -175,7 +174,11 @@ def _between(one: Array, other: Array, share: float) -> Array:
 def coat_front(stage: Stage, coat: float) -> Array:
     """Say where a coat that spreads from the neck has come to: float32 (h, w) in [0, 1]."""
     distance = np.abs(stage.creature.v) + 0.3 * np.abs(stage.creature.u)
-    reach = float(np.quantile(distance[stage.creature.alpha > 0.5], 0.995)) if (stage.creature.alpha > 0.5).any() else 1.0
+    reach = (
+        float(np.quantile(distance[stage.creature.alpha > 0.5], 0.995))
+        if (stage.creature.alpha > 0.5).any()
+        else 1.0
+    )
     return smoothstep((coat * (1 + _FRONT) - distance / max(reach, 1e-6)) / _FRONT)
 
 
@@ -191,7 +194,7 @@ def _framed(picture: Array, stage: Stage, head: float) -> Array:
     solid = picture.copy()
     solid[..., :3] *= solid[..., 3:]
     if zoom > 1:  # averaged first, for what is shown smaller
-        solid = cv2.GaussianBlur(solid, (0, 0), 0.35 * zoom) if zoom > 1.15 else solid
+        solid = soften(solid, 0.6 * (zoom - 1))
     columns, rows = np.meshgrid(
         (np.arange(width, dtype=np.float32) + 0.5) * zoom - 0.5 + x,
         (np.arange(height, dtype=np.float32) + 0.5) * zoom - 0.5 + y,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -82,7 +83,9 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     u, v = fields.across / length, fields.beyond / length
     body_image, body_mask = (resize(part, canvas.frame) for part in (body.image, body.alpha))
     ground, body_alpha = canvas.padded(body_image), canvas.padded(body_mask, mode="constant")
-    old_head = canvas.padded(resize(placement.body.head.astype(np.float32), canvas.frame), mode="constant") > 0.5
+    old_head = (
+        canvas.padded(resize(placement.body.head.astype(np.float32), canvas.frame), mode="constant") > 0.5
+    )
     colour, alpha, part = _seen(head, placement, fields, scale)
     own = spread_colours(ground, body_alpha, scale=scale)
     colour = _in_tone(colour, alpha, part, ground, body_alpha, u, v)
@@ -123,7 +126,8 @@ def _in_tone(
     of_body, of_head = (body_alpha > 0.8) & near, (head_alpha > 0.8) & near
     if of_body.sum() < _LEAST_TONE_PIXELS or of_head.sum() < _LEAST_TONE_PIXELS:
         return head
-    toned = transfer_colour(*map(_tensor, (head, of_head, body, of_body))).permute(1, 2, 0).numpy()
+    one, one_mask, other, other_mask = (_tensor(part) for part in (head, of_head, body, of_body))
+    toned = transfer_colour(one, one_mask, other, other_mask).permute(1, 2, 0).numpy()
     share = smoothstep(1 - (v - 0.05) / _TONE_FADE)[..., None] * _TONE
     mixed = head * (1 - share) + toned * share
     whole = (head_alpha > 0.8) & (head_part > 0.5)
@@ -133,7 +137,7 @@ def _in_tone(
     return np.asarray(np.clip(mixed, 0, 1), np.float32)
 
 
-def _tensor(values: Array | Mask) -> torch.Tensor:
+def _tensor(values: Any) -> torch.Tensor:
     array = np.asarray(values, np.float32)
     return torch.from_numpy(array[None].copy() if array.ndim == 2 else array.transpose(2, 0, 1).copy())
 
@@ -157,8 +161,8 @@ def _find_seam(
     price = np.abs(one - other).sum(2) + 0.02
     price = price + _SEAM_OUTSIDE_PRICE * ((body_alpha < 0.5) | (head_alpha < 0.5))
     steps, depths = _SEAM_CELLS
-    along = np.linspace(-_SEAM_SIDE, _SEAM_SIDE, steps)
-    beyond = np.linspace(-_SEAM_BEHIND, _SEAM_BEFORE, depths)
+    along = np.linspace(-_SEAM_SIDE, _SEAM_SIDE, steps, dtype=np.float32)
+    beyond = np.linspace(-_SEAM_BEHIND, _SEAM_BEFORE, depths, dtype=np.float32)
     x, y = canvas.points(placement, along[:, None], beyond[None])
     cells = cv2.remap(price.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     moves = np.arange(-2, 3)
@@ -180,7 +184,14 @@ def _find_seam(
 
 
 def _outline(
-    body: Array, head: Array, head_part: Array, old_head: Mask, u: Array, v: Array, scale: float, length: float
+    body: Array,
+    head: Array,
+    head_part: Array,
+    old_head: Mask,
+    u: Array,
+    v: Array,
+    scale: float,
+    length: float,
 ) -> tuple[Array, Array]:
     """Join the outlines: the body's without its old head, and the head's beyond the cut.
 

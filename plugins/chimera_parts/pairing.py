@@ -28,9 +28,7 @@ class Pair:
     price: float
 
 
-def rank_pairs(
-    bodies: Sequence[NeckCut], heads: Sequence[NeckCut], *, size: float = 1.0
-) -> list[Pair]:
+def rank_pairs(bodies: Sequence[NeckCut], heads: Sequence[NeckCut], *, size: float = 1.0) -> list[Pair]:
     """Rank all pairs of cuts, best first.
 
     Args:

@@ -107,7 +107,9 @@ class Placement:
         # Nearest point of the centre line, by damped projection.
         s = np.maximum(straight_v, 0)
         for _ in range(8):
-            ahead = (dx - at(line_x, s)) * np.cos(at(heading, s)) + (dy - at(line_y, s)) * np.sin(at(heading, s))
+            ahead = (dx - at(line_x, s)) * np.cos(at(heading, s)) + (dy - at(line_y, s)) * np.sin(
+                at(heading, s)
+            )
             s = np.clip(s + 0.8 * ahead, 0, reach)
         side = -(dx - at(line_x, s)) * np.sin(at(heading, s)) + (dy - at(line_y, s)) * np.cos(at(heading, s))
         side *= handedness(body)

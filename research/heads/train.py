@@ -85,16 +85,19 @@ class Marked:
 
     @property
     def is_cutout(self) -> bool:
+        """Whether the picture brings its own outline."""
         return self.name.startswith("cutouts/")
 
 
 def kind_of(name: str) -> str:
+    """Tell the kind of animal from a picture's name; what no word fits is a kind of its own."""
     last = name.split("/")[-1] if not name.startswith(("scenes", "pacs")) else name
     hits = [(len(w), kind) for kind, words in KINDS.items() for w in words.split() if w in last]
     return max(hits)[1] if hits else re.sub(r"-?\d+$", "", last.split("/")[-1])
 
 
 def read_marks(data: Path, encoder: FeatureEncoder, cache: Path) -> list[Marked]:
+    """Read marks.txt and its pictures; outlines that had to be found are kept in the cache."""
     rows = [line.split() for line in (HERE / "marks.txt").read_text().splitlines() if line and line[0] != "#"]
     rows = [row for row in rows if len(row) == 12 and row[11] != "poor"]
     kinds = sorted({kind_of(row[0]) for row in rows})
@@ -217,7 +220,14 @@ def fit(
                 rate.step()
         first, last = net[1], net[4]
         hidden = first.weight.detach() / spread
-        parts.append((hidden, first.bias.detach() - hidden @ mean, last.weight.detach()[0] / networks, last.bias.detach()[0] / networks))
+        parts.append(
+            (
+                hidden,
+                first.bias.detach() - hidden @ mean,
+                last.weight.detach()[0] / networks,
+                last.bias.detach()[0] / networks,
+            )
+        )
     hidden, bias, out, out_bias = zip(*parts, strict=True)
     return HeadProbe(torch.cat(hidden), torch.cat(bias), torch.cat(out), torch.stack(out_bias).sum())
 
@@ -236,6 +246,7 @@ def measure(marked: Marked, scores: Tensor) -> tuple[bool, float]:
 
 
 def main() -> None:
+    """Measure in folds by kind, then train what ships."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)

@@ -196,8 +196,7 @@ def test_a_zebra_lends_a_horse_its_stripes_and_not_its_face(photos: Path) -> Non
 
     parents = [photos / "sorrel.jpg", photos / "zebra.jpg"]
     layout, made = (
-        fuse(parents, weights, fuser="style-transfer", size=128).images[0]
-        for weights in ([1, 0], [0.5, 0.5])
+        fuse(parents, weights, fuser="style-transfer", size=128).images[0] for weights in ([1, 0], [0.5, 0.5])
     )
     image = made.mean(0)
     height, width = image.shape
