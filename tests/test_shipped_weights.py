@@ -9,6 +9,7 @@ import pytest
 
 from chimera_core import plugins
 from chimera_core.models import model_file
+from chimera_core.subjects import outline_network
 from chimera_core.training.exported_header import ExportedEncoder, read_header
 
 LARGEST, LARGEST_TOGETHER = 10_000_000, 25_000_000
@@ -39,3 +40,9 @@ def test_weights_are_small_one_by_one_and_together() -> None:
     host = plugins.default_host()
     sizes = [model_file(host, name).stat().st_size for name, m in host.registry.models.items() if m.file]
     assert len(sizes) >= 3 and max(sizes) < LARGEST and sum(sizes) < LARGEST_TOGETHER
+
+
+def test_the_outline_comes_with_card_and_licence() -> None:
+    card = outline_network._WEIGHTS.with_name("OUTLINE.md").read_text()
+    assert all(word in card for word in ("## Data", "## Limits", "u2netp", "CC-BY-NC-4.0"))
+    assert "NonCommercial" in outline_network._WEIGHTS.with_name("LICENSE").read_text()

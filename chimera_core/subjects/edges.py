@@ -115,7 +115,7 @@ def _spread(
     return F.interpolate(likeness, prior.shape, mode="bilinear", align_corners=False)[0, 0]
 
 
-def _grab(image: Tensor, likeness: Tensor, prior: Tensor, *, size: int = 288) -> NDArray[np.float32]:
+def _grab(image: Tensor, likeness: Tensor, prior: Tensor, *, size: int = 384) -> NDArray[np.float32]:
     """Cut the animal out along edges of colour: (h, w) of 0 and 1, longer side ``size``."""
     height, width = likeness.shape
     scale = size / max(height, width)

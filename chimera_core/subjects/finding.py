@@ -67,14 +67,17 @@ def find_outline(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "
     if subject.sum() < max(8, _LEAST_SHARE * subject.size):
         return Outline(torch.zeros_like(image[:1]), 0.0)
     confidence = _confidence(views, subject)
+    soft = _without_crumbs(chances, subject)[None]
     if quality == "fast":
-        return Outline(_without_crumbs(chances, subject)[None], confidence)
+        return Outline(soft, confidence)
     box = _box_around(subject, margin=0.3)
     found = follow_edges(encoder, _cut(image, box), _cut(chances, box))
     if not bool((found > 0.5).any()):  # GrabCut took all of it for ground
-        return Outline(_without_crumbs(chances, subject)[None], confidence)
-    mask = torch.zeros_like(image[:1])
-    _cut(mask, box)[:] = found
+        return Outline(soft, confidence)
+    # GrabCut knows edges and takes shadows along, the decoder knows animals and is coarse: both have a say, and
+    # where they differ nothing is left half transparent.
+    mask = torch.zeros_like(soft)
+    _cut(mask, box)[:] = ((found + _cut(soft, box)) - 0.5).clamp(0, 1)
     return Outline(mask, confidence)
 
 

@@ -42,11 +42,11 @@ def sample(image: Array, x: Array, y: Array, *, cubic: bool = True, outside: flo
 
 def resize(image: Any, shape: tuple[int, int]) -> Array:
     """Resize float32 (H, W) or (H, W, C) to ``shape`` (h, w): area-averaged down, cubic up."""
-    image = np.ascontiguousarray(image, np.float32)
-    if image.shape[:2] == shape:
-        return image
-    how = cv2.INTER_AREA if shape[0] * shape[1] < image.shape[0] * image.shape[1] else cv2.INTER_CUBIC
-    return np.asarray(np.clip(cv2.resize(image, (shape[1], shape[0]), interpolation=how), 0, 1), np.float32)
+    pixels: Array = np.ascontiguousarray(image, np.float32)
+    if pixels.shape[:2] == shape:
+        return pixels
+    how = cv2.INTER_AREA if shape[0] * shape[1] < pixels.shape[0] * pixels.shape[1] else cv2.INTER_CUBIC
+    return np.asarray(np.clip(cv2.resize(pixels, (shape[1], shape[0]), interpolation=how), 0, 1), np.float32)
 
 
 def soften(mask: Any, sigma: float) -> Array:

@@ -35,6 +35,23 @@ _MORE_PHOTOS = [
 ]
 _PHOTOS = ["baboon", "german_shepherd", "golden_retriever", "goose"]
 _EVERY = 3
+# Test cut-outs whose ground has another animal in plain sight, larger or nearly as large; seen on the grounds by eye.
+_IN_COMPANY = [
+    "albino-peahen",
+    "bull",
+    "cuckoo",
+    "elephant",
+    "fox",
+    "gnu-stand",
+    "hippopotamus",
+    "koala",
+    "lion",
+    "owl",
+    "quetzal",
+    "rabbit",
+    "wapiti",
+    "wombat",
+]
 _GROUND = (384, 288)
 
 
@@ -92,6 +109,11 @@ def without_twins(data: Path) -> set[str]:
     learn, test = split_cutouts(data)
     kinds = {_kind(file) for file in learn}
     return {file.stem for file in test if _kind(file) not in kinds}
+
+
+def in_company(data: Path) -> set[str]:
+    """Name the test cut-outs that are not alone: which animal is meant there is a matter of opinion."""
+    return {file.stem for file in split_cutouts(data)[1]} & set(_IN_COMPANY)
 
 
 def _kind(file: Path) -> str:

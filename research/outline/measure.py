@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import collections
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from held_out import Tested, test_composites, video_frames, without_twins
+from held_out import Tested, in_company, test_composites, video_frames, without_twins
 from numpy.typing import NDArray
 from teach import Teacher
 from torch import Tensor
@@ -44,15 +44,24 @@ def main() -> None:
         *video_frames(arguments.data, every=arguments.every),
         *(tested for _, tested in test_composites(arguments.data)),
     ]
-    single = without_twins(arguments.data)
+    company = in_company(arguments.data)
+    parts = {
+        "without twins": without_twins(arguments.data),
+        "alone": {tested.name for tested in tests if tested.group == "composites"} - company,
+        "in company": company,
+    }
     for name, find in ways.items():
-        report(name, find, tests, single, arguments.out)
+        report(name, find, tests, parts, arguments.out)
 
 
 def report(
-    name: str, find: Callable[[Tested], Mask], tests: Iterable[Tested], single: set[str], out: Path | None
+    name: str,
+    find: Callable[[Tested], Mask],
+    tests: Iterable[Tested],
+    parts: Mapping[str, set[str]],
+    out: Path | None,
 ) -> None:
-    """Print overlap and boundary by sequence, and their means."""
+    """Print overlap and boundary by sequence, and their means; ``parts`` names some of the composites."""
     groups: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
     seconds = []
     for tested in tests:
@@ -61,15 +70,14 @@ def report(
         seconds.append(time.process_time() - begun)
         scores = overlap(found, tested.mask), boundary_f(found, tested.mask)
         groups[tested.group].append(scores)
-        if tested.name in single:
-            groups["without twins"].append(scores)
+        for part, names in parts.items():
+            if tested.name in names:
+                groups[part].append(scores)
         if out:
             (out / name).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(out / name / f"{tested.group}+{tested.name}.png"), (found * 255).astype(np.uint8))
     means = {group: np.mean(scores, 0) for group, scores in groups.items()}
-    videos = np.mean(
-        [mean for group, mean in means.items() if group not in ("composites", "without twins")], 0
-    )
+    videos = np.mean([mean for group, mean in means.items() if group not in ("composites", *parts)], 0)
     rows = {"videos": videos, **means}
     print(
         f"{name:8s}",

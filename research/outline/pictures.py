@@ -92,7 +92,7 @@ class Pictures:
         A fuser wants the foremost animal. Where several stand side by side all of them are meant.
         """
         drawn = self._drawn
-        crowded = drawn.random() < 0.35
+        crowded = drawn.random() < 0.42
         scene = self._crop(self._one(self.crowds), h, w) if crowded else self._ground(h, w)
         mask = np.zeros((h, w), np.float32)
         if self.objects and drawn.random() < 0.2:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from chimera_core.api import ConfigError, FusionGenerator, Parent, resize_shorter
+from chimera_core.subjects.finding import Outline
 
 CONTROLS: list[FusionGenerator] = [
     Copy(CopyConfig()),
@@ -149,12 +150,12 @@ def test_a_frame_lies_between_the_parents() -> None:
 
 
 def test_an_animal_without_a_mask_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = torch.zeros(1, 40, 48)
+    found = Outline(torch.ones(1, 40, 48), 0.9)
     monkeypatch.setattr(
         "chimera_core.subjects.finder.load_encoder", lambda *args, **options: torch.nn.Identity()
     )
-    monkeypatch.setattr("chimera_core.subjects.finder.find_subject", lambda encoder, image: found)
+    monkeypatch.setattr("chimera_core.subjects.finder.find_outline", lambda encoder, image, quality: found)
     fuser = CutAndBlend(CutAndBlendConfig())
     known = parent(1)
     assert fuser._subject(known).mask is known.mask
-    assert fuser._subject(parent(1, masked=False)).mask is found
+    assert fuser._subject(parent(1, masked=False)).mask is found.mask
