@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,10 +12,12 @@ import numpy as np
 from torch import Tensor
 
 from chimera_core.api import FeatureEncoder, NeckCut, Parent, head_map, propose_cuts, resize_to
-from chimera_parts.arrays import Array, resize
+from chimera_parts.arrays import Array, grow, resize, smoothstep, soften
 
 # Heads, cuts and seams are found at this longer side, whatever the result's size: so a creature stays the same.
 WORKING_SIDE = 384
+# Corners at a photograph's frame are rounded by this share of the animal's side length.
+_ROUNDING = 0.18
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +112,8 @@ def look_at(
     if hint is not None:
         scores = _with_hint(scores, hint)
     alpha = mask[0].cpu().numpy()
+    if not parent.is_cutout:
+        alpha = _rounded(alpha)
     return Animal(
         name=parent.name,
         image=np.ascontiguousarray(parent.image.cpu().permute(1, 2, 0).numpy()),
@@ -117,6 +122,20 @@ def look_at(
         cuts=tuple(propose_cuts(small_mask[0].cpu().numpy(), scores)),
         has_ground=not parent.is_cutout,
     )
+
+
+def _rounded(alpha: Array) -> Array:
+    """Round the corners that a photograph's frame cuts into its animal: a head would keep them."""
+    height, width = alpha.shape
+    radius = round(_ROUNDING * math.sqrt(float((alpha > 0.5).sum())))
+    if radius < 2:
+        return alpha
+    padded = np.pad(alpha > 0.5, radius)
+    round_only = grow(grow(padded, -radius), radius)[radius:-radius, radius:-radius]
+    rows, columns = np.mgrid[:height, :width]
+    edge = np.minimum(np.minimum(rows, height - 1 - rows), np.minimum(columns, width - 1 - columns))
+    kept = np.where(edge < radius, soften(round_only, radius / 6), 1)
+    return np.asarray(np.minimum(alpha, np.maximum(kept, smoothstep((edge / radius - 0.7) / 0.3))), np.float32)
 
 
 def _with_hint(scores: Array, hint: Sequence[float]) -> Array:

@@ -19,8 +19,8 @@ _LEAST_GROWTH, _MOST_GROWTH = 0.4, 1.9
 # body keeps a stump that its own fur rounds off.
 _MOST_FLARE = 1.5
 _STUMP = 0.6
-# Turns up to 18 degrees stay; of larger ones the neck's bend takes the rest, up to 0.8 radians.
-_FREE_TURN, _MOST_BEND = math.radians(18), 0.8
+# Turns up to 18 degrees stay; of larger ones the neck's bend takes the rest, up to 1.2 radians.
+_FREE_TURN, _MOST_BEND = math.radians(18), 1.2
 # Beyond this a turned head is taken as it is: bending would fold the neck.
 _HOPELESS_TURN = 2.4
 # The neck tapers and bends over this share of the cut's length.

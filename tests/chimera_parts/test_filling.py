@@ -1,0 +1,43 @@
+"""Filling a hole from its surroundings."""
+
+import numpy as np
+
+from chimera_parts.filling import fill
+
+
+def _stripes() -> np.ndarray:
+    columns = np.arange(160)
+    row = np.where(columns // 8 % 2 == 0, 0.2, 0.8).astype(np.float32)
+    return np.repeat(np.repeat(row[None, :, None], 120, 0), 3, 2).copy()
+
+
+def test_stripes_go_on_through_a_hole():
+    image = _stripes()
+    hole = np.zeros((120, 160), bool)
+    hole[40:80, 60:100] = True
+    damaged = np.where(hole[..., None], 0.0, image).astype(np.float32)
+    made = fill(damaged, hole)
+    off = np.abs(made - image)[44:76, 64:96].mean()
+    assert off < 0.2  # grey would be off by 0.3, black by 0.5
+
+
+def test_pixels_far_from_the_hole_stay():
+    image = _stripes()
+    hole = np.zeros((120, 160), bool)
+    hole[50:60, 70:80] = True
+    assert np.array_equal(fill(image, hole)[:40], image[:40])
+
+
+def test_nothing_comes_from_what_is_to_be_avoided():
+    image = np.full((100, 140, 3), 0.5, np.float32)
+    image[:, 90:] = (1, 0, 0)
+    hole, avoid = np.zeros((100, 140), bool), np.zeros((100, 140), bool)
+    hole[40:60, 60:84] = True
+    avoid[:, 90:] = True
+    made = fill(image, hole, avoid=avoid)
+    assert np.abs(made[42:58, 62:78] - 0.5).max() < 0.15
+
+
+def test_a_hole_without_surroundings_is_left():
+    image = np.random.default_rng(0).random((30, 30, 3)).astype(np.float32)
+    assert np.array_equal(fill(image, np.ones((30, 30), bool)), image)

@@ -1,0 +1,195 @@
+"""The laws of ``parts`` and ``auto``, on the two photographs that come with scikit-image and on a drawn cut-out."""
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from chimera_core.api import ConfigError, Parent, resize_shorter
+from chimera_parts import animals
+from chimera_parts.auto import Auto
+from chimera_parts.config import PartsConfig
+from chimera_parts.fuser import Parts
+
+_SIZE = 128
+
+
+def _photograph(name: str, pixels: np.ndarray) -> Parent:
+    return Parent(name, resize_shorter(torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255, 256))
+
+
+def _drawn(name: str, colour: tuple[float, float, float], *, cutout: bool = True) -> Parent:
+    """An animal with body, neck and head on the right, on white."""
+    alpha = np.zeros((200, 260), np.float32)
+    cv2.ellipse(alpha, (110, 130), (75, 42), 0, 0, 360, 1, -1)
+    cv2.line(alpha, (165, 115), (205, 70), 1, 24)
+    cv2.circle(alpha, (214, 58), 26, 1, -1)
+    mask = torch.from_numpy(cv2.GaussianBlur(alpha, (0, 0), 1))[None]
+    texture = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(3)) * 0.2
+    image = mask * (torch.tensor(colour)[:, None, None] * 0.8 + texture) + (1 - mask)
+    return Parent(name, image, mask, is_cutout=cutout)
+
+
+def _drawn_scores(encoder, image, mask):
+    """Stand in for the probe, which knows no drawings: the upper right of the animal is its head."""
+    height, width = image.shape[-2:]
+    rows, columns = np.mgrid[:height, :width]
+    near = np.hypot(columns / width - 214 / 260, rows / height - 58 / 200) < 0.16
+    return torch.from_numpy(near.astype(np.float32))[None] * mask
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[Parent]:
+    return [
+        _photograph("astronaut", skimage.data.astronaut()),
+        _photograph("cat", skimage.data.chelsea()),
+    ]
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return Parts(PartsConfig())
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> tuple[Parts, list[Parent]]:
+    monkeypatch.setattr(animals, "head_map", _drawn_scores)
+    return Parts(PartsConfig()), [_drawn("red", (1, 0.1, 0.1)), _drawn("blue", (0.1, 0.1, 1))]
+
+
+def test_weight_one_on_the_body_gives_its_very_pixels(parts, photographs):
+    (made,) = parts.fuse(photographs, [1, 0], seeds=[0], size=_SIZE)
+    assert torch.equal(made, resize_shorter(photographs[0].image, _SIZE))
+
+
+def test_a_cut_out_stays_a_cut_out_with_its_own_colours(drawn):
+    fuser, parents = drawn
+    (made,) = fuser.fuse(parents, [1, 0], seeds=[0], size=_SIZE)
+    mask = resize_shorter(parents[0].mask, _SIZE)
+    assert made.shape[0] == 4 and torch.equal(made[3:], mask)
+    over_white = made[:3] * made[3:] + 1 - made[3:]
+    assert (over_white - resize_shorter(parents[0].image, _SIZE)).abs().max() < 0.02
+
+
+def test_at_equal_weights_the_body_is_the_firsts_and_the_head_the_seconds(drawn):
+    fuser, parents = drawn
+    (made,) = fuser.fuse(parents, [0.5, 0.5], seeds=[0], size=_SIZE)
+    solid = made[3] > 0.9
+    red, blue = made[0] - made[2] > 0.2, made[2] - made[0] > 0.2
+    columns = torch.arange(made.shape[-1])[None].expand_as(solid)
+    middle = columns[solid].float().mean()
+    assert columns[solid & red].float().mean() < middle < columns[solid & blue].float().mean()
+    assert (solid & blue).sum() > 0.05 * solid.sum() and (solid & red).sum() > 0.5 * solid.sum()
+
+
+def test_photographs_change_at_the_head_alone(parts, photographs):
+    (made,) = parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
+    before = resize_shorter(photographs[0].image, _SIZE)
+    changed = (made - before).abs().amax(0) > 0.1
+    assert changed.sum() > 200
+    assert not changed[3 * _SIZE // 4 :].any()  # the suit
+
+
+def test_the_way_is_smooth(parts, photographs):
+    """No step of nine to the whole head is more than a third of the way, in mean absolute difference."""
+    frames = [
+        parts.fuse(photographs, [1 - w, w], seeds=[0], size=_SIZE)[0] for w in torch.linspace(0, 0.5, 9).tolist()
+    ]
+    steps = [float((b - a).abs().mean()) for a, b in zip(frames, frames[1:], strict=False)]
+    assert max(steps) < float((frames[-1] - frames[0]).abs().mean()) / 3
+
+
+def test_the_same_seed_gives_the_same_bytes_and_others_other_creatures(parts, photographs):
+    first, again = (parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE) for _ in range(2))
+    assert torch.equal(first, again)
+    fresh = Parts(PartsConfig()).fuse(photographs, [0.5, 0.5], seeds=[2, 0], size=_SIZE)
+    assert torch.equal(fresh[1], first[0])
+    four = parts.fuse(photographs, [0.5, 0.5], seeds=[0, 1, 2, 3], size=_SIZE)
+    for k in range(4):
+        for other in range(k):
+            assert (four[k] - four[other]).abs().amax(0).gt(0.1).sum() > 50
+
+
+def test_a_larger_result_shows_the_same_creature(parts, photographs):
+    small, large = (parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=s)[0] for s in (_SIZE, 2 * _SIZE))
+    shrunk = resize_shorter(large, _SIZE)
+    assert float((shrunk - small).abs().mean()) < 0.02
+
+
+def test_a_third_parent_gives_its_coat(drawn, monkeypatch):
+    fuser, parents = drawn
+
+    class _Green:
+        def fuse(self, parents, weights, *, seeds, size):
+            image = torch.zeros_like(resize_shorter(parents[0].image, size))
+            image[1] = 0.9
+            return image[None]
+
+    monkeypatch.setattr("chimera_parts.fuser.load_fuser", lambda name, **options: _Green())
+    third = _drawn("green", (0.1, 1, 0.1))
+    (made,) = fuser.fuse([*parents, third], [1 / 3] * 3, seeds=[0], size=_SIZE)
+    solid = made[3] > 0.9
+    assert ((made[1] > 0.6) & solid).sum() > 0.4 * solid.sum()
+    assert ((made[2] - made[0] > 0.2) & solid).sum() > 0.03 * solid.sum()  # the head keeps its own
+
+
+def test_a_picture_without_a_neck_is_refused_with_the_mend(monkeypatch):
+    monkeypatch.setattr(animals, "head_map", lambda encoder, image, mask: mask)
+    fuser = Parts(PartsConfig())
+    head = _drawn("bust", (1, 0, 0))
+    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores: [])
+    with pytest.raises(ConfigError, match="no neck was found in bust.*--head-box"):
+        fuser.fuse([head, _drawn("other", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
+
+
+def test_a_class_name_is_refused(parts, photographs):
+    with pytest.raises(ConfigError, match="lion is a class name"):
+        parts.fuse([Parent("lion", class_name="lion"), photographs[0]], [0.5, 0.5], seeds=[0], size=_SIZE)
+
+
+def test_findings_tell_where_head_and_neck_are_as_shares(parts, photographs):
+    found = parts.findings(photographs)[0]
+    left, top, right, bottom = found["head"]["box"]
+    assert found["parent"] == "astronaut"
+    assert 0.2 < left < 0.45 and top < 0.1 and 0.5 < right < 0.7 and 0.25 < bottom < 0.45
+    assert 0 <= found["neck"]["confidence"] <= 1
+
+
+def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(photographs):
+    auto, lines = Auto(PartsConfig()), []
+    auto.remark = lines.append
+    (made,) = auto.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
+    assert auto.stand_in == "parts"
+    assert lines == ["fuser: parts (the body of astronaut, the head of cat)"]
+    assert torch.equal(made, Parts(PartsConfig()).fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)[0])
+
+
+def test_auto_takes_coats_where_no_head_is_in_sight(monkeypatch):
+    monkeypatch.setattr(animals, "head_map", lambda encoder, image, mask: torch.zeros_like(mask))
+    asked = []
+
+    class _Coats:
+        progress = None
+
+        def fuse(self, parents, weights, *, seeds, size):
+            return torch.zeros(len(seeds), 3, size, size)
+
+    monkeypatch.setattr("chimera_parts.auto.load_fuser", lambda name, **options: asked.append(name) or _Coats())
+    auto, lines = Auto(PartsConfig()), []
+    auto.remark = lines.append
+    auto.fuse([_drawn("a", (1, 0, 0)), _drawn("b", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
+    assert asked == ["style:style-transfer"]
+    assert lines[0].startswith("fuser: style-transfer (no head was found in a")
+
+
+def test_a_hint_moves_the_head(photographs):
+    """A box around the helmet makes that the head: the hint is strong where the probe is wrong."""
+    plain = Parts(PartsConfig()).findings(photographs)[0]["head"]["box"]
+    hinted = Parts(PartsConfig(head_box=(".55,.62,.95,1",))).findings(photographs)[0]["head"]["box"]
+    assert hinted[0] > plain[0] + 0.1 and hinted[1] > plain[1] + 0.2
+
+
+def test_a_box_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="write a box as left,top,right,bottom"):
+        PartsConfig(head_box=("left",))

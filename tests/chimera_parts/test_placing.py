@@ -1,0 +1,60 @@
+"""How a head is placed: cut on cut, the right way round, at the right size."""
+
+import numpy as np
+import pytest
+
+from chimera_core.subjects.neck import NeckCut
+from chimera_parts.pairing import rank_pairs
+from chimera_parts.placing import Placement, handedness, turn_between
+
+
+def _cut(nape, throat, toward, *, area=900, gain=1.0) -> NeckCut:
+    head = np.zeros((100, 100), bool)
+    head.ravel()[:area] = True
+    toward = np.asarray(toward, float) / np.linalg.norm(toward)
+    return NeckCut(np.asarray(nape, float), np.asarray(throat, float), toward, head, gain, np.zeros(2))
+
+
+# Two animals that look to the right, and one that looks to the left.
+_RIGHT = _cut((60, 40), (60, 60), (1, 0))
+_SMALL = _cut((30, 20), (30, 30), (1, 0), area=225)
+_LEFT = _cut((40, 40), (40, 60), (-1, 0))
+
+
+def test_the_cuts_meet_end_to_end():
+    placement = Placement.of(_RIGHT, _SMALL)
+    ends = np.array([_RIGHT.nape, _RIGHT.throat])
+    fields = placement.fields(ends[:, :1].astype(np.float32), ends[:, 1:].astype(np.float32))
+    middle = (_SMALL.nape + _SMALL.throat) / 2
+    x, y = fields.head_x.ravel(), fields.head_y.ravel()
+    # The neck may be narrower than the cut, but lies in its middle and the same way round.
+    assert np.allclose([x.mean(), y.mean()], middle, atol=0.5)
+    assert y[0] < y[1]
+
+
+def test_an_animal_that_looks_the_other_way_is_mirrored():
+    assert handedness(_RIGHT) == -handedness(_LEFT)
+    assert Placement.of(_RIGHT, _LEFT).mirrored
+    assert not Placement.of(_RIGHT, _SMALL).mirrored
+    assert turn_between(_RIGHT, _LEFT) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_head_becomes_about_as_large_as_the_old_one():
+    placement = Placement.of(_RIGHT, _SMALL)
+    made = placement.head_scale**2 * _SMALL.area
+    assert 0.8 < made / _RIGHT.area < 2
+    assert Placement.of(_RIGHT, _SMALL, size=1.5).head_scale > placement.head_scale
+
+
+def test_points_of_the_body_stay_straight_behind_the_cut():
+    placement = Placement.of(_RIGHT, _cut((50, 50), (60, 50), (0, -1)))
+    fields = placement.fields(np.array([[20.0]], np.float32), np.array([[50.0]], np.float32))
+    assert fields.beyond[0, 0] == pytest.approx(-40)
+    assert fields.across[0, 0] == pytest.approx(0)
+
+
+def test_a_pair_that_need_not_turn_goes_before_one_upside_down():
+    upright, hanging = _cut((60, 40), (60, 60), (1, 0)), _cut((60, 60), (60, 40), (1, 0.0))
+    hanging = _cut((40, 60), (40, 40), (-1, 0))
+    best = rank_pairs([_RIGHT], [hanging, upright])[0]
+    assert best.placement.head is upright
