@@ -1,6 +1,6 @@
 """Coats of the pairs in a list, with seconds and memory: draws a contact sheet of body, coat and creatures.
 
-Run: python benchmarks/coats.py examples/coats/pairs.toml PICTURES [--list judged] [--coat auto,gram] [--size 256]
+Run: python benchmarks/coats.py benchmarks/coats.toml PICTURES [--list judged] [--coat auto,gram] [--size 256]
      [--seed 0] [-o coats.png]
 
 PICTURES is a folder that holds the files named in the list. Memory is the process's peak so far.
