@@ -90,14 +90,18 @@ def grown(stage: Stage, head: float, *, dressed: Stage | None = None, coat: floa
         float32 (h, w, 3), or (h, w, 4) with opacity for a cut-out.
     """
     colour, alpha, ground = _morphed(stage, head)
+    touched = stage.creature.touched
     if dressed is not None and coat > 0:
         other, _, _ = _morphed(dressed, head)
         front = coat_front(stage, coat)[..., None]
         colour = colour * (1 - front) + other * front
+        touched = np.maximum(touched, front[..., 0])
     if stage.has_ground:
         opacity = alpha[..., None]
-        made = np.clip(ground * (1 - opacity) + colour * opacity, 0, 1)
-        return np.asarray(made, np.float32)
+        made = ground * (1 - opacity) + colour * opacity
+        share = touched[..., None]
+        made = stage.creature.body_colour * (1 - share) + made * share
+        return np.asarray(np.clip(made, 0, 1), np.float32)
     return _framed(np.concatenate([colour, alpha[..., None]], 2), stage, head)
 
 

@@ -43,6 +43,8 @@ _BRIGHTNESS = 0.15
 _RIM, _RIM_SHARE = 5.0, 0.05
 # What lies this near beyond the cut and looks less like head than this is shoulder.
 _SHOULDER, _SHOULDER_SCORE = 0.15, 0.15
+# Around both heads, pixels up to this far are drawn anew.
+_TOUCHED = 0.3
 # Notches up to this deep are closed where the outlines meet.
 _NOTCH, _NOTCH_NEAR, _NOTCH_SIDE = 0.16, 0.25, 0.6
 
@@ -54,6 +56,7 @@ class Creature:
     ``colour`` float32 (h, w, 3) and ``alpha`` (h, w) are its own; ``ground`` (h, w, 3) is what lies behind it, without
     the old head; ``body_colour``, ``body_alpha`` and ``old_head`` are the first parent's, for the way there. ``u`` and
     ``v`` are the neck's coordinates in lengths of the cut, ``seam_cost`` the mean difference of colours along the seam.
+    ``touched`` (h, w) in [0, 1] is where anything changed; elsewhere a photograph keeps its very pixels.
     """
 
     colour: Array
@@ -66,6 +69,7 @@ class Creature:
     v: Array
     seam_cost: float
     new_head: Array
+    touched: Array
 
 
 def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, clear: bool = True) -> Creature:
@@ -102,7 +106,11 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     behind = ground
     if body.has_ground and clear:
         behind = _cleared(ground, body_alpha, outline, old_head, left, v, scale)
-    return Creature(made, outline, behind, ground, body_alpha, old_head, u, v, cost, part)
+    reach = _TOUCHED * length + 4
+    touched = soften(grow((part * alpha > 0.02) | old_head, reach * scale) & (v > -_SEAM_BEHIND - 0.1), 2 * scale)
+    if body.has_ground and clear:
+        touched = np.maximum(touched, soften(np.abs(behind - ground).sum(2) > 1e-3, scale))
+    return Creature(made, outline, behind, ground, body_alpha, old_head, u, v, cost, part, touched)
 
 
 def _seen(head: Animal, placement: Placement, fields: NeckFields, scale: float) -> tuple[Array, Array, Array]:
