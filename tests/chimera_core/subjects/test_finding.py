@@ -26,7 +26,7 @@ def lite0():
 @pytest.fixture(scope="module")
 def astronaut() -> Tensor:
     picture = Image.fromarray(skimage.data.astronaut()).resize((192, 192))
-    return from_uint8(np.asarray(picture))
+    return from_uint8(np.array(picture))
 
 
 def overlap(found: Tensor, true: Tensor) -> float:
@@ -73,7 +73,7 @@ def test_nothing_is_found_where_no_animal_is(lite0) -> None:
 def test_a_person_and_a_cat_are_found_and_sure(lite0, astronaut: Tensor, quality) -> None:
     person = find_outline(lite0, astronaut, quality=quality)
     assert person.confidence > 0.5
-    assert float(person.mask[0, 30:70, 75:110].mean()) > 0.9  # her face
+    assert float(person.mask[0, 25:60, 70:95].mean()) > 0.9  # her face
     assert float(person.mask[0, 5:60, 150:].mean()) < 0.1  # the shuttle behind her
     cat = find_outline(lite0, from_uint8(skimage.data.cat()[::2, ::2].copy()), quality=quality)
     assert cat.confidence > 0.5
@@ -91,7 +91,7 @@ BOXES = {
     "bald_eagle": (0.10, 0.32, 0.75, 0.90),
     "goldfish": (0.07, 0.15, 0.84, 0.72),
     "great_grey_owl": (0.32, 0.12, 0.66, 0.99),
-    "red_fox": (0.37, 0.36, 0.66, 0.72),
+    "red_fox": (0.37, 0.36, 0.66, 0.81),
     "white_stork": (0.10, 0.05, 0.95, 0.95),
 }
 
