@@ -290,7 +290,8 @@ def main() -> None:
     print("peak missed:", [r[0].name for r in results if not r[1]])
     print("cut wrong:", [(r[0].name, round(r[2], 2)) for r in results if r[1] and r[2] <= 0.5])
     if args.out:
-        without = set(args.without.read_text().split()) if args.without else set()
+        lines = args.without.read_text().splitlines() if args.without else []
+        without = {name for line in lines if not line.startswith("#") for name in line.split()}
         seen = torch.tensor([m.name not in without for m in marks])[owner]
         probe = fit(*(t[seen] for t in (x, y, weight)))
         save_file({k: v.half().contiguous() for k, v in probe._asdict().items()}, args.out)
