@@ -25,6 +25,8 @@ CREATURE_SIZE, GRID_SIZE = 256, 160
 GRID_FRAMES = 5
 WEIGHTS = (0.5, 0.5)
 
+# With its plugin, so that a stranger's namesake does not get into the way.
+FUSER = "style:style-transfer"
 # The second report's lesson: not two pictures, but an animal and just the skin of the other. So the cat gets an
 # outline, and the astronaut gives the cloth of her suit: left, top, right, bottom as shares of the photograph.
 NAMES = ("cat", "astronaut")
@@ -55,7 +57,7 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     let_waiting_threads_sleep()
     from chimera_core.contact_sheet import grid
     from chimera_core.fusing import Fusion
-    from chimera_core.fusing_plan import DEFAULT_PHOTO_FUSER, plan_fusion, sweep_weights
+    from chimera_core.fusing_plan import plan_fusion, sweep_weights
     from chimera_core.images import write_png
     from chimera_core.pixels import resize_shorter, to_uint8
     from chimera_core.runs import make_run_folder, write_run_config, write_run_record
@@ -63,7 +65,7 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
 
     start = time.perf_counter()
     host = plugin_host(ctx)
-    told = file_component(ctx, "fuser", "fusion-generator", default=DEFAULT_PHOTO_FUSER)
+    told = file_component(ctx, "fuser", "fusion-generator", default=FUSER)
     fuser, options = told.name, merge(OPTIONS, told.options)
     make_run_folder(folder)
     steps = sweep_weights(WEIGHTS, GRID_FRAMES)
