@@ -60,7 +60,9 @@ def main() -> None:
 def _time(args: argparse.Namespace, options: dict[str, Any]) -> tuple[float, float, float, float]:
     """Load, find the animals (with one seed drawn), then draw another seed: the median of the repeats."""
     start = time.perf_counter()
-    fusion = Fusion(plan_fusion(args.parents, options=options, size=args.size, device=args.device))
+    fusion = Fusion(
+        plan_fusion(args.parents, fuser="style-transfer", options=options, size=args.size, device=args.device)
+    )
     load_s = time.perf_counter() - start
     start = time.perf_counter()
     fusion.make((1.0, 0.0), [0])

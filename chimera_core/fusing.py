@@ -218,7 +218,7 @@ def fuse(
             with ``source``, classes of it; two or more.
         weights: how much of each, sum 1; equal shares when None.
         fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
-            or style transfer for photographs.
+            or, for photographs, ``auto``, which goes by what they hold.
         preset: a preset of the fuser.
         n: how many, from seeds ``seed``, ``seed + 1``, ...
         seed: first seed.

@@ -85,7 +85,7 @@ def plan_fusion(
         parents: image files, classes that the fuser knows, names of pictures in the library or a collection or,
             with a source, classes of it; two or more.
         fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
-            or style transfer for photographs.
+            or, for photographs, ``auto``, which goes by what they hold.
         preset: a preset of the fuser.
         options: the fuser's options, over the preset; over those that it was trained with, if it was.
         masks: at most one per parent, in their order: an image file (white = animal), ``auto`` or ``none``.

@@ -34,7 +34,14 @@ def option_layers(component: Component, host: PluginHost, preset: str | None) ->
     if preset is not None:
         by_name = {p.name: p for p in component.spec.presets}
         if preset not in by_name:
+            owners = [
+                c.spec.name
+                for c in host.components(component.kind)
+                if any(p.name == preset for p in c.spec.presets)
+            ]
             known = suggest(preset, by_name) if by_name else " (it has none)"
+            if owners:
+                known = f": it belongs to {' and '.join(dict.fromkeys(owners))}; name that one"
             raise ConfigError(f"{component.spec.name} has no preset '{preset}'{known}")
         layers.append(Layer(f"preset {preset}", by_name[preset].options))
     for layer in layers:

@@ -40,17 +40,32 @@ def test_an_encoder_says_the_same_on_the_gpu(model: str) -> None:
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_style_transfer_runs_on_the_gpu(picture: Callable[..., Path], optimizer: str) -> None:
     parents = [picture("a.png"), picture("b.png", colour=(10, 200, 30))]
-    made = fuse(parents, n=2, size=64, device="cuda", optimizer=optimizer, iterations=10)
+    made = fuse(
+        parents,
+        fuser="style-transfer",
+        n=2,
+        size=64,
+        device="cuda",
+        coat="gram",
+        optimizer=optimizer,
+        iterations=10,
+    )
     assert made.device.startswith("cuda")
     assert made.images.shape[:3] == (2, 3, 64)
-    first = fuse(parents, [1.0, 0.0], size=64, device="cuda")
-    expected = fuse(parents, [1.0, 0.0], size=64, device="cpu")
+    first = fuse(parents, [1.0, 0.0], fuser="style-transfer", size=64, device="cuda")
+    expected = fuse(parents, [1.0, 0.0], fuser="style-transfer", size=64, device="cpu")
     assert (first.images - expected.images).abs().max() < 1 / 255
 
 
 def test_the_same_seed_gives_the_same_creature_on_the_gpu(picture: Callable[..., Path]) -> None:
     fusion = Fusion(
-        plan_fusion([picture("a.png"), picture("b.png")], size=64, device="cuda", options={"iterations": 10})
+        plan_fusion(
+            [picture("a.png"), picture("b.png")],
+            fuser="style-transfer",
+            size=64,
+            device="cuda",
+            options={"iterations": 10},
+        )
     )
     one, two = (fusion.make((0.5, 0.5), [3]) for _ in range(2))
     assert (one - two).abs().max() <= 1 / 255

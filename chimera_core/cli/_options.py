@@ -23,6 +23,7 @@ from chimera_core.cli._config import (
     value_in_file,
 )
 from chimera_core.cli._host import plugin_host
+from chimera_core.cli._owners import name_owners
 from chimera_core.cli._types import DURATION, FRACTION, FractionRange
 from chimera_core.errors import PluginError
 from chimera_core.flags import Flag, flags_of
@@ -69,7 +70,10 @@ class ComponentCommand(ConfigCommand):
         ctx.meta["chimera.sections"] = [
             section for s in self.selectors if (section := _section(self, ctx, s, args)) is not None
         ]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise name_owners(ctx, self.selectors, error) from None
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         params = super().get_params(ctx)

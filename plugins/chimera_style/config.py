@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from chimera_core.api import EncoderRef, SubjectOptions, option
+from chimera_core.api import EncoderRef, SubjectOptions, option, parse_share_box
 
 # conv1_1, conv2_1, conv3_1, conv4_1, conv5_1 (style) and conv4_2 (content) of VGG19, as torchvision numbers them.
 VGG19_STYLE = ("features.0", "features.5", "features.10", "features.19", "features.28")
@@ -80,7 +80,7 @@ class StyleConfig(SubjectOptions):
     @classmethod
     def _are_boxes(cls, crops: tuple[str, ...]) -> tuple[str, ...]:
         for crop in crops:
-            parse_box(crop)
+            parse_share_box(crop)
         return crops
 
     @field_validator("style_levels")
@@ -89,18 +89,3 @@ class StyleConfig(SubjectOptions):
         if not levels or min(levels) < 0:
             raise ValueError("name one level or more, none negative")
         return levels
-
-
-def parse_box(text: str) -> tuple[float, float, float, float]:
-    """Read ``left,top,right,bottom`` as shares of the picture.
-
-    Raises:
-        ValueError: unless it is four numbers with 0 <= left < right <= 1 and 0 <= top < bottom <= 1.
-    """
-    try:
-        left, top, right, bottom = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError("write a crop as left,top,right,bottom, e.g. .2,.1,.8,.6") from None
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ValueError("a crop needs 0 <= left < right <= 1 and 0 <= top < bottom <= 1")
-    return left, top, right, bottom

@@ -21,9 +21,10 @@ from chimera_core.api import (
     Window,
     load_encoder,
     or_whole,
+    parse_share_box,
     resize_shorter,
 )
-from chimera_style.config import StyleConfig, parse_box
+from chimera_style.config import StyleConfig
 from chimera_style.drawing import Drawing
 from chimera_style.dressing import draw_by_patches
 from chimera_style.heads import body_of, heads_only, is_portrait, kept
@@ -173,7 +174,7 @@ class StyleTransfer(FusionGenerator):
             image, mask = self._finder.find(parent)
             head = self._head_of(parent)
             if crop is not None:
-                left, top, right, bottom = parse_box(crop)
+                left, top, right, bottom = parse_share_box(crop)
                 height, width = image.shape[-2:]
                 rows = slice(int(top * height), max(int(top * height) + 1, round(bottom * height)))
                 columns = slice(int(left * width), max(int(left * width) + 1, round(right * width)))

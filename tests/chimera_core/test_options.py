@@ -16,6 +16,7 @@ from chimera_core.options import (
     EncoderRef,
     SourceRef,
     option,
+    parse_share_box,
     read_duration,
     read_fraction,
     suggest,
@@ -196,6 +197,16 @@ def test_a_wrong_fraction_or_duration_is_refused(values: dict[str, Any], words: 
 @given(st.integers(-999, 999), st.integers(1, 999))
 def test_a_fraction_is_its_quotient(above: int, below: int) -> None:
     assert read_fraction(f"{above}/{below}") == above / below
+
+
+def test_a_box_is_four_shares_of_a_picture() -> None:
+    assert parse_share_box(".2,.1,.8,.6") == (0.2, 0.1, 0.8, 0.6)
+
+
+@pytest.mark.parametrize("text", ["1,2", "a,b,c,d", "0.5,0,0.4,1", "0,0,1,1.5", "-0.1,0,1,1", "nan,0,1,1"])
+def test_a_wrong_box_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="box"):
+        parse_share_box(text)
 
 
 # --- options in options -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from chimera_style.config import StyleConfig, parse_box
+from chimera_style.config import StyleConfig
 from chimera_style.drawing import Drawing, further
 from chimera_style.skin import Skin
 from hypothesis import given
@@ -71,11 +71,5 @@ def test_the_full_creature_is_drawn_only_when_a_weight_needs_it() -> None:
 
 @pytest.mark.parametrize("text", ["1,2", "a,b,c,d", "0.5,0,0.4,1", "0,0,1,1.5", "-0.1,0,1,1", "nan,0,1,1"])
 def test_a_wrong_crop_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="crop"):
-        parse_box(text)
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="box"):
         StyleConfig(style_crop=(text,))
-
-
-def test_a_crop_is_shares_of_the_picture() -> None:
-    assert parse_box(".2,.1,.8,.6") == (0.2, 0.1, 0.8, 0.6)

@@ -46,6 +46,7 @@ def bad(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     return tmp_path
 
 
+STYLE = ["a.jpg", "b.jpg", "--fuser", "style-transfer"]
 CASES: list[tuple[list[str], str]] = [
     (["a.jpg", "missing.jpg"], "no file"),
     (["a.jpg", "folder"], "is a folder"),
@@ -61,14 +62,32 @@ CASES: list[tuple[list[str], str]] = [
     (["a.jpg", "b.jpg", "-o", "out.bmp"], "out.bmp"),
     (["a.jpg", "b.jpg", "-o", "out.gif"], "out.gif"),
     (["a.jpg", "b.jpg", "--fuser", "stile-transfer"], "did you mean 'style-transfer'?"),
-    (["a.jpg", "b.jpg", "--iteration", "5"], "--iterations"),
-    (["a.jpg", "b.jpg", "--iterations", "0"], "1<=x<=5000"),
-    (["a.jpg", "b.jpg", "--optimizer", "sgd"], "lbfgs"),
-    (["a.jpg", "b.jpg", "--encoder", "tim"], "did you mean 'timm'?"),
-    (["a.jpg", "b.jpg", "--encoder.model", "resnet1"], "timm has no model 'resnet1'"),
-    (["a.jpg", "b.jpg", "--style-levels", "9"], "levels 0 to 4"),
-    (["a.jpg", "b.jpg", "--style-crop", "1,2"], "left,top,right,bottom"),
-    (["a.jpg", "b.jpg", "--preset", "report-stile"], "did you mean 'report-style'?"),
+    ([*STYLE, "--iteration", "5"], "--iterations"),
+    ([*STYLE, "--iterations", "0"], "1<=x<=5000"),
+    (
+        ["a.jpg", "b.jpg", "--style-levels", "1"],
+        "No such option '--style-levels': it belongs to style-transfer; name it with --fuser style-transfer",
+    ),
+    (
+        ["a.jpg", "b.jpg", "--iterations", "5"],
+        "it belongs to feature-morph and style-transfer; name one with --fuser",
+    ),
+    (
+        ["a.jpg", "b.jpg", "--source.root", "x"],
+        "; name one with --source",
+    ),
+    (
+        ["a.jpg", "b.jpg", "--preset", "report-style"],
+        "auto has no preset 'report-style': it belongs to style-transfer",
+    ),
+    (["a.jpg", "b.jpg", "--head-bx", "0,0,1,1"], "--head-box"),
+    (["a.jpg", "b.jpg", "--head-box", "1,2"], "left,top,right,bottom"),
+    ([*STYLE, "--optimizer", "sgd"], "lbfgs"),
+    ([*STYLE, "--encoder", "tim"], "did you mean 'timm'?"),
+    ([*STYLE, "--encoder.model", "resnet1"], "timm has no model 'resnet1'"),
+    ([*STYLE, "--style-levels", "9"], "levels 0 to 4"),
+    ([*STYLE, "--style-crop", "1,2"], "left,top,right,bottom"),
+    ([*STYLE, "--preset", "report-stile"], "did you mean 'report-style'?"),
     (["a.jpg"], "two parents or more"),
     ([], "two parents or more"),
     (["a.jpg", "b.jpg", "--weights", ".5,.6"], "must sum to 1"),
@@ -142,7 +161,7 @@ def test_one_pixel_is_a_parent_like_any_other(
     Image.new("RGB", (1, 1), (200, 0, 0)).save(tmp_path / "dot.png")
     out = tmp_path / "out.png"
     for pair in ((tmp_path / "dot.png", picture("b.png")), (picture("b.png"), tmp_path / "dot.png")):
-        code, _, err = here("fuse", *pair, "--size", "32", "--iterations", "2", "-o", out)
+        code, _, err = here("fuse", *pair, "--size", "32", "-o", out)
         assert code == 0, err
         assert Image.open(out).size[1] == 32
 
@@ -165,6 +184,10 @@ def test_ctrl_c_exits_130_without_a_traceback_and_leaves_nothing(
         "fuse",
         "a.png",
         "b.png",
+        "--fuser",
+        "style-transfer",
+        "--coat",
+        "gram",
         "--iterations",
         "5000",
         "-o",

@@ -16,7 +16,7 @@ from chimera_core.images import read_picture, read_png_text
 from chimera_core.runs import write_run_config
 from chimera_core.use import component_table
 
-QUICK = ("--size", "32", "--iterations", "2", "--device", "cpu")
+QUICK = ("--size", "32", "--fuser", "style-transfer", "--iterations", "2", "--device", "cpu")
 
 
 @pytest.fixture
@@ -77,12 +77,14 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
         "[plugins.style.options.style-transfer]\niterations = 11\ncontent_weight = 1\ncontent_level = 1\n"
         'total_variation = "1/4"\n'
     )
-    file.write_text('preset = "report-style"\n[fuser.options]\niterations = 22\ncontent_weight = 2\n')
+    file.write_text(
+        'preset = "report-style"\n[fuser]\nname = "style-transfer"\n[fuser.options]\niterations = 22\ncontent_weight = 2\n'
+    )
     shown = here("--registry", registry, "fuse", "--config", file, "--help")[1]
     said = "".join(shown.split())  # help folds long lines, at hyphens too
     for wanted in (
-        f"[default: 22, from config file {file} line 3]",
-        f"[default: 2, from config file {file} line 4]",
+        f"[default: 22, from config file {file} line 5]",
+        f"[default: 2, from config file {file} line 6]",
         "[default: 5, from preset report-style]",  # content_level, over the registry's
         f"[default: 1/4, from registry {registry} line 5]",
         "[default: 1.25]",
@@ -98,8 +100,8 @@ def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_pat
     host = default_host()
     pair = [tmp_path / "a.png", tmp_path / "b.png"]
     preset = {"optimizer": "adam", "iterations": 3, "colour": "keep"}
-    plan = plan_fusion(pair, options=preset, size=32, device="cpu", host=host)
-    command = ("fuse", *pair, "--size", 32, "--device", "cpu", "--seed", 5)
+    plan = plan_fusion(pair, fuser="style-transfer", options=preset, size=32, device="cpu", host=host)
+    command = ("fuse", *pair, "--fuser", "style-transfer", "--size", 32, "--device", "cpu", "--seed", 5)
     flags = ("--optimizer", "adam", "--iterations", 3, "--colour", "keep")
     assert here(*command, *flags, "-o", tmp_path / "first.png")[0] == 0
 

@@ -137,7 +137,7 @@ train(["--trainer", "sign-step", "--help"])
             "1<=x<=100000",
         ),
         (
-            installed.chimera("fuse", "--encoder", "tiny", "--help").stdout,
+            installed.chimera("fuse", "--fuser", "style-transfer", "--encoder", "tiny", "--help").stdout,
             "--encoder.width INTEGER RANGE",
             "1<=x<=256",
         ),
@@ -217,7 +217,7 @@ assert again[3].image.equal(split[3].image) and str(again[3].image.dtype) == "to
 def test_the_encoder_serves_style_transfer_and_python(installed: Any, picture: Any, tmp_path: Path) -> None:
     pair = picture("red.png", colour=(255, 0, 0)), picture("blue.png", colour=(0, 0, 255))
     levels = ("--style-levels", 0, "--style-levels", 1, "--content-level", 2, "--subject", "whole")
-    encoder = ("--encoder", "tiny", "--encoder.width", 16)
+    encoder = ("--fuser", "style-transfer", "--encoder", "tiny", "--encoder.width", 16)
     fused = fuse(installed, tmp_path / "out.png", *pair, *encoder, *levels, "--iterations", 2)
     assert min(fused.shape[:2]) == 32
     weights = tmp_path / "tiny.pth"

@@ -1,4 +1,4 @@
-"""``chimera fuse`` with its default fuser: laws, outputs, machine output."""
+"""``chimera fuse`` by style transfer and by the default fuser: laws, outputs, machine output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chimera_core import fuse
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.pixels import from_uint8, resize_shorter, to_uint8
 
-QUICK = ("--size", "64", "--iterations", "8")
+QUICK = ("--size", "64", "--fuser", "style-transfer", "--iterations", "8")
 
 
 @pytest.fixture
@@ -73,8 +73,31 @@ def test_json_has_the_documented_keys(here: Any, pair: Any, tmp_path: Path) -> N
         "fuse", *pair, *QUICK, "--weights", ".7,.3", "--seed", "3", "-o", tmp_path / "o.png", "--json"
     )
     answer = json.loads(out)
-    assert set(answer) == {"images", "fuser", "parents", "pictures", "weights", "seed", "device", "wall_s"}
+    assert set(answer) == {
+        "images",
+        "fuser",
+        "parents",
+        "pictures",
+        "weights",
+        "seed",
+        "device",
+        "wall_s",
+        "saw",
+    }
     assert (answer["fuser"], answer["weights"], answer["seed"]) == ("style-transfer", [0.7, 0.3], 3)
+
+
+def test_without_a_fuser_a_line_says_which_one_works_and_why(here: Any, pair: Any, tmp_path: Path) -> None:
+    code, out, err = here("fuse", *pair, "--size", "32", "-o", tmp_path / "o.png", "--json")
+    assert code == 0, err
+    answer = json.loads(out)
+    (line,) = [line for line in err.splitlines() if line.startswith("fuser: ")]
+    # Plain colours hold no animal, so nothing to take the head from.
+    assert line.startswith("fuser: style-transfer (no head was found in red.png")
+    assert answer["fuser"] == "style-transfer"
+    assert [seen["parent"] for seen in answer["saw"]] == ["red.png", "green.png"]
+    text = read_png_text(tmp_path / "o.png")
+    assert (text["chimera.fuser"], text["chimera.component"]) == ("style-transfer", "parts:auto")
 
 
 def test_the_png_remembers_how_it_was_made(here: Any, pair: Any, tmp_path: Path) -> None:
@@ -115,7 +138,11 @@ def test_a_sweep_is_a_strip_or_a_gif(here: Any, pair: Any, tmp_path: Path) -> No
 def test_a_sweep_of_real_photographs_is_smooth_and_moves_away_from_the_first(photos: Path) -> None:
     def frame(weight: float) -> np.ndarray:
         made = fuse(
-            [photos / "tabby.jpg", photos / "zebra.jpg"], [weight, 1 - weight], size=96, iterations=30
+            [photos / "tabby.jpg", photos / "zebra.jpg"],
+            [weight, 1 - weight],
+            fuser="style-transfer",
+            size=96,
+            iterations=30,
         )
         return made.images[0].numpy()
 
@@ -131,7 +158,7 @@ def test_masks_decide_what_changes(here: Any, pair: Any, tmp_path: Path) -> None
     mask = np.zeros((48, 64), np.uint8)
     mask[:, 32:] = 255
     Image.fromarray(mask).save(tmp_path / "right.png")
-    command = ("fuse", *pair, "--size", "48", "--iterations", "8", "--weights", "0,1")
+    command = ("fuse", *pair, "--fuser", "style-transfer", "--size", "48", "--weights", "0,1")
     assert (
         here(*command, "--mask", tmp_path / "right.png", "--mask", "none", "-o", tmp_path / "o.png")[0] == 0
     )
@@ -152,10 +179,10 @@ def test_class_names_come_from_a_source(here: Any, tmp_path: Path, picture: Any)
 
 
 def test_a_sources_options_and_an_encoders_options_appear_dotted_in_help(here: Any) -> None:
-    _, out, _ = here("fuse", "--source", "folder", "--help")
+    _, out, _ = here("fuse", "--fuser", "style-transfer", "--source", "folder", "--help")
     assert "--source.root" in out
     assert "--encoder.model" in out
-    _, out, _ = here("fuse", "--preset", "report-style", "--help")
+    _, out, _ = here("fuse", "--fuser", "style-transfer", "--preset", "report-style", "--help")
     assert "vgg19.tv_in1k" in out
 
 
@@ -169,7 +196,7 @@ def test_a_registry_presets_options_for_the_components_that_others_name(
     _, out, _ = here("--registry", mine, "plugins", "show", "style-transfer", "--json")
     shown = {o["flag"]: o["value"] for o in json.loads(out)[0]["options"]}
     assert shown["--iterations"] == 3
-    code, _, err = here("--registry", mine, "fuse", *pair, "-o", tmp_path / "o.png")
+    code, _, err = here("--registry", mine, "fuse", *pair, *QUICK, "-o", tmp_path / "o.png")
     assert (code, "timm has no model 'x'" in err) == (2, True)
     assert (
         here("fuse", *pair, *QUICK, "-o", tmp_path / "o.png")[0] == 0

@@ -309,7 +309,7 @@ def test_of_two_components_with_one_name_neither_wins_and_the_plugin_picks(
 def test_our_defaults_are_ours_though_strangers_offer_their_names(run: Callable[..., Any]) -> None:
     usage = run("fuse", "--help")
     assert usage.returncode == 0, usage.stderr
-    assert "--iterations" in usage.stdout and "--encoder.model" in usage.stdout
+    assert "--head-box" in usage.stdout
 
 
 @pytest.mark.parametrize(
