@@ -135,7 +135,9 @@ def _rounded(alpha: Array) -> Array:
     rows, columns = np.mgrid[:height, :width]
     edge = np.minimum(np.minimum(rows, height - 1 - rows), np.minimum(columns, width - 1 - columns))
     kept = np.where(edge < radius, soften(round_only, radius / 6), 1)
-    return np.asarray(np.minimum(alpha, np.maximum(kept, smoothstep((edge / radius - 0.7) / 0.3))), np.float32)
+    return np.asarray(
+        np.minimum(alpha, np.maximum(kept, smoothstep((edge / radius - 0.7) / 0.3))), np.float32
+    )
 
 
 def _with_hint(scores: Array, hint: Sequence[float]) -> Array:

@@ -107,7 +107,9 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     if body.has_ground and clear:
         behind = _cleared(ground, body_alpha, outline, old_head, left, v, scale)
     reach = _TOUCHED * length + 4
-    touched = soften(grow((part * alpha > 0.02) | old_head, reach * scale) & (v > -_SEAM_BEHIND - 0.1), 2 * scale)
+    touched = soften(
+        grow((part * alpha > 0.02) | old_head, reach * scale) & (v > -_SEAM_BEHIND - 0.1), 2 * scale
+    )
     if body.has_ground and clear:
         touched = np.maximum(touched, soften(np.abs(behind - ground).sum(2) > 1e-3, scale))
     return Creature(made, outline, behind, ground, body_alpha, old_head, u, v, cost, part, touched)

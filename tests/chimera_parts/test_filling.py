@@ -1,7 +1,6 @@
 """Filling a hole from its surroundings."""
 
 import numpy as np
-
 from chimera_parts.filling import fill
 
 

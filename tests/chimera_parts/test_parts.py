@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-
-from chimera_core.api import ConfigError, Parent, resize_shorter
 from chimera_parts import animals
 from chimera_parts.auto import Auto
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import Parts
+
+from chimera_core.api import ConfigError, Parent, resize_shorter
 
 _SIZE = 128
 
@@ -94,7 +94,8 @@ def test_photographs_change_at_the_head_alone(parts, photographs):
 def test_the_way_is_smooth(parts, photographs):
     """No step of nine to the whole head is more than a third of the way, in mean absolute difference."""
     frames = [
-        parts.fuse(photographs, [1 - w, w], seeds=[0], size=_SIZE)[0] for w in torch.linspace(0, 0.5, 9).tolist()
+        parts.fuse(photographs, [1 - w, w], seeds=[0], size=_SIZE)[0]
+        for w in torch.linspace(0, 0.5, 9).tolist()
     ]
     steps = [float((b - a).abs().mean()) for a, b in zip(frames, frames[1:], strict=False)]
     assert max(steps) < float((frames[-1] - frames[0]).abs().mean()) / 3
@@ -175,7 +176,9 @@ def test_auto_takes_coats_where_no_head_is_in_sight(monkeypatch):
         def fuse(self, parents, weights, *, seeds, size):
             return torch.zeros(len(seeds), 3, size, size)
 
-    monkeypatch.setattr("chimera_parts.auto.load_fuser", lambda name, **options: asked.append(name) or _Coats())
+    monkeypatch.setattr(
+        "chimera_parts.auto.load_fuser", lambda name, **options: asked.append(name) or _Coats()
+    )
     auto, lines = Auto(PartsConfig()), []
     auto.remark = lines.append
     auto.fuse([_drawn("a", (1, 0, 0)), _drawn("b", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-
-from chimera_core.subjects.neck import NeckCut
 from chimera_parts.pairing import rank_pairs
 from chimera_parts.placing import Placement, handedness, turn_between
+
+from chimera_core.subjects.neck import NeckCut
 
 
 def _cut(nape, throat, toward, *, area=900, gain=1.0) -> NeckCut:

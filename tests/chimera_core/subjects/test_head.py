@@ -41,7 +41,7 @@ def test_scores_are_probabilities_highest_where_the_probe_says_head():
     image, mask = _picture()
     scores = head_map(_Brightness(), image, mask, probe=_PROBE)
     assert scores.shape == (1, 96, 128)
-    assert 0 <= float(scores.min()) and float(scores.max()) <= 1
+    assert float(scores.min()) >= 0 and float(scores.max()) <= 1
     y, x = divmod(int(scores.argmax()), 128)
     assert 25 <= y < 50 and 90 <= x < 115
     assert float(scores[0, 60:, 20:60].max()) < 0.5
