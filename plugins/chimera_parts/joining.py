@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from scipy import ndimage
 
-from chimera_core.api import transfer_colour
 from chimera_parts.animals import Animal
 from chimera_parts.arrays import (
     Array,
@@ -37,12 +34,15 @@ _SEAM_STEP_PRICE, _SEAM_OUTSIDE_PRICE = 0.03, 0.8
 # Colours are compared this near the cut, and the head's take the body's with this strength, fading with distance.
 _TONE_NEAR, _TONE_SIDE, _TONE, _TONE_FADE = 0.35, 0.6, 0.55, 0.55
 _LEAST_TONE_PIXELS = 30
+_TONE_GAIN, _TONE_SHIFT = (0.7, 1.4), 0.25
 # The whole head moves this far towards the body's brightness.
 _BRIGHTNESS = 0.15
 # Around an old head so many working pixels go with it, and so much of its side length.
 _RIM, _RIM_SHARE = 5.0, 0.05
 # What lies this near beyond the cut and looks less like head than this is shoulder.
 _SHOULDER, _SHOULDER_SCORE = 0.15, 0.15
+# Of the old head, what the score map still shows behind the cut is covered, this far from it, if it is this much.
+_LEFT_SCORE, _LEFT_REACH, _LEAST_LEFT = 0.6, 0.9, 0.02
 # Around both heads, pixels up to this far are drawn anew.
 _TOUCHED = 0.3
 # Notches up to this deep are closed where the outlines meet.
@@ -92,13 +92,15 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     )
     colour, alpha, part = _seen(head, placement, fields, scale)
     own = spread_colours(ground, body_alpha, scale=scale)
+    scores = canvas.padded(resize(body.scores, canvas.frame), mode="constant")
+    if clear:
+        own = _without_leftovers(own, body_alpha, scores, old_head, v, scale)
     colour = _in_tone(colour, alpha, part, ground, body_alpha, u, v)
     seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
     near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
     is_head = ((v > seam(u)) & (near_head > 0.5)).astype(np.float32)
     levels = min(5 + round(math.log2(max(1.0, scale))), max(2, int(math.log2(max(length * scale, 8) / 3))))
     made = blend_pyramids(own, colour, is_head, levels=levels)
-    scores = canvas.padded(resize(body.scores, canvas.frame), mode="constant")
     # Shoulders beyond the cut stay.
     stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     removed = old_head & ~((v < _SHOULDER) & (scores < _SHOULDER_SCORE)) & ~stump
@@ -136,8 +138,11 @@ def _in_tone(
     of_body, of_head = (body_alpha > 0.8) & near, (head_alpha > 0.8) & near
     if of_body.sum() < _LEAST_TONE_PIXELS or of_head.sum() < _LEAST_TONE_PIXELS:
         return head
-    one, one_mask, other, other_mask = (_tensor(part) for part in (head, of_head, body, of_body))
-    toned = transfer_colour(one, one_mask, other, other_mask).permute(1, 2, 0).numpy()
+    theirs, ours = body[of_body], head[of_head]
+    # Means and one gain, both within limits: a full map of covariances turns black and white into red and green.
+    gain = float(np.clip(theirs.std() / max(1e-3, float(ours.std())), *_TONE_GAIN))
+    shift = np.clip(theirs.mean(0) - ours.mean(0), -_TONE_SHIFT, _TONE_SHIFT)
+    toned = (head - ours.mean(0)) * gain + ours.mean(0) + shift
     share = smoothstep(1 - (v - 0.05) / _TONE_FADE)[..., None] * _TONE
     mixed = head * (1 - share) + toned * share
     whole = (head_alpha > 0.8) & (head_part > 0.5)
@@ -147,9 +152,15 @@ def _in_tone(
     return np.asarray(np.clip(mixed, 0, 1), np.float32)
 
 
-def _tensor(values: Any) -> torch.Tensor:
-    array = np.asarray(values, np.float32)
-    return torch.from_numpy(array[None].copy() if array.ndim == 2 else array.transpose(2, 0, 1).copy())
+def _without_leftovers(
+    own: Array, alpha: Array, scores: Array, old_head: Mask, v: Array, scale: float
+) -> Array:
+    """Cover what of the old head hangs before the body, a snout say, with the body's own fur."""
+    hanging = (scores > _LEFT_SCORE) & (alpha > 0.5) & ~old_head & (v <= 0) & (v > -_LEFT_REACH)
+    if hanging.sum() < _LEAST_LEFT * old_head.sum():
+        return own
+    hole = grow(hanging, 3 * scale) & (alpha > 0.5) & ~old_head
+    return fill(own, hole, avoid=(alpha < 0.9) | grow(old_head, 2 * scale))
 
 
 class _Seam:

@@ -1,5 +1,7 @@
 """The laws of ``parts`` and ``auto``, on the two photographs that come with scikit-image and on a drawn cut-out."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -97,7 +99,7 @@ def test_the_way_is_smooth(parts, photographs):
         parts.fuse(photographs, [1 - w, w], seeds=[0], size=_SIZE)[0]
         for w in torch.linspace(0, 0.5, 9).tolist()
     ]
-    steps = [float((b - a).abs().mean()) for a, b in zip(frames, frames[1:], strict=False)]
+    steps = [float((b - a).abs().mean()) for a, b in itertools.pairwise(frames)]
     assert max(steps) < float((frames[-1] - frames[0]).abs().mean()) / 3
 
 
@@ -140,7 +142,7 @@ def test_a_picture_without_a_neck_is_refused_with_the_mend(monkeypatch):
     fuser = Parts(PartsConfig())
     head = _drawn("bust", (1, 0, 0))
     monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores: [])
-    with pytest.raises(ConfigError, match="no neck was found in bust.*--head-box"):
+    with pytest.raises(ConfigError, match=r"no neck was found in bust.*--head-box"):
         fuser.fuse([head, _drawn("other", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
 
 
