@@ -157,12 +157,17 @@ class StyleTransfer(FusionGenerator):
         """Choose how coats are made: see ``StyleConfig.coat``."""
         if self.config.coat != "auto":
             return self.config.coat
-        if self.config.encoder != StyleConfig().encoder:
+        if not self._has_default_encoder():
             return "gram"  # who names an encoder wants to see what its features do
         if self.config.head == "keep" and is_portrait(layout.head, layout.subject.mask):
             return "gram"  # patches laid over a face hide it
         worn = [pelt for pelt, share in zip(pelts, shares, strict=True) if share > 0]
         return "patches" if all(pelt.suffices for pelt in worn) else "gram"
+
+    def _has_default_encoder(self) -> bool:
+        """Tell by the options in force: a run's file spells out those that nobody changed."""
+        config = getattr(self.encoder, "config", None)
+        return self.config.encoder.name == StyleConfig().encoder.name and config == type(config)()
 
     def _crop_of(self, index: int) -> str | None:
         crops = self.config.style_crop
