@@ -15,9 +15,6 @@ class PartsConfig(Config):
     head_size: float = option(
         1.0, help="size of the head; 1 is about as large as the body's own was", ge=0.3, le=3
     )
-    mirror: Literal["auto", "yes", "no"] = option(
-        "auto", help="whether the head is mirrored: auto lets it look the way the body goes"
-    )
     head_box: tuple[str, ...] = option(
         (),
         help="where the head is, one per parent: left,top,right,bottom as shares of the picture, or auto; "
