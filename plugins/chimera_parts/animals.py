@@ -12,12 +12,13 @@ import numpy as np
 from torch import Tensor
 
 from chimera_core.api import FeatureEncoder, NeckCut, Parent, head_map, propose_cuts, resize_to
-from chimera_parts.arrays import Array, grow, resize, smoothstep, soften
+from chimera_parts.arrays import Array, resize, smoothstep
 
 # Heads, cuts and seams are found at this longer side, whatever the result's size: so a creature stays the same.
 WORKING_SIDE = 384
-# Corners at a photograph's frame are rounded by this share of the animal's side length.
-_ROUNDING = 0.18
+# Where the upper edge of a photograph cuts an animal over more than this share of its side length, the cut becomes a
+# dome that falls by this share of its width.
+_LEAST_CONTACT, _DOME = 0.3, 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,19 +126,17 @@ def look_at(
 
 
 def _rounded(alpha: Array) -> Array:
-    """Round the corners that a photograph's frame cuts into its animal: a head would keep them."""
-    height, width = alpha.shape
-    radius = round(_ROUNDING * math.sqrt(float((alpha > 0.5).sum())))
-    if radius < 2:
+    """Round a head that the upper edge of its photograph cuts flat: it shall look like one where there is no edge."""
+    touching = np.flatnonzero(alpha[:2].max(0) > 0.5)
+    if len(touching) < _LEAST_CONTACT * math.sqrt(float((alpha > 0.5).sum())):
         return alpha
-    padded = np.pad(alpha > 0.5, radius)
-    round_only = grow(grow(padded, -radius), radius)[radius:-radius, radius:-radius]
-    rows, columns = np.mgrid[:height, :width]
-    edge = np.minimum(np.minimum(rows, height - 1 - rows), np.minimum(columns, width - 1 - columns))
-    kept = np.where(edge < radius, soften(round_only, radius / 6), 1)
-    return np.asarray(
-        np.minimum(alpha, np.maximum(kept, smoothstep((edge / radius - 0.7) / 0.3))), np.float32
-    )
+    left, right = int(touching[0]), int(touching[-1])
+    radius = max(1.0, (right - left) / 2)
+    rows, columns = np.mgrid[: alpha.shape[0], : alpha.shape[1]]
+    off = np.clip((columns - (left + right) / 2) / radius, -1, 1)
+    depth = 2 * radius * _DOME * (1 - np.sqrt(1 - off * off))
+    soft = max(1.0, radius / 30)
+    return np.asarray(np.minimum(alpha, smoothstep((rows - depth) / soft + 0.5)), np.float32)
 
 
 def _with_hint(scores: Array, hint: Sequence[float]) -> Array:

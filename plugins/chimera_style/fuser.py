@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -166,8 +166,10 @@ class StyleTransfer(FusionGenerator):
 
     def _has_default_encoder(self) -> bool:
         """Tell by the options in force: a run's file spells out those that nobody changed."""
-        config = getattr(self.encoder, "config", None)
-        return self.config.encoder.name == StyleConfig().encoder.name and config == type(config)()
+        config: Any = getattr(self.encoder, "config", None)
+        if self.config.encoder.name != StyleConfig().encoder.name or config is None:
+            return False
+        return bool(config == type(config)())
 
     def _crop_of(self, index: int) -> str | None:
         crops = self.config.style_crop
