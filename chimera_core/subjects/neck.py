@@ -23,6 +23,8 @@ _NEUTRAL = 0.5
 # Price of a cut's length, of a head that is larger or smaller than expected, and of one that hangs down; all
 # relative to the animal's size. Chosen on hand-marked heads, see HEAD.md.
 _LENGTH_PRICE, _SIZE_PRICE, _DOWN_PRICE = 0.5, 0.025, 0.025
+# Price of a cut that lies a side length away from where a user expects it, and of one at a right angle to that.
+_FAR_PRICE, _SLANT_PRICE = 0.6, 0.1
 # Heads cover about this share of an animal in full view; what the score map shows moves the expectation.
 _USUAL_SHARE, _TRUST_IN_MAP = 0.1, 0.5
 # Cuts whose heads overlap more than this, at almost the same angle, are the same cut.
@@ -62,12 +64,15 @@ class NeckCut:
         return float(self.head.sum())
 
 
-def propose_cuts(alpha: Array, scores: Array, *, most: int = 8) -> list[NeckCut]:
+def propose_cuts(
+    alpha: Array, scores: Array, *, near: tuple[Point, Point] | None = None, most: int = 8
+) -> list[NeckCut]:
     """Propose cuts that could part head and body.
 
     Args:
         alpha: float (H, W) in [0, 1], where the animal is.
         scores: float (H, W), how much each pixel looks like head (``head_map``).
+        near: two points x, y between which a cut is expected; a hint, which others may outweigh.
         most: how many at most.
     Returns:
         Cuts by falling gain, different from each other; empty where there is no animal.
@@ -82,7 +87,8 @@ def propose_cuts(alpha: Array, scores: Array, *, most: int = 8) -> list[NeckCut]
     peak_y, peak_x = np.unravel_index(int(np.where(animal, smooth, -9).argmax()), animal.shape)
     peak = np.array([peak_x, peak_y], float)
     kept: list[_Candidate] = []
-    for candidate in sorted(_candidates(animal, small - _NEUTRAL, peak), key=lambda c: -c.gain):
+    hint = None if near is None else (np.asarray(near[0]) * scale, np.asarray(near[1]) * scale)
+    for candidate in sorted(_candidates(animal, small - _NEUTRAL, peak, hint), key=lambda c: -c.gain):
         if len(kept) >= most or (kept and candidate.gain < kept[0].gain - _LEAST_GAIN_SHARE):
             break
         if not any(_same(candidate, other) for other in kept):
@@ -99,7 +105,9 @@ class _Candidate:
     rim: Mask
 
 
-def _candidates(animal: Mask, value: Array, peak: Point) -> Iterator[_Candidate]:
+def _candidates(
+    animal: Mask, value: Array, peak: Point, near: tuple[Point, Point] | None
+) -> Iterator[_Candidate]:
     """Try every direction and distance from the peak; the head is the piece beyond the line that holds the peak."""
     rows, columns = np.mgrid[: animal.shape[0], : animal.shape[1]]
     total = float(animal.sum())
@@ -126,7 +134,18 @@ def _candidates(animal: Mask, value: Array, peak: Point) -> Iterator[_Candidate]
             size = float(head.sum())
             gain = (float(value[head].sum()) - _LENGTH_PRICE * length) / total
             gain -= _SIZE_PRICE * math.log(size / total / usual) ** 2 + _DOWN_PRICE * max(0.0, toward[1])
+            if near is not None:
+                gain -= _distance(near, rim, toward, side)
             yield _Candidate(gain, float(angle), toward, head, rim)
+
+
+def _distance(near: tuple[Point, Point], rim: Mask, toward: Point, side: float) -> float:
+    """Price of a cut that lies elsewhere than a hint, or at another angle."""
+    rows, columns = np.nonzero(rim)
+    away = np.array([columns.mean(), rows.mean()]) - (near[0] + near[1]) / 2
+    along = near[1] - near[0]
+    slant = abs(float(along @ toward)) / max(1e-6, float(np.linalg.norm(along)))
+    return _FAR_PRICE * float(np.linalg.norm(away)) / side + _SLANT_PRICE * slant
 
 
 def _same(one: _Candidate, other: _Candidate) -> bool:

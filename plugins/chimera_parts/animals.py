@@ -94,7 +94,12 @@ class Animal:
 
 
 def look_at(
-    encoder: FeatureEncoder, parent: Parent, mask: Tensor, *, hint: tuple[float, ...] | None = None
+    encoder: FeatureEncoder,
+    parent: Parent,
+    mask: Tensor,
+    *,
+    hint: tuple[float, ...] | None = None,
+    neck: tuple[float, ...] | None = None,
 ) -> Animal:
     """Find head and cuts in a parent's picture.
 
@@ -103,6 +108,7 @@ def look_at(
         parent: with a picture, float (3, H, W) in [0, 1].
         mask: its animal's mask, float (1, H, W).
         hint: left, top, right, bottom of the head as shares of the picture: a prior, not an order.
+        neck: x, y of both ends of the cut, as shares of the picture: likewise.
     """
     assert parent.image is not None
     height, width = parent.image.shape[-2:]
@@ -112,6 +118,10 @@ def look_at(
     scores = head_map(encoder, small, small_mask)[0].numpy()
     if hint is not None:
         scores = _with_hint(scores, hint)
+    near = None
+    if neck is not None:
+        ends = np.array(neck).reshape(2, 2) * (shape[1], shape[0]) - 0.5
+        near = (ends[0], ends[1])
     alpha = mask[0].cpu().numpy()
     if not parent.is_cutout:
         alpha = _rounded(alpha)
@@ -120,7 +130,7 @@ def look_at(
         image=np.ascontiguousarray(parent.image.cpu().permute(1, 2, 0).numpy()),
         alpha=alpha,
         scores=scores,
-        cuts=tuple(propose_cuts(small_mask[0].cpu().numpy(), scores)),
+        cuts=tuple(propose_cuts(small_mask[0].cpu().numpy(), scores, near=near)),
         has_ground=not parent.is_cutout,
     )
 

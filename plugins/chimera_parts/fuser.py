@@ -21,7 +21,7 @@ from chimera_core.api import (
 )
 from chimera_parts.animals import Animal, look_at
 from chimera_parts.choosing import Choice, choose
-from chimera_parts.config import PartsConfig
+from chimera_parts.config import PartsConfig, parse_line
 from chimera_parts.growing import Stage, grown
 
 # The default encoder and coat, with their plugins, so that a stranger's namesakes do not get in the way.
@@ -79,7 +79,14 @@ class Parts(FusionGenerator):
 
     def findings(self, parents: Sequence[Parent]) -> list[dict[str, Any]]:
         """Tell what was seen in each parent: head box and cut as shares of the picture, and how sure they are."""
-        return [self._animal(parent, k).described() for k, parent in enumerate(parents)]
+        told = []
+        for k, parent in enumerate(parents):
+            seen = self._animal(parent, k).described()
+            if seen["outline"] is not None:
+                # None where the parent brought its own outline.
+                seen["outline"]["confidence"] = self._finder.confidence(parent)
+            told.append(seen)
+        return told
 
     def unfit(self, parents: Sequence[Parent]) -> str | None:
         """Tell why parents do not suit this fuser, or None if they do.
@@ -135,8 +142,10 @@ class Parts(FusionGenerator):
         if key not in self._animals:
             hints = self.config.head_box
             hint = parse_share_box(hints[index]) if index < len(hints) and hints[index] != "auto" else None
+            necks = self.config.neck
+            neck = parse_line(necks[index]) if index < len(necks) and necks[index] != "auto" else None
             found = self._finder.find(parent)
-            self._animals[key] = look_at(self.encoder, parent, found.mask, hint=hint)
+            self._animals[key] = look_at(self.encoder, parent, found.mask, hint=hint, neck=neck)
         return self._animals[key]
 
     def _chosen(self, body: Animal, head: Animal) -> list[Choice]:

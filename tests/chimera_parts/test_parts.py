@@ -141,7 +141,7 @@ def test_a_picture_without_a_neck_is_refused_with_the_mend(monkeypatch):
     monkeypatch.setattr(animals, "head_map", lambda encoder, image, mask: mask)
     fuser = Parts(PartsConfig())
     head = _drawn("bust", (1, 0, 0))
-    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores: [])
+    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores, near=None: [])
     with pytest.raises(ConfigError, match=r"no neck was found in bust.*--head-box"):
         fuser.fuse([head, _drawn("other", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
 
@@ -156,7 +156,8 @@ def test_findings_tell_where_head_and_neck_are_as_shares(parts, photographs):
     left, top, right, bottom = found["head"]["box"]
     assert found["parent"] == "astronaut"
     assert 0.2 < left < 0.45 and top < 0.1 and 0.5 < right < 0.7 and 0.25 < bottom < 0.45
-    assert 0 <= found["neck"]["confidence"] <= 1
+    assert 0.5 < found["neck"]["confidence"] <= 1
+    assert 0.5 < found["outline"]["confidence"] <= 1
 
 
 def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(photographs):
@@ -193,6 +194,22 @@ def test_a_hint_moves_the_head(photographs):
     plain = Parts(PartsConfig()).findings(photographs)[0]["head"]["box"]
     hinted = Parts(PartsConfig(head_box=(".55,.62,.95,1",))).findings(photographs)[0]["head"]["box"]
     assert hinted[0] > plain[0] + 0.1 and hinted[1] > plain[1] + 0.2
+
+
+def test_a_hint_moves_the_neck(photographs):
+    """Between her shoulders instead of under her chin: the cut comes nearer, and need not lie there."""
+
+    def height(config: PartsConfig) -> float:
+        neck = Parts(config).findings(photographs)[0]["neck"]
+        return (neck["nape"][1] + neck["throat"][1]) / 2
+
+    assert height(PartsConfig(neck=(".2,.45,.6,.45",))) > height(PartsConfig()) + 0.02
+
+
+def test_a_neck_that_is_no_line_is_refused():
+    for text in ("1,2", ".1,.1,.1,.1", "0,0,1,2"):
+        with pytest.raises(ValueError, match="neck"):
+            PartsConfig(neck=("auto", text))
 
 
 def test_a_box_that_is_none_is_refused():
