@@ -96,13 +96,7 @@ class Parts(FusionGenerator):
         if len(parents) > (self.max_parents or len(parents)):
             return f"parts takes {self.max_parents} parents at most"
         body, head = (self._animal(parent, k) for k, parent in enumerate(parents[:2]))
-        if not body.cuts or body.confidence < _LEAST_CONFIDENCE:
-            return f"no head was found in {body.name} that another could take the place of"
-        if body.head_share > _ALL_HEAD:
-            return f"{body.name} shows no body, only a head"
-        if not head.cuts or head.confidence < _LEAST_CONFIDENCE:
-            return f"no head was found in {head.name}"
-        return None
+        return _misfit(body, head)
 
     def _creature(
         self,
@@ -151,14 +145,9 @@ class Parts(FusionGenerator):
     def _chosen(self, body: Animal, head: Animal) -> list[Choice]:
         key = (id(body), id(head))
         if key not in self._choices:
-            if not body.cuts or body.head_share > _ALL_HEAD:
+            if (reason := _misfit(body, head)) is not None:
                 raise ConfigError(
-                    f"no neck was found in {body.name}, so no head can be put on it: take a picture that shows the "
-                    "body too, or tell where the head is with --head-box"
-                )
-            if not head.cuts:
-                raise ConfigError(
-                    f"no head was found in {head.name}: take another picture, or tell where it is with --head-box"
+                    f"{reason}: take a picture that shows more, or tell where the head is with --head-box"
                 )
             self._choices[key] = choose(body, head, size=self.config.head_size)
         return self._choices[key]
@@ -195,3 +184,14 @@ def _picture(parent: Parent, size: int) -> Tensor:
     # A cut-out comes laid over white; its own colours are what is left without it.
     image, mask = (resize_shorter(part, size).cpu() for part in (parent.image, parent.mask))
     return torch.cat([((image - (1 - mask)) / mask.clamp_min(1e-3)).clamp(0, 1), mask])
+
+
+def _misfit(body: Animal, head: Animal) -> str | None:
+    """Tell why one's head cannot go on the other's body, or None if it can."""
+    if not body.cuts or body.confidence < _LEAST_CONFIDENCE:
+        return f"no head with a neck was found in {body.name} that another could take the place of"
+    if body.head_share > _ALL_HEAD:
+        return f"{body.name} shows no body, only a head"
+    if not head.cuts or head.confidence < _LEAST_CONFIDENCE:
+        return f"no head was found in {head.name}"
+    return None

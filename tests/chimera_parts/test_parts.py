@@ -142,7 +142,7 @@ def test_a_picture_without_a_neck_is_refused_with_the_mend(monkeypatch):
     fuser = Parts(PartsConfig())
     head = _drawn("bust", (1, 0, 0))
     monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores, near=None: [])
-    with pytest.raises(ConfigError, match=r"no neck was found in bust.*--head-box"):
+    with pytest.raises(ConfigError, match=r"no head with a neck was found in bust.*--head-box"):
         fuser.fuse([head, _drawn("other", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
 
 
@@ -186,7 +186,7 @@ def test_auto_takes_coats_where_no_head_is_in_sight(monkeypatch):
     auto.remark = lines.append
     auto.fuse([_drawn("a", (1, 0, 0)), _drawn("b", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
     assert asked == ["style:style-transfer"]
-    assert lines[0].startswith("fuser: style-transfer (no head was found in a")
+    assert lines[0].startswith("fuser: style-transfer (no head with a neck was found in a")
 
 
 def test_a_hint_moves_the_head(photographs):

@@ -95,3 +95,9 @@ def test_synonyms_are_spelled_as_names_are() -> None:
     for name, others in SYNONYMS.items():
         assert all(plain_name(word) == word for word in (name, *others))
         assert name not in others
+
+
+def test_a_letter_is_no_word_of_another_name():
+    index = NameIndex(["grave_a", "ox", "musk_ox"])
+    assert index.find("a", "last word") == []
+    assert index.find("ox", "exact") == ["ox"]
