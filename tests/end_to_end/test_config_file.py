@@ -139,11 +139,11 @@ def test_demo_records_its_config_and_runs_the_same_again(chimera: Any, tmp_path:
         return done
 
     quick = tmp_path / "quick.toml"
-    quick.write_text("seed = 2\n[fuser.options]\niterations = 1\n")
+    quick.write_text("seed = 2\n[fuser.options]\nhead_size = 1.2\n")
     demo("one", "--config", quick)
     table = tomllib.loads((tmp_path / "one" / "config.toml").read_text())
-    assert (table["command"], table["seed"], table["fuser"]["options"]["iterations"]) == ("demo", 2, 1)
-    assert table["fuser"]["options"]["style_crop"] == [".12,.42,.62,.95"]
+    assert (table["command"], table["seed"], table["fuser"]["options"]["head_size"]) == ("demo", 2, 1.2)
+    assert table["fuser"]["name"] == "parts:auto"
     demo("two", "--config", tmp_path / "one" / "config.toml")
     one, two = (read_picture(tmp_path / name / "chimera.png").rgb for name in ("one", "two"))
     assert (one == two).all()

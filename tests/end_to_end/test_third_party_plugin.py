@@ -98,8 +98,8 @@ def test_our_own_wheel_carries_registry_and_plugins_and_runs_the_demo(
     folder = tmp_path / "chimera-demo"
     written = ["chimera.png", "config.toml", "grid.png", "person-cat.png", "run.json"]
     assert sorted(p.name for p in folder.iterdir()) == written
-    assert min(read_picture(folder / "chimera.png").rgb.shape[:2]) == 256
+    assert min(read_picture(folder / "chimera.png").rgb.shape[:2]) == 384
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == "done"
-    assert record["fuser"] == "style-transfer"
+    assert record["fuser"] == "parts"
     assert {p["name"] for p in record["plugins"] if p["status"] == "ok"} >= {"folder", "style", "timm"}
