@@ -11,6 +11,7 @@ from torch import Tensor
 
 from chimera_core.api import (
     ConfigError,
+    EncoderRef,
     FusionGenerator,
     Parent,
     SubjectFinder,
@@ -52,7 +53,9 @@ class Parts(FusionGenerator):
     def __init__(self, config: PartsConfig, *, device: torch.device | str = "cpu") -> None:
         super().__init__(config, device=device)
         self.encoder = load_encoder(_ENCODER, device=self.device).requires_grad_(False)
-        self._finder = SubjectFinder("auto", device=self.device, encoder=self.encoder)
+        self._finder = SubjectFinder(
+            "auto", device=self.device, encoder=self.encoder, made_from=EncoderRef(name=_ENCODER)
+        )
         self._animals: dict[tuple[Parent, int], Animal] = {}
         self._choices: dict[tuple[int, int], list[Choice]] = {}
         self._stages: dict[tuple[object, ...], Stage] = {}
