@@ -58,6 +58,11 @@ class Animal:
         """Alpha in working pixels."""
         return resize(self.alpha, self.shape)
 
+    @property
+    def side(self) -> float:
+        """Side length of the animal, the root of its area, in working pixels."""
+        return math.sqrt(max(1.0, float((self.working_alpha > 0.5).sum())))
+
     def in_coat(self, image: Array) -> Animal:
         """The same animal, found alike, with other pixels: float32 (H, W, 3) in [0, 1]."""
         alpha = resize(self.alpha, (image.shape[0], image.shape[1]))

@@ -47,7 +47,8 @@ def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> l
         size: of the head; 1 is about as large as the old one's.
         most: how many different ones to give at most.
     """
-    tried = [_try(body, head, pair, size) for pair in rank_pairs(body.cuts, head.cuts, size=size)[:_TRIALS]]
+    pairs = rank_pairs(body.cuts, head.cuts, side=body.side, size=size)
+    tried = [_try(body, head, pair, size) for pair in pairs[:_TRIALS]]
     tried.sort(key=lambda choice: choice.price)
     kept = [tried[0]]
     for choice in tried[1:]:
@@ -57,7 +58,9 @@ def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> l
     best = tried[0].placement
     for factor in _OTHER_SIZES:
         if len(kept) < _LEAST_CHOICES:
-            pair = Pair(Placement.of(best.body, best.head, size=size * factor), tried[-1].price)
+            pair = Pair(
+                Placement.of(best.body, best.head, side=body.side, size=size * factor), tried[-1].price
+            )
             kept.append(_try(body, head, pair, size * factor))
     return kept[:most]
 
@@ -78,7 +81,10 @@ def _try(body: Animal, head: Animal, pair: Pair, size: float) -> Choice:
         outside = _outside(creature, canvas)
         if outside > 0.02:
             placement = Placement.of(
-                placement.body, placement.head, size=size * max(_LEAST_SHRINKING, 1 - 2 * outside)
+                placement.body,
+                placement.head,
+                side=body.side,
+                size=size * max(_LEAST_SHRINKING, 1 - 2 * outside),
             )
             creature = join(body, head, placement, canvas, clear=False)
     price = pair.price + _SEAM_PRICE * creature.seam_cost + _STEP_PRICE * _step(creature)

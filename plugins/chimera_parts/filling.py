@@ -17,6 +17,11 @@ _RADIUS = 3
 _ROOM, _LEAST_ROOM = 0.7, 24
 _MOST_SOURCES = 9000
 _CHUNK = 1500
+# A row further off counts as this many columns where a fill begins; a patch from another height costs this much.
+_ROW_PRICE, _RISE_PRICE = 2.0, 0.1
+# A neighbour's continuation is taken if it fits no worse than this many times the best; so many rounds.
+_COHERENT, _ROUNDS = 1.35, 2
+_NEIGHBOURS = [np.array(step) for step in ((0, -1), (-1, 0), (0, 1), (1, 0))]
 
 
 def fill(image: Array, hole: Mask, *, avoid: Mask | None = None) -> Array:
@@ -52,17 +57,16 @@ def _filled(image: Array, hole: Mask, avoid: Mask) -> Array:
         shape = (max(12, round(hole.shape[0] * scale)), max(12, round(hole.shape[1] * scale)))
         small = resize(image, shape)
         small_hole = cv2.resize(hole.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.02
-        sources = _sources(
-            cv2.resize(avoid.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.1
-        )
+        small_avoid = cv2.resize(avoid.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.1
+        sources = _sources(small_avoid)
         if len(sources) < 20:
-            sources = _sources(small_hole)
+            sources, small_avoid = _sources(small_hole), small_hole
         if len(sources) < 20:
             return image
-        start = _blurred_fill(small, small_hole) if found is None else np.where(
+        start = _blurred_fill(small, small_avoid) if found is None else np.where(
             small_hole[..., None], resize(found[0], shape), small
         )  # fmt: skip
-        found = _match(small, small_hole, sources, start.astype(np.float32), iterations)
+        found = _match(small, small_hole, small_avoid, sources, start.astype(np.float32), iterations)
     if found is None:
         return image
     coarse, offsets = found
@@ -100,31 +104,50 @@ def _levelled(made: Array, image: Array, hole: Mask, scale: float) -> Array:
 
 
 def _blurred_fill(image: Array, hole: Mask) -> Array:
-    rows, columns = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+    rows, columns = ndimage.distance_transform_edt(
+        hole, sampling=(_ROW_PRICE, 1.0), return_distances=False, return_indices=True
+    )
     return np.where(hole[..., None], cv2.GaussianBlur(image[rows, columns], (0, 0), 4), image)
 
 
 def _match(
-    image: Array, hole: Mask, sources: np.ndarray, start: Array, iterations: int
+    image: Array, hole: Mask, avoid: Mask, sources: np.ndarray, start: Array, iterations: int
 ) -> tuple[Array, np.ndarray]:
-    """Alternate between nearest patches and their votes: the filled picture, and offsets int (h, w, 2)."""
+    """Alternate between nearest patches and their votes: the filled picture, and offsets int (h, w, 2).
+
+    What is to be avoided but is no hole, the animal beside it, counts for nothing in a patch.
+    """
     height, width = hole.shape
     near = ndimage.binary_dilation(hole, structure=np.ones((3, 3)), iterations=_RADIUS)
     targets = np.argwhere(np.pad(near, _RADIUS))
     known = _patches(np.pad(image, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge"))
     source_at = (sources[:, 0] + _RADIUS) * (width + 2 * _RADIUS) + sources[:, 1] + _RADIUS
     library = known[:, source_at]
-    lengths = library.square().sum(0)[:, None]
+    squares = library.square()
     padded = (height + 2 * _RADIUS, width + 2 * _RADIUS)
     target_at = torch.from_numpy(targets[:, 0] * padded[1] + targets[:, 1])
+    counts = _patches(
+        np.pad(
+            (hole | ~avoid).astype(np.float32)[..., None].repeat(3, 2),
+            ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)),
+        )
+    )[:, target_at]
+    # Grounds change from top to bottom more than from side to side.
+    rise = (sources[:, :1] - (targets[None, :, 0] - _RADIUS)) / height
+    higher = torch.from_numpy((_RISE_PRICE * np.square(rise)).astype(np.float32)) * counts.sum(0)
     current, nearest = start, np.zeros(len(targets), int)
     for _ in range(iterations):
         grid = np.pad(current, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge")
         wanted = _patches(grid)[:, target_at]
-        chosen = [(lengths - 2 * library.T @ chunk).argmin(0) for chunk in torch.split(wanted, _CHUNK, dim=1)]
-        nearest = torch.cat(chosen).numpy()
+        chosen = [
+            (squares.T @ counted - 2 * library.T @ (chunk * counted) + elsewhere).argmin(0)
+            for chunk, counted, elsewhere in zip(
+                *(torch.split(part, _CHUNK, dim=1) for part in (wanted, counts, higher)), strict=True
+            )
+        ]
+        nearest = _coherent(torch.cat(chosen).numpy(), sources, targets - _RADIUS, library, wanted, counts)
         picked = library[:, nearest]
-        off = (picked - wanted).square().mean(0)
+        off = ((picked - wanted).square() * counts).sum(0) / counts.sum(0).clamp_min(1)
         weight = torch.exp(-off / (off.mean() + 1e-6))
         votes, total = (
             _votes(picked * weight, target_at, padded),
@@ -137,6 +160,38 @@ def _match(
     offsets = np.zeros((*padded, 2), np.float32)
     offsets[targets[:, 0], targets[:, 1]] = sources[nearest] - (targets - _RADIUS)
     return current, offsets[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
+
+
+def _coherent(
+    nearest: np.ndarray,
+    sources: np.ndarray,
+    targets: np.ndarray,
+    library: torch.Tensor,
+    wanted: torch.Tensor,
+    counts: torch.Tensor,
+) -> np.ndarray:
+    """Let neighbours come from neighbours wherever that fits nearly as well: larger pieces show fewer edges."""
+    corner = np.minimum(sources.min(0), targets.min(0)) - 1
+    shape = np.maximum(sources.max(0), targets.max(0)) - corner + 2
+    source_at, target_at = (np.full(shape, -1) for _ in range(2))
+    source_at[tuple((sources - corner).T)] = np.arange(len(sources))
+    target_at[tuple((targets - corner).T)] = np.arange(len(targets))
+
+    def distance(which: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return np.asarray(((library[:, which] - wanted[:, at]).square() * counts[:, at]).sum(0))
+
+    everyone = np.arange(len(targets))
+    best = distance(nearest, everyone)
+    nearest, allowed = nearest.copy(), best * _COHERENT
+    for step in _NEIGHBOURS * _ROUNDS:
+        neighbour = target_at[tuple((targets + step - corner).T)]
+        offered = np.where((neighbour >= 0)[:, None], sources[nearest[neighbour]] - step, sources[0])
+        inside = ((offered - corner >= 0) & (offered - corner < shape)).all(1) & (neighbour >= 0)
+        candidate = np.where(inside, source_at[tuple(np.clip(offered - corner, 0, shape - 1).T)], -1)
+        at = np.flatnonzero((candidate >= 0) & (candidate != nearest))
+        fits = distance(candidate[at], at) <= allowed[at]
+        nearest[at[fits]] = candidate[at[fits]]
+    return nearest
 
 
 def _patches(padded: Array) -> torch.Tensor:

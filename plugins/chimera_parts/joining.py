@@ -18,12 +18,14 @@ from chimera_parts.arrays import (
     largest_piece,
     resize,
     sample,
+    sharpened,
     smoothstep,
     soften,
     spread_colours,
 )
 from chimera_parts.canvas import Canvas
 from chimera_parts.filling import fill
+from chimera_parts.meeting import BODY_REACH, draw_together, strands
 from chimera_parts.placing import NeckFields, Placement
 
 # All lengths below are shares of the cut's length.
@@ -32,7 +34,7 @@ _SEAM_BEHIND, _SEAM_BEFORE, _SEAM_SIDE = 0.42, 0.15, 0.75
 _SEAM_CELLS = (64, 40)
 _SEAM_STEP_PRICE, _SEAM_OUTSIDE_PRICE = 0.03, 0.8
 # Colours are compared this near the cut, and the head's take the body's with this strength, fading with distance.
-_TONE_NEAR, _TONE_SIDE, _TONE, _TONE_FADE = 0.35, 0.6, 0.55, 0.55
+_TONE_NEAR, _TONE_SIDE, _TONE, _TONE_FADE = 0.35, 0.6, 0.3, 0.55
 _LEAST_TONE_PIXELS = 30
 _TONE_GAIN, _TONE_SHIFT = (0.7, 1.4), 0.25
 # The whole head moves this far towards the body's brightness.
@@ -98,19 +100,22 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     colour = _in_tone(colour, alpha, part, ground, body_alpha, u, v)
     seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
     near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
-    is_head = ((v > seam(u)) & (near_head > 0.5)).astype(np.float32)
-    levels = min(5 + round(math.log2(max(1.0, scale))), max(2, int(math.log2(max(length * scale, 8) / 3))))
-    made = blend_pyramids(own, colour, is_head, levels=levels)
     # Shoulders beyond the cut stay.
     stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     removed = old_head & ~((v < _SHOULDER) & (scores < _SHOULDER_SCORE)) & ~stump
     outline, left = _outline(body_alpha, alpha, part, removed, u, v, scale, length)
+    beyond = v - seam(u)
+    own, colour = draw_together(own, colour, body_alpha, alpha, u, beyond)
+    only_body = soften((left > 0.5) & (alpha < 0.5), scale)
+    is_head = strands(u, beyond) * (near_head > 0.5) * (1 - only_body)
+    levels = min(5 + round(math.log2(max(1.0, scale))), max(2, int(math.log2(max(length * scale, 8) / 3))))
+    made = blend_pyramids(own, colour, is_head, levels=levels)
     behind = ground
     if body.has_ground and clear:
         behind = _cleared(ground, body_alpha, outline, old_head, left, v, scale)
-    reach = _TOUCHED * length + 4
+    reach = (_TOUCHED + BODY_REACH) * length + 4
     touched = soften(
-        grow((part * alpha > 0.02) | old_head, reach * scale) & (v > -_SEAM_BEHIND - 0.1), 2 * scale
+        grow((part * alpha > 0.02) | old_head, reach * scale) & (v > -_SEAM_BEHIND - BODY_REACH), 2 * scale
     )
     if body.has_ground and clear:
         touched = np.maximum(touched, soften(np.abs(behind - ground).sum(2) > 1e-3, scale))
@@ -123,9 +128,11 @@ def _seen(head: Animal, placement: Placement, fields: NeckFields, scale: float) 
     ratio = image.shape[0] / head.shape[0]
     x, y = ((part + 0.5) * ratio - 0.5 for part in (fields.head_x, fields.head_y))
     cut_off = placement.head.head.astype(np.float32)
+    enlarged = max(1.0, placement.head_scale * scale / ratio)
     return (
-        sample(spread_colours(image, alpha, scale=ratio), x, y),
-        sample(alpha, x, y, cubic=False, outside=0),
+        sharpened(sample(spread_colours(image, alpha, scale=ratio), x, y), enlarged),
+        # What is enlarged has a soft rim; it becomes as narrow as it was.
+        np.clip((sample(alpha, x, y, cubic=False, outside=0) - 0.5) * enlarged + 0.5, 0, 1),
         sample(cut_off, fields.head_x, fields.head_y, cubic=False, outside=0),
     )
 

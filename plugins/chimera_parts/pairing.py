@@ -28,12 +28,15 @@ class Pair:
     price: float
 
 
-def rank_pairs(bodies: Sequence[NeckCut], heads: Sequence[NeckCut], *, size: float = 1.0) -> list[Pair]:
+def rank_pairs(
+    bodies: Sequence[NeckCut], heads: Sequence[NeckCut], *, side: float, size: float = 1.0
+) -> list[Pair]:
     """Rank all pairs of cuts, best first.
 
     Args:
         bodies: cuts of the body's parent by falling gain, one or more.
         heads: cuts of the head's parent, likewise.
+        side: side length of the body's animal, the root of its area.
         size: of the head, 1 is like the old one's.
     """
     pairs = []
@@ -47,7 +50,7 @@ def rank_pairs(bodies: Sequence[NeckCut], heads: Sequence[NeckCut], *, size: flo
                 + _TURN_PRICE * max(0.0, turn - _FREE_TURN)
                 + _FAR_TURN_PRICE * max(0.0, turn - _FAR_TURN)
             )
-            placement = Placement.of(body, head, size=size)
+            placement = Placement.of(body, head, side=side, size=size)
             off = math.log(placement.head_scale / size * math.sqrt(head.area / body.area))
             # What is drawn larger than it is was never sharp.
             price += _BLUR_PRICE * max(0.0, math.log(placement.head_scale / _SHARP))

@@ -14,7 +14,11 @@ from chimera_parts.arrays import Array, Point
 # A head keeps this share (in logarithms) of the neck's scale; the rest makes it as large as the old head, and a
 # little larger, for a chimera is known by its head.
 _NECK_SHARE, _PROMINENCE = 0.35, 1.12
-_LEAST_GROWTH, _MOST_GROWTH = 0.4, 1.9
+_LEAST_GROWTH, _MOST_GROWTH = 0.4, 2.8
+# A head is at least this large, as a share of the side length of the animal it sits on: on a goose's neck, too.
+_LEAST_HEAD = 0.38
+# Beyond this scale a photograph has nothing to show; such a head stays smaller, but not below this share.
+_SHARP_SCALE, _LEAST_BLURRED_HEAD = 2.4, 0.24
 # A neck is at most this much wider at the cut than its head's scale asks for; where the body's cut is wider still, the
 # body keeps a stump that its own fur rounds off.
 _MOST_FLARE = 1.5
@@ -60,18 +64,22 @@ class Placement:
     stump: float = 0.0
 
     @classmethod
-    def of(cls, body: NeckCut, head: NeckCut, *, size: float = 1.0) -> Placement:
+    def of(cls, body: NeckCut, head: NeckCut, *, side: float, size: float = 1.0) -> Placement:
         """Place a head.
 
         Args:
             body: where the body's own head was cut off.
             head: where the other's head was cut off.
+            side: side length of the body's animal, the root of its area, in pixels of its picture.
             size: of the head; 1 is about as large as the body's own.
         """
         neck_scale = body.length / head.length
         like_old = math.sqrt(body.area / head.area)
-        wanted = neck_scale**_NECK_SHARE * like_old ** (1 - _NECK_SHARE) * _PROMINENCE * size
-        head_scale = float(np.clip(wanted, _LEAST_GROWTH * neck_scale, _MOST_GROWTH * neck_scale))
+        wanted = neck_scale**_NECK_SHARE * like_old ** (1 - _NECK_SHARE) * _PROMINENCE
+        own_side = math.sqrt(head.area)
+        wanted = size * max(wanted, _LEAST_HEAD * side / own_side)
+        most = size * max(_SHARP_SCALE, _LEAST_BLURRED_HEAD * side / own_side)
+        head_scale = min(most, float(np.clip(wanted, _LEAST_GROWTH * neck_scale, _MOST_GROWTH * neck_scale)))
         flared = min(neck_scale, _MOST_FLARE * head_scale)
         stump = _STUMP * (1 - flared / neck_scale)
         mirrored = handedness(body) * handedness(head) < 0

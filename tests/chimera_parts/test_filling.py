@@ -40,3 +40,25 @@ def test_nothing_comes_from_what_is_to_be_avoided():
 def test_a_hole_without_surroundings_is_left():
     image = np.random.default_rng(0).random((30, 30, 3)).astype(np.float32)
     assert np.array_equal(fill(image, np.ones((30, 30), bool)), image)
+
+
+def test_the_animal_beside_the_hole_does_not_bleed_into_it():
+    image = _stripes()
+    hole, animal = np.zeros((120, 160), bool), np.zeros((120, 160), bool)
+    hole[30:60, 60:100] = True
+    animal[60:, 50:110] = True
+    image[animal] = (1, 0, 0)
+    made = fill(image, hole, avoid=animal)
+    inside = made[34:58, 64:96]
+    assert np.abs(inside[..., 0] - inside[..., 2]).max() < 0.15
+
+
+def test_what_lies_at_a_height_is_filled_from_that_height():
+    image = np.full((120, 200, 3), 0.3, np.float32)
+    image[:30] = 0.8
+    hole = np.zeros((120, 200), bool)
+    hole[:70, 80:120] = True
+    damaged = np.where(hole[..., None], 0.0, image).astype(np.float32)
+    made = fill(damaged, hole)
+    assert made[6:20, 90:110].mean() > 0.65
+    assert made[45:60, 90:110].mean() < 0.45

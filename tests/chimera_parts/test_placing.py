@@ -21,8 +21,12 @@ _SMALL = _cut((30, 20), (30, 30), (1, 0), area=225)
 _LEFT = _cut((40, 40), (40, 60), (-1, 0))
 
 
+def _placed(head: NeckCut, *, side: float = 80, size: float = 1.0) -> Placement:
+    return Placement.of(_RIGHT, head, side=side, size=size)
+
+
 def test_the_cuts_meet_end_to_end():
-    placement = Placement.of(_RIGHT, _SMALL)
+    placement = _placed(_SMALL)
     ends = np.array([_RIGHT.nape, _RIGHT.throat])
     fields = placement.fields(ends[:, :1].astype(np.float32), ends[:, 1:].astype(np.float32))
     middle = (_SMALL.nape + _SMALL.throat) / 2
@@ -34,20 +38,32 @@ def test_the_cuts_meet_end_to_end():
 
 def test_an_animal_that_looks_the_other_way_is_mirrored():
     assert handedness(_RIGHT) == -handedness(_LEFT)
-    assert Placement.of(_RIGHT, _LEFT).mirrored
-    assert not Placement.of(_RIGHT, _SMALL).mirrored
+    assert _placed(_LEFT).mirrored
+    assert not _placed(_SMALL).mirrored
     assert turn_between(_RIGHT, _LEFT) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_head_becomes_about_as_large_as_the_old_one():
-    placement = Placement.of(_RIGHT, _SMALL)
+    placement = _placed(_SMALL)
     made = placement.head_scale**2 * _SMALL.area
     assert 0.8 < made / _RIGHT.area < 2
-    assert Placement.of(_RIGHT, _SMALL, size=1.5).head_scale > placement.head_scale
+    assert _placed(_SMALL, size=1.5).head_scale > placement.head_scale
+
+
+def test_a_head_on_a_thin_neck_is_as_large_as_its_body_asks_for():
+    goose = _cut((60, 46), (60, 54), (1, 0), area=64)
+    head = Placement.of(goose, _RIGHT, side=100)
+    assert (head.head_scale**2 * _RIGHT.area) ** 0.5 > 0.2 * 100
+    assert head.head_scale > Placement.of(goose, _RIGHT, side=40).head_scale
+
+
+def test_a_head_of_few_pixels_is_not_blown_up():
+    huge = Placement.of(_cut((60, 0), (60, 90), (1, 0), area=9000), _SMALL, side=60)
+    assert huge.head_scale <= 2.4
 
 
 def test_points_of_the_body_stay_straight_behind_the_cut():
-    placement = Placement.of(_RIGHT, _cut((50, 50), (60, 50), (0, -1)))
+    placement = _placed(_cut((50, 50), (60, 50), (0, -1)))
     fields = placement.fields(np.array([[20.0]], np.float32), np.array([[50.0]], np.float32))
     assert fields.beyond[0, 0] == pytest.approx(-40)
     assert fields.across[0, 0] == pytest.approx(0)
@@ -56,5 +72,5 @@ def test_points_of_the_body_stay_straight_behind_the_cut():
 def test_a_pair_that_need_not_turn_goes_before_one_upside_down():
     upright, hanging = _cut((60, 40), (60, 60), (1, 0)), _cut((60, 60), (60, 40), (1, 0.0))
     hanging = _cut((40, 60), (40, 40), (-1, 0))
-    best = rank_pairs([_RIGHT], [hanging, upright])[0]
+    best = rank_pairs([_RIGHT], [hanging, upright], side=80)[0]
     assert best.placement.head is upright
