@@ -20,8 +20,10 @@ _TRIALS, _TRIAL_SCALE = 10, 0.5
 _ROOM = 0.5
 # Prices of what a trial shows, beside the pair's own.
 _SEAM_PRICE, _STEP_PRICE, _OUTSIDE_PRICE, _LEFTOVER_PRICE = 0.6, 1.0, 3.0, 1.0
-# A head that leaves a photograph's frame is made smaller, down to this share.
-_LEAST_SHRINKING = 0.55
+# A head that leaves a photograph's frame is made smaller, by at least this share at a time, until hardly a pixel is
+# outside; down to this share, and not so far if no more than its ears' tips are outside.
+_LEAST_STEP, _FREE_OUTSIDE = 0.08, 0.0005
+_LEAST_SHRINKING, _LEAST_FOR_TIPS, _MUCH_OUTSIDE = 0.55, 0.75, 0.05
 _HEAD = 0.45
 # A viewer sees a cut that moved by this share of its length, a head that grew by this factor (in logarithms), or
 # one that has less than this share in common.
@@ -77,20 +79,17 @@ def _try(body: Animal, head: Animal, pair: Pair, size: float) -> Choice:
     placement = pair.placement
     canvas = trial_canvas(body)
     creature = join(body, head, placement, canvas, clear=False)
-    if body.has_ground:
+    shrinking = 1.0
+    outside = _outside(creature, canvas) if body.has_ground else 0.0
+    least = _LEAST_SHRINKING if outside > _MUCH_OUTSIDE else _LEAST_FOR_TIPS
+    while outside > _FREE_OUTSIDE and shrinking > least:
+        shrinking = max(least, shrinking * (1 - max(_LEAST_STEP, outside)))
+        placement = Placement.of(placement.body, placement.head, side=body.side, size=size * shrinking)
+        creature = join(body, head, placement, canvas, clear=False)
         outside = _outside(creature, canvas)
-        if outside > 0.02:
-            placement = Placement.of(
-                placement.body,
-                placement.head,
-                side=body.side,
-                size=size * max(_LEAST_SHRINKING, 1 - 2 * outside),
-            )
-            creature = join(body, head, placement, canvas, clear=False)
     price = pair.price + _SEAM_PRICE * creature.seam_cost + _STEP_PRICE * _step(creature)
     price += _LEFTOVER_PRICE * _leftover(body, creature, canvas)
-    if body.has_ground:
-        price += _OUTSIDE_PRICE * _outside(creature, canvas)
+    price += _OUTSIDE_PRICE * outside
     return Choice(placement, price, _box(creature.alpha > 0.3, canvas))
 
 

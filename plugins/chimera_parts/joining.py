@@ -95,13 +95,13 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     colour, alpha, part = _seen(head, placement, fields, scale)
     own = spread_colours(ground, body_alpha, scale=scale)
     scores = canvas.padded(resize(body.scores, canvas.frame), mode="constant")
+    # Shoulders beyond the cut stay.
+    stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     if clear:
-        own = _without_leftovers(own, body_alpha, scores, old_head, v, scale)
+        own = _without_leftovers(own, body_alpha, scores, old_head, stump, v, scale)
     colour = _in_tone(colour, alpha, part, ground, body_alpha, u, v)
     seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
     near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
-    # Shoulders beyond the cut stay.
-    stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     removed = old_head & ~((v < _SHOULDER) & (scores < _SHOULDER_SCORE)) & ~stump
     outline, left = _outline(body_alpha, alpha, part, removed, u, v, scale, length)
     beyond = v - seam(u)
@@ -160,13 +160,14 @@ def _in_tone(
 
 
 def _without_leftovers(
-    own: Array, alpha: Array, scores: Array, old_head: Mask, v: Array, scale: float
+    own: Array, alpha: Array, scores: Array, old_head: Mask, stump: Mask, v: Array, scale: float
 ) -> Array:
-    """Cover what of the old head hangs before the body, a snout say, with the body's own fur."""
+    """Cover what of the old head hangs before the body or stays on a stump, a snout say, with the body's own fur."""
     hanging = (scores > _LEFT_SCORE) & (alpha > 0.5) & ~old_head & (v <= 0) & (v > -_LEFT_REACH)
-    if hanging.sum() < _LEAST_LEFT * old_head.sum():
+    face = (scores > _SHOULDER_SCORE) & (alpha > 0.5) & old_head & stump & (v > 0)
+    if hanging.sum() + face.sum() < _LEAST_LEFT * old_head.sum():
         return own
-    hole = grow(hanging, 3 * scale) & (alpha > 0.5) & ~old_head
+    hole = (grow(hanging, 3 * scale) & (alpha > 0.5) & ~old_head) | face
     return fill(own, hole, avoid=(alpha < 0.9) | grow(old_head, 2 * scale))
 
 
@@ -190,7 +191,9 @@ def _find_seam(
     price = price + _SEAM_OUTSIDE_PRICE * ((body_alpha < 0.5) | (head_alpha < 0.5))
     steps, depths = _SEAM_CELLS
     along = np.linspace(-_SEAM_SIDE, _SEAM_SIDE, steps, dtype=np.float32)
-    beyond = np.linspace(-_SEAM_BEHIND, _SEAM_BEFORE, depths, dtype=np.float32)
+    # A neck much narrower than the cut would lie far down the chest.
+    behind = _SEAM_BEHIND * placement.covered
+    beyond = np.linspace(-behind, _SEAM_BEFORE, depths, dtype=np.float32)
     x, y = canvas.points(placement, along[:, None], beyond[None])
     cells = cv2.remap(price.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     moves = np.arange(-2, 3)

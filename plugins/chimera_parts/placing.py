@@ -23,8 +23,8 @@ _SHARP_SCALE, _LEAST_BLURRED_HEAD = 2.4, 0.24
 # body keeps a stump that its own fur rounds off.
 _MOST_FLARE = 1.5
 _STUMP = 0.6
-# Turns up to 18 degrees stay; of larger ones the neck's bend takes the rest, up to 1.2 radians.
-_FREE_TURN, _MOST_BEND = math.radians(18), 1.2
+# Turns up to 10 degrees stay; of larger ones the neck's bend takes the rest, up to 1.2 radians.
+_FREE_TURN, _MOST_BEND = math.radians(10), 1.2
 # Beyond this a turned head is taken as it is: bending would fold the neck.
 _HOPELESS_TURN = 2.4
 # The neck tapers and bends over this share of the cut's length.
@@ -62,6 +62,11 @@ class Placement:
     turn: float
     mirrored: bool
     stump: float = 0.0
+
+    @property
+    def covered(self) -> float:
+        """Share of the body's cut that the new neck is wide, in (0, 1]."""
+        return 1 - self.stump / _STUMP
 
     @classmethod
     def of(cls, body: NeckCut, head: NeckCut, *, side: float, size: float = 1.0) -> Placement:
