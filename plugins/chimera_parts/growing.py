@@ -19,7 +19,7 @@ _CLEARING = 0.4
 # Room that a cut-out's frame leaves around the creature, in working pixels.
 _FRAME_ROOM = 6.0
 # The front of a spreading coat is as soft as this share of the way over the body.
-_FRONT = 0.35
+_FRONT = 0.2
 # Warps set in within this share of the cut's length, so that the body stands still.
 _ONSET = 0.35
 
@@ -178,12 +178,13 @@ def _between(one: Array, other: Array, share: float) -> Array:
 def coat_front(stage: Stage, coat: float) -> Array:
     """Say where a coat that spreads from the neck has come to: float32 (h, w) in [0, 1]."""
     distance = np.abs(stage.creature.v) + 0.3 * np.abs(stage.creature.u)
-    reach = (
-        float(np.quantile(distance[stage.creature.alpha > 0.5], 0.995))
-        if (stage.creature.alpha > 0.5).any()
-        else 1.0
-    )
-    return smoothstep((coat * (1 + _FRONT) - distance / max(reach, 1e-6)) / _FRONT)
+    inside = stage.creature.alpha > 0.5
+    if not inside.any():
+        return np.full(distance.shape, coat, np.float32)
+    # By area, so that a coat covers as much in each stretch of the way.
+    order = np.sort(distance[inside])
+    covered = np.interp(distance, order, np.linspace(0, 1, len(order)))
+    return smoothstep((coat * (1 + _FRONT) - covered) / _FRONT)
 
 
 def _framed(picture: Array, stage: Stage, head: float) -> Array:

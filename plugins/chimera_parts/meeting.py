@@ -62,7 +62,7 @@ def draw_together(
 
 
 def _faded(beyond: Array, reach: float) -> Array:
-    return np.square(np.clip(1 - np.square(beyond / reach), 0, 1))[..., None].astype(np.float32)
+    return np.asarray(np.square(np.clip(1 - np.square(beyond / reach), 0, 1))[..., None], np.float32)
 
 
 def _by_stretch(pixels: Array, u: Array) -> tuple[Array, Array]:
