@@ -16,7 +16,9 @@ from chimera_core.errors import ConfigError, PluginError
 from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion, untrained
 from chimera_core.library.fetching import fetch_into_library
 from chimera_core.library.lookup import NamedPicture
+from chimera_core.library.merits import PictureMerits
 from chimera_core.parents import ParentReader
+from chimera_core.plugins import default_host
 from chimera_core.records import Parent
 from chimera_core.trained_fusers import load_fuser
 
@@ -248,6 +250,7 @@ def fuse(
         device=device,
         seed=seed,
         fetch=fetch_into_library if fetch else None,
+        merits=PictureMerits.of(default_host()),
     )
     checked = check_weights(weights, len(parents))
     fusion = Fusion(plan)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import quote
 from chimera_core.images import check_picture
+from chimera_core.library.choosing import Merits
 from chimera_core.library.lookup import NamedPicture, find_pictures
 from chimera_core.plugins import Component, PluginHost, default_host
 from chimera_core.trained_fusers import TrainedFuser, choose_model, find_trained_fuser, is_class_name
@@ -77,6 +78,7 @@ def plan_fusion(
     square: bool = False,
     seed: int = 0,
     fetch: Callable[[str], object] | None = None,
+    merits: Merits | None = None,
     host: PluginHost | None = None,
 ) -> FusionPlan:
     """Check a request.
@@ -97,6 +99,8 @@ def plan_fusion(
         seed: the first one asked for. It picks among several pictures of a name, once for all creatures of a
             request, so that they share their parents.
         fetch: brings pictures of a name that is found nowhere into the library; None: nothing is fetched.
+        merits: looks at pictures where a name has several (``library.merits.PictureMerits``), which needs torch;
+            None: the best is known by headers alone.
         host: plugins to use; the installed ones when None.
     Raises:
         ConfigError, DataError, PluginError: naming what is wrong and the mend.
@@ -116,9 +120,16 @@ def plan_fusion(
     chosen = fuser if model is None else model
     trained = find_trained_fuser(host, chosen) if chosen is not None else None
     component, config = _with_options(host, fuser, trained, preset, options or {})
+    for mask in masks:
+        if str(mask) not in ("auto", "none"):
+            _check_parent(str(mask), None)
     pictures: tuple[NamedPicture | None, ...] = (None,) * len(names)
     if by_name and _wants_pictures(component, trained, is_default=fuser is None):
-        found = iter(find_pictures([n for n in names if is_class_name(n)], host=host, seed=seed, fetch=fetch))
+        for name in names:
+            if not is_class_name(name):
+                _check_parent(name, None)
+        wanted = [name for name in names if is_class_name(name)]
+        found = iter(find_pictures(wanted, host=host, seed=seed, fetch=fetch, merits=merits))
         pictures = tuple(next(found) if is_class_name(name) else None for name in names)
         names = tuple(str(p.file) if p else name for p, name in zip(pictures, names, strict=True))
     if trained is not None:
@@ -128,9 +139,6 @@ def plan_fusion(
         resolve_config(named, host, layered_options(named, host, None, source_options or {}))
     for name in names if trained is None else ():
         _check_parent(name, source)
-    for mask in masks:
-        if str(mask) not in ("auto", "none"):
-            _check_parent(str(mask), None)
     return FusionPlan(
         parents=names,
         masks=tuple(str(m) for m in masks),

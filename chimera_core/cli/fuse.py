@@ -13,6 +13,7 @@ import click
 from chimera_core.cli._config import config_option
 from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
+from chimera_core.cli._looking import picture_merits
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
@@ -150,6 +151,7 @@ def fuse(
         device=device,
         seed=seed,
         fetch=(lambda name: fetch_pictures(name, host)) if fetch else None,
+        merits=picture_merits(host),
         host=host,
     )
     if plan.is_chosen:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from chimera_core.cli._host import plugin_host
+from chimera_core.cli._looking import picture_merits
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
@@ -82,6 +83,7 @@ def score(
     let_waiting_threads_sleep()
     from chimera_core.scoring.plan import plan_score
 
+    host = plugin_host(ctx)
     plan = plan_score(
         targets,
         parents=(*(parents or ()), *more),
@@ -96,7 +98,8 @@ def score(
         size=size,
         fuse_size=fuse_size,
         device=device,
-        host=plugin_host(ctx),
+        merits=picture_merits(host),
+        host=host,
     )
     from chimera_core.scoring.scored import score as score_plan
 

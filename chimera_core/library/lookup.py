@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import one_line, quote
-from chimera_core.library.choosing import pick_picture
+from chimera_core.library.choosing import Merits, pick_picture
 from chimera_core.library.collections import Place, places
 from chimera_core.library.names import STEPS, NameIndex, plain_name
 from chimera_core.library.records import PictureRecord
@@ -118,6 +118,7 @@ def find_pictures(
     host: PluginHost,
     seed: int = 0,
     fetch: Callable[[str], object] | None = None,
+    merits: Merits | None = None,
 ) -> list[NamedPicture]:
     """Find a picture for every name.
 
@@ -129,6 +130,7 @@ def find_pictures(
         host: where they are looked up.
         seed: 0 or more.
         fetch: brings pictures of a name that is not found into the library; None: nothing is fetched.
+        merits: looks at pictures where a name has several; None: the best is known by headers alone.
     Raises:
         ConfigError: if one cannot be a name.
         DataError: if one has no picture; it gives the ways to get one. Or none of its pictures can be read.
@@ -146,13 +148,15 @@ def find_pictures(
         classes = {c for model in host.registry.models.values() for c in model.classes}
         raise unknown_name(next((name for name in missing if name not in classes), missing[0]), known)
     matches = [match for name in names if (match := known.match(name)) is not None]
-    found, stride = [], 1
+    found: list[NamedPicture] = []
+    turn, rest = 0, seed
     for k, (name, match) in enumerate(zip(names, matches, strict=True)):
         before = sum(earlier.pictures == match.pictures for earlier in matches[:k])
-        # Another digit of the seed for each name, besides its own step, so that all combinations come along.
-        turn = seed + before + (seed // stride if k else 0)
-        stride *= len(match.files)
-        found.append(_named(name, match, pick_picture(match.files, turn)))
+        # A digit of the seed for each name, added to those of the names before it: so every seed changes all of
+        # them, and still all combinations come along.
+        rest, digit = divmod(rest, len(match.files))
+        turn += digit
+        found.append(_named(name, match, pick_picture(match.files, turn + before, merits=merits)))
     return found
 
 

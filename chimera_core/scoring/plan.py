@@ -12,6 +12,7 @@ from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files import describe_folder, quote
 from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion
 from chimera_core.images import PICTURE_SUFFIXES, check_picture, read_png_text
+from chimera_core.library.choosing import Merits
 from chimera_core.models import SUFFIX, find_trained
 from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
@@ -69,8 +70,9 @@ def plan_score(
     fuse_size: int | None,
     device: str,
     host: PluginHost,
+    merits: Merits | None = None,
 ) -> ScorePlan:
-    """Check a request of ``chimera score``.
+    """Check a request of ``chimera score``; ``merits`` as for ``plan_fusion``, so that both take the same pictures.
 
     Raises:
         ChimeraError: naming what is wrong and the mend.
@@ -90,6 +92,7 @@ def plan_score(
             size=fuse_size,
             device=device,
             square=True,
+            merits=merits,
             host=host,
         )
         named = named or _source_of_run(fusion)

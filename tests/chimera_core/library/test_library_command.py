@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from chimera_core import fuse
+from chimera_core.errors import DataError
 from chimera_core.fusing import Fusion
 from chimera_core.fusing_plan import plan_fusion
 from chimera_core.images import read_picture, read_png_text
@@ -32,6 +34,7 @@ def place(
     """Work in a folder with this test's library and stamps."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHIMERA_LIBRARY", str(root))
+    monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))
     (tmp_path / "registry.toml").write_text(f'[collections.tuxpaint]\nfolders = ["{stamps}"]\n')
     return tmp_path
 
@@ -183,6 +186,40 @@ def test_stamps_that_are_installed_are_fused_by_name(chimera: Any, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert [p["collection"] for p in json.loads(done.stdout)["pictures"]] == ["tuxpaint"] * 3
     assert np.ptp(read_picture(tmp_path / "out.png").rgb) > 50
+
+
+@pytest.mark.parametrize("wrong", ["a file", "a mask"])
+def test_pictures_are_looked_at_only_when_the_rest_of_the_request_is_right(place: Path, wrong: str) -> None:
+    def look(pictures: object) -> list[float | None]:
+        raise AssertionError("looked at")
+
+    second, masks = ("gone.png", ()) if wrong == "a file" else ("cat", ("gone.png",))
+    with pytest.raises(DataError, match=r"gone\.png"):
+        plan_fusion(["lion", second], masks=masks, merits=look)
+
+
+def test_of_several_pictures_fuse_takes_the_one_that_shows_most_and_remembers(
+    place: Path, here: Here
+) -> None:
+    from skimage import data
+
+    cat = Image.fromarray(data.chelsea())
+    cat.save(place / "face.png")
+    cat.crop((340, 150, 451, 300)).resize((555, 750)).save(place / "fur.png")
+    assert here("library", "add", "kitten", place / "face.png", place / "fur.png")[0] == 0
+    request = ("fuse", "astronaut", "kitten", *QUICK, "-o", "out.png", "--json")
+    code, out, err = here(*request)
+    assert code == 0, err
+    assert Path(json.loads(out)["pictures"][1]["file"]).name.startswith("face-")
+    memory = place / "cache/looked-at/pictures.json"
+    before = memory.stat()
+    assert here(*request)[1].split('"wall_s"')[0] == out.split('"wall_s"')[0]
+    code, out, _ = here(*request, "--seed", "1")
+    assert Path(json.loads(out)["pictures"][1]["file"]).name.startswith("fur-")
+    after = memory.stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+    found = fuse(["astronaut", "kitten"], fuser="pixel-average", size=32).pictures[1]
+    assert found.file.name.startswith("face-")
 
 
 def test_what_is_scored_is_the_pictures_of_the_names(place: Path) -> None:

@@ -102,6 +102,19 @@ def test_seeds_bring_all_combinations_of_pictures_and_repeat(
     assert pairs[4] == tuple(p.file for p in find_pictures(["fox", "hen"], host=host, seed=4))
 
 
+@pytest.mark.parametrize(("foxes", "hens"), [(1, 2), (2, 3), (3, 2), (2, 2), (4, 1)])
+def test_all_combinations_come_along_whatever_the_numbers_of_pictures(
+    host: PluginHost, root: Path, picture: Picture, foxes: int, hens: int
+) -> None:
+    for name, count in (("fox", foxes), ("hen", hens)):
+        for k in range(count):
+            Library(root).add(name, picture("a.png", colour=(60 * k, 9, 9)))
+    pairs = {
+        tuple(p.file for p in find_pictures(["fox", "hen"], host=host, seed=s)) for s in range(foxes * hens)
+    }
+    assert len(pairs) == foxes * hens
+
+
 def test_a_name_given_twice_has_two_pictures(host: PluginHost) -> None:
     one, two = find_pictures(["lion", "lions"], host=host)
     assert one.file != two.file

@@ -1,0 +1,151 @@
+"""How well pictures show head and body, looked at once and remembered in the user's cache."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chimera_core.errors import ChimeraError, DataError, PluginError, RunError
+from chimera_core.files import write_text_atomic
+from chimera_core.images import read_picture
+
+if TYPE_CHECKING:
+    from chimera_core.interfaces import FeatureEncoder
+    from chimera_core.plugins import PluginHost
+
+MOST_REMEMBERED = 10_000
+# Of what is measured and what it is worth: merits of an older one do not serve.
+_VERSION = 1
+_MOST_BYTES = 16 * 2**20
+# With its plugin, so that a stranger's namesake does not get in the way.
+_ENCODER = "timm:timm"
+# What the looks read besides the encoder; a newer one gives other merits.
+_WEIGHTS = ("outline.safetensors", "head.safetensors")
+
+Showing = Callable[[], AbstractContextManager[Callable[[float, float], None]]]
+"""Opens progress, and gives what is called with (done, total)."""
+
+_log = logging.getLogger(__name__)
+
+
+class PictureMerits:
+    """Gives pictures' merits in [0, 1] (``subjects/merit.py``), for ``rank_pictures``.
+
+    They are remembered in one JSON file under path, size and time of change, so a picture is looked at once. Looks are
+    made on the CPU, whatever the fuser's device: the order should not depend on the machine.
+
+    Args:
+        file: where merits are remembered. It need not exist; one that is broken counts as none.
+        showing: opens progress, where there is something new to look at.
+    """
+
+    def __init__(self, file: Path, *, showing: Showing | None = None) -> None:
+        self.file = file
+        self._showing = showing or (lambda: nullcontext(lambda done, total: None))
+        self._encoder: FeatureEncoder | None = None
+
+    @classmethod
+    def of(cls, host: PluginHost, *, showing: Showing | None = None) -> PictureMerits:
+        """Remember in the folder that ``CHIMERA_CACHE`` names."""
+        return cls(host.settings.path("cache") / "looked-at" / "pictures.json", showing=showing)
+
+    def __call__(self, pictures: Sequence[Path]) -> list[float | None]:
+        """Give the merit of each picture; None where it cannot be a parent, and where nothing could look."""
+        from chimera_core.data.fingerprint import digest_of, stamp_files
+
+        # Before the look: a picture that changes meanwhile is looked at again. Hashed, because paths are private.
+        stamps = {picture: digest_of(stamp_files([picture])[0])[:32] for picture in pictures}
+        known = self._read()
+        new = [picture for picture in stamps if stamps[picture] not in known]
+        if new:
+            found = {stamps[picture]: merit for picture, merit in self._look(new).items()}
+            known |= found
+            self._write(found)
+        return [known.get(stamps[picture]) for picture in pictures]
+
+    def _look(self, pictures: Sequence[Path]) -> dict[Path, float]:
+        """Look at pictures; those that cannot be read are left out, and so are tried again another time."""
+        found = {}
+        with self._showing() as report:
+            for k, picture in enumerate(pictures):
+                try:
+                    found[picture] = self._merit(picture)
+                except DataError as error:
+                    _log.debug("not looked at: %s", error)
+                except PluginError as error:
+                    _log.warning("of pictures the largest are taken, without a look at them: %s", error)
+                    break
+                report(k + 1, len(pictures))
+        return found
+
+    def _merit(self, path: Path) -> float:
+        picture = read_picture(path)
+        from chimera_core.subjects.merit import what_shows
+
+        if self._encoder is None:
+            self._encoder = _load_encoder()
+        return round(what_shows(self._encoder, picture).merit, 6)
+
+    def _read(self) -> dict[str, float]:
+        """Read what is remembered; nothing of a file that is broken, foreign, or by other weights."""
+        try:
+            if self.file.stat().st_size > _MOST_BYTES:
+                return {}
+            stored = json.loads(self.file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        if not isinstance(stored, dict) or stored.get("by") != _measure():
+            return {}
+        merits = stored.get("merits")
+        return {k: float(v) for k, v in merits.items() if _is_merit(v)} if isinstance(merits, dict) else {}
+
+    def _write(self, new: Mapping[str, float]) -> None:
+        """Add merits to the file, which another process may have written since; the oldest make room."""
+        from chimera_core.download import writing
+
+        if not new:
+            return
+        merits = {key: merit for key, merit in self._read().items() if key not in new} | dict(new)
+        kept = dict(list(merits.items())[-MOST_REMEMBERED:])
+        try:
+            with writing(self.file):
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_text_atomic(self.file, json.dumps({"by": _measure(), "merits": kept}, indent=0))
+        except RunError as error:
+            _log.warning("what pictures show is not remembered: %s", error)
+
+
+def _load_encoder() -> FeatureEncoder:
+    """Load the default encoder.
+
+    Raises:
+        PluginError: if it is not to be had. A fuser that needs it will say so; others need none.
+    """
+    from chimera_core.use import load_encoder
+
+    try:
+        return load_encoder(_ENCODER).requires_grad_(False)
+    except ChimeraError as error:
+        raise PluginError(str(error)) from error
+
+
+def _is_merit(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@cache
+def _measure() -> str:
+    """Name what merits are measured by."""
+    from importlib import resources
+
+    from chimera_core.data.fingerprint import digest_of, hash_file
+
+    folder = resources.files("chimera_core.subjects") / "weights"
+    with resources.as_file(folder) as path:
+        return digest_of([_VERSION, *(hash_file(path / name) for name in _WEIGHTS)])[:16]
