@@ -126,6 +126,7 @@ def test_progress_is_shown_only_where_something_is_new(
         '{"by": "%", "merits": {"#": "much"}}',
         '{"by": "%", "merits": {"#": true}}',
         '{"by": "%", "merits": {"#": NaN}}',
+        '{"by": "%", "merits": {"#": 1' + "0" * 400 + "}}",
     ],
     ids=lambda b: str(b[:40]),
 )
