@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from chimera_core.scoring.probe import Probe, fit_probe
     from chimera_core.subjects.colour import colour_spread, transfer_colour
     from chimera_core.subjects.finder import SubjectFinder
-    from chimera_core.subjects.head import head_map
+    from chimera_core.subjects.head import head_map, head_maps
     from chimera_core.subjects.neck import NeckCut, propose_cuts
     from chimera_core.subjects.window import Subject, Window, animal_box, or_whole, resize_to, shrink_mask
     from chimera_core.training.ema import Ema
@@ -95,6 +95,7 @@ _LAZY = {
     "SubjectFinder": "chimera_core.subjects.finder",
     "NeckCut": "chimera_core.subjects.neck",
     "head_map": "chimera_core.subjects.head",
+    "head_maps": "chimera_core.subjects.head",
     "propose_cuts": "chimera_core.subjects.neck",
     "Window": "chimera_core.subjects.window",
     "animal_box": "chimera_core.subjects.window",
@@ -175,6 +176,7 @@ __all__ = [
     "find_asset",
     "fit_probe",
     "head_map",
+    "head_maps",
     "hookimpl",
     "input_gradient",
     "load_encoder",

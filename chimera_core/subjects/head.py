@@ -1,4 +1,4 @@
-"""Where an animal's head is: a small probe on frozen features, looking twice."""
+"""Where an animal's head is, its neck and its snout: a small probe on frozen features, looking twice."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _LEAST_SIDE = 24
 
 
 class HeadProbe(NamedTuple):
-    """One hidden layer from a cell's features to the log-odds of head.
+    """One hidden layer from a cell's features to the log-odds of head, neck and snout.
 
-    ``hidden`` is float (U, 944), ``hidden_bias`` and ``out`` are (U,), ``out_bias`` is ().
+    ``hidden`` is float (U, 944), ``hidden_bias`` (U,), ``out`` (3, U) and ``out_bias`` (3,).
     """
 
     hidden: Tensor
@@ -41,9 +41,9 @@ class HeadProbe(NamedTuple):
     out_bias: Tensor
 
     def log_odds(self, features: Tensor) -> Tensor:
-        """Read features (N, 944, h, w): float (N, h, w)."""
+        """Read features (N, 944, h, w): float (N, 3, h, w)."""
         inner = torch.einsum("nchw,uc->nuhw", features, self.hidden) + self.hidden_bias[:, None, None]
-        return torch.einsum("nuhw,u->nhw", inner.relu_(), self.out) + self.out_bias
+        return torch.einsum("nuhw,ou->nohw", inner.relu_(), self.out) + self.out_bias[:, None, None]
 
 
 @cache
@@ -69,19 +69,36 @@ def head_map(
         float (1, H, W) in [0, 1] on the CPU: the probability of head. It is not cut to the mask.
     Source: ours; probes of frozen features: Alain and Bengio 2016 (arXiv:1610.01644).
     """
+    return head_maps(encoder, image, mask, probe=probe)[:1]
+
+
+def head_maps(
+    encoder: FeatureEncoder, image: Tensor, mask: Tensor, *, probe: HeadProbe | None = None
+) -> Tensor:
+    """Score every pixel for head, like ``head_map``, and for what helps to cut it off: neck and snout.
+
+    Args:
+        encoder: the default encoder (frozen EfficientNet-Lite0); the probe knows no other features.
+        image: float (3, H, W) in [0, 1].
+        mask: float (1, H, W) in [0, 1], where the animal is; only its box is looked at.
+        probe: None: the one that ships.
+    Returns:
+        float (3, H, W) in [0, 1] on the CPU: probabilities of head, neck (the line from nape to throat) and snout.
+    Source: ours.
+    """
     probe = probe or default_probe()
     height, width = image.shape[-2:]
-    scores = torch.zeros(height, width)
+    scores = torch.zeros(3, height, width)
     if not bool((mask > 0.5).any()):
-        return scores[None]
+        return scores
     box = animal_box(mask, margin=_MARGIN)
     _cut(scores, box)[:] = _score(encoder, _cut(image, box), probe)
-    closer = _head_box(scores, mask[0].cpu() > 0.5)
+    closer = _head_box(scores[0], mask[0].cpu() > 0.5)
     if closer is not None and _area(closer) < _CLOSER_MOST * _area(box):
         second = _score(encoder, _cut(image, closer), probe)
         region = _cut(scores, closer)
         region[:] = (region + second) / 2
-    return scores[None]
+    return scores
 
 
 def head_features(encoder: FeatureEncoder, image: Tensor) -> Tensor:
@@ -110,11 +127,11 @@ def head_features(encoder: FeatureEncoder, image: Tensor) -> Tensor:
 
 
 def _score(encoder: FeatureEncoder, image: Tensor, probe: HeadProbe) -> Tensor:
-    """Score a view (3, h, w): float (h, w) in [0, 1] on the CPU, from the log-odds of it and its mirror image."""
+    """Score a view (3, h, w): float (3, h, w) in [0, 1] on the CPU, from the log-odds of it and its mirror image."""
     features = head_features(encoder, torch.stack([image, image.flip(-1)])).cpu()
     odds = probe.log_odds(features)
     scores = ((odds[:1] + odds[1:].flip(-1)) / 2).sigmoid()
-    return F.interpolate(scores[None], image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
+    return F.interpolate(scores, image.shape[-2:], mode="bilinear", align_corners=False)[0]
 
 
 def _head_box(scores: Tensor, animal: Tensor) -> Box | None:

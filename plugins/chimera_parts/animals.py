@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from chimera_core.api import FeatureEncoder, NeckCut, Parent, head_map, propose_cuts, resize_to
+from chimera_core.api import FeatureEncoder, NeckCut, Parent, head_maps, propose_cuts, resize_to
 from chimera_parts.arrays import Array, resize, smoothstep
 
 # Heads, cuts and seams are found at this longer side, whatever the result's size: so a creature stays the same.
@@ -87,10 +87,8 @@ class Animal:
 
     @property
     def confidence(self) -> float:
-        """How much head the best cut encloses: its mean score, in [0, 1]."""
-        if not self.cuts:
-            return 0.0
-        return float(np.clip(self.scores[self.cuts[0].head].mean(), 0, 1))
+        """How well the best cut's head is expected to overlap the true one (IoU), in [0, 1]."""
+        return self.cuts[0].quality if self.cuts else 0.0
 
     @property
     def head_share(self) -> float:
@@ -120,7 +118,7 @@ def look_at(
     scale = min(1.0, WORKING_SIDE / max(height, width))
     shape = (max(16, round(height * scale)), max(16, round(width * scale)))
     small, small_mask = resize_to(parent.image, shape), resize_to(mask, shape)
-    scores = head_map(encoder, small, small_mask)[0].numpy()
+    scores, *places = head_maps(encoder, small, small_mask).numpy()
     if hint is not None:
         scores = _with_hint(scores, hint)
     near = None
@@ -135,7 +133,7 @@ def look_at(
         image=np.ascontiguousarray(parent.image.cpu().permute(1, 2, 0).numpy()),
         alpha=alpha,
         scores=scores,
-        cuts=tuple(propose_cuts(small_mask[0].cpu().numpy(), scores, near=near)),
+        cuts=tuple(propose_cuts(small_mask[0].cpu().numpy(), scores, places=np.stack(places), near=near)),
         has_ground=not parent.is_cutout,
     )
 
@@ -161,7 +159,7 @@ def _with_hint(scores: Array, hint: Sequence[float]) -> Array:
     rows, columns = np.mgrid[:height, :width]
     x, y = (columns + 0.5) / width, (rows + 0.5) / height
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
-    return np.where(inside, np.maximum(scores, 0.6) + 0.2, scores - 0.4).astype(np.float32)
+    return np.where(inside, np.maximum(scores, 0.6) + 0.2, 0.25 * scores).astype(np.float32)
 
 
 def _box_shares(mask: Any) -> list[float]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from chimera_core.api import NeckCut
 from chimera_parts.placing import Placement, turn_between
 
-# Prices of a pair of cuts. A cut's own loss of gain counts most; then a head that would sit on a neck of another
+# Prices of a pair of cuts. What is lost of the expected overlap with the true heads counts most; then a head that would sit on a neck of another
 # width, a head that must be turned, and one much larger or smaller than the old one.
-_LOSS_PRICE, _WIDTH_PRICE, _TURN_PRICE, _SIZE_PRICE = 6.0, 0.5, 0.6, 0.5
+_LOSS_PRICE, _WIDTH_PRICE, _TURN_PRICE, _SIZE_PRICE = 2.0, 0.5, 0.6, 0.5
 _FREE_TURN = 0.3
 # From here on a head hangs upside down or lies on its back.
 _FAR_TURN, _FAR_TURN_PRICE = 1.1, 2.0

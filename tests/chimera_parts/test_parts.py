@@ -38,7 +38,8 @@ def _drawn_scores(encoder, image, mask):
     height, width = image.shape[-2:]
     rows, columns = np.mgrid[:height, :width]
     near = np.hypot(columns / width - 214 / 260, rows / height - 58 / 200) < 0.16
-    return torch.from_numpy(near.astype(np.float32))[None] * mask
+    head = torch.from_numpy(near.astype(np.float32))[None] * mask
+    return torch.cat([head, torch.zeros_like(head), torch.zeros_like(head)])
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def parts() -> Parts:
 
 @pytest.fixture
 def drawn(monkeypatch) -> tuple[Parts, list[Parent]]:
-    monkeypatch.setattr(animals, "head_map", _drawn_scores)
+    monkeypatch.setattr(animals, "head_maps", _drawn_scores)
     return Parts(PartsConfig()), [_drawn("red", (1, 0.1, 0.1)), _drawn("blue", (0.1, 0.1, 1))]
 
 
@@ -138,10 +139,10 @@ def test_a_third_parent_gives_its_coat(drawn, monkeypatch):
 
 
 def test_a_picture_without_a_neck_is_refused_with_the_mend(monkeypatch):
-    monkeypatch.setattr(animals, "head_map", lambda encoder, image, mask: mask)
+    monkeypatch.setattr(animals, "head_maps", lambda encoder, image, mask: mask.repeat(3, 1, 1))
     fuser = Parts(PartsConfig())
     head = _drawn("bust", (1, 0, 0))
-    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores, near=None: [])
+    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores, places, near=None: [])
     with pytest.raises(ConfigError, match=r"no head with a neck was found in bust.*--head-box"):
         fuser.fuse([head, _drawn("other", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
 
@@ -170,7 +171,9 @@ def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(phot
 
 
 def test_auto_takes_coats_where_no_head_is_in_sight(monkeypatch):
-    monkeypatch.setattr(animals, "head_map", lambda encoder, image, mask: torch.zeros_like(mask))
+    monkeypatch.setattr(
+        animals, "head_maps", lambda encoder, image, mask: torch.zeros_like(mask).repeat(3, 1, 1)
+    )
     asked = []
 
     class _Coats:

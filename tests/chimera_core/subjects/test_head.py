@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from chimera_core.api import FeatureEncoder, Level, load_encoder
-from chimera_core.subjects.head import HeadProbe, default_probe, head_features, head_map
+from chimera_core.subjects.head import HeadProbe, default_probe, head_features, head_map, head_maps
 
 
 class _Brightness(FeatureEncoder):
@@ -26,8 +26,13 @@ class _Brightness(FeatureEncoder):
         return [pooled + 1e-3 for _ in levels]
 
 
-# Bright cells are head.
-_PROBE = HeadProbe(torch.ones(1, 6), torch.tensor([-9.0]), torch.tensor([1.0]), torch.tensor(-2.0))
+# Bright cells are head, dark ones neck; nothing is snout.
+_PROBE = HeadProbe(
+    torch.ones(1, 6),
+    torch.tensor([-9.0]),
+    torch.tensor([[1.0], [-1.0], [0.0]]),
+    torch.tensor([-2.0, 2.0, -9.0]),
+)
 
 
 def _picture() -> tuple[Tensor, Tensor]:
@@ -54,6 +59,14 @@ def test_a_mirrored_picture_gives_the_mirrored_map():
     assert (there - back).abs().mean() < 0.02
 
 
+def test_neck_and_snout_come_with_the_head():
+    image, mask = _picture()
+    head, neck, snout = head_maps(_Brightness(), image, mask, probe=_PROBE)
+    assert torch.equal(head, head_map(_Brightness(), image, mask, probe=_PROBE)[0])
+    assert float(neck[60:78, 20:60].min()) > 0.5 > float(neck[35, 100])
+    assert float(snout.max()) < 0.01
+
+
 def test_an_empty_mask_has_no_head():
     image, mask = _picture()
     assert head_map(_Brightness(), image, mask * 0, probe=_PROBE).max() == 0
@@ -61,10 +74,10 @@ def test_an_empty_mask_has_no_head():
 
 def test_log_odds_equal_the_layers_written_out():
     features = torch.randn(1, 6, 2, 3)
-    probe = HeadProbe(torch.randn(4, 6), torch.randn(4), torch.randn(4), torch.tensor(0.3))
+    probe = HeadProbe(torch.randn(4, 6), torch.randn(4), torch.randn(3, 4), torch.tensor([0.3, 0.0, -0.2]))
     cell = features[0, :, 1, 2]
-    expected = probe.out @ (probe.hidden @ cell + probe.hidden_bias).relu() + 0.3
-    assert probe.log_odds(features)[0, 1, 2] == pytest.approx(float(expected), abs=1e-5)
+    expected = probe.out @ (probe.hidden @ cell + probe.hidden_bias).relu() + probe.out_bias
+    assert probe.log_odds(features)[0, :, 1, 2].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_the_shipped_probe_reads_the_features_of_the_default_encoder():
@@ -85,7 +98,8 @@ def test_heads_of_cut_outs_that_the_shipped_probe_never_saw():
     root = Path(__file__).parents[3]
     held_out = {
         name
-        for line in (root / "examples/parts/pairs.txt").read_text().splitlines()
+        for file in ("pairs.txt", "pairs-2.txt")
+        for line in (root / "examples/parts" / file).read_text().splitlines()
         if not line.startswith("#")
         for name in line.split()
         if name.startswith("cutouts/")

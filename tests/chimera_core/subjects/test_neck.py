@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from chimera_core.subjects.cut_candidates import Grid, find_candidates
+from chimera_core.subjects.cut_features import describe
+from chimera_core.subjects.cut_ranker import default_ranker
 from chimera_core.subjects.neck import propose_cuts
 
 
@@ -44,6 +47,43 @@ def test_cuts_come_by_falling_gain_and_differ():
             same = (one.head & other.head).sum() / (one.head | other.head).sum()
             turn = np.arccos(np.clip(one.toward @ other.toward, -1, 1))
             assert same <= 0.95 or turn >= 0.15
+
+
+def test_the_expected_overlap_is_high_for_a_clear_head_and_low_where_nothing_looks_like_one():
+    alpha, scores = _animal()
+    clear, vague = propose_cuts(alpha, scores)[0], propose_cuts(alpha, 0.02 * alpha)
+    assert 0.6 < clear.quality <= 1 and clear.gain == clear.quality
+    assert all(cut.quality < 0.5 for cut in vague)
+
+
+def test_a_hint_draws_the_cut_to_where_it_is_expected():
+    alpha, scores = _animal()
+    plain = propose_cuts(alpha, scores)[0]
+    low = (np.array([190.0, 105.0]), np.array([220.0, 140.0]))  # across the root of the neck
+    hinted = propose_cuts(alpha, scores, near=low)[0]
+    middle = (low[0] + low[1]) / 2
+    assert np.linalg.norm(hinted.middle - middle) < np.linalg.norm(plain.middle - middle)
+    assert hinted.gain < hinted.quality
+
+
+@pytest.mark.parametrize("x", [135, 185])
+def test_the_throat_of_an_upright_animal_lies_on_its_snouts_side(x):
+    alpha, head, snout = (np.zeros((240, 320), np.float32) for _ in range(3))
+    cv2.ellipse(alpha, (160, 175), (60, 60), 0, 0, 360, 1, -1)
+    cv2.line(alpha, (160, 130), (160, 70), 1, 26)
+    for drawn in (alpha, head):
+        cv2.circle(drawn, (160, 55), 30, 1, -1)
+    cv2.circle(snout, (x, 60), 8, 1, -1)
+    cut = propose_cuts(alpha, head, places=np.stack([np.zeros_like(snout), snout]))[0]
+    assert (cut.throat - cut.nape)[0] * (x - 160) > 0
+
+
+def test_the_shipped_ranker_reads_every_number_of_a_cut():
+    grid = Grid.of(*_animal())
+    described = describe(grid, find_candidates(grid))
+    assert len(described) == len(default_ranker().mean) == default_ranker().hidden.shape[1]
+    known = {name: values for name, values in described.items() if not name.startswith("neck")}
+    assert all(np.isfinite(values).all() for values in known.values())
 
 
 def test_no_animal_gives_no_cut():
