@@ -89,14 +89,15 @@ def propose_cuts(
         if not any(_same(candidates, int(k), other) for other in kept):
             kept.append(int(k))
     best = candidates.take(kept)
-    clockwise_napes = describe_sides(grid, best) @ ranker.sides > 0
+    # An animal looks one way, whichever cut is taken: they vote on it.
+    clockwise_nape = float(quality[kept] @ describe_sides(grid, best) @ ranker.sides) > 0
     return [
         _in_pixels(
             grid,
             best,
             k,
             alpha > 0.5,
-            bool(clockwise_napes[k]),
+            clockwise_nape,
             float(gain[kept[k]]),
             float(quality[kept[k]]),
         )

@@ -26,7 +26,8 @@ class Animal:
     """A parent, looked at.
 
     ``image`` float32 (H, W, 3) and ``alpha`` (H, W) have the parent's own resolution; ``scores`` (h, w), the cuts and
-    all points are in working pixels. ``has_ground`` is False for a cut-out.
+    all points are in working pixels. ``has_ground`` is False for a cut-out,
+    ``hinted`` True where a user pointed at the head.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Animal:
     scores: Array
     cuts: tuple[NeckCut, ...]
     has_ground: bool
+    hinted: bool = False
     _kept: dict[float, tuple[Array, Array]] = field(default_factory=dict, repr=False)
 
     @property
@@ -66,7 +68,7 @@ class Animal:
     def in_coat(self, image: Array) -> Animal:
         """The same animal, found alike, with other pixels: float32 (H, W, 3) in [0, 1]."""
         alpha = resize(self.alpha, (image.shape[0], image.shape[1]))
-        return Animal(self.name, image, alpha, self.scores, self.cuts, self.has_ground)
+        return Animal(self.name, image, alpha, self.scores, self.cuts, self.has_ground, self.hinted)
 
     def described(self) -> dict[str, Any]:
         """Tell what was found, in plain values: boxes and points as shares of the picture."""
@@ -87,8 +89,15 @@ class Animal:
 
     @property
     def confidence(self) -> float:
-        """How well the best cut's head is expected to overlap the true one (IoU), in [0, 1]."""
-        return self.cuts[0].quality if self.cuts else 0.0
+        """How well the best cut's head is expected to overlap the true one (IoU), in [0, 1].
+
+        Where a user pointed at the head, which the expectation does not know of: at least the mean score of what it encloses.
+        """
+        if not self.cuts:
+            return 0.0
+        best = self.cuts[0]
+        pointed = float(np.clip(self.scores[best.head].mean(), 0, 1)) if self.hinted else 0.0
+        return max(best.quality, pointed)
 
     @property
     def head_share(self) -> float:
@@ -135,6 +144,7 @@ def look_at(
         scores=scores,
         cuts=tuple(propose_cuts(small_mask[0].cpu().numpy(), scores, places=np.stack(places), near=near)),
         has_ground=not parent.is_cutout,
+        hinted=hint is not None,
     )
 
 
@@ -159,7 +169,7 @@ def _with_hint(scores: Array, hint: Sequence[float]) -> Array:
     rows, columns = np.mgrid[:height, :width]
     x, y = (columns + 0.5) / width, (rows + 0.5) / height
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
-    return np.where(inside, np.maximum(scores, 0.6) + 0.2, 0.25 * scores).astype(np.float32)
+    return np.where(inside, np.maximum(scores, 0.6) + 0.2, 0.1 * scores).astype(np.float32)
 
 
 def _box_shares(mask: Any) -> list[float]:

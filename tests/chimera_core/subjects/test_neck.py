@@ -74,8 +74,11 @@ def test_the_throat_of_an_upright_animal_lies_on_its_snouts_side(x):
     for drawn in (alpha, head):
         cv2.circle(drawn, (160, 55), 30, 1, -1)
     cv2.circle(snout, (x, 60), 8, 1, -1)
-    cut = propose_cuts(alpha, head, places=np.stack([np.zeros_like(snout), snout]))[0]
-    assert (cut.throat - cut.nape)[0] * (x - 160) > 0
+    cuts = propose_cuts(alpha, head, places=np.stack([np.zeros_like(snout), snout]))
+    assert (cuts[0].throat - cuts[0].nape)[0] * (x - 160) > 0
+    # All cuts of an animal agree on the way it looks.
+    turns = [np.cross([*cut.toward, 0], [*(cut.throat - cut.nape), 0])[2] > 0 for cut in cuts]
+    assert len(set(turns)) == 1
 
 
 def test_the_shipped_ranker_reads_every_number_of_a_cut():
