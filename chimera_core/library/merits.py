@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 MOST_REMEMBERED = 10_000
 # Of what is measured and what it is worth: merits of an older one do not serve.
-_VERSION = 1
+_VERSION = 2
 _MOST_BYTES = 16 * 2**20
 # With its plugin, so that a stranger's namesake does not get in the way.
 _ENCODER = "timm:timm"
 # What the looks read besides the encoder; a newer one gives other merits.
-_WEIGHTS = ("outline.safetensors", "head.safetensors")
+_WEIGHTS = ("outline.safetensors", "head.safetensors", "cuts.safetensors")
 
 Showing = Callable[[], AbstractContextManager[Callable[[float, float], None]]]
 """Opens progress, and gives what is called with (done, total)."""

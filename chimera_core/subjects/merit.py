@@ -16,7 +16,7 @@ from chimera_core.images import Picture
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.pixels import MAX_ASPECT, from_uint8
 from chimera_core.subjects.finding import find_outline
-from chimera_core.subjects.head import head_map
+from chimera_core.subjects.head import head_maps
 from chimera_core.subjects.neck import propose_cuts
 
 # A picture is looked at with this longer side in pixels; looks of outline and head are no larger.
@@ -43,7 +43,7 @@ class Showing:
 
     Args:
         outline: how sure the outline is, in [0, 1]; 1 for a cut-out, 0 where no animal was seen.
-        head: mean score of the best cut's head, in [0, 1]; 0 where none was found, as all that follows.
+        head: overlap with the true head that is expected of the best cut's, in [0, 1]; 0 where none was found, as all that follows.
         head_share: share of the animal in sight that the head covers.
         body_contact: length along which the frame cuts the body, by the root of the animal's area.
         head_contact: length along which it cuts the head, by the root of the head's area.
@@ -98,8 +98,8 @@ def what_shows(encoder: FeatureEncoder, picture: Picture) -> Showing:
     if not solid.any():
         return Showing()
     with torch.no_grad():
-        scores = head_map(encoder, image, mask)[0].numpy()
-    cuts = propose_cuts(mask[0].numpy(), scores, most=1)
+        scores, *places = head_maps(encoder, image, mask).numpy()
+    cuts = propose_cuts(mask[0].numpy(), scores, places=np.stack(places), most=1)
     area = float(solid.sum())
     if not cuts or not cuts[0].head.any():
         return Showing(outline=sure, body_contact=_contact(solid, area))
@@ -107,7 +107,7 @@ def what_shows(encoder: FeatureEncoder, picture: Picture) -> Showing:
     size = float(head.sum())
     return Showing(
         outline=sure,
-        head=float(np.clip(scores[head].mean(), 0, 1)),
+        head=cuts[0].quality,
         head_share=size / area,
         body_contact=_contact(solid & ~head, area),
         head_contact=_contact(head, size),
