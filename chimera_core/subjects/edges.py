@@ -16,8 +16,12 @@ from chimera_core.interfaces import FeatureEncoder
 _FEATHER_RADIUS, _FEATHER_SOFTNESS = 5, 3e-3
 # Chance of being the animal's per unit of log-odds.
 _PRIOR_SOFTNESS = 0.1
-# Chances beyond which GrabCut may not change its mind.
-_SURELY_GROUND, _SURELY_ANIMAL = 0.04, 0.8
+# Chances beyond which GrabCut may not change its mind: what looks like the animal, and what the guess says.
+_SURELY_UNLIKE, _SURELY_GROUND, _SURELY_ANIMAL = 0.04, 0.1, 0.8
+# Of two animals the one is kept whose pixels' chances to this power add up to more.
+_SURENESS = 4
+# A limb behind a twig: its gap to the animal, in roots of the animal's area, and its share of that area.
+_LIMB_GAP, _LIMB_SIZES = 0.08, (0.06, 0.5)
 
 
 def follow_edges(encoder: FeatureEncoder, image: Tensor, prior: Tensor) -> Tensor:
@@ -36,19 +40,28 @@ def follow_edges(encoder: FeatureEncoder, image: Tensor, prior: Tensor) -> Tenso
     return F.interpolate(soft, image.shape[-2:], mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
-def tidied(subject: NDArray[np.bool_], weight: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Drop crumbs (under a quarter of the largest piece's weight) and close pinholes.
+def one_animal(subject: NDArray[np.bool_], chances: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Keep one animal of a mask: the piece that is large and sure, and what is left of its limbs close by.
+
+    Pinholes are closed.
 
     Args:
         subject: (H, W).
-        weight: (H, W), how much each pixel counts.
+        chances: (H, W) in [0, 1], that a pixel is the animal's.
     """
     subject = ndimage.binary_opening(subject)
     pieces, count = ndimage.label(subject)
     if count == 0:
         return subject
-    weights = ndimage.sum(weight, pieces, range(1, count + 1))
-    subject = np.isin(pieces, 1 + np.flatnonzero(weights > 0.25 * weights.max()))
+    if count > 1:
+        every = range(1, count + 1)
+        best = pieces == 1 + int(
+            np.argmax(ndimage.sum(chances.astype(np.float64) ** _SURENESS, pieces, every))
+        )
+        sizes = ndimage.sum(subject, pieces, every) / best.sum()
+        gaps = ndimage.minimum(ndimage.distance_transform_edt(~best), pieces, every) / np.sqrt(best.sum())
+        limbs = (gaps < _LIMB_GAP) & (sizes > _LIMB_SIZES[0]) & (sizes < _LIMB_SIZES[1])
+        subject = best | np.isin(pieces, 1 + np.flatnonzero(limbs))
     holes, count = ndimage.label(ndimage.binary_fill_holes(subject) & ~subject)
     sizes = ndimage.sum(holes > 0, holes, range(1, count + 1)) if count else np.zeros(0)
     # Larger holes are real: rock within a snake's coils, sky between legs.
@@ -130,7 +143,7 @@ def _grab(image: Tensor, likeness: Tensor, prior: Tensor, *, size: int = 384) ->
     likely, sure = likely[0], sure[0]
     labels = np.full(hw, cv2.GC_PR_BGD, np.uint8)
     labels[likely > 0.5] = cv2.GC_PR_FGD
-    labels[likely < _SURELY_GROUND] = cv2.GC_BGD
+    labels[(likely < _SURELY_UNLIKE) | (sure < _SURELY_GROUND)] = cv2.GC_BGD
     labels[sure > _SURELY_ANIMAL] = cv2.GC_FGD
     subject = labels % 2 == 1  # GC_FGD is 1 and GC_PR_FGD is 3
     if (
@@ -143,7 +156,7 @@ def _grab(image: Tensor, likeness: Tensor, prior: Tensor, *, size: int = 384) ->
             pixels, labels, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK
         )
         subject = labels % 2 == 1
-    return tidied(subject, likely).astype(np.float32)
+    return one_animal(subject, sure).astype(np.float32)
 
 
 def _feathered(outline: Tensor, image: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chimera_core.interfaces import FeatureEncoder
-from chimera_core.subjects.edges import follow_edges, scaled, tidied
+from chimera_core.subjects.edges import follow_edges, one_animal, scaled
 from chimera_core.subjects.outline_network import LEVELS, outline_decoder
 from chimera_core.subjects.window import Box, or_whole
 
@@ -37,6 +37,9 @@ _LEAST_SHARE = 5e-4
 _MOST_ODDS = 8.0
 # Outside the pieces that are kept a pixel is an animal's with this chance at most.
 _CRUMB_CHANCE = 0.2
+# On other animals the chance is so low that GrabCut leaves them to the ground.
+_OTHERS_CHANCE = 0.02
+_RIM, _SPECK = np.ones((7, 7), np.uint8), np.ones((3, 3), np.uint8)
 
 
 class Outline(NamedTuple):
@@ -49,7 +52,7 @@ class Outline(NamedTuple):
 
 
 def find_outline(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "fine") -> Outline:
-    """Outline the animals of a photograph; a person is one, too.
+    """Outline the animal of a photograph, the foremost of several; a person is one, too.
 
     Args:
         encoder: the default one, frozen; the decoder knows no other's features.
@@ -63,7 +66,7 @@ def find_outline(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "
     """
     views = _look(encoder, image, _LOOKS[quality])
     chances = views.mean(0).sigmoid()
-    subject = tidied((chances > 0.5).cpu().numpy(), chances.cpu().numpy())
+    subject = one_animal((chances > 0.5).cpu().numpy(), chances.cpu().numpy())
     if subject.sum() < max(8, _LEAST_SHARE * subject.size):
         return Outline(torch.zeros_like(image[:1]), 0.0)
     confidence = _confidence(views, subject)
@@ -71,7 +74,7 @@ def find_outline(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "
     if quality == "fast":
         return Outline(soft, confidence)
     box = _box_around(subject, margin=0.3)
-    found = follow_edges(encoder, _cut(image, box), _cut(chances, box))
+    found = follow_edges(encoder, _cut(image, box), _cut(_without_others(chances, subject), box))
     if not bool((found > 0.5).any()):  # GrabCut took all of it for ground
         return Outline(soft, confidence)
     # GrabCut knows edges and takes shadows along, the decoder knows animals and is coarse: both have a say, and
@@ -82,7 +85,7 @@ def find_outline(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "
 
 
 def find_subject(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "fine") -> Tensor:
-    """Mask the animals of a photograph, or all of it where nothing stands out. See ``find_outline``.
+    """Mask the animal of a photograph, or all of it where nothing stands out. See ``find_outline``.
 
     Returns:
         float (1, H, W) in [0, 1], on the image's device.
@@ -97,7 +100,7 @@ def _look(encoder: FeatureEncoder, image: Tensor, sizes: Sequence[int]) -> Tenso
     box: Box = (0, height, 0, width)
     for _ in range(1, _MOST_LOOKS):
         chances = _cut(odds, box).mean(0).sigmoid().cpu().numpy()
-        subject = tidied(chances > 0.5, chances)
+        subject = one_animal(chances > 0.5, chances)
         if not subject.any():
             break
         inner = _box_around(subject, margin=0.2)
@@ -139,10 +142,18 @@ def _confidence(views: Tensor, subject: NDArray[np.bool_]) -> float:
 
 def _without_crumbs(chances: Tensor, subject: NDArray[np.bool_]) -> Tensor:
     """Keep soft chances (H, W) on and around the pieces that count, and push them down elsewhere."""
-    near = cv2.dilate(subject.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    near = cv2.dilate(subject.astype(np.uint8), _RIM) > 0
     kept = torch.where(torch.from_numpy(near).to(chances.device), chances, chances.clamp_max(_CRUMB_CHANCE))
     # Pinholes were closed.
     return torch.where(torch.from_numpy(subject).to(chances.device), kept.clamp_min(0.5), kept)
+
+
+def _without_others(chances: Tensor, subject: NDArray[np.bool_]) -> Tensor:
+    """Take back chances (H, W) of other animals, lest GrabCut take them for this one's limbs."""
+    others = ((chances > 0.5).cpu().numpy() & ~subject).astype(np.uint8)
+    taken = cv2.dilate(cv2.morphologyEx(others, cv2.MORPH_OPEN, _SPECK), _RIM) > 0
+    taken &= cv2.dilate(subject.astype(np.uint8), _RIM) == 0
+    return torch.where(torch.from_numpy(taken).to(chances.device), chances.clamp_max(_OTHERS_CHANCE), chances)
 
 
 def _box_around(subject: NDArray[np.bool_], *, margin: float) -> Box:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,29 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_MORE_PHOTOS = [
-    "american_chameleon",
-    "bustard",
-    "chickadee",
-    "crane",
-    "doberman",
-    "great_pyrenees",
-    "house_finch",
-    "kit_fox",
-    "malinois",
-    "marmot",
-    "mexican_hairless",
-    "norwegian_elkhound",
-    "partridge",
-    "patas",
-    "robin",
-    "sea_lion",
-    "sulphur-crested_cockatoo",
-    "tibetan_mastiff",
-    "walker_hound",
-    "weimaraner",
-]
-_PHOTOS = ["baboon", "german_shepherd", "golden_retriever", "goose"]
+_PAIRS = Path(__file__).parents[2] / "examples" / "parts"
 _EVERY = 3
 # Test cut-outs whose ground has another animal in plain sight, larger or nearly as large; seen on the grounds by eye.
 _IN_COMPANY = [
@@ -52,6 +31,8 @@ _IN_COMPANY = [
     "wapiti",
     "wombat",
 ]
+# Kinds of which training sees another stamp of Tux Paint, beside the cut-outs.
+_STAMPED = {"penguin", "seagull"}
 _GROUND = (384, 288)
 
 
@@ -65,17 +46,26 @@ class Tested(NamedTuple):
 
 
 def held_out_photographs(data: Path) -> list[Path]:
-    """Give the photographs that are kept for looking at; nobody drew their true masks."""
-    return [data / "more-photos" / f"{name}.jpg" for name in _MORE_PHOTOS] + [
-        data / "photos" / f"{name}.jpg" for name in _PHOTOS
-    ]
+    """Give the photographs of the pairs on which creatures are judged; nobody drew their true masks."""
+    return [data / f"{name}.jpg" for name in sorted(paired()) if not name.startswith("cutouts/")]
 
 
 def split_cutouts(data: Path) -> tuple[list[Path], list[Path]]:
-    """Give the cut-outs to learn from, and those to test on: every third by file name."""
+    """Give the cut-outs to learn from, and those to test on: every third by file name.
+
+    Those of the pairs on which creatures are judged are in neither, unless they are tested on anyway.
+    """
     files = sorted((data / "cutouts").glob("*.png"))
     test = files[::_EVERY]
-    return [file for file in files if file not in test], test
+    away = paired()
+    return [file for file in files if file not in test and f"cutouts/{file.stem}" not in away], test
+
+
+@functools.cache
+def paired() -> frozenset[str]:
+    """Name the pictures on which creatures are judged (``cutouts/fox``), of all lists of pairs."""
+    lines = [line for file in sorted(_PAIRS.glob("pairs*.txt")) for line in file.read_text().splitlines()]
+    return frozenset(name for line in lines if not line.startswith("#") for name in line.split())
 
 
 def test_composites(data: Path) -> Iterator[tuple[Path, Tested]]:
@@ -107,7 +97,7 @@ def video_frames(data: Path, *, every: int = 1) -> Iterator[Tested]:
 def without_twins(data: Path) -> set[str]:
     """Name the test cut-outs of whose kind (``rabbit-2`` is a ``rabbit``) nothing is learnt from."""
     learn, test = split_cutouts(data)
-    kinds = {_kind(file) for file in learn}
+    kinds = {_kind(file) for file in learn} | _STAMPED
     return {file.stem for file in test if _kind(file) not in kinds}
 
 

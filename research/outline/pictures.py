@@ -24,7 +24,7 @@ class Sample(NamedTuple):
 
 
 class Pictures:
-    """Draws samples: about half photographs, half composites, some without any animal."""
+    """Draws samples: photographs and composites, two to three, and some without any animal."""
 
     def __init__(
         self,
@@ -33,23 +33,23 @@ class Pictures:
         grounds: Sequence[Picture],
         objects: Sequence[Cutout],
         *,
-        crowds: Sequence[Picture] = (),
+        crowds: Sequence[Picture],
         seed: int,
     ) -> None:
         self.cutouts, self.photographs, self.objects = list(cutouts), list(photographs), list(objects)
         # Ground without an animal: frames that were chosen for it, and empty parts of photographs.
         self.grounds = list(grounds) + [part for taught in photographs for part in _empty_parts(taught)]
         # Ground with animals of its own, which are not the subject when another one stands before them.
-        self.crowds = [*crowds, *(taught.picture for taught in photographs[::2])]
+        self.crowds = list(crowds)
         self.lifted = [lifted for taught in photographs if (lifted := _lift(taught)) is not None]
         self._drawn = np.random.default_rng(seed)
 
     def sample(self, h: int, w: int) -> Sample:
         """Draw one picture of a size."""
         chance = self._drawn.random()
-        if chance < 0.47:
+        if chance < 0.36:
             picture, mask, weight = self._photograph(h, w)
-        elif chance < 0.92:
+        elif chance < 0.83:
             picture, mask, weight = self._composite(h, w)
         else:
             picture, mask, weight = self._nothing(h, w)
@@ -71,12 +71,12 @@ class Pictures:
                 )
                 zoom = 1.0
             else:
-                zoom = drawn.uniform(0.35, 1.0)
+                zoom = drawn.uniform(0.25, 1.0)
             rows, columns = np.nonzero(mask > 127)
             centre = int(drawn.integers(len(rows)))
             window = self._window(mask.shape, h / w, zoom, (int(rows[centre]), int(columns[centre])))
             part = mask[window]
-            if (part > 127).sum() > 0.3 * (mask > 127).sum() and (part > 127).mean() < 0.93:
+            if (part > 127).sum() > 0.2 * (mask > 127).sum() and (part > 127).mean() < 0.97:
                 break
         colours = _resized(picture[window], h, w)
         opacity = _resized(mask[window], h, w) / 255
@@ -87,37 +87,45 @@ class Pictures:
         return self._jittered(colours, 0.8), np.clip(opacity * 2 - 0.5, 0, 1), weight
 
     def _composite(self, h: int, w: int) -> tuple[Floats, Floats, Floats]:
-        """Lay one to four animals, and things, over a ground; it may have animals, which are then none of them.
+        """Lay an animal, and things, over a ground; whatever animals stand behind it are none of the subject.
 
-        A fuser wants the foremost animal. Where several stand side by side all of them are meant.
+        A fuser wants one animal: the foremost, which is laid last, and is the largest of those that are laid.
         """
         drawn = self._drawn
-        crowded = drawn.random() < 0.42
+        crowded = drawn.random() < 0.6
         scene = self._crop(self._one(self.crowds), h, w) if crowded else self._ground(h, w)
-        mask = np.zeros((h, w), np.float32)
         if self.objects and drawn.random() < 0.2:
             scene, _ = self._lay(self._one(self.objects), scene, largest=0.7)
-        count = int(drawn.choice([1, 2, 3, 4], p=[0.8, 0.12, 0.05, 0.03]))
-        largest = 1.9 if count == 1 and drawn.random() < 0.15 else 1.1
-        for _ in range(count):
-            animals = self.cutouts if drawn.random() < 0.6 or not self.lifted else self.lifted
-            scene, opacity = self._lay(self._one(animals), scene, largest=largest)
-            mask = np.maximum(mask, opacity)
+        behind = int(drawn.choice([0, 1, 2, 3], p=[0.72, 0.16, 0.08, 0.04]))
+        for _ in range(behind):
+            scene, _ = self._lay(self._animal(), scene, largest=0.6)
+        if behind and drawn.random() < 0.4:  # out of focus
+            scene = cv2.GaussianBlur(scene, (0, 0), drawn.uniform(0.8, 4))
+        accompanied = crowded or behind > 0
+        largest = 1.9 if drawn.random() < 0.12 else 1.1
+        scene, mask = self._lay(self._animal(), scene, least=0.4 if accompanied else 0.2, largest=largest)
+        # A speck before a crowd is not the foremost animal: better not to learn from it.
+        counts = not accompanied or mask.mean() > 0.02
         if self.objects and drawn.random() < 0.15:
             scene, opacity = self._lay(self._one(self.objects), scene, largest=0.45)
             mask = mask * (1 - opacity)
-        # A speck before a crowd is not the foremost animal: better not to learn from it.
-        weight = np.full((h, w), 0.0 if crowded and mask.mean() < 0.04 else 1.0, np.float32)
-        return scene, mask, weight
+        return scene, mask, np.full((h, w), float(counts), np.float32)
+
+    def _animal(self) -> Cutout:
+        lifted = self.lifted and self._drawn.random() < 0.5
+        cutout: Cutout = self._one(self.lifted if lifted else self.cutouts)
+        return cutout
 
     def _nothing(self, h: int, w: int) -> tuple[Floats, Floats, Floats]:
         scene = self._ground(h, w)
-        if self.objects and self._drawn.random() < 0.6:
+        if self.objects and self._drawn.random() < 0.8:
             for _ in range(int(self._drawn.integers(1, 4))):
-                scene, _ = self._lay(self._one(self.objects), scene, largest=1.0)
+                scene, _ = self._lay(self._one(self.objects), scene, largest=1.3)
         return scene, np.zeros((h, w), np.float32), np.ones((h, w), np.float32)
 
-    def _lay(self, cutout: Cutout, scene: Floats, *, largest: float) -> tuple[Floats, Floats]:
+    def _lay(
+        self, cutout: Cutout, scene: Floats, *, least: float = 0.2, largest: float
+    ) -> tuple[Floats, Floats]:
         """Lay a cut-out over a scene, turned, stretched, lit and shadowed; gives the scene and its alpha."""
         drawn, (h, w) = self._drawn, scene.shape[:2]
         colours = self._jittered(cutout[..., :3].astype(np.float32), 1.0)
@@ -125,7 +133,7 @@ class Pictures:
         if drawn.random() < 0.5:
             colours, alpha = colours[:, ::-1], alpha[:, ::-1]
         high, wide = alpha.shape
-        scale = float(np.exp(drawn.uniform(np.log(0.2), np.log(largest)))) * min(h / high, w / wide)
+        scale = float(np.exp(drawn.uniform(np.log(least), np.log(largest)))) * min(h / high, w / wide)
         beyond = 0.35 if drawn.random() < 0.2 or scale * high > h or scale * wide > w else 0.05
         y = (h - high * scale) * drawn.random() + high * scale * (0.5 + drawn.uniform(-beyond, beyond))
         x = (w - wide * scale) * drawn.random() + wide * scale * (0.5 + drawn.uniform(-beyond, beyond))
@@ -140,14 +148,14 @@ class Pictures:
         paint, opacity = layer[..., :3], layer[..., 3].clip(0, 1)
         if opacity.sum() < 0.004 * h * w:
             return scene, np.zeros((h, w), np.float32)
-        if drawn.random() < 0.5:
+        if drawn.random() < 0.35:
             share = drawn.uniform(0.2, 0.8)
             own = paint.sum((0, 1)) / opacity.sum()
             lit = own * (1 - share) + scene.mean((0, 1)) * share
             paint = np.minimum(paint * (lit + 5) / (own + 5), 255 * opacity[..., None])
-        if drawn.random() < 0.5:
+        if drawn.random() < 0.35:
             scene = self._shadowed(scene, opacity)
-        if drawn.random() < 0.5:
+        if drawn.random() < 0.35:
             sigma = drawn.uniform(0.4, 1.0)
             paint, opacity = cv2.GaussianBlur(paint, (0, 0), sigma), cv2.GaussianBlur(opacity, (0, 0), sigma)
         return (scene * (1 - opacity[..., None]) + paint).astype(np.float32), opacity
@@ -229,8 +237,14 @@ class Pictures:
 
     def _degraded(self, picture: Floats) -> Picture:
         """Blur, add noise, and pack as JPEG, each at times."""
-        drawn = self._drawn
-        if drawn.random() < 0.2:
+        drawn, (h, w) = self._drawn, picture.shape[:2]
+        if drawn.random() < 0.1:  # a small picture, enlarged
+            fewer = 1 / drawn.uniform(1.3, 3)
+            few = cv2.resize(
+                np.ascontiguousarray(picture), None, fx=fewer, fy=fewer, interpolation=cv2.INTER_AREA
+            )
+            picture = cv2.resize(few, (w, h), interpolation=cv2.INTER_LINEAR)
+        elif drawn.random() < 0.2:
             picture = cv2.GaussianBlur(np.ascontiguousarray(picture), (0, 0), drawn.uniform(0.4, 1.5))
         if drawn.random() < 0.35:
             noise = drawn.standard_normal(picture.shape, dtype=np.float32)

@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _LONGEST_SIDE = 448
 _SEED = 1
 _DRAWINGS_EVERY = 16
+_PORTRAITS = ("afhq", "afhq-512", "faces", "lion-faces")
 
 
 class Taught(NamedTuple):
@@ -51,15 +52,17 @@ def photographs(data: Path) -> list[Path]:
     varied = [f for folder in ("photos", "more-photos") for f in sorted((data / folder).glob("*.jpg"))]
     rest: list[Path] = []
     for pattern, most in (
-        ("scenes/dog/*", 260),
-        ("scenes/panda/*", 140),
+        ("scenes/dog/*", 600),
+        ("scenes/panda/*", 220),
         ("lion-faces/*", 40),
         ("afhq-512/*/*", 15),
-        ("pacs/photo/dog/*", 60),
-        ("pacs/photo/elephant/*", 90),
-        ("pacs/photo/giraffe/*", 90),
-        ("pacs/photo/horse/*", 90),
-        ("pacs/photo/person/*", 60),
+        ("pacs/photo/dog/*", 120),
+        ("pacs/photo/elephant/*", 150),
+        ("pacs/photo/giraffe/*", 150),
+        ("pacs/photo/horse/*", 150),
+        ("pacs/photo/person/*", 120),
+        ("afhq/val/*/*", 80),
+        ("faces/celeba/img_align_celeba/*", 60),
     ):
         found = np.array(sorted(data.glob(pattern)), dtype=object)
         rest += list(drawn.permutation(found)[:most])
@@ -136,13 +139,22 @@ def label(files: Iterable[Path], *, data: Path, teacher: Path, cache: Path, minu
 
 
 def believed(files: Iterable[Path], *, data: Path, cache: Path) -> Iterator[Taught]:
-    """Give the photographs whose masks are there and are believed."""
+    """Give the photographs whose masks are there, are believed, and hold one animal."""
     for file in files:
         target = cache / f"{_name(file, data)}.png"
         if target.exists():
             mask = cv2.imread(str(target), cv2.IMREAD_GRAYSCALE)
-            if mask is not None and mask.size > 1:
+            if mask is None or mask.size == 1 or _several(mask):
+                continue
+            # A portrait of which less than a third is masked is eyes and nose.
+            if file.relative_to(data).parts[0] not in _PORTRAITS or (mask > 127).mean() > 1 / 3:
                 yield Taught(read_rgb(file), mask)
+
+
+def _several(mask: Mask) -> bool:
+    """Whether a second piece is more than a quarter of the first: which one is meant, nobody knows."""
+    sizes = np.sort(cv2.connectedComponentsWithStats((mask > 127).astype(np.uint8))[2][1:, cv2.CC_STAT_AREA])
+    return len(sizes) > 1 and bool(sizes[-2] > 0.25 * sizes[-1])
 
 
 def _name(file: Path, data: Path) -> str:

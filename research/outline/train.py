@@ -35,11 +35,13 @@ _BATCH = 16
 # Of a batch so many are new; the others come again from a pool, because the encoder's pass costs more than a step.
 _NEW = 7
 _POOL = 2400
-_RATE = 2.5e-3
 _REPORT_STEPS = 50
 _VALIDATION_BATCHES = 10
 # Every so many cut-outs and photographs of those to learn from choose among seeds, and are learnt from never.
 _VALIDATION_EVERY = 10
+# Shells without a beast, and other stamps that Tux Paint keeps among animals and people.
+_NO_ANIMALS = ("abalone", "eye", "murray-mussel", "snowman")
+_CROWDS_EVERY, _TRAPS_AGAIN = 3, 3
 
 
 def main() -> None:
@@ -60,14 +62,24 @@ def main() -> None:
     )
     taught = list(believed(files, data=arguments.data, cache=arguments.masks))
     cutouts = [read_cutout(file) for file in split_cutouts(arguments.data)[0]]
+    # Stamps of Tux Paint that are none of the cut-outs, be they learnt from or tested on.
+    known = {file.stem for file in (arguments.data / "cutouts").iterdir()}
+    cutouts += [
+        read_cutout(file)
+        for folder in arguments.animals
+        for file in sorted(folder.rglob("*.png"))
+        if file.stem.replace("_", "-") not in known and file.stem not in _NO_ANIMALS
+    ]
     grounds, crowds = grounds_of(encoder, arguments.data)
+    # Photographs of animals serve as well, be their outlines known or not.
+    photographed = [read_rgb(file) for file in files[::_CROWDS_EVERY]]
     objects = [read_cutout(file) for folder in arguments.objects for file in sorted(folder.rglob("*.png"))]
     learning = Pictures(
         _without_every(cutouts),
         _without_every(taught),
         _without_every(grounds, 4),
         _without_every(objects, 4),
-        crowds=_without_every(crowds, 4),
+        crowds=[*_without_every(crowds, 4) * _TRAPS_AGAIN, *_without_every(photographed)],
         seed=arguments.seed,
     )
     # The seed is always the same, for seeds are compared on it.
@@ -76,7 +88,7 @@ def main() -> None:
         taught[::_VALIDATION_EVERY],
         grounds[::4],
         objects[::4],
-        crowds=crowds[::4],
+        crowds=[*crowds[::4] * _TRAPS_AGAIN, *photographed[::_VALIDATION_EVERY]],
         seed=12345,
     )
     _log.info(
@@ -95,6 +107,7 @@ def main() -> None:
         minutes=arguments.minutes,
         seed=arguments.seed,
         out=arguments.out,
+        rate=arguments.rate,
         start=arguments.start,
     )
 
@@ -107,6 +120,7 @@ def learn(
     minutes: float,
     seed: int,
     out: Path,
+    rate: float,
     start: Path | None = None,
 ) -> None:
     """Train a decoder; its averaged weights are written again and again, so that it may be stopped at any time."""
@@ -121,14 +135,14 @@ def learn(
     matrices = [p for p in decoder.parameters() if p.ndim > 1]
     vectors = [p for p in decoder.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 3e-2}, {"params": vectors, "weight_decay": 0.0}], lr=_RATE
+        [{"params": matrices, "weight_decay": 3e-2}, {"params": vectors, "weight_decay": 0.0}], lr=rate
     )
     pools: list[list[list[Tensor]]] = [[] for _ in _SHAPES]
     losses: list[float] = []
     begun, step = time.monotonic(), 0
     while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * _schedule(step, done)
+            group["lr"] = rate * _schedule(step, done)
         kind = int(drawn.choice(len(_SHAPES), p=_SHARES))
         pool = pools[kind]
         count = _NEW if len(pool) > 3 * _BATCH else _BATCH
@@ -296,10 +310,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--objects", type=Path, nargs="*", default=[], help="folders of things with alpha (PNG)"
     )
+    parser.add_argument(
+        "--animals", type=Path, nargs="*", default=[], help="folders of more animals with alpha (PNG)"
+    )
     parser.add_argument("--teach-minutes", type=float, default=12, help="how long the teacher may take")
     parser.add_argument("--minutes", type=float, default=25, help="how long to learn")
     parser.add_argument("--out", type=Path, required=True, help="state dict to write (.pt)")
     parser.add_argument("--start", type=Path, help="state dict to go on from")
+    parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -51,7 +51,7 @@ def test_what_comes_with_us_is_small_frozen_and_loaded_once() -> None:
     assert decoder is outline_decoder(torch.device("cpu"))
     assert not decoder.training
     assert not any(p.requires_grad for p in decoder.parameters())
-    assert sum(p.numel() for p in decoder.parameters()) < 200_000
+    assert sum(p.numel() for p in decoder.parameters()) < 250_000  # half a megabyte in half precision
     assert os.path.getsize(outline_network._WEIGHTS) < 500_000
 
 
