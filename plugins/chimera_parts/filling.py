@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
-from chimera_parts.arrays import Array, Mask, grow, resize, soften
+from chimera_parts.arrays import Array, Mask, blurred, grow, resize, soften
 
 # Patches are matched at these longer sides of the region around the hole, in pixels, with this radius.
 _SIDES, _ITERATIONS = (56, 112), (6, 4)
@@ -94,8 +94,8 @@ def _levelled(made: Array, image: Array, hole: Mask, scale: float) -> Array:
     width = max(hole.shape) / 4
     level = np.zeros_like(made)
     while width > scale:
-        weight = cv2.GaussianBlur(ring, (0, 0), width)
-        local = cv2.GaussianBlur(off, (0, 0), width) / np.maximum(weight, 1e-6)[..., None]
+        weight = blurred(ring, width)
+        local = blurred(off, width) / np.maximum(weight, 1e-6)[..., None]
         # Narrow blurs are trusted near the ring only, wide ones where nothing else reaches.
         trust = np.clip(weight / (0.05 * max(float(weight.max()), 1e-6)), 0, 1)[..., None]
         level = level * (1 - trust) + local * trust
@@ -107,7 +107,7 @@ def _blurred_fill(image: Array, hole: Mask) -> Array:
     rows, columns = ndimage.distance_transform_edt(
         hole, sampling=(_ROW_PRICE, 1.0), return_distances=False, return_indices=True
     )
-    return np.where(hole[..., None], cv2.GaussianBlur(image[rows, columns], (0, 0), 4), image)
+    return np.where(hole[..., None], blurred(image[rows, columns], 4), image)
 
 
 def _match(
@@ -136,7 +136,7 @@ def _match(
     rise = (sources[:, :1] - (targets[None, :, 0] - _RADIUS)) / height
     higher = torch.from_numpy((_RISE_PRICE * np.square(rise)).astype(np.float32)) * counts.sum(0)
     current, nearest = start, np.zeros(len(targets), int)
-    for _ in range(iterations):
+    for k in range(iterations):
         grid = np.pad(current, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge")
         wanted = _patches(grid)[:, target_at]
         chosen = [
@@ -145,7 +145,9 @@ def _match(
                 *(torch.split(part, _CHUNK, dim=1) for part in (wanted, counts, higher)), strict=True
             )
         ]
-        nearest = _coherent(torch.cat(chosen).numpy(), sources, targets - _RADIUS, library, wanted, counts)
+        nearest = torch.cat(chosen).numpy()
+        if k == iterations - 1:
+            nearest = _coherent(nearest, sources, targets - _RADIUS, library, wanted, counts)
         picked = library[:, nearest]
         off = ((picked - wanted).square() * counts).sum(0) / counts.sum(0).clamp_min(1)
         weight = torch.exp(-off / (off.mean() + 1e-6))
@@ -217,7 +219,7 @@ def _copied(image: Array, hole: Mask, coarse: Array, offsets: np.ndarray) -> Arr
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     blur = 2 * float(scale.max())
     wanted = resize(coarse, shape)
-    smooth_source = cv2.GaussianBlur(image, (0, 0), blur)
+    smooth_source = blurred(image, blur)
     # Grain is copied, not colours: neighbouring copies then meet without a step.
     layers = np.concatenate([image - smooth_source, smooth_source], 2)
     detail, least = np.zeros_like(image), np.full(shape, np.inf, np.float32)

@@ -14,6 +14,7 @@ from chimera_parts.arrays import (
     Array,
     Mask,
     blend_pyramids,
+    blurred,
     grow,
     largest_piece,
     resize,
@@ -186,7 +187,7 @@ def _find_seam(
 ) -> tuple[_Seam, float]:
     """Find the cheapest path across the neck by dynamic programming: where colours agree, inside both outlines."""
     blur = max(1.0, canvas.scale)
-    one, other = (cv2.GaussianBlur(colours, (0, 0), blur) for colours in (body, head))
+    one, other = (blurred(colours, blur) for colours in (body, head))
     price = np.abs(one - other).sum(2) + 0.02
     price = price + _SEAM_OUTSIDE_PRICE * ((body_alpha < 0.5) | (head_alpha < 0.5))
     steps, depths = _SEAM_CELLS
