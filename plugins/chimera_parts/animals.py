@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 from torch import Tensor
 
 from chimera_core.api import FeatureEncoder, NeckCut, Parent, head_maps, propose_cuts, resize_to
-from chimera_parts.arrays import Array, resize, smoothstep
+from chimera_parts.arrays import Array, grow, resize, smoothstep
 
 # Heads, cuts and seams are found at this longer side, whatever the result's size: so a creature stays the same.
 WORKING_SIDE = 384
 # Where the upper edge of a photograph cuts an animal over more than this share of its side length, the cut becomes a
 # dome that falls by this share of its width.
 _LEAST_CONTACT, _DOME = 0.3, 0.3
+# Beyond a cut, a limb is a piece that large, as a share of the head, that far below it and so far from what looks like
+# head, in its side lengths, and that looks so little like one.
+_LEAST_LIMB, _BELOW_HEAD, _NEAR_HEAD = 0.06, 0.4, 0.1
+_HEAD_SCORE, _LIMB_SCORE = 0.35, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,10 +147,30 @@ def look_at(
         image=np.ascontiguousarray(parent.image.cpu().permute(1, 2, 0).numpy()),
         alpha=alpha,
         scores=scores,
-        cuts=tuple(propose_cuts(small_mask[0].cpu().numpy(), scores, places=np.stack(places), near=near)),
+        cuts=tuple(
+            _without_limbs(cut, scores)
+            for cut in propose_cuts(small_mask[0].cpu().numpy(), scores, places=np.stack(places), near=near)
+        ),
         has_ground=not parent.is_cutout,
         hinted=hint is not None,
     )
+
+
+def _without_limbs(cut: NeckCut, scores: Array) -> NeckCut:
+    """Leave to the body what lies beyond a straight cut, too, but far below the head and looks like none: forelegs."""
+    side = math.sqrt(max(1.0, cut.area))
+    hot = (scores > _HEAD_SCORE) & cut.head
+    if not hot.any():
+        return cut
+    pieces, count = ndimage.label(cut.head & ~grow(hot, _NEAR_HEAD * side))
+    head, height = cut.head.copy(), float(np.nonzero(hot)[0].mean())
+    for index in range(1, count + 1):
+        piece = pieces == index
+        below = (float(np.nonzero(piece)[0].mean()) - height) / side
+        large = piece.sum() > _LEAST_LIMB * cut.area
+        if large and below > _BELOW_HEAD and scores[piece].mean() < _LIMB_SCORE:
+            head &= ~piece
+    return replace(cut, head=head)
 
 
 def _rounded(alpha: Array) -> Array:

@@ -19,7 +19,7 @@ _SURE, _RIM = 0.85, 2
 # Blurs wider than this many pixels are made on a smaller copy.
 _WIDE_BLUR = 6.0
 # What is enlarged by more than this is sharpened, up to so much, at this width in pixels of what it was.
-_SOFT_FROM, _MOST_SHARPENING, _SHARPENING_WIDTH = 1.15, 1.2, 0.7
+_SOFT_FROM, _MOST_SHARPENING, _SHARPENING_WIDTH = 1.15, 0.6, 0.7
 
 
 def sample(image: Array, x: Array, y: Array, *, cubic: bool = True, outside: float | None = None) -> Array:

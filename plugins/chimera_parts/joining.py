@@ -50,6 +50,8 @@ _LEFT_SCORE, _LEFT_REACH, _LEAST_LEFT = 0.6, 0.9, 0.02
 _TOUCHED = 0.3
 # Notches up to this deep are closed where the outlines meet.
 _NOTCH, _NOTCH_NEAR, _NOTCH_SIDE = 0.16, 0.25, 0.6
+# What holds to the body by this band around the cut only, and is at most this share of it, goes with the old head.
+_NECK_BAND, _MOST_HUNG = 0.12, 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +239,8 @@ def _outline(
     left = np.where(removed, 0, body).astype(np.float32)
     crumbs = (left > 0.3) & ~largest_piece(left > 0.3, at_least=0.03)
     left = np.where(grow(crumbs, 2 * scale), 0, left).astype(np.float32)
+    hung = _hung_on_the_neck(left > 0.3, u, v)
+    left = np.where(grow(hung, 3 * scale), 0, left).astype(np.float32)
     around = soften(grow(head_part > 0.5, 3 * scale), scale)
     placed = head * around * np.clip(v / (2 * pixel) + 1, 0, 1)
     alpha = np.maximum(placed, left)
@@ -248,6 +252,25 @@ def _outline(
     )
     near = (np.abs(v) < _NOTCH_NEAR) & (np.abs(u) < _NOTCH_SIDE)
     return np.maximum(alpha, soften(closed, 0.8 * scale) * near).astype(np.float32), left
+
+
+def _hung_on_the_neck(left: Mask, u: Array, v: Array) -> Mask:
+    """Find what of the body holds to the rest by its neck only: an antler that reaches back, an ear."""
+    neck = (np.abs(v) < _NECK_BAND) & (np.abs(u) < _NOTCH_SIDE)
+    pieces, count = ndimage.label(left & ~neck)
+    if count < 2:
+        return np.zeros_like(left)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    touching = np.unique(pieces[grow(neck, 2) & left])
+    # Legs hang down and stay.
+    height = np.nonzero(neck)[0].mean()
+    small = [
+        k
+        for k in touching
+        if 0 < sizes[k] < _MOST_HUNG * sizes.max() and np.nonzero(pieces == k)[0].mean() < height
+    ]
+    return np.asarray(np.isin(pieces, small))
 
 
 def _cleared(

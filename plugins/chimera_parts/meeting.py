@@ -14,8 +14,8 @@ _NEAR, _STRETCHES, _SMOOTH = 0.22, 24, 2.0
 _LEAST_PIXELS = 30.0
 # What parts the two coats is closed by this share from the head's side and from the body's, up to so much of the
 # range of colours; it ends this far from the seam.
-_OF_HEAD, _OF_BODY, _MOST = 0.6, 0.25, (0.28, 0.12)
-_FADE, BODY_REACH = 1.0, 0.5
+_OF_HEAD, _OF_BODY, _MOST = 0.6, 0.25, (0.22, 0.12)
+_FADE, BODY_REACH = 0.65, 0.5
 # Strands reach this far over the seam; they are so long and so wide.
 _REACH, _STRAND = 0.09, (0.3, 0.035)
 _SOFT = 0.05

@@ -8,11 +8,13 @@ import pytest
 import skimage.data
 import torch
 from chimera_parts import animals
+from chimera_parts.animals import _without_limbs
 from chimera_parts.auto import Auto
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import Parts
+from chimera_parts.joining import _hung_on_the_neck
 
-from chimera_core.api import ConfigError, Parent, resize_shorter
+from chimera_core.api import ConfigError, NeckCut, Parent, resize_shorter
 
 _SIZE = 128
 
@@ -221,3 +223,48 @@ def test_a_neck_that_is_no_line_is_refused():
 def test_a_box_that_is_none_is_refused():
     with pytest.raises(ValueError, match="write a box as left,top,right,bottom"):
         PartsConfig(head_box=("left",))
+
+
+def test_forelegs_beyond_the_cut_stay_with_the_body():
+    """A lying pig: the cut runs from nape to ground, and its leg lies beyond it, far below the head."""
+    head = np.zeros((100, 100), bool)
+    head[20:60, 10:50] = True
+    head[60:90, 20:40] = True
+    scores = np.zeros((100, 100), np.float32)
+    scores[20:55, 10:50] = 0.9
+    cut = NeckCut(np.array([50.0, 20]), np.array([50.0, 90]), np.array([-1.0, 0]), head, 1.0, np.zeros(2))
+    kept = _without_limbs(cut, scores).head
+    assert kept[20:55, 10:50].all()
+    assert not kept[75:].any()
+
+
+def test_antlers_beyond_the_cut_stay_with_the_head():
+    head = np.zeros((100, 100), bool)
+    head[50:90, 10:50] = True
+    head[10:50, 20:40] = True
+    scores = np.zeros((100, 100), np.float32)
+    scores[50:90, 10:50] = 0.9
+    cut = NeckCut(np.array([50.0, 50]), np.array([50.0, 90]), np.array([-1.0, 0]), head, 1.0, np.zeros(2))
+    assert np.array_equal(_without_limbs(cut, scores).head, head)
+
+
+def _held_by_the_neck(*, up: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What of a body on the left of column 120 holds to it at the neck only; and the thin piece that does."""
+    rows, columns = np.mgrid[:200, :200].astype(np.float32)
+    u, v = (rows - 100) / 40, (columns - 120) / 40
+    top, bottom = (95, 140) if up else (60, 105)
+    body = (rows >= top) & (rows < bottom) & (columns < 124)
+    thin = (rows >= 30) & (rows < 95) if up else (rows >= 105) & (rows < 170)
+    piece = thin & (columns >= 117) & (columns < 123)
+    return _hung_on_the_neck(body | piece, u, v), piece
+
+
+def test_an_antler_that_holds_by_the_neck_goes_with_the_old_head():
+    hung, antler = _held_by_the_neck(up=True)
+    assert hung[35:70, 118:122].all()
+    assert not (hung & ~antler).any()
+
+
+def test_a_leg_that_holds_by_the_neck_stays():
+    hung, _ = _held_by_the_neck(up=False)
+    assert not hung.any()
