@@ -23,7 +23,9 @@ _LEAST_CONTACT, _DOME = 0.3, 0.3
 # Beyond a cut, a limb is a piece that large, as a share of the head, that far below it and so far from what looks like
 # head, in its side lengths, and that looks so little like one.
 _LEAST_LIMB, _BELOW_HEAD, _NEAR_HEAD = 0.06, 0.4, 0.1
-_HEAD_SCORE, _LIMB_SCORE = 0.35, 0.1
+_HEAD_SCORE, _LIMB_SCORE = 0.35, 0.12
+# Where the outline was found, smaller scraps beside the head go, too.
+_LEAST_SCRAP, _BESIDE_HEAD = 0.015, -0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,7 @@ def look_at(
         alpha=alpha,
         scores=scores,
         cuts=tuple(
-            _without_limbs(cut, scores)
+            _without_limbs(cut, scores, certain=parent.is_cutout)
             for cut in propose_cuts(small_mask[0].cpu().numpy(), scores, places=np.stack(places), near=near)
         ),
         has_ground=not parent.is_cutout,
@@ -156,8 +158,15 @@ def look_at(
     )
 
 
-def _without_limbs(cut: NeckCut, scores: Array) -> NeckCut:
-    """Leave to the body what lies beyond a straight cut, too, but far below the head and looks like none: forelegs."""
+def _without_limbs(cut: NeckCut, scores: Array, *, certain: bool) -> NeckCut:
+    """Leave out what lies beyond a straight cut, too, but far from what looks like head: forelegs, a chair behind it.
+
+    Args:
+        cut: between head and body.
+        scores: how much each pixel looks like head.
+        certain: whether the outline is; then only limbs, large and far below the head, go. Antlers stay in any case.
+    """
+    share, lowest = (_LEAST_LIMB, _BELOW_HEAD) if certain else (_LEAST_SCRAP, _BESIDE_HEAD)
     side = math.sqrt(max(1.0, cut.area))
     hot = (scores > _HEAD_SCORE) & cut.head
     if not hot.any():
@@ -167,8 +176,7 @@ def _without_limbs(cut: NeckCut, scores: Array) -> NeckCut:
     for index in range(1, count + 1):
         piece = pieces == index
         below = (float(np.nonzero(piece)[0].mean()) - height) / side
-        large = piece.sum() > _LEAST_LIMB * cut.area
-        if large and below > _BELOW_HEAD and scores[piece].mean() < _LIMB_SCORE:
+        if piece.sum() > share * cut.area and below > lowest and scores[piece].mean() < _LIMB_SCORE:
             head &= ~piece
     return replace(cut, head=head)
 

@@ -233,7 +233,7 @@ def test_forelegs_beyond_the_cut_stay_with_the_body():
     scores = np.zeros((100, 100), np.float32)
     scores[20:55, 10:50] = 0.9
     cut = NeckCut(np.array([50.0, 20]), np.array([50.0, 90]), np.array([-1.0, 0]), head, 1.0, np.zeros(2))
-    kept = _without_limbs(cut, scores).head
+    kept = _without_limbs(cut, scores, certain=True).head
     assert kept[20:55, 10:50].all()
     assert not kept[75:].any()
 
@@ -245,7 +245,18 @@ def test_antlers_beyond_the_cut_stay_with_the_head():
     scores = np.zeros((100, 100), np.float32)
     scores[50:90, 10:50] = 0.9
     cut = NeckCut(np.array([50.0, 50]), np.array([50.0, 90]), np.array([-1.0, 0]), head, 1.0, np.zeros(2))
-    assert np.array_equal(_without_limbs(cut, scores).head, head)
+    assert np.array_equal(_without_limbs(cut, scores, certain=True).head, head)
+
+
+def test_a_scrap_beside_a_head_goes_where_the_outline_was_only_found():
+    head = np.zeros((100, 100), bool)
+    head[20:60, 10:50] = True
+    head[38:42, 50:75] = True
+    scores = np.zeros((100, 100), np.float32)
+    scores[20:60, 10:50] = 0.9
+    cut = NeckCut(np.array([20.0, 60]), np.array([50.0, 60]), np.array([0, -1.0]), head, 1.0, np.zeros(2))
+    assert not _without_limbs(cut, scores, certain=False).head[38:42, 60:].any()
+    assert np.array_equal(_without_limbs(cut, scores, certain=True).head, head)
 
 
 def _held_by_the_neck(*, up: bool) -> tuple[np.ndarray, np.ndarray]:
