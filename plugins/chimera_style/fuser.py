@@ -27,9 +27,13 @@ from chimera_core.api import (
 from chimera_style.config import StyleConfig
 from chimera_style.drawing import Drawing
 from chimera_style.dressing import draw_by_patches
-from chimera_style.heads import body_of, heads_only, is_portrait, kept
+from chimera_style.heads import body_of, head_share, heads_only, kept
 from chimera_style.pelt import Pelt
 from chimera_style.synthesis import draw
+
+# Auto copies patches where the layout's head is no larger share of its animal than this, and of each coat's animal at
+# least so much is body, and its outline is at least so sure.
+_MOST_HEAD, _LEAST_BODY, _LEAST_CONFIDENCE = 0.3, 0.45, 0.75
 
 
 class StyleTransfer(FusionGenerator):
@@ -127,7 +131,7 @@ class StyleTransfer(FusionGenerator):
         if self.config.head == "keep":
             keep = kept(layout.head, layout.subject.mask)
         pelts = [coat.pelt for coat in coats]
-        self.last_coat = self._way(layout, pelts, shares)
+        self.last_coat = self._way(layout, coats, shares)
         if self.last_coat == "patches":
             return draw_by_patches(
                 layout.subject,
@@ -143,7 +147,7 @@ class StyleTransfer(FusionGenerator):
             self.encoder,
             layout.subject,
             keep,
-            [Subject(coat.subject.image, coat.body) for coat in coats],
+            [Subject(coat.subject.image, coat.worn) for coat in coats],
             shares,
             seed=seed,
             window=window,
@@ -152,17 +156,17 @@ class StyleTransfer(FusionGenerator):
         )
 
     def _way(
-        self, layout: _Seen, pelts: Sequence[Pelt], shares: Sequence[float]
+        self, layout: _Seen, coats: Sequence[_Seen], shares: Sequence[float]
     ) -> Literal["patches", "gram"]:
         """Choose how coats are made: see ``StyleConfig.coat``."""
         if self.config.coat != "auto":
             return self.config.coat
         if not self._has_default_encoder():
             return "gram"  # who names an encoder wants to see what its features do
-        if self.config.head == "keep" and is_portrait(layout.head, layout.subject.mask):
-            return "gram"  # patches laid over a face hide it
-        worn = [pelt for pelt, share in zip(pelts, shares, strict=True) if share > 0]
-        return "patches" if all(pelt.suffices for pelt in worn) else "gram"
+        if head_share(layout.head, layout.subject.mask) > _MOST_HEAD:
+            return "gram"  # patches laid over a face hide it, and beside a kept one little is left for them
+        worn = [coat for coat, share in zip(coats, shares, strict=True) if share > 0]
+        return "patches" if all(coat.is_worth_copying for coat in worn) else "gram"
 
     def _has_default_encoder(self) -> bool:
         """Tell by the options in force: a run's file spells out those that nobody changed."""
@@ -186,7 +190,8 @@ class StyleTransfer(FusionGenerator):
                 rows = slice(int(top * height), max(int(top * height) + 1, round(bottom * height)))
                 columns = slice(int(left * width), max(int(left * width) + 1, round(right * width)))
                 image, mask, head = (part[:, rows, columns] for part in (image, mask, head))
-            self._seen[parent, crop] = _Seen(Subject(image, or_whole(mask)), head)
+            confidence = self._finder.confidence(parent)
+            self._seen[parent, crop] = _Seen(Subject(image, or_whole(mask)), head, confidence)
         return self._seen[parent, crop]
 
     def _head_of(self, parent: Parent) -> Tensor:
@@ -200,6 +205,24 @@ class _Seen:
 
     subject: Subject
     head: Tensor
+    confidence: float | None
+    """Of the outline; None where the parent brought it."""
+
+    @property
+    def is_worth_copying(self) -> bool:
+        """Whether its body is in sight and its outline sure: patches show what else lies in it."""
+        sure = self.confidence is None or self.confidence >= _LEAST_CONFIDENCE
+        return sure and self.shows_body and self.pelt.suffices
+
+    @property
+    def shows_body(self) -> bool:
+        """Whether there is more to it than a head."""
+        return bool(self.body.sum() >= _LEAST_BODY * self.subject.mask.sum())
+
+    @property
+    def worn(self) -> Tensor:
+        """What statistics are taken of: its body, or all of it where little else than a head is in sight."""
+        return self.body if self.shows_body else self.subject.mask
 
     @cached_property
     def body(self) -> Tensor:

@@ -25,14 +25,11 @@ _LEAST_BODY = 0.25
 TINT_HALF_WAY, TINT_FULL = 0.35, 0.7
 """How far a head's colours move toward the coats', at equal weights and without any weight on the layout."""
 
-# From this share of the animal on its head makes a picture a portrait.
-_MOST_HEAD = 0.6
-
 # The coat fades out over the neck: sigma as a share of the animal's size, and the scores between which it does.
 _NECK, _FADE = 0.035, (0.25, 0.6)
 # A portrait would stay without a coat. Where the head is a larger share of the animal than the first number the coat
 # comes through; at the second as much as the third says.
-_PORTRAIT = (0.5, 0.75, 0.6)
+_PORTRAIT = (0.35, 0.6, 1.0)
 
 
 def heads_only(scores: Tensor, mask: Tensor) -> Tensor:
@@ -73,9 +70,9 @@ def kept(head: Tensor, mask: Tensor) -> Tensor:
     return keep * (1 - through)
 
 
-def is_portrait(head: Tensor, mask: Tensor) -> bool:
-    """Say whether most of an animal is its head; arguments as in `kept`."""
-    return float(((head > HEAD) * mask).sum()) > _MOST_HEAD * float(mask.sum())
+def head_share(head: Tensor, mask: Tensor) -> float:
+    """Give the share of an animal that its head covers; arguments as in `kept`."""
+    return float(((head > HEAD) * mask).sum() / mask.sum().clamp_min(1))
 
 
 def body_of(mask: Tensor, head: Tensor) -> Tensor:

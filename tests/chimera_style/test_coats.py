@@ -13,7 +13,7 @@ import torch
 from chimera_style.config import REPORT_STYLE, StyleConfig
 from chimera_style.drawing import Drawing
 from chimera_style.dressing import division, draw_by_patches
-from chimera_style.fuser import StyleTransfer
+from chimera_style.fuser import StyleTransfer, _Seen
 from chimera_style.heads import body_of
 from chimera_style.patching import patched
 from chimera_style.pelt import Pelt
@@ -181,6 +181,15 @@ def test_auto_takes_patches_unless_the_coat_is_thin_or_an_encoder_is_named() -> 
     named.fuse([LAYOUT, COAT], [0.5, 0.5], seeds=[0], size=48)
     assert named.last_coat == "gram"
     assert StyleConfig(**REPORT_STYLE).coat == "gram"
+
+
+@pytest.mark.parametrize(
+    ("head", "confidence", "worth"),
+    [(0.0, 0.9, True), (0.0, None, True), (0.0, 0.5, False), (1.0, 0.9, False)],
+)
+def test_a_coat_is_worth_copying_where_its_outline_is_sure_and_its_body_in_sight(head, confidence, worth):
+    subject = Subject(torch.rand(3, 100, 160), rectangle(100, 160, (10, 90, 10, 150)))
+    assert _Seen(subject, head * subject.mask, confidence).is_worth_copying is worth
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 5), (16, 16), (9, 60)])

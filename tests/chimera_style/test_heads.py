@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from chimera_style.heads import body_of, heads_only, is_portrait, kept, tinted, with_head
+from chimera_style.heads import body_of, head_share, heads_only, kept, tinted, with_head
 from torch import Tensor
 
 from chimera_core.api import Subject
@@ -28,10 +29,11 @@ def test_the_face_stays_the_flank_does_not_and_the_neck_is_a_way_between() -> No
     assert bool((neck.diff() >= -1e-6).all()) and int(((neck > 0.05) & (neck < 0.95)).sum()) >= 1
 
 
-def test_a_portrait_still_gets_some_of_the_coat() -> None:
-    everywhere = kept(MASK, MASK)
-    assert 0.3 < float(everywhere[0, 40, 80]) < 0.6
-    assert is_portrait(MASK, MASK) and not is_portrait(HEAD, MASK)
+def test_a_portrait_is_covered_by_the_coat_as_nothing_else_of_it_is_in_sight() -> None:
+    assert float(kept(MASK, MASK)[0, 40, 80]) < 0.05
+    assert float(kept(HEAD, MASK)[0, 40, 135]) == 1
+    assert head_share(MASK, MASK) == pytest.approx(1)
+    assert 0 < head_share(HEAD, MASK) < 0.5
 
 
 def test_a_coats_head_and_its_doubtful_rim_are_no_coat() -> None:
