@@ -49,6 +49,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--near", action="store_true", help="tell about where the head is")
+    parser.add_argument(
+        "--kinds", nargs="*", metavar="KIND", help="all marked faces of these, for a head that never saw them"
+    )
     parser.add_argument("--most", type=int, default=999)
     parser.add_argument("--show", type=Path)
     args = parser.parse_args()
@@ -60,9 +63,13 @@ def main() -> None:
     if args.weights:
         network = FaceNetwork().eval().requires_grad_(False)
         network.load_state_dict({k: v.float() for k, v in load_state(args.weights).items()})
-    tested = [f for f in marked_faces(args.data) if f.use == "test"]
-    persons = sorted((args.data / "faces/celeba/img_align_celeba").glob("*.jpg"))[LEARNT_PERSONS::250]
-    tested += [Face(p.name, "aligned person", "test", p, None, PERSON) for p in persons]
+    marked = marked_faces(args.data)
+    if args.kinds:
+        tested = [f for f in marked if f.kind in args.kinds and f.use != "weak"]
+    else:
+        tested = [f for f in marked if f.use == "test"]
+        persons = sorted((args.data / "faces/celeba/img_align_celeba").glob("*.jpg"))[LEARNT_PERSONS::250]
+        tested += [Face(p.name, "aligned person", "test", p, None, PERSON) for p in persons]
     tested = tested[: args.most]
     rows, sheet, start = [], [], time.process_time()
     least, faces.LEAST_CONFIDENCE = faces.LEAST_CONFIDENCE, -1.0
@@ -71,34 +78,13 @@ def main() -> None:
         image = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
         found = find_face(encoder, image, near=near_of(f, rng) if args.near else None, network=network)
         far = np.linalg.norm(found.points - f.points, axis=1) / unit(f.points)
-        rows.append((f, found.confidence, far))
+        rows.append((f, found, far))
         if args.show:
             sheet.append(_drawn(picture, f.points, found, far))
     print(f"{(time.process_time() - start) / len(tested):.2f} CPU s a picture")
-    groups = {}
-    for row in rows:
-        groups.setdefault(
-            GROUPS.get(row[0].kind, row[0].kind if "aligned" in row[0].kind else "other"), []
-        ).append(row)
-    groups["all marked"] = [r for r in rows if r[0].kind != "aligned person"]
-    print(
-        "group, pictures, refused, elsewhere |",
-        ", ".join(POINTS),
-        "| an eye off by over .3; of those taken, not elsewhere",
-    )
-    for name, group in groups.items():
-        taken = [r for r in group if r[1] >= least]
-        here = [r for r in taken if np.nanmedian(r[2]) < 1]
-        far = np.stack([r[2] for r in here]) if here else np.full((1, 5), np.nan)
-        eyes = np.nanmedian(far[:, :2])
-        off = np.mean([(np.nan_to_num(r[2][:2]) > 0.3).any() for r in here])
-        print(
-            f"{name:15} {len(group):3} {len(group) - len(taken):3} {len(taken) - len(here):3} | eyes {eyes:.3f} "
-            + " ".join(f"{n} {np.nanmedian(far[:, k]):.3f}" for k, n in enumerate(POINTS) if k > 1)
-            + f" | {off:.2f}"
-        )
-    order = sorted(rows, key=lambda r: -r[1])
-    print("conf, median error:", " ".join(f"{r[1]:.2f}:{np.nanmedian(r[2]):.2f}" for r in order))
+    _print_groups(rows, least)
+    if args.kinds:
+        return
     none = []
     for p in faceless(args.data, apart=True):
         image = (
@@ -109,6 +95,32 @@ def main() -> None:
     print("no face:", " ".join(f"{n} {c:.2f}" for c, n in sorted(none, reverse=True)))
     if args.show:
         cv2.imwrite(str(args.show), _tiled(sheet)[..., ::-1])
+
+
+def _print_groups(rows, least):
+    groups = {}
+    for row in rows:
+        kind = row[0].kind
+        groups.setdefault(kind if "aligned" in kind else GROUPS.get(kind, "other"), []).append(row)
+    groups["all marked"] = [r for r in rows if "aligned" not in r[0].kind]
+    for name, group in groups.items():
+        taken = [r for r in group if r[1].confidence >= least]
+        here = [r for r in taken if np.nanmedian(r[2]) < 1]
+        if not here:
+            continue
+        far = np.stack([r[2] for r in here])
+        off = np.mean([(r[2][:2] > 0.3).any() for r in here])
+        gone = [np.isnan(found.points[:2, 0]) & np.isfinite(f.points[:2, 0]) for f, found, _ in here]
+        guessed = [np.isfinite(found.points[:2, 0]) & np.isnan(f.points[:2, 0]) for f, found, _ in here]
+        medians = [np.nanmedian(far[:, :2]), *np.nanmedian(far[:, 2:], 0)]
+        print(
+            f"{name:14} {len(group)} pictures: {len(group) - len(taken)} refused, {len(taken) - len(here)} elsewhere;",
+            *(f"{part} {value:.3f}," for part, value in zip(("eyes", *POINTS[2:]), medians, strict=True)),
+            f"an eye off by over .3: {off:.3f}, not seen: {np.mean(np.any(gone, 1)):.3f},",
+            f"a hidden one made up: {np.mean(np.any(guessed, 1)):.3f}",
+        )
+    order = sorted(rows, key=lambda r: -r[1].confidence)
+    print("confidence and median error:", *(f"{r[1].confidence:.2f}:{np.nanmedian(r[2]):.2f}" for r in order))
 
 
 def _drawn(picture, points, found, far):

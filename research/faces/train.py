@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--without", nargs="*", default=[], metavar="KIND", help="kinds never to be seen")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -78,7 +79,8 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     encoder = load_encoder("timm:timm").requires_grad_(False)
     marked = marked_faces(args.data)
-    faces = [f for f in marked if f.use != "test"] + aligned_faces(args.data, marked)
+    faces = [f for f in marked if f.use != "test" and f.kind not in args.without]
+    faces += aligned_faces(args.data, marked)
     views = Views(args.data, faces, rng)
     network, mean = FaceNetwork(), FaceNetwork()
     mean.load_state_dict(network.state_dict())
