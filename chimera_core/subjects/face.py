@@ -28,7 +28,7 @@ Points = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 # Below this confidence there is no face. See FACE.md for what either choice costs.
-LEAST_CONFIDENCE = 0.25
+LEAST_CONFIDENCE = 0.45
 # Without a hint the whole picture is looked at from two distances, then tiles of these shares of its shorter side,
 # the smaller ones only where nothing was found before.
 _WHOLE = (0.52, 0.8)
