@@ -78,7 +78,7 @@ def find_face(
         encoder: the default one, frozen; the head knows no other's features.
         image: float (3, H, W) in [0, 1], any size.
         near: a box around the head (top, bottom, left, right), where one is known; without it the picture is
-            searched, which takes ten times as long and may find another face.
+            searched, which takes two to three times as long and may find another face.
         network: None: the one that ships.
     Returns:
         The face, or None where there is none to be seen.
