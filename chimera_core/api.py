@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from chimera_core.pixels import resize_shorter
     from chimera_core.scoring.probe import Probe, fit_probe
     from chimera_core.subjects.colour import colour_spread, transfer_colour
+    from chimera_core.subjects.face import Face, find_face
     from chimera_core.subjects.finder import SubjectFinder
     from chimera_core.subjects.head import head_map, head_maps
     from chimera_core.subjects.neck import NeckCut, propose_cuts
@@ -94,6 +95,8 @@ _LAZY = {
     "Subject": "chimera_core.subjects.window",
     "SubjectFinder": "chimera_core.subjects.finder",
     "NeckCut": "chimera_core.subjects.neck",
+    "Face": "chimera_core.subjects.face",
+    "find_face": "chimera_core.subjects.face",
     "head_map": "chimera_core.subjects.head",
     "head_maps": "chimera_core.subjects.head",
     "propose_cuts": "chimera_core.subjects.neck",
@@ -134,6 +137,7 @@ __all__ = [
     "EncoderRef",
     "Engine",
     "Example",
+    "Face",
     "FeatureEncoder",
     "FuserData",
     "FuserLearner",
@@ -174,6 +178,7 @@ __all__ = [
     "eyes_box",
     "fgsm",
     "find_asset",
+    "find_face",
     "fit_probe",
     "head_map",
     "head_maps",

@@ -9,7 +9,7 @@ import pytest
 
 from chimera_core import plugins
 from chimera_core.models import model_file
-from chimera_core.subjects import outline_network
+from chimera_core.subjects import face_network, outline_network
 from chimera_core.training.exported_header import ExportedEncoder, read_header
 
 LARGEST, LARGEST_TOGETHER = 10_000_000, 25_000_000
@@ -46,3 +46,11 @@ def test_the_outline_comes_with_card_and_licence() -> None:
     card = outline_network._WEIGHTS.with_name("OUTLINE.md").read_text()
     assert all(word in card for word in ("## Data", "## Limits", "u2netp", "CC-BY-NC-4.0"))
     assert "NonCommercial" in outline_network._WEIGHTS.with_name("LICENSE").read_text()
+
+
+def test_the_face_points_come_with_card_and_licence() -> None:
+    card = face_network._WEIGHTS.with_name("FACE.md").read_text()
+    assert all(word in card for word in ("## Data", "## Measured", "## Limits", "CC-BY-NC-4.0"))
+    licence = face_network._WEIGHTS.with_name("LICENSE").read_text()
+    assert "NonCommercial" in licence and face_network._WEIGHTS.name in licence
+    assert face_network._WEIGHTS.stat().st_size < 1_000_000

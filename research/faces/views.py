@@ -1,0 +1,187 @@
+"""Pictures of faces with their points, and random views of them to learn from."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from chimera_core.subjects.face import turned_view, unit
+from chimera_core.subjects.face_network import MIRRORED, VIEW
+
+MARKS = Path(__file__).with_name("marks.txt")
+# Persons of the aligned set from this number on are kept apart; so are the cats of afhq/val.
+LEARNT_PERSONS, LEARNT_CATS = 3000, 2500
+# Eyes, nose, mouth and chin of the aligned sets, in shares of the picture's sides: persons by eye from their mean
+# picture, cats the mean of those marked.
+PERSON = np.array([[44, 63], [134, 63], [89, 110], [89, 150], [89, 203]]) / (178, 218)
+# Photographs without any face; none of what marks.txt names.
+FACELESS = (
+    "admiral ant barn_spider bee dragonfly dung_beetle fiddler_crab garden_spider grasshopper ground_beetle king_crab "
+    "leaf_beetle leafhopper long-horned_beetle lycaenid rock_crab sea_anemone sea_cucumber sea_slug sea_urchin slug "
+    "starfish sulphur_butterfly tick conch american_lobster black_and_gold_garden_spider black_widow chambered_nautilus "
+    "chiton cockroach crayfish damselfly isopod rhinoceros_beetle ringlet scorpion snail tiger_beetle wolf_spider "
+    "ladybug tarantula jellyfish monarch"
+)
+# Every fifth of them is kept apart.
+APART = 5
+
+
+@dataclass
+class Face:
+    """A picture and the points of its face in pixels, (5, 2); NaN where hidden."""
+
+    name: str
+    kind: str
+    use: str
+    file: Path
+    points: NDArray[np.float64] | None
+    share: NDArray[np.float64] | None = None
+    """Points in shares of the sides, where the picture's size is not known yet."""
+    weight: float = 1.0
+    picture: NDArray[np.uint8] | None = None
+
+    def read(self) -> NDArray[np.uint8]:
+        """Read the picture, RGB, once."""
+        if self.picture is None:
+            self.picture = cv2.cvtColor(cv2.imread(str(self.file)), cv2.COLOR_BGR2RGB)
+            height, width = self.picture.shape[:2]
+            if self.share is not None:
+                self.points = self.share * (width, height)
+        return self.picture
+
+
+def marked_faces(data: Path) -> list[Face]:
+    """Read marks.txt: eyes, nose, mouth and chin; ears are left out."""
+    found = []
+    for line in MARKS.read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, kind, use, *numbers = line.split()
+        values = [float("nan") if n == "-" else float(n) for n in numbers[:10]]
+        face = Face(name, kind, use, data / name, None, weight=0.5 if use == "weak" else 1.0)
+        height, width = face.read().shape[:2]
+        face.points = np.array(values).reshape(5, 2) / 100 * max(height, width)
+        found.append(face)
+    return found
+
+
+def aligned_faces(data: Path, marked: list[Face]) -> list[Face]:
+    """List cats and persons of the aligned sets, whose points lie nearly where they always lie."""
+    cats = [f.points / f.read().shape[0] for f in marked if f.name.startswith("afhq/val/cat")]
+    template = np.nanmean(cats, 0)
+    files = sorted((data / "afhq/train/cat").glob("*.jpg"))[:LEARNT_CATS]
+    found = [Face(f.name, "cats", "aligned", f, None, template, 0.35) for f in files]
+    files = sorted((data / "faces/celeba/img_align_celeba").glob("*.jpg"))[:LEARNT_PERSONS]
+    return found + [Face(f.name, "persons", "aligned", f, None, PERSON, 0.5) for f in files]
+
+
+def faceless(data: Path, *, apart: bool) -> list[Path]:
+    """List photographs without a face: those to learn from, or those kept apart."""
+    files = [
+        p
+        for name in FACELESS.split()
+        for d in ("more-photos", "photos")
+        if (p := data / d / f"{name}.jpg").is_file()
+    ]
+    return [f for n, f in enumerate(sorted(files)) if (n % APART == 0) == apart]
+
+
+class Views:
+    """Draws random views: three of four near or far of faces, the others of what has none."""
+
+    def __init__(self, data: Path, faces: list[Face], rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.groups = [[f for f in faces if f.use != "aligned"]]
+        self.groups += [[f for f in faces if f.kind == k] for k in ("cats", "persons")]
+        count = Counter(f.kind for f in self.groups[0])
+        chance = np.array([count[f.kind] ** -0.4 for f in self.groups[0]])
+        self.chances = [chance / chance.sum(), None, None]
+        files = faceless(data, apart=False)
+        self.grounds = [cv2.cvtColor(cv2.imread(str(f)), cv2.COLOR_BGR2RGB) for f in files]
+
+    def draw(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
+        """Draw a view (224, 224, 3), its points (5, 2) in [0, 1], NaN where not in sight, and its weight; 0: no face."""
+        rng = self.rng
+        group = rng.choice(4, p=[0.52, 0.13, 0.17, 0.18])
+        if group == 3:
+            return self._nothing(), np.full((5, 2), np.nan, np.float32), 0.0
+        face = self.groups[group][rng.choice(len(self.groups[group]), p=self.chances[group])]
+        picture = face.read()
+        points = face.points
+        if face.kind == "persons":  # their pictures were squeezed; true is about 1.22
+            stretch = rng.uniform(1.0, 1.3)
+            picture = cv2.resize(picture, (round(178 * stretch), 218))
+            points = points * (picture.shape[1] / 178, 1)
+        long = unit(points)
+        middle = np.nanmean(points, 0)
+        if rng.random() < 0.5:
+            share, slant = rng.uniform(0.2, 0.34), rng.normal(0, 0.14)
+            middle = middle + rng.normal(0, 0.15, 2) * long
+        else:
+            share, slant = math.exp(rng.uniform(math.log(0.09), math.log(0.42))), rng.normal(0, 0.3)
+            room = max(0.0, long / share / 2 - 0.9 * long)
+            middle = middle + rng.uniform(-0.85, 0.85, 2) * room
+        slant = float(np.clip(slant, -0.8, 0.8))
+        mirror = rng.random() < 0.5
+        ground = None
+        small = picture.shape[0] * 0.8 < long / share
+        # A small picture's reflections would be more faces.
+        borders = [cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT_101][: 2 if small else 3]
+        border = int(rng.choice(borders))
+        if rng.random() < (0.7 if small else 0.25):
+            ground = self._ground()
+        view, matrix = turned_view(
+            picture, middle, long / share / 2, slant, mirror=mirror, border=border, ground=ground
+        )
+        placed = (points @ matrix[:, :2].T + matrix[:, 2]) / VIEW
+        if mirror:
+            placed = placed[MIRRORED]
+        placed[((placed < 0) | (placed > 1)).any(1)] = np.nan
+        return self._light(view), placed.astype(np.float32), face.weight
+
+    def _ground(self) -> NDArray[np.uint8]:
+        picture = self.grounds[self.rng.integers(len(self.grounds))]
+        height, width = picture.shape[:2]
+        side = int(self.rng.uniform(0.3, 1) * min(height, width))
+        top, left = self.rng.integers(height - side + 1), self.rng.integers(width - side + 1)
+        view = cv2.resize(picture[top : top + side, left : left + side], (VIEW, VIEW))
+        return view[:, ::-1] if self.rng.random() < 0.5 else view
+
+    def _nothing(self) -> NDArray[np.uint8]:
+        rng = self.rng
+        way = rng.random()
+        if way < 0.75:
+            view = np.ascontiguousarray(np.rot90(self._ground(), rng.integers(4)))
+        elif way < 0.85:  # smooth noise
+            cells = int(rng.choice([2, 7, 28, 112]))
+            view = cv2.resize(
+                rng.integers(0, 256, (cells, cells, 3), np.uint8), (VIEW, VIEW), interpolation=cv2.INTER_CUBIC
+            )
+        elif way < 0.9:
+            view = np.full((VIEW, VIEW, 3), rng.integers(0, 256, 3 if rng.random() < 0.5 else 1), np.uint8)
+        else:  # the rim of a face: a coat without eyes
+            face = self.groups[0][rng.integers(len(self.groups[0]))]
+            picture, long = face.read(), unit(face.points)
+            away = rng.uniform(0, 2 * math.pi)
+            middle = np.nanmean(face.points, 0) + 2.2 * long * np.array([math.cos(away), math.sin(away)])
+            view, _ = turned_view(picture, middle, 0.8 * long, 0.0, border=cv2.BORDER_REFLECT_101)
+        return self._light(view)
+
+    def _light(self, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        rng = self.rng
+        value = view.astype(np.float32) * (rng.uniform(0.65, 1.25) * np.exp(rng.normal(0, 0.06, 3))).astype(
+            np.float32
+        )
+        if rng.random() < 0.12:
+            value = np.repeat(value.mean(2, keepdims=True), 3, 2)
+        if rng.random() < 0.25:
+            value = cv2.GaussianBlur(value, (0, 0), rng.uniform(0.6, 2.2))
+        if rng.random() < 0.4:
+            value += rng.standard_normal(value.shape, np.float32) * rng.uniform(2, 12)
+        return np.clip(value, 0, 255).astype(np.uint8)
