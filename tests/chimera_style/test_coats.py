@@ -185,11 +185,12 @@ def test_auto_takes_patches_unless_the_coat_is_thin_or_an_encoder_is_named() -> 
 
 @pytest.mark.parametrize(
     ("head", "confidence", "worth"),
-    [(0.0, 0.9, True), (0.0, None, True), (0.0, 0.5, False), (1.0, 0.9, False)],
+    [(False, 0.9, True), (False, None, True), (False, 0.5, False), (True, 0.9, False)],
 )
 def test_a_coat_is_worth_copying_where_its_outline_is_sure_and_its_body_in_sight(head, confidence, worth):
     subject = Subject(torch.rand(3, 100, 160), rectangle(100, 160, (10, 90, 10, 150)))
-    assert _Seen(subject, head * subject.mask, confidence).is_worth_copying is worth
+    scores = subject.mask * (torch.linspace(0.5, 1, 160) if head else 0)
+    assert _Seen(subject, scores, confidence).is_worth_copying is worth
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 5), (16, 16), (9, 60)])
