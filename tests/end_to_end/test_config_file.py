@@ -222,7 +222,9 @@ def test_a_wrong_option_in_the_registry_names_file_line_and_key(here: Any, pair:
     ):
         mine = tmp_path / f"mine{number}.toml"  # a registry is read once in a process
         mine.write_text(text)
-        code, _, err = here("--registry", mine, "fuse", *pair, "-o", tmp_path / "o.png")
+        code, _, err = here(
+            "--registry", mine, "fuse", *pair, "--fuser", "style-transfer", "-o", tmp_path / "o.png"
+        )
         assert (code, len(err.splitlines())) == (2, 1), err
         assert f"registry {mine} {message}" in err
 
