@@ -38,11 +38,12 @@ class StyleConfig(SubjectOptions):
     coat: Literal["auto", "patches", "gram"] = option(
         "auto",
         help="patches re-makes the body from the coat's own pixels; gram optimises pixels until an encoder's features "
-        "have the coat's statistics (Gatys et al. 2016); auto takes patches where the coat shows enough of its body, "
-        "and gram where an encoder other than the default is named",
+        "have the coat's statistics (Gatys et al. 2016); auto takes patches where the coat's outline is sure and "
+        "enough of its body in sight, and gram for portraits and where an encoder other than the default is named",
     )
     head: Literal["keep", "cover"] = option(
-        "keep", help="keep the first parent's head, tinted a little, or cover it with the coat"
+        "keep",
+        help="keep the first parent's head, tinted a little, unless it is all head, or cover it with the coat",
     )
     encoder: EncoderRef = option(
         EncoderRef(name=TIMM), help="network in whose features gram measures coat and shape"
