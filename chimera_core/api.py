@@ -26,6 +26,7 @@ from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, 
 from chimera_core.subjects.options import SubjectOptions
 
 if TYPE_CHECKING:
+    from chimera_core.arrays import blend_pyramids, blurred, resized, sampled, sharpened, smoothstep
     from chimera_core.assets import work_alone
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
@@ -99,6 +100,12 @@ _LAZY = {
     "find_face": "chimera_core.subjects.face",
     "head_map": "chimera_core.subjects.head",
     "head_maps": "chimera_core.subjects.head",
+    "sampled": "chimera_core.arrays",
+    "resized": "chimera_core.arrays",
+    "sharpened": "chimera_core.arrays",
+    "blurred": "chimera_core.arrays",
+    "smoothstep": "chimera_core.arrays",
+    "blend_pyramids": "chimera_core.arrays",
     "propose_cuts": "chimera_core.subjects.neck",
     "Window": "chimera_core.subjects.window",
     "animal_box": "chimera_core.subjects.window",
@@ -168,6 +175,8 @@ __all__ = [
     "animal_box",
     "atomic_path",
     "attack_mode",
+    "blend_pyramids",
+    "blurred",
     "build_optimizer",
     "check_state",
     "choose_precision",
@@ -202,8 +211,12 @@ __all__ = [
     "read_picture",
     "resize_shorter",
     "resize_to",
+    "resized",
+    "sampled",
     "set_rate",
+    "sharpened",
     "shrink_mask",
+    "smoothstep",
     "transfer_colour",
     "work_alone",
 ]

@@ -12,8 +12,17 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
-from chimera_core.api import FeatureEncoder, NeckCut, Parent, head_maps, propose_cuts, resize_to
-from chimera_parts.arrays import Array, grow, resize, smoothstep
+from chimera_core.api import (
+    FeatureEncoder,
+    NeckCut,
+    Parent,
+    head_maps,
+    propose_cuts,
+    resize_to,
+    resized,
+    smoothstep,
+)
+from chimera_parts.arrays import Array, grow
 
 # Heads, cuts and seams are found at this longer side, whatever the result's size: so a creature stays the same.
 WORKING_SIDE = 384
@@ -59,13 +68,13 @@ class Animal:
             shape = (max(8, round(height * scale)), max(8, round(width * scale)))
             if shape[0] > self.image.shape[0]:
                 shape = (self.image.shape[0], self.image.shape[1])
-            self._kept[key] = resize(self.image, shape), resize(self.alpha, shape)
+            self._kept[key] = resized(self.image, shape), resized(self.alpha, shape)
         return self._kept[key]
 
     @cached_property
     def working_alpha(self) -> Array:
         """Alpha in working pixels."""
-        return resize(self.alpha, self.shape)
+        return resized(self.alpha, self.shape)
 
     @property
     def side(self) -> float:
@@ -74,7 +83,7 @@ class Animal:
 
     def in_coat(self, image: Array) -> Animal:
         """The same animal, found alike, with other pixels: float32 (H, W, 3) in [0, 1]."""
-        alpha = resize(self.alpha, (image.shape[0], image.shape[1]))
+        alpha = resized(self.alpha, (image.shape[0], image.shape[1]))
         return Animal(self.name, image, alpha, self.scores, self.cuts, self.has_ground, self.hinted)
 
     def described(self) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chimera_core.api import resized
 from chimera_parts.animals import Animal
-from chimera_parts.arrays import Mask, resize
+from chimera_parts.arrays import Mask
 from chimera_parts.canvas import Canvas
 from chimera_parts.joining import Creature, join
 from chimera_parts.pairing import Pair, rank_pairs
@@ -127,7 +128,7 @@ def _leftover(body: Animal, creature: Creature, canvas: Canvas) -> float:
     hot = (body.scores > _HEAD) & (body.working_alpha > 0.5)
     if not hot.any():
         return 0.0
-    seen = canvas.padded(resize(hot.astype(np.float32), canvas.frame), mode="constant") > 0.5
+    seen = canvas.padded(resized(hot.astype(np.float32), canvas.frame), mode="constant") > 0.5
     kept = seen & ~creature.old_head & (creature.new_head < 0.5)
     return float(kept.sum() / max(1, seen.sum()))
 

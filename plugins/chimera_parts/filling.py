@@ -8,7 +8,8 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
-from chimera_parts.arrays import Array, Mask, blurred, grow, resize, soften
+from chimera_core.api import blurred, resized
+from chimera_parts.arrays import Array, Mask, grow, soften
 
 # Patches are matched at these longer sides of the region around the hole, in pixels, with this radius.
 _SIDES, _ITERATIONS = (56, 112), (6, 4)
@@ -55,7 +56,7 @@ def _filled(image: Array, hole: Mask, avoid: Mask) -> Array:
     for side, iterations in zip(_SIDES, _ITERATIONS, strict=True):
         scale = min(1.0, side / max(hole.shape))
         shape = (max(12, round(hole.shape[0] * scale)), max(12, round(hole.shape[1] * scale)))
-        small = resize(image, shape)
+        small = resized(image, shape)
         small_hole = cv2.resize(hole.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.02
         small_avoid = cv2.resize(avoid.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) > 0.1
         sources = _sources(small_avoid)
@@ -64,7 +65,7 @@ def _filled(image: Array, hole: Mask, avoid: Mask) -> Array:
         if len(sources) < 20:
             return image
         start = _blurred_fill(small, small_avoid) if found is None else np.where(
-            small_hole[..., None], resize(found[0], shape), small
+            small_hole[..., None], resized(found[0], shape), small
         )  # fmt: skip
         found = _match(small, small_hole, small_avoid, sources, start.astype(np.float32), iterations)
     if found is None:
@@ -218,7 +219,7 @@ def _copied(image: Array, hole: Mask, coarse: Array, offsets: np.ndarray) -> Arr
     field = cv2.resize(offsets, shape[::-1], interpolation=cv2.INTER_NEAREST) * scale
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     blur = 2 * float(scale.max())
-    wanted = resize(coarse, shape)
+    wanted = resized(coarse, shape)
     smooth_source = blurred(image, blur)
     # Grain is copied, not colours: neighbouring copies then meet without a step.
     layers = np.concatenate([image - smooth_source, smooth_source], 2)

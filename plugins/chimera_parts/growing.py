@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from chimera_core.api import sampled, smoothstep
 from chimera_parts.animals import Animal
-from chimera_parts.arrays import Array, Mask, sample, smoothstep, soften, spread_colours
+from chimera_parts.arrays import Array, Mask, soften, spread_colours
 from chimera_parts.canvas import Canvas
 from chimera_parts.choosing import Choice
 from chimera_parts.joining import Creature, join
@@ -119,10 +120,10 @@ def _morphed(stage: Stage, head: float) -> tuple[Array, Array, Array]:
     from_old = _warp(stage, np.asarray(old / now, np.float32))
     from_new = _warp(stage, np.asarray(new / now, np.float32))
     share = head
-    colour = sample(body_colour, *from_old) * (1 - share) + sample(made.colour, *from_new) * share
+    colour = sampled(body_colour, *from_old) * (1 - share) + sampled(made.colour, *from_new) * share
     outline = _between(
-        sample(made.body_alpha, *from_old, cubic=False, outside=0),
-        sample(made.alpha, *from_new, cubic=False, outside=0),
+        sampled(made.body_alpha, *from_old, cubic=False, outside=0),
+        sampled(made.alpha, *from_new, cubic=False, outside=0),
         head,
     )
     cleared = float(smoothstep(head / _CLEARING))
@@ -204,6 +205,6 @@ def _framed(picture: Array, stage: Stage, head: float) -> Array:
         (np.arange(width, dtype=np.float32) + 0.5) * zoom - 0.5 + x,
         (np.arange(height, dtype=np.float32) + 0.5) * zoom - 0.5 + y,
     )
-    seen = sample(solid, columns, rows, outside=0)
+    seen = sampled(solid, columns, rows, outside=0)
     seen[..., :3] = np.clip(seen[..., :3] / np.maximum(seen[..., 3:], 1e-3), 0, 1)
     return seen

@@ -9,21 +9,9 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from chimera_core.api import blend_pyramids, blurred, resized, sampled, sharpened, smoothstep
 from chimera_parts.animals import Animal
-from chimera_parts.arrays import (
-    Array,
-    Mask,
-    blend_pyramids,
-    blurred,
-    grow,
-    largest_piece,
-    resize,
-    sample,
-    sharpened,
-    smoothstep,
-    soften,
-    spread_colours,
-)
+from chimera_parts.arrays import Array, Mask, grow, largest_piece, soften, spread_colours
 from chimera_parts.canvas import Canvas
 from chimera_parts.filling import fill
 from chimera_parts.meeting import BODY_REACH, draw_together, strands
@@ -90,14 +78,14 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     length, scale = placement.body.length, canvas.scale
     fields = placement.fields(*canvas.grid)
     u, v = fields.across / length, fields.beyond / length
-    body_image, body_mask = (resize(part, canvas.frame) for part in (body.image, body.alpha))
+    body_image, body_mask = (resized(part, canvas.frame) for part in (body.image, body.alpha))
     ground, body_alpha = canvas.padded(body_image), canvas.padded(body_mask, mode="constant")
     old_head = (
-        canvas.padded(resize(placement.body.head.astype(np.float32), canvas.frame), mode="constant") > 0.5
+        canvas.padded(resized(placement.body.head.astype(np.float32), canvas.frame), mode="constant") > 0.5
     )
     colour, alpha, part = _seen(head, placement, fields, scale)
     own = spread_colours(ground, body_alpha, scale=scale)
-    scores = canvas.padded(resize(body.scores, canvas.frame), mode="constant")
+    scores = canvas.padded(resized(body.scores, canvas.frame), mode="constant")
     # Shoulders beyond the cut stay.
     stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     if clear:
@@ -133,10 +121,10 @@ def _seen(head: Animal, placement: Placement, fields: NeckFields, scale: float) 
     cut_off = placement.head.head.astype(np.float32)
     enlarged = max(1.0, placement.head_scale * scale / ratio)
     return (
-        sharpened(sample(spread_colours(image, alpha, scale=ratio), x, y), enlarged),
+        sharpened(sampled(spread_colours(image, alpha, scale=ratio), x, y), enlarged),
         # What is enlarged has a soft rim; it becomes as narrow as it was.
-        np.clip((sample(alpha, x, y, cubic=False, outside=0) - 0.5) * enlarged + 0.5, 0, 1),
-        sample(cut_off, fields.head_x, fields.head_y, cubic=False, outside=0),
+        np.clip((sampled(alpha, x, y, cubic=False, outside=0) - 0.5) * enlarged + 0.5, 0, 1),
+        sampled(cut_off, fields.head_x, fields.head_y, cubic=False, outside=0),
     )
 
 

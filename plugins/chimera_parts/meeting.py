@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from chimera_parts.arrays import Array, smoothstep
+from chimera_core.api import smoothstep
+from chimera_parts.arrays import Array
 
 # All lengths are shares of the cut's length.
 # Colours are compared this near the seam on either side, in so many stretches along it, smoothed over so many.
