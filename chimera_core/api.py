@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from chimera_core.pixels import resize_shorter
     from chimera_core.scoring.probe import Probe, fit_probe
     from chimera_core.subjects.colour import colour_spread, transfer_colour
-    from chimera_core.subjects.face import Face, find_face
+    from chimera_core.subjects.face import Face, face_unit, find_face, find_faces
     from chimera_core.subjects.finder import SubjectFinder
     from chimera_core.subjects.head import head_map, head_maps
     from chimera_core.subjects.neck import NeckCut, propose_cuts
@@ -97,7 +97,9 @@ _LAZY = {
     "SubjectFinder": "chimera_core.subjects.finder",
     "NeckCut": "chimera_core.subjects.neck",
     "Face": "chimera_core.subjects.face",
+    "face_unit": "chimera_core.subjects.face",
     "find_face": "chimera_core.subjects.face",
+    "find_faces": "chimera_core.subjects.face",
     "head_map": "chimera_core.subjects.head",
     "head_maps": "chimera_core.subjects.head",
     "sampled": "chimera_core.arrays",
@@ -185,9 +187,11 @@ __all__ = [
     "default_data_root",
     "describe_folder",
     "eyes_box",
+    "face_unit",
     "fgsm",
     "find_asset",
     "find_face",
+    "find_faces",
     "fit_probe",
     "head_map",
     "head_maps",

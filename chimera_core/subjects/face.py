@@ -1,31 +1,19 @@
-"""Where a face's eyes, nose, mouth and chin are, be it a person's or an animal's: a look, then closer ones."""
+"""Where faces' eyes, nose, mouth and chin are, be they persons' or animals': a look, then closer ones."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from chimera_core.interfaces import FeatureEncoder
-from chimera_core.subjects.face_network import (
-    LEVELS,
-    MIRRORED,
-    VIEW,
-    FaceAnswer,
-    FaceNetwork,
-    face_network,
-    peaks,
-    view_features,
-)
+from chimera_core.subjects.face_network import FaceNetwork, face_network
+from chimera_core.subjects.face_views import Look, Looker, Points, tiles
 from chimera_core.subjects.window import Box
-
-Points = NDArray[np.float64]
-Picture = NDArray[np.uint8]
 
 # Below this confidence there is no face. See FACE.md for what either choice costs.
 LEAST_CONFIDENCE = 0.45
@@ -39,10 +27,14 @@ _SURE = 0.5
 _CLOSER = ((0.26, 1.0), (0.28, 0.65))
 # Of two faces, the larger one is meant, if it is nearly as sure.
 _LARGER = 0.35
-_MOST_SLANT = 1.2
+# Where the first place turns out to hold no face, others that look like one are tried, until so many were refused.
+_WORTH_A_TRY, _REFUSALS = 0.15, 3
+# Nearer to a face than this, in units of the larger one, there is no other; nor this near, in units of the smaller one,
+# to what was refused.
+_SAME, _AS_BEFORE = 1.2, 0.4
+_MOST_SLANT = 1.9
 # Looks that lie this far apart, in units of the face, make it 1 / e as sure.
 _APART = 0.25
-_BATCH = 8
 
 
 class Face(NamedTuple):
@@ -50,23 +42,14 @@ class Face(NamedTuple):
 
     points: Points
     """float (5, 2): x, y in pixels of left eye, right eye, nose, mouth, chin; NaN for an eye that is not in sight. Left and
-    right are those of the picture."""
+    right are those of the picture, of a face that lies on its side those of the picture turned upright. The middle of
+    the top left pixel is (0, 0)."""
     confidence: float
     """In [0, 1]: how surely it is a face, how narrow the places are, and how well the looks agree."""
     box: Box
-    """A square of four units (``unit``) around it, cut to the picture."""
-
-
-class _Look(NamedTuple):
-    points: Points
-    mass: NDArray[np.float64]
-    seen: NDArray[np.float64]
-    face: float
-
-    @property
-    def score(self) -> float:
-        """Multiply the chance of a face with the narrowness of its points."""
-        return self.face * float(self.mass[:4].mean())
+    """A square of four units (``face_unit``) around it, cut to the picture."""
+    person: float = 0.0
+    """In [0, 1]: how surely it is a person's, not an animal's."""
 
 
 def find_face(
@@ -81,109 +64,115 @@ def find_face(
             searched, which takes two to three times as long and may find another face.
         network: None: the one that ships.
     Returns:
-        The face, or None where there is none to be seen.
+        The first of `find_faces`, or None where there is none to be seen.
     Raises:
         ShapeError: if the encoder is another one.
     Source: ours, see FACE.md beside the weights; closer looks: cascades of Sun et al. 2013 (CVPR).
     """
-    network = network or face_network(image.device)
-    picture = (image.detach().permute(1, 2, 0).clamp(0, 1) * 255).round().byte().cpu().numpy()
-    height, width = picture.shape[:2]
-
-    def look(views: list[tuple[Points, float]]) -> list[_Look]:
-        return _look(encoder, network, picture, views, image.device)
-
-    if near is not None:
-        top, bottom, left, right = near
-        middle, side = np.array([left + right, top + bottom]) / 2, max(bottom - top, right - left, 8)
-        found = look([(middle, share * side) for share in _WHOLE])
-    else:
-        middle = np.array([width, height]) / 2
-        found = look([(middle, share * max(height, width)) for share in _WHOLE])
-        for share in _TILES:
-            if share != _TILES[0] and max(f.score for f in found) > _SURE:
-                break
-            found += look(_tiles(height, width, share * min(height, width)))
-    best = max(found, key=lambda f: f.score * (unit(f.points) / max(height, width)) ** _LARGER)
-    return _closer(encoder, network, picture, best, image.device)
+    found = find_faces(encoder, image, most=1, near=near, network=network)
+    return found[0] if found else None
 
 
-def _closer(
-    encoder: FeatureEncoder, network: FaceNetwork, picture: Picture, first: _Look, device: torch.device
-) -> Face | None:
+def find_faces(
+    encoder: FeatureEncoder,
+    image: Tensor,
+    *,
+    most: int = 8,
+    near: Box | None = None,
+    network: FaceNetwork | None = None,
+) -> list[Face]:
+    """Find the faces of persons and animals, the largest of those that are nearly as sure first.
+
+    Args:
+        encoder: the default one, frozen; the head knows no other's features.
+        image: float (3, H, W) in [0, 1], any size.
+        most: look for no more than this many; each costs a fifth of what the search costs.
+        near: a box around a head (top, bottom, left, right); without it the picture is searched.
+        network: None: the one that ships.
+    Returns:
+        None twice; empty where there is none to be seen. Beside a face that is sure, one that is smaller than about a
+        twentieth of the picture's shorter side between its eyes is not looked for.
+    Raises:
+        ShapeError: if the encoder is another one.
+    Source: ours, see FACE.md beside the weights.
+    """
+    looker = Looker(encoder, network or face_network(image.device), image)
+    longer = max(looker.picture.shape[:2])
+    looks = _near(looker, near) if near is not None else _everywhere(looker)
+    looks.sort(key=lambda f: f.score * (face_unit(f.points) / longer) ** _LARGER, reverse=True)
+    found: list[Face] = []
+    taken: list[Points] = []
+    refused: list[Points] = []
+    for k, look in enumerate(looks):
+        if len(found) == most or len(refused) == _REFUSALS or (k > 0 and look.score < _WORTH_A_TRY):
+            break
+        if _nearest(look.points, taken, max) < _SAME or _nearest(look.points, refused, min) < _AS_BEFORE:
+            continue
+        face = _closer(looker, look)
+        if face.confidence < LEAST_CONFIDENCE:
+            refused.append(look.points)
+        elif _nearest(face.points, taken, max) > _SAME:
+            found.append(face)
+            # Where it was first seen may lie aside.
+            taken += [face.points, look.points]
+    return found
+
+
+def _near(looker: Looker, box: Box) -> list[Look]:
+    top, bottom, left, right = box
+    middle, side = np.array([left + right - 1, top + bottom - 1]) / 2, max(bottom - top, right - left, 8)
+    return looker.look([(middle, share * side) for share in _WHOLE])
+
+
+def _everywhere(looker: Looker) -> list[Look]:
+    height, width = looker.picture.shape[:2]
+    middle = np.array([width - 1, height - 1]) / 2
+    found = looker.look([(middle, share * max(height, width)) for share in _WHOLE])
+    for share in _TILES:
+        if share != _TILES[0] and max(f.score for f in found) > _SURE:
+            break
+        found += looker.look(tiles(height, width, share * min(height, width)))
+    return found
+
+
+def _nearest(points: Points, others: list[Points], one_of: Callable[[float, float], float]) -> float:
+    """Measure the distance to the nearest other face in units of one of both."""
+    away = [
+        float(np.linalg.norm(np.nanmean(points, 0) - np.nanmean(other, 0)))
+        / one_of(face_unit(points), face_unit(other))
+        for other in others
+    ]
+    return min([*away, math.inf])
+
+
+def _closer(looker: Looker, first: Look) -> Face:
     """Look again and again in a frame that fits the face, upright."""
-    height, width = picture.shape[:2]
+    height, width = looker.picture.shape[:2]
     points, apart, last = first.points, 0.0, first
     for share, step in _CLOSER:
         shown = _without_hidden(points, last.seen)
-        long = unit(shown)
+        long = face_unit(shown)
         view = (np.nanmean(shown, 0), float(np.clip(long / share / 2, 6, 2 * max(height, width))))
-        last = _look(encoder, network, picture, [view], device, slant=_slant(shown), mirror=True)[0]
+        last = looker.look([view], slant=_slant(shown), mirror=True)[0]
         apart = float(np.median(np.linalg.norm(last.points - points, axis=1))) / long
         points = points + step * (last.points - points)
     confidence = last.score * math.exp(-apart / _APART)
-    if confidence < LEAST_CONFIDENCE:
-        return None
     points = _without_hidden(points, last.seen)
-    middle, half = np.nanmean(points, 0), 2 * unit(points)
-    top, left = (max(0, int(v - half)) for v in middle[::-1])
-    bottom, right = (min(e, int(v + half) + 1) for v, e in zip(middle[::-1], (height, width), strict=True))
-    return Face(points, confidence, (top, bottom, left, right))
+    middle, half = np.nanmean(points, 0), 2 * face_unit(points)
+    top, left = (max(0, int(v - half + 0.5)) for v in middle[::-1])
+    bottom, right = (
+        min(e, int(v + half + 0.5) + 1) for v, e in zip(middle[::-1], (height, width), strict=True)
+    )
+    return Face(points, confidence, (top, bottom, left, right), last.person)
 
 
 def _slant(points: Points) -> float:
     """Tell the angle that lays the eyes level; 0 where one is hidden, or where they stand nearly above each other."""
     across, down = points[1] - points[0]
-    if not math.hypot(across, down) > 0.5 * unit(points):
+    if not math.hypot(across, down) > 0.5 * face_unit(points):
         return 0.0
     slant = -math.atan2(down, across)
     return slant if abs(slant) < _MOST_SLANT else 0.0
-
-
-def _look(
-    encoder: FeatureEncoder,
-    network: FaceNetwork,
-    picture: Picture,
-    views: list[tuple[Points, float]],
-    device: torch.device,
-    *,
-    slant: float = 0.0,
-    mirror: bool = False,
-) -> list[_Look]:
-    """Look at squares (middle, half of the side); ``mirror``: at their mirror images too."""
-    found = []
-    for start in range(0, len(views), _BATCH):
-        cut = [turned_view(picture, middle, half, slant) for middle, half in views[start : start + _BATCH]]
-        x = torch.from_numpy(np.stack([view for view, _ in cut])).to(device).permute(0, 3, 1, 2).float() / 255
-        with torch.no_grad():
-            heat, seen, face = _answer(encoder, network, x)
-            if mirror:
-                other = _answer(encoder, network, x.flip(-1))
-                heat = (heat + other.heat.flip(-1)[:, MIRRORED]) / 2
-                seen, face = (seen + other.seen[:, MIRRORED]) / 2, (face + other.face) / 2
-        points, mass = (t.double().cpu().numpy() for t in peaks(heat))
-        chances = seen.sigmoid().double().cpu().numpy()
-        for k, (_, matrix) in enumerate(cut):
-            back = np.linalg.inv(matrix[:, :2])
-            there = (points[k] * VIEW - matrix[:, 2]) @ back.T
-            found.append(_Look(there, mass[k], chances[k], float(face[k].sigmoid())))
-    return found
-
-
-def _answer(encoder: FeatureEncoder, network: FaceNetwork, x: Tensor) -> FaceAnswer:
-    maps = encoder.feature_maps(x.contiguous(memory_format=torch.channels_last), LEVELS)
-    answer: FaceAnswer = network(view_features(maps))
-    return answer
-
-
-def _tiles(height: int, width: int, side: float) -> list[tuple[Points, float]]:
-    """Lay squares over the picture that overlap by half or more."""
-    rows, columns = (max(1, math.ceil(2 * (e - side) / side) + 1) for e in (height, width))
-    return [
-        (np.array([x, y]), side / 2)
-        for y in np.linspace(side / 2, height - side / 2, rows)
-        for x in np.linspace(side / 2, width - side / 2, columns)
-    ]
 
 
 def _without_hidden(points: Points, seen: NDArray[np.float64]) -> Points:
@@ -195,7 +184,7 @@ def _without_hidden(points: Points, seen: NDArray[np.float64]) -> Points:
     return shown
 
 
-def unit(points: Points) -> float:
+def face_unit(points: Points) -> float:
     """Measure a face: the distance of its eyes, or 0.85 of that from eyes to nose where it is turned aside.
 
     Args:
@@ -216,39 +205,5 @@ def unit(points: Points) -> float:
     return max([*known, 1e-6])
 
 
-def turned_view(
-    picture: Picture,
-    middle: Points,
-    half: float,
-    slant: float,
-    *,
-    mirror: bool = False,
-    border: int = cv2.BORDER_REPLICATE,
-    ground: Picture | None = None,
-) -> tuple[Picture, Points]:
-    """Cut a square around a point, turned upright.
-
-    Args:
-        picture: uint8 (H, W, 3).
-        middle: float (2,): x, y of the view's middle.
-        half: half of the square's side in pixels.
-        slant: angle in radians by which the view turns the picture.
-        mirror: whether left and right change places.
-        border: OpenCV's code of what lies beyond the picture's edge, unless ``ground`` does.
-        ground: uint8 (224, 224, 3), seen beyond the edge.
-    Returns:
-        uint8 (224, 224, 3), and float (2, 3): the affine map from picture to view.
-    """
-    scale = VIEW / (2 * half)
-    cos, sin = math.cos(slant) * scale, math.sin(slant) * scale
-    matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
-    if mirror:
-        matrix[0] *= -1
-    matrix[:, 2] = VIEW / 2 - matrix[:, :2] @ middle
-    source: Any = picture
-    if scale < 0.6:  # lest what is finer than a pixel of the view flicker
-        source = cv2.GaussianBlur(picture, (0, 0), 0.45 / scale)
-    view: Any = None if ground is None else ground.copy()
-    border = border if ground is None else cv2.BORDER_TRANSPARENT
-    view = cv2.warpAffine(source, matrix, (VIEW, VIEW), dst=view, flags=cv2.INTER_LINEAR, borderMode=border)
-    return view, matrix
+# What code in here calls it.
+unit = face_unit

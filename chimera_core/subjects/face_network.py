@@ -46,10 +46,13 @@ class FaceAnswer(NamedTuple):
     """(N, 5): whether the point is in sight."""
     face: Tensor
     """(N,): whether the view holds a face, whole and neither tiny nor too near."""
+    person: Tensor
+    """(N,): whether that face is a person's."""
 
 
 class FaceNetwork(nn.Module):
-    """Reads three feature maps and gives heat maps of five points, whether each is in sight, and whether there is a face.
+    """Reads three feature maps and gives heat maps of five points, whether each is in sight, whether there is a face, and
+    whether it is a person's.
 
     0.2 million weights.
 
@@ -66,6 +69,7 @@ class FaceNetwork(nn.Module):
         self.heat = nn.Conv2d(_WIDTH, len(POINTS), 1)
         self.seen = nn.Linear(_WIDTH, len(POINTS))
         self.face = nn.Linear(2 * _WIDTH, 1)
+        self.person = nn.Linear(2 * _WIDTH, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> FaceAnswer:
         """Answer for feature maps (``LEVELS``) of views (N, 3, 224, 224), as ``view_features`` gives them.
@@ -89,8 +93,8 @@ class FaceNetwork(nn.Module):
         # What each point is judged by is what lies under its heat.
         there = torch.einsum("nkc,ndc->nkd", heat.flatten(2).softmax(-1), x.flatten(2))
         seen = torch.einsum("nkd,kd->nk", there, self.seen.weight) + self.seen.bias
-        face = self.face(torch.cat([there.mean(1), x.mean((2, 3))], 1))[:, 0]
-        return FaceAnswer(heat, seen, face)
+        whole = torch.cat([there.mean(1), x.mean((2, 3))], 1)
+        return FaceAnswer(heat, seen, self.face(whole)[:, 0], self.person(whole)[:, 0])
 
 
 def view_features(maps: Sequence[Tensor]) -> list[Tensor]:
@@ -105,8 +109,8 @@ def peaks(heat: Tensor) -> tuple[Tensor, Tensor]:
     """Read the points off heat maps (N, K, h, w) of logits.
 
     Returns:
-        float (N, K, 2): x, y in [0, 1] of the view, the mean around the highest cell; float (N, K) in [0, 1]: the
-        share of the heat around it.
+        float (N, K, 2): x, y in [0, 1] of the view, from its outer edge to its outer edge, the mean around the highest
+        cell; float (N, K) in [0, 1]: the share of the heat around it.
     """
     count, points, height, width = heat.shape
     chance = heat.flatten(2).softmax(-1)
@@ -132,6 +136,9 @@ def face_network(device: torch.device) -> FaceNetwork:
     """
     state = {name: value.float() for name, value in load_state(_WEIGHTS).items()}
     network = FaceNetwork()
+    # Weights that were learnt before persons were told from animals do not know.
+    state.setdefault("person.weight", torch.zeros(1, 2 * _WIDTH))
+    state.setdefault("person.bias", torch.zeros(1))
     own = {name: (tuple(value.shape), value.dtype) for name, value in network.state_dict().items()}
     check_state(state, own, where=_WEIGHTS.name)
     network.load_state_dict(state)

@@ -1,6 +1,6 @@
-"""Measure the shipped face points, or others, on the faces kept apart.
+"""Measure the shipped face points, or others, on faces that no training saw.
 
-    python research/faces/measure.py --data FOLDER [--weights FILE] [--near] [--show SHEET.jpg]
+    python research/faces/measure.py --data FOLDER [--weights FILE] [--use val] [--kinds K ...] [--near] [--show SHEET.jpg]
 
 Errors are shares of the face's unit: the distance of its eyes, or 0.85 of eye to nose where it is turned aside.
 """
@@ -9,37 +9,90 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from views import LEARNT_PERSONS, PERSON, Face, faceless, marked_faces
+from faceless import faceless
+from numpy.typing import NDArray
+from views import Face, marked_faces
 
-from chimera_core.api import load_encoder
-from chimera_core.subjects import face as faces
-from chimera_core.subjects.face import find_face, unit
+from chimera_core.api import FeatureEncoder, face_unit, load_encoder
+from chimera_core.subjects import face as finder
 from chimera_core.subjects.face_network import POINTS, FaceNetwork
 from chimera_core.weights import load_state
 
 COLOURS = ((255, 60, 60), (60, 255, 60), (60, 60, 255), (255, 255, 0), (255, 0, 255))
 # Kinds by which figures are given; what is in none is "other".
 GROUPS = {
-    "dog": "dog",
-    "lion": "lion",
-    "bigcat": "lion",
-    "panda": "panda",
-    "bear": "panda",
-    "person": "person",
+    "dog": "dogs",
+    "fox": "foxes, wolves",
+    "wolf": "foxes, wolves",
+    "lion": "big cats",
+    "bigcat": "big cats",
+    "cougar": "big cats",
+    "panda": "pandas, bears",
+    "bear": "pandas, bears",
+    "person": "persons",
+    "cat": "cats",
+    "bird": "birds",
 }
+
+
+@dataclass
+class Row:
+    """A marked face and what was found in its picture; ``found`` is None where it was refused."""
+
+    face: Face
+    tried: list[finder.Face]
+    found: finder.Face | None
+
+    @property
+    def far(self) -> NDArray[np.float64]:
+        """Distances of the five points in units, NaN where either is hidden."""
+        return np.linalg.norm(self.found.points - self.face.points, axis=1) / face_unit(self.face.points)
+
+
+class Finder:
+    """Finds faces as `find_face` does, and keeps every face that was weighed."""
+
+    def __init__(self, weights: Path | None) -> None:
+        self.encoder: FeatureEncoder = load_encoder("timm:timm").requires_grad_(False)
+        self.network = None
+        if weights:
+            self.network = FaceNetwork().eval().requires_grad_(False)
+            self.network.load_state_dict({k: v.float() for k, v in load_state(weights).items()})
+        self.tried: list[finder.Face] = []
+        closer = finder._closer
+
+        def remembered(*args):
+            self.tried.append(closer(*args))
+            return self.tried[-1]
+
+        finder._closer = remembered
+
+    def all(self, picture: NDArray[np.uint8], *, near=None) -> list[finder.Face]:
+        """List what is weighed as long as all is refused: what any limit lets through is the first above it."""
+        self.tried.clear()
+        image = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+        least, finder.LEAST_CONFIDENCE = finder.LEAST_CONFIDENCE, 2.0
+        finder.find_faces(self.encoder, image, near=near, network=self.network)
+        finder.LEAST_CONFIDENCE = least
+        return list(self.tried)
+
+
+def first_above(tried: list[finder.Face], least: float) -> finder.Face | None:
+    """Give what `find_face` gives at this limit."""
+    return next((f for f in tried if f.confidence >= least), None)
 
 
 def near_of(face: Face, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """Make the box that a head finder might give: about three units wide, a little off."""
-    middle = (
-        np.nanmean(face.points, 0) + rng.normal(0, 0.2, 2) * unit(face.points) - (0, 0.3 * unit(face.points))
-    )
-    half = unit(face.points) * rng.uniform(1.4, 2.2)
+    long = face_unit(face.points)
+    middle = np.nanmean(face.points, 0) + rng.normal(0, 0.2, 2) * long - (0, 0.3 * long)
+    half = long * rng.uniform(1.4, 2.2)
     return tuple(int(v) for v in (middle[1] - half, middle[1] + half, middle[0] - half, middle[0] + half))
 
 
@@ -48,97 +101,129 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--near", action="store_true", help="tell about where the head is")
+    parser.add_argument("--use", default="test", choices=("test", "val"))
     parser.add_argument(
-        "--kinds", nargs="*", metavar="KIND", help="all marked faces of these, for a head that never saw them"
+        "--kinds", nargs="*", help="all marked faces of these, for a head that never saw them"
     )
-    parser.add_argument("--most", type=int, default=999)
+    parser.add_argument("--near", action="store_true", help="tell about where the head is")
+    parser.add_argument("--least", type=float, default=finder.LEAST_CONFIDENCE)
+    parser.add_argument(
+        "--turned", type=float, default=0.0, metavar="DEGREES", help="turn the pictures first"
+    )
     parser.add_argument("--show", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
-    encoder = load_encoder("timm:timm").requires_grad_(False)
-    network = None
-    if args.weights:
-        network = FaceNetwork().eval().requires_grad_(False)
-        network.load_state_dict({k: v.float() for k, v in load_state(args.weights).items()})
+    search = Finder(args.weights)
     marked = marked_faces(args.data)
     if args.kinds:
         tested = [f for f in marked if f.kind in args.kinds and f.use != "weak"]
     else:
-        tested = [f for f in marked if f.use == "test"]
-        persons = sorted((args.data / "faces/celeba/img_align_celeba").glob("*.jpg"))[LEARNT_PERSONS::250]
-        tested += [Face(p.name, "aligned person", "test", p, None, PERSON) for p in persons]
-    tested = tested[: args.most]
-    rows, sheet, start = [], [], time.process_time()
-    least, faces.LEAST_CONFIDENCE = faces.LEAST_CONFIDENCE, -1.0
-    for f in tested:
-        picture = f.read()
-        image = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
-        found = find_face(encoder, image, near=near_of(f, rng) if args.near else None, network=network)
-        far = np.linalg.norm(found.points - f.points, axis=1) / unit(f.points)
-        rows.append((f, found, far))
-        if args.show:
-            sheet.append(_drawn(picture, f.points, found, far))
-    print(f"{(time.process_time() - start) / len(tested):.2f} CPU s a picture")
-    _print_groups(rows, least)
-    if args.kinds:
-        return
-    none = []
-    for p in faceless(args.data, apart=True):
-        image = (
-            torch.from_numpy(cv2.cvtColor(cv2.imread(str(p)), cv2.COLOR_BGR2RGB)).permute(2, 0, 1).float()
-            / 255
-        )
-        none.append((find_face(encoder, image, network=network).confidence, p.stem))
-    print("no face:", " ".join(f"{n} {c:.2f}" for c, n in sorted(none, reverse=True)))
+        tested = [f for f in marked if f.use == args.use]
+    start, rows = time.process_time(), []
+    for face in tested:
+        if args.turned:
+            turn(face, args.turned)
+        tried = search.all(face.read(), near=near_of(face, rng) if args.near else None)
+        rows.append(Row(face, tried, first_above(tried, args.least)))
+    print(f"{(time.process_time() - start) / len(tested):.2f} CPU s a picture, all that is weighed")
+    print_groups(rows)
+    print_limits(rows, [])
+    if not args.kinds and not args.near:
+        files = faceless(args.data, args.use)
+        none = [(name, search.all(picture)) for name, picture in files]
+        print_limits(rows, [tried for _, tried in none])
+        told = sorted(((max([f.confidence for f in t] + [0.0]), n) for n, t in none), reverse=True)
+        print(len(none), "without a face:", " ".join(f"{n} {c:.2f}" for c, n in told[:12]))
+        print_persons(args.data, search)
     if args.show:
-        cv2.imwrite(str(args.show), _tiled(sheet)[..., ::-1])
+        cv2.imwrite(str(args.show), _tiled([_drawn(row) for row in rows])[..., ::-1])
 
 
-def _print_groups(rows, least):
-    groups = {}
+def turn(face: Face, degrees: float) -> None:
+    """Turn a picture about its middle on a larger one."""
+    picture = face.read()
+    height, width = picture.shape[:2]
+    side = int(np.hypot(height, width)) + 1
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
+    matrix[:, 2] += (side - 1) / 2 - np.array([width - 1, height - 1]) / 2
+    face.picture = cv2.warpAffine(picture, matrix, (side, side), borderValue=(127, 127, 127))
+    face.points = face.points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def print_groups(rows: list[Row]) -> None:
+    """Print one line for each group of kinds, and one for all."""
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        kind = row[0].kind
-        groups.setdefault(kind if "aligned" in kind else GROUPS.get(kind, "other"), []).append(row)
-    groups["all marked"] = [r for r in rows if "aligned" not in r[0].kind]
-    for name, group in groups.items():
-        taken = [r for r in group if r[1].confidence >= least]
-        here = [r for r in taken if np.nanmedian(r[2]) < 1]
+        groups.setdefault(GROUPS.get(row.face.kind, "others"), []).append(row)
+    for name, group in [*groups.items(), ("all", rows)]:
+        taken = [r for r in group if r.found is not None]
+        here = [r for r in taken if np.nanmedian(r.far) < 1]
         if not here:
+            print(f"{name}: {len(group)} faces, none found")
             continue
-        far = np.stack([r[2] for r in here])
-        off = np.mean([(r[2][:2] > 0.3).any() for r in here])
-        gone = [np.isnan(found.points[:2, 0]) & np.isfinite(f.points[:2, 0]) for f, found, _ in here]
-        guessed = [np.isfinite(found.points[:2, 0]) & np.isnan(f.points[:2, 0]) for f, found, _ in here]
+        far = np.stack([r.far for r in here])
+        off = [r for r in taken if (r.far[:2] > 0.3).any()]
+        gone = [(np.isnan(r.found.points[:2, 0]) & np.isfinite(r.face.points[:2, 0])).any() for r in here]
+        made = [(np.isfinite(r.found.points[:2, 0]) & np.isnan(r.face.points[:2, 0])).any() for r in here]
         medians = [np.nanmedian(far[:, :2]), *np.nanmedian(far[:, 2:], 0)]
+        wrong = np.mean([(r.found.person > 0.5) != (r.face.kind == "person") for r in here])
         print(
-            f"{name:14} {len(group)} pictures: {len(group) - len(taken)} refused, {len(taken) - len(here)} elsewhere;",
+            f"{name:14} {len(group):3} faces: {len(group) - len(taken)} refused, {len(taken) - len(here)} elsewhere;",
             *(f"{part} {value:.3f}," for part, value in zip(("eyes", *POINTS[2:]), medians, strict=True)),
-            f"an eye off by over .3: {off:.3f}, not seen: {np.mean(np.any(gone, 1)):.3f},",
-            f"a hidden one made up: {np.mean(np.any(guessed, 1)):.3f}",
+            f"off {len(off) / len(taken):.3f}, not seen {np.mean(gone):.2f}, made up {np.mean(made):.2f},",
+            f"taken for the other (person, animal) {wrong:.3f}",
         )
-    order = sorted(rows, key=lambda r: -r[1].confidence)
-    print("confidence and median error:", *(f"{r[1].confidence:.2f}:{np.nanmedian(r[2]):.2f}" for r in order))
 
 
-def _drawn(picture, points, found, far):
-    top, bottom, left, right = found.box
-    view = picture.copy()
-    size = max(1, round(unit(found.points) / 14))
+def print_limits(rows: list[Row], none: list[list[finder.Face]]) -> None:
+    """Print what other limits of confidence would do."""
+    for least in (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65):
+        at = [Row(r.face, r.tried, first_above(r.tried, least)) for r in rows]
+        taken = [r for r in at if r.found is not None]
+        off = np.mean([(r.far[:2] > 0.3).any() for r in taken])
+        false = np.mean([first_above(t, least) is not None for t in none]) if none else float("nan")
+        print(
+            f"least {least}: refused {1 - len(taken) / len(at):.3f}, off {off:.3f}, faces where none is {false:.3f}"
+        )
+
+
+def print_persons(data: Path, search: Finder) -> None:
+    """Print how often aligned cats and persons that no training saw are taken for each other."""
+    for name, files in (
+        ("persons", sorted((data / "faces/celeba/img_align_celeba").glob("*.jpg"))[3000::25]),
+        ("cats", sorted((data / "afhq/val/cat").glob("*.jpg"))[::2]),
+    ):
+        tried = [search.all(cv2.cvtColor(cv2.imread(str(f)), cv2.COLOR_BGR2RGB)) for f in files[:200]]
+        found = [f for f in (first_above(t, finder.LEAST_CONFIDENCE) for t in tried) if f is not None]
+        wrong = np.mean([(f.person > 0.5) != (name == "persons") for f in found])
+        print(
+            f"aligned {name}: {len(tried)}, {len(tried) - len(found)} refused, {wrong:.3f} taken for the other"
+        )
+
+
+def _drawn(row: Row) -> NDArray[np.uint8]:
+    view = row.face.read().copy()
+    found = row.found or (row.tried[0] if row.tried else None)
+    points = row.face.points if found is None else found.points
+    size = max(1, round(face_unit(points) / 14))
     for k in range(5):
-        if np.isfinite(points[k]).all():
-            cv2.drawMarker(view, [int(v) for v in points[k]], (255, 255, 255), cv2.MARKER_CROSS, 4 * size, 1)
-        if np.isfinite(found.points[k]).all():
+        if np.isfinite(row.face.points[k]).all():
+            place = [int(v) for v in row.face.points[k]]
+            cv2.drawMarker(view, place, (255, 255, 255), cv2.MARKER_CROSS, 4 * size, 1)
+        if found is not None and np.isfinite(found.points[k]).all():
             cv2.circle(view, [int(v) for v in found.points[k]], size, COLOURS[k], -1)
-    view = view[top:bottom, left:right] if min(bottom - top, right - left) > 8 else view
+    if found is not None:
+        top, bottom, left, right = found.box
+        view = view[top:bottom, left:right] if min(bottom - top, right - left) > 8 else view
     view = cv2.resize(view, (180, 180), interpolation=cv2.INTER_AREA)
-    cv2.putText(view, f"{found.confidence:.2f} {np.nanmedian(far):.2f}", (3, 12), 0, 0.42, (255, 255, 0), 1)
+    note = f"{found.confidence:.2f} {found.person:.1f}" if found else "-"
+    cv2.putText(view, note + ("" if row.found else " refused"), (3, 12), 0, 0.42, (255, 255, 0), 1)
     return view
 
 
-def _tiled(sheet, across=12):
+def _tiled(sheet: list[NDArray[np.uint8]], across: int = 12) -> NDArray[np.uint8]:
     sheet = sheet + [np.zeros_like(sheet[0])] * (-len(sheet) % across)
     return np.vstack([np.hstack(sheet[i : i + across]) for i in range(0, len(sheet), across)])
 

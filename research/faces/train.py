@@ -33,13 +33,14 @@ POINT_WEIGHTS = torch.tensor([1.5, 1.5, 1.3, 1.0, 0.7])
 SPREAD = 0.9
 
 
-def loss_of(answer: FaceAnswer, points: Tensor, weight: Tensor) -> Tensor:
-    """Add up cross-entropy of heat maps, distance of their means, and whether points and face are in sight.
+def loss_of(answer: FaceAnswer, points: Tensor, weight: Tensor, person: Tensor) -> Tensor:
+    """Add up cross-entropy of heat maps, distance of their means, whether points and face are in sight, and whose it is.
 
     Args:
         answer: of N views.
         points: float (N, 5, 2) in [0, 1]; NaN where not in sight.
         weight: float (N,); 0 where there is no face.
+        person: float (N,); 1 where the face is a person's.
     """
     seen = torch.isfinite(points).all(-1)
     place = torch.nan_to_num(points)
@@ -61,7 +62,8 @@ def loss_of(answer: FaceAnswer, points: Tensor, weight: Tensor) -> Tensor:
     held = (weight > 0).float()
     sight = F.binary_cross_entropy_with_logits(answer.seen.float(), seen.float(), reduction="none").mean(1)
     face = F.binary_cross_entropy_with_logits(answer.face.float(), held)
-    return where + 0.4 * (sight * held).mean() + 0.5 * face
+    whose = F.binary_cross_entropy_with_logits(answer.person.float(), person, reduction="none")
+    return where + 0.4 * (sight * held).mean() + 0.5 * face + 0.25 * (whose * held).mean()
 
 
 def main() -> None:
@@ -79,14 +81,15 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     encoder = load_encoder("timm:timm").requires_grad_(False)
     marked = marked_faces(args.data)
-    faces = [f for f in marked if f.use != "test" and f.kind not in args.without]
-    faces += aligned_faces(args.data, marked)
+    hidden = tuple(f"scenes/{kind}/" for kind in args.without)
+    faces = [f for f in marked if f.use in ("learn", "weak") and f.kind not in args.without]
+    faces = [f for f in faces + aligned_faces(args.data, marked) if not f.name.startswith(hidden)]
     views = Views(args.data, faces, rng)
     network, mean = FaceNetwork(), FaceNetwork()
     mean.load_state_dict(network.state_dict())
     print(sum(p.numel() for p in network.parameters()), "weights;", len(faces), "faces", flush=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
-    kept: list[tuple[list[Tensor], Tensor, float]] = []
+    kept: list[tuple[list[Tensor], Tensor, float, bool]] = []
     start, step, total = time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - start) / (60 * args.minutes)) < 1:
         drawn = [views.draw() for _ in range(FRESH)]
@@ -94,7 +97,7 @@ def main() -> None:
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             maps = encoder.feature_maps(x.contiguous(memory_format=torch.channels_last), LEVELS)
         maps = [m.bfloat16() for m in view_features([m.float() for m in maps])]
-        new = [([m[i].clone() for m in maps], torch.from_numpy(d[1]), d[2]) for i, d in enumerate(drawn)]
+        new = [([m[i].clone() for m in maps], torch.from_numpy(d[1]), *d[2:]) for i, d in enumerate(drawn)]
         batch = new + [kept[i] for i in rng.integers(len(kept), size=KEPT)] if kept else new
         for one in new:
             if len(kept) < MEMORY:
@@ -104,6 +107,7 @@ def main() -> None:
         maps = [torch.stack([b[0][k] for b in batch]) for k in range(len(LEVELS))]
         points = torch.stack([b[1] for b in batch])
         weight = torch.tensor([b[2] for b in batch])
+        person = torch.tensor([float(b[3]) for b in batch])
         if rng.random() < 0.5:
             maps = [m.flip(-1) for m in maps]
             points = points[:, MIRRORED].clone()
@@ -114,7 +118,7 @@ def main() -> None:
             group["lr"] = RATE * min(1, (step + 1) / 60) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             answer = network(maps)
-        loss = loss_of(answer, points, weight)
+        loss = loss_of(answer, points, weight, person)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)

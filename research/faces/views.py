@@ -9,27 +9,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from faceless import faceless
 from numpy.typing import NDArray
 
-from chimera_core.subjects.face import turned_view, unit
+from chimera_core.subjects.face import unit
 from chimera_core.subjects.face_network import MIRRORED, VIEW
+from chimera_core.subjects.face_views import turned_view
 
 MARKS = Path(__file__).with_name("marks.txt")
 # Persons of the aligned set from this number on are kept apart; so are the cats of afhq/val.
 LEARNT_PERSONS, LEARNT_CATS = 3000, 2500
-# Eyes, nose, mouth and chin of the aligned sets, in shares of the picture's sides: persons by eye from their mean
-# picture, cats the mean of those marked.
-PERSON = np.array([[44, 63], [134, 63], [89, 110], [89, 150], [89, 203]]) / (178, 218)
-# Photographs without any face; none of what marks.txt names.
-FACELESS = (
-    "admiral ant barn_spider bee dragonfly dung_beetle fiddler_crab garden_spider grasshopper ground_beetle king_crab "
-    "leaf_beetle leafhopper long-horned_beetle lycaenid rock_crab sea_anemone sea_cucumber sea_slug sea_urchin slug "
-    "starfish sulphur_butterfly tick conch american_lobster black_and_gold_garden_spider black_widow chambered_nautilus "
-    "chiton cockroach crayfish damselfly isopod rhinoceros_beetle ringlet scorpion snail tiger_beetle wolf_spider "
-    "ladybug tarantula jellyfish monarch"
-)
-# Every fifth of them is kept apart.
-APART = 5
+# Eyes, nose, mouth and chin of the aligned sets, in shares of the picture's sides: persons the rounded mean of 22 that
+# were marked (learn, val), cats the mean of those marked.
+PERSON = np.array([[45.5, 62.5], [133.5, 62.5], [89.5, 112.5], [89.5, 154], [90, 204.5]]) / (178, 218)
+# How far a face may be turned in the picture, in radians.
+STEEPEST = 1.75
 
 
 @dataclass
@@ -52,7 +46,7 @@ class Face:
             self.picture = cv2.cvtColor(cv2.imread(str(self.file)), cv2.COLOR_BGR2RGB)
             height, width = self.picture.shape[:2]
             if self.share is not None:
-                self.points = self.share * (width, height)
+                self.points = self.share * (width, height) - 0.5
         return self.picture
 
 
@@ -66,34 +60,24 @@ def marked_faces(data: Path) -> list[Face]:
         values = [float("nan") if n == "-" else float(n) for n in numbers[:10]]
         face = Face(name, kind, use, data / name, None, weight=0.5 if use == "weak" else 1.0)
         height, width = face.read().shape[:2]
-        face.points = np.array(values).reshape(5, 2) / 100 * max(height, width)
+        face.points = np.array(values).reshape(5, 2) / 100 * max(height, width) - 0.5
         found.append(face)
     return found
 
 
 def aligned_faces(data: Path, marked: list[Face]) -> list[Face]:
     """List cats and persons of the aligned sets, whose points lie nearly where they always lie."""
-    cats = [f.points / f.read().shape[0] for f in marked if f.name.startswith("afhq/val/cat")]
+    seen = [f for f in marked if f.name.startswith("afhq/val/cat") and f.use == "learn"]
+    cats = [(f.points + 0.5) / f.read().shape[0] for f in seen]
     template = np.nanmean(cats, 0)
     files = sorted((data / "afhq/train/cat").glob("*.jpg"))[:LEARNT_CATS]
-    found = [Face(f.name, "cats", "aligned", f, None, template, 0.35) for f in files]
+    found = [Face(f"afhq/{f.name}", "cats", "aligned", f, None, template, 0.35) for f in files]
     files = sorted((data / "faces/celeba/img_align_celeba").glob("*.jpg"))[:LEARNT_PERSONS]
-    return found + [Face(f.name, "persons", "aligned", f, None, PERSON, 0.5) for f in files]
-
-
-def faceless(data: Path, *, apart: bool) -> list[Path]:
-    """List photographs without a face: those to learn from, or those kept apart."""
-    files = [
-        p
-        for name in FACELESS.split()
-        for d in ("more-photos", "photos")
-        if (p := data / d / f"{name}.jpg").is_file()
-    ]
-    return [f for n, f in enumerate(sorted(files)) if (n % APART == 0) == apart]
+    return found + [Face(f"faces/{f.name}", "persons", "aligned", f, None, PERSON, 0.5) for f in files]
 
 
 class Views:
-    """Draws random views: three of four near or far of faces, the others of what has none."""
+    """Draws random views: four of five near or far of faces, the others of what has none."""
 
     def __init__(self, data: Path, faces: list[Face], rng: np.random.Generator) -> None:
         self.rng = rng
@@ -102,32 +86,37 @@ class Views:
         count = Counter(f.kind for f in self.groups[0])
         chance = np.array([count[f.kind] ** -0.4 for f in self.groups[0]])
         self.chances = [chance / chance.sum(), None, None]
-        files = faceless(data, apart=False)
-        self.grounds = [cv2.cvtColor(cv2.imread(str(f)), cv2.COLOR_BGR2RGB) for f in files]
+        self.single = [f for f in self.groups[0] if "photos/" in f.name and f.kind != "person"]
+        self.grounds = [picture for _, picture in faceless(data, "learn")]
 
-    def draw(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
-        """Draw a view (224, 224, 3), its points (5, 2) in [0, 1], NaN where not in sight, and its weight; 0: no face."""
+    def draw(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], float, bool]:
+        """Draw a view (224, 224, 3), its points (5, 2) in [0, 1], NaN where not in sight, its weight, and whether it is a
+        person. Weight 0: no face.
+        """
         rng = self.rng
         group = rng.choice(4, p=[0.52, 0.13, 0.17, 0.18])
         if group == 3:
-            return self._nothing(), np.full((5, 2), np.nan, np.float32), 0.0
+            return self._nothing(), np.full((5, 2), np.nan, np.float32), 0.0, False
         face = self.groups[group][rng.choice(len(self.groups[group]), p=self.chances[group])]
         picture = face.read()
         points = face.points
-        if face.kind == "persons":  # their pictures were squeezed; true is about 1.22
+        if face.name.startswith("faces/"):  # these were squeezed; true is about 1.22
             stretch = rng.uniform(1.0, 1.3)
             picture = cv2.resize(picture, (round(178 * stretch), 218))
-            points = points * (picture.shape[1] / 178, 1)
+            points = (points + 0.5) * (picture.shape[1] / 178, 1) - 0.5
         long = unit(points)
+        if rng.random() < 0.1:
+            picture, points = self._cut(picture, points, long)
         middle = np.nanmean(points, 0)
         if rng.random() < 0.5:
-            share, slant = rng.uniform(0.2, 0.34), rng.normal(0, 0.14)
-            middle = middle + rng.normal(0, 0.15, 2) * long
+            share, slant = rng.uniform(0.19, 0.36), rng.normal(0, 0.15)
+            middle = middle + rng.normal(0, 0.17, 2) * long
         else:
-            share, slant = math.exp(rng.uniform(math.log(0.09), math.log(0.42))), rng.normal(0, 0.3)
+            share = math.exp(rng.uniform(math.log(0.08), math.log(0.42)))
+            slant = rng.normal(0, 0.3) if rng.random() < 0.65 else rng.uniform(-STEEPEST, STEEPEST)
             room = max(0.0, long / share / 2 - 0.9 * long)
-            middle = middle + rng.uniform(-0.85, 0.85, 2) * room
-        slant = float(np.clip(slant, -0.8, 0.8))
+            middle = middle + rng.uniform(-0.95, 0.95, 2) * room
+        slant = float(np.clip(slant, -STEEPEST, STEEPEST))
         mirror = rng.random() < 0.5
         ground = None
         small = picture.shape[0] * 0.8 < long / share
@@ -139,11 +128,30 @@ class Views:
         view, matrix = turned_view(
             picture, middle, long / share / 2, slant, mirror=mirror, border=border, ground=ground
         )
-        placed = (points @ matrix[:, :2].T + matrix[:, 2]) / VIEW
+        placed = (points @ matrix[:, :2].T + matrix[:, 2] + 0.5) / VIEW
         if mirror:
             placed = placed[MIRRORED]
         placed[((placed < 0) | (placed > 1)).any(1)] = np.nan
-        return self._light(view), placed.astype(np.float32), face.weight
+        return self._light(view), placed.astype(np.float32), face.weight, face.kind in ("person", "persons")
+
+    def _cut(
+        self, picture: NDArray[np.uint8], points: NDArray[np.float64], long: float
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Cut a picture somewhere through its face, whose points beyond the cut are lost; at least three stay."""
+        height, width = picture.shape[:2]
+        side = self.rng.integers(3)
+        line = int(np.nanmax(points[:, 1]) - self.rng.uniform(-0.3, 0.8) * long)
+        left = int(np.nanmin(points[:, 0]) + self.rng.uniform(-0.3, 0.5) * long)
+        right = int(np.nanmax(points[:, 0]) - self.rng.uniform(-0.3, 0.5) * long)
+        box = ((0, line, 0, width), (0, height, left, width), (0, height, 0, right))[side]
+        top, bottom, left, right = (
+            int(np.clip(v, 0, e)) for v, e in zip(box, (height, height, width, width), strict=True)
+        )
+        kept = points - (left, top)
+        kept[((kept < 0) | (kept >= (right - left, bottom - top))).any(1)] = np.nan
+        if np.isfinite(kept).all(1).sum() < 3 or not np.isfinite(kept[:2]).all(1).any():
+            return picture, points
+        return np.ascontiguousarray(picture[top:bottom, left:right]), kept
 
     def _ground(self) -> NDArray[np.uint8]:
         picture = self.grounds[self.rng.integers(len(self.grounds))]
@@ -156,8 +164,10 @@ class Views:
     def _nothing(self) -> NDArray[np.uint8]:
         rng = self.rng
         way = rng.random()
-        if way < 0.75:
+        if way < 0.5:
             view = np.ascontiguousarray(np.rot90(self._ground(), rng.integers(4)))
+        elif way < 0.75 and (beside := self._beside()) is not None:
+            view = beside
         elif way < 0.85:  # smooth noise
             cells = int(rng.choice([2, 7, 28, 112]))
             view = cv2.resize(
@@ -173,8 +183,30 @@ class Views:
             view, _ = turned_view(picture, middle, 0.8 * long, 0.0, border=cv2.BORDER_REFLECT_101)
         return self._light(view)
 
+    def _beside(self) -> NDArray[np.uint8] | None:
+        """Draw a tile of a photograph of one animal that its face has no part in."""
+        rng = self.rng
+        face = self.single[rng.integers(len(self.single))]
+        picture, long = face.read(), unit(face.points)
+        height, width = picture.shape[:2]
+        for _ in range(6):
+            half = rng.uniform(0.15, 0.4) * min(height, width)
+            middle = rng.uniform((half, half), (width - half, height - half))
+            if (
+                (np.abs(face.points - middle) > half + 0.9 * long)
+                .any(1)[np.isfinite(face.points[:, 0])]
+                .all()
+            ):
+                return turned_view(picture, middle, half, rng.normal(0, 0.2), border=cv2.BORDER_REFLECT_101)[
+                    0
+                ]
+        return None
+
     def _light(self, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
         rng = self.rng
+        if rng.random() < 0.12:  # as small pictures look when they are blown up
+            side = int(rng.uniform(48, 140))
+            view = cv2.resize(cv2.resize(view, (side, side), interpolation=cv2.INTER_AREA), (VIEW, VIEW))
         value = view.astype(np.float32) * (rng.uniform(0.65, 1.25) * np.exp(rng.normal(0, 0.06, 3))).astype(
             np.float32
         )

@@ -12,8 +12,9 @@ from chimera_core.errors import DataError, ShapeError
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.records import Level
 from chimera_core.subjects import face_network
-from chimera_core.subjects.face import find_face, turned_view, unit
+from chimera_core.subjects.face import find_face, find_faces, unit
 from chimera_core.subjects.face_network import GRID, VIEW, FaceAnswer, FaceNetwork, peaks
+from chimera_core.subjects.face_views import Looker, turned_view
 
 # Both eyes are red: which is which, left and right tell.
 _COLOURS = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]])
@@ -51,7 +52,9 @@ class _Dots:
         best = like.flatten(2).amax(2)
         seen = 40 * (best - 0.5)
         heat = 25 * like / best.clamp_min(0.1)[..., None, None]
-        return FaceAnswer(heat, seen, torch.minimum(seen[:, 2], seen[:, :2].amax(1)))
+        return FaceAnswer(
+            heat, seen, torch.minimum(seen[:, 2], seen[:, :2].amax(1)), best.new_full((len(best),), 2.0)
+        )
 
 
 def _drawn(points: np.ndarray, size: tuple[int, int] = (200, 260), radius: float = 6) -> Tensor:
@@ -108,16 +111,59 @@ def test_of_two_faces_near_takes_the_one_that_is_meant():
     assert np.abs(meant.points - small).max() < 3
 
 
+def test_faces_come_largest_first_each_once_and_find_face_gives_the_first():
+    small, large = _face_at(50, 50, 0.6), _face_at(190, 110)
+    image = (_drawn(small, radius=5) + _drawn(large)).clamp(0, 1)
+    found = find_faces(_Colours(), image, network=_Dots())
+    assert [round(unit(f.points) / 40, 1) for f in found] == [1.0, 0.6]
+    assert np.abs(found[0].points - large).max() < 3 and np.abs(found[1].points - small).max() < 3
+    assert np.array_equal(_find(image).points, found[0].points, equal_nan=True)
+    assert len(find_faces(_Colours(), image, network=_Dots(), most=1)) == 1
+    assert find_faces(_Colours(), torch.zeros(3, 60, 90), network=_Dots()) == []
+
+
+def test_whether_it_is_a_person_is_what_the_last_look_answers():
+    assert _find(_drawn(_face_at(120, 80))).person == pytest.approx(1 / (1 + np.exp(-2)))
+
+
 def test_a_view_shows_its_middle_in_the_middle_and_tells_the_map():
     picture = np.zeros((90, 120, 3), np.uint8)
     picture[28:33, 68:73] = 255
     for mirror in (False, True):
         view, matrix = turned_view(picture, np.array([60.0, 40.0]), 40, 0.4, mirror=mirror)
-        assert np.allclose(matrix[:, :2] @ (60, 40) + matrix[:, 2], VIEW / 2)
+        assert np.allclose(matrix[:, :2] @ (60, 40) + matrix[:, 2], (VIEW - 1) / 2)
         rows, columns = np.nonzero(view[..., 0] > 128)
         there = matrix[:, :2] @ (70, 30) + matrix[:, 2]
         assert np.abs(there - (columns.mean(), rows.mean())).max() < 1.5
         assert np.sign(np.linalg.det(matrix[:, :2])) == (-1 if mirror else 1)
+
+
+@pytest.mark.parametrize("half", [15.0, 56.3, 112.0, 300.0])
+@pytest.mark.parametrize("slant", [0.0, 0.7])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_map_of_a_view_is_right_to_a_twentieth_of_its_pixel(half: float, slant: float, mirror: bool):
+    rows, columns = np.mgrid[:300, :401]
+    x, y, wide = 201.3, 140.8, half / 12
+    dot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * wide**2))
+    picture = np.repeat(dot.round().astype(np.uint8)[..., None], 3, 2)
+    view, matrix = turned_view(picture, np.array([200.0, 143.0]), half, slant, mirror=mirror)
+    light = view[..., 0].astype(float)
+    rows, columns = np.mgrid[:VIEW, :VIEW]
+    seen = np.array([(columns * light).sum(), (rows * light).sum()]) / light.sum()
+    assert np.abs(seen - matrix[:, :2] @ (x, y) - matrix[:, 2]).max() < 0.05
+
+
+def test_a_point_in_the_middle_of_a_cell_lies_between_its_pixels():
+    class OneCell:
+        def __call__(self, maps):
+            heat = torch.full((1, 5, GRID, GRID), -99.0)
+            heat[:, :, 7, 20] = 99.0
+            return FaceAnswer(heat, torch.ones(1, 5), torch.ones(1), torch.ones(1))
+
+    looker = Looker(_Colours(), OneCell(), torch.zeros(3, VIEW, VIEW))
+    (look,) = looker.look([(np.full(2, (VIEW - 1) / 2), VIEW / 2)])
+    # The view is the picture: cell 20 is columns 160 to 167.
+    assert np.allclose(look.points, (163.5, 59.5))
 
 
 def test_a_unit_is_the_distance_of_the_eyes_or_what_stands_for_it_in_a_profile():
