@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         RobustnessTrainer,
         Split,
     )
-    from chimera_core.pixels import resize_shorter
+    from chimera_core.pixels import parent_pixels, resize_shorter
     from chimera_core.scoring.probe import Probe, fit_probe
     from chimera_core.subjects.colour import colour_spread, transfer_colour
     from chimera_core.subjects.face import Face, face_unit, find_face, find_faces
@@ -92,6 +92,7 @@ _LAZY = {
     "project_linf": "chimera_core.attacks.geometry",
     "random_start": "chimera_core.attacks.geometry",
     "read_picture": "chimera_core.images",
+    "parent_pixels": "chimera_core.pixels",
     "resize_shorter": "chimera_core.pixels",
     "Subject": "chimera_core.subjects.window",
     "SubjectFinder": "chimera_core.subjects.finder",
@@ -205,6 +206,7 @@ __all__ = [
     "option",
     "or_whole",
     "parameter_groups",
+    "parent_pixels",
     "parse_box",
     "parse_share_box",
     "pgd",

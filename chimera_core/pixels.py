@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.errors import DataError, ShapeError
+from chimera_core.errors import ConfigError, DataError, ShapeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from chimera_core.records import Parent
 
 # A picture more elongated than this becomes millions of pixels at an innocent --size.
 MAX_ASPECT = 8
@@ -76,3 +78,22 @@ def resize_shorter(image: Tensor, size: int) -> Tensor:
     if shape == (height, width):
         return image
     return F.interpolate(image[None], shape, mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def parent_pixels(parent: Parent, size: int) -> Tensor:
+    """Give a parent's very pixels at a size, on the CPU.
+
+    Args:
+        parent: a photograph.
+        size: shorter side in pixels.
+    Returns:
+        float32 (3, h, w) in [0, 1], or (4, h, w) with opacity for a cut-out, whose colours are then free of the white below.
+    Raises:
+        ConfigError: if it is a class name.
+    """
+    if parent.image is None:
+        raise ConfigError(f"this fuser takes photographs, but {parent.name} is a class name")
+    if not parent.is_cutout or parent.mask is None:
+        return resize_shorter(parent.image, size).cpu()
+    image, mask = (resize_shorter(part, size).cpu() for part in (parent.image, parent.mask))
+    return torch.cat([((image - (1 - mask)) / mask.clamp_min(1e-3)).clamp(0, 1), mask])

@@ -17,8 +17,8 @@ from chimera_core.api import (
     SubjectFinder,
     load_encoder,
     load_fuser,
+    parent_pixels,
     parse_share_box,
-    resize_shorter,
 )
 from chimera_parts.animals import Animal, look_at
 from chimera_parts.choosing import Choice, choose
@@ -110,7 +110,7 @@ class Parts(FusionGenerator):
         size: int,
         report: Callable[[float], None],
     ) -> Tensor:
-        layout = _picture(parents[0], size)
+        layout = parent_pixels(parents[0], size)
         if weights[0] >= 1:
             return layout
         animals = [self._animal(parent, k) for k, parent in enumerate(parents[:2])]
@@ -176,17 +176,6 @@ class Parts(FusionGenerator):
             dressed = animals[0].in_coat(image)
             self._stages[key] = Stage.of(dressed, animals[1], choice, shape)
         return self._stages[key]
-
-
-def _picture(parent: Parent, size: int) -> Tensor:
-    """A parent's very pixels at a size, with opacity where it is a cut-out."""
-    if parent.image is None:
-        raise ConfigError(f"parts takes photographs, but {parent.name} is a class name")
-    if not parent.is_cutout or parent.mask is None:
-        return resize_shorter(parent.image, size).cpu()
-    # A cut-out comes laid over white; its own colours are what is left without it.
-    image, mask = (resize_shorter(part, size).cpu() for part in (parent.image, parent.mask))
-    return torch.cat([((image - (1 - mask)) / mask.clamp_min(1e-3)).clamp(0, 1), mask])
 
 
 def _misfit(body: Animal, head: Animal) -> str | None:

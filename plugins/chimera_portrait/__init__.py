@@ -1,0 +1,1 @@
+"""Plugin of ``portrait``: two or more faces become one."""
