@@ -24,11 +24,13 @@ _COARSE = 0.14
 # Faces turned apart by more than the first keep more of the canvas' shape, and from the last on nearly all of it.
 _APART, _FAR_APART, _STIFFEST = 0.2, 0.6, 0.7
 _MIRROR_FROM = 0.15
+# Hairs are finer than this, in units (sigma).
+_HAIR = 0.04
 # The canvas' coat beyond the face goes this far to the guest's colours, less with the distance in units; and no further
 # than this in pixel values, for a mask may be wrong.
 _NEAR_COAT, _FAR_COAT, _FAR_FROM, _FAR_TO, _MOST_SHIFT = 1.0, 0.25, 1.2, 3.7, 0.3
-# How much of its own light and colour a region keeps around its detail.
-_KEPT_AROUND, _KEPT_AT_EYES, _KEPT_IN_EYES = 0.8, 0.4, 0.9
+# How much of their own light and colour mouth, nose and eyes keep around, and lips and irises.
+_KEPT_AROUND, _KEPT_INSIDE = (0.5, 0.8, 0.4), 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,7 @@ class Placed:
 
     ``image`` float32 (H, W, 3) in [0, 1], ``alpha`` float32 (H, W): what is head or body and not surroundings; ``points``
     float (5, 2) in its pixels; ``view`` leads from the frame to the picture. ``is_fur``: an animal's, not a person's.
+    ``grain``: how many pixels of ``image`` one of the photograph covers.
     """
 
     image: Array
@@ -45,12 +48,21 @@ class Placed:
     view: Similarity
     is_fur: bool
     is_cutout: bool = False
+    grain: float = 1.0
 
     def with_image(self, image: Array) -> Placed:
         """Give it with its own picture in another size, (h, w, 3); the frame is that picture."""
         shape = (image.shape[0], image.shape[1])
-        points = Similarity.resizing(shape[1] / self.image.shape[1])(self.points)
-        return replace(self, image=image, alpha=resized(self.alpha, shape), points=points, view=Similarity())
+        scale = shape[1] / self.image.shape[1]
+        points = Similarity.resizing(scale)(self.points)
+        return replace(
+            self,
+            image=image,
+            alpha=resized(self.alpha, shape),
+            points=points,
+            view=Similarity(),
+            grain=self.grain * scale,
+        )
 
     @property
     def seen(self) -> Points:
@@ -71,6 +83,7 @@ class Placed:
             alpha=resized(self.alpha, shape),
             points=smaller(self.points),
             view=smaller.after(self.view),
+            grain=self.grain * scale,
         )
 
     def flipped(self) -> Placed:
@@ -82,8 +95,7 @@ class Placed:
         """Read picture and alpha at its pixels x, y, mirrored at the rim."""
         height, width = self.alpha.shape
         x, y = reflected(x, width), reflected(y, height)
-        picture = sharpened(sampled(self.image, x, y), 1 / self.view.scale)
-        return picture, sampled(self.alpha, x, y, cubic=False)
+        return sampled(self.image, x, y), sampled(self.alpha, x, y, cubic=False)
 
     def in_frame(self, shape: tuple[int, int]) -> Placed:
         """Give all that the frame (h, w) shows of it, as a picture of that size."""
@@ -94,7 +106,8 @@ class Placed:
         )
         there = self.view(np.stack([columns.ravel(), rows.ravel()], 1)).reshape(*shape, 2).astype(np.float32)
         image, alpha = self.shown(there[..., 0], there[..., 1])
-        return replace(self, image=image, alpha=alpha, points=self.seen, view=Similarity())
+        grain = self.grain / self.view.scale
+        return replace(self, image=image, alpha=alpha, points=self.seen, view=Similarity(), grain=grain)
 
 
 def laid_on(guest: Placed, canvas: Placed) -> Placed:
@@ -180,6 +193,8 @@ class _Faces:
         own, own_alpha = canvas.shown(*bent(shape, canvas.points, canvas.view, window, still=True))
         x, y = bent(shape, guest.points, guest.view, window, still=False)
         other, other_alpha = guest.shown(x, y)
+        # A guest that is enlarged more than the canvas would be the blurred part of the face.
+        other = sharpened(other, max(1.0, guest.grain / guest.view.scale / max(canvas.grain, 1.0)))
         height, width = guest.alpha.shape
         rim = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y))
         unit = FaceFrame.of(shape).unit
@@ -219,33 +234,40 @@ class _Faces:
         # Well inside the face all is face, whatever the outline.
         core = smoothstep((self.depth / unit - 0.25) / 0.35)
         solid = np.maximum(blurred(self.canvas_alpha, 0.04 * unit), core)
-        inside = smoothstep(self.depth / unit / 0.1 + 0.5) * smoothstep((self.covered - 0.02) / 0.18)
-        inside *= np.minimum(1, 1.2 * solid)
-        wide = smoothstep((self.depth / unit + 0.45) / 0.7) * smoothstep(self.covered / 0.4) * solid
+        # A short chin must not cut off the guest's mouth.
+        features = np.maximum(eyes, mouth)
+        inside = smoothstep(self.depth / unit / 0.1 + 0.5) * np.minimum(1, 1.2 * solid)
+        inside = np.maximum(inside, features) * smoothstep((self.covered - 0.02) / 0.18)
+        wide = smoothstep((self.depth / unit + 0.45) / 0.7) * solid
         wide *= np.minimum(1, 1.2 * np.maximum(self.guest_alpha, core))
+        wide = np.maximum(wide, features) * smoothstep(self.covered / 0.4)
         low_canvas, low_guest = (blurred(p, _COARSE * unit) for p in (self.canvas, self.guest))
         detail_canvas, detail_guest = self.canvas - low_canvas, self.guest - low_guest
+        if shares.fur > 0:
+            detail_guest = self._furred(detail_guest, shares.fur)
 
         coat = self._coat_share(shares, detail_canvas, detail_guest)
         regions = ((mouth, shares.mouth), (nose, shares.nose), (eyes, shares.eyes))
         detail_share = coat
         for region, share in regions:
             detail_share = detail_share * (1 - region) + share * region
-        irises = np.maximum(*(self._blob(p, 0.27, 0.17, 0.5) for p in self.shape[:2]))
-        kept = (_KEPT_AROUND, _KEPT_AROUND, _KEPT_AT_EYES)
+        irises, lips = self._irises(), self._lips()
 
         def coarse_share(base: float) -> Array:
             mix = np.full(self.depth.shape, base, np.float32)
-            for (region, share), own in zip(regions, kept, strict=True):
+            for (region, share), own in zip(regions, _KEPT_AROUND, strict=True):
                 mix += (share - mix) * own * region
-            mix += (shares.eyes - mix) * _KEPT_IN_EYES * irises
+            for region, share in ((irises, shares.eyes), (lips, shares.mouth)):
+                mix += (share - mix) * _KEPT_INSIDE * region
             return mix[..., None]
 
         light, chroma = coarse_share(shares.light), coarse_share(shares.chroma)
         grey_canvas, grey_guest = (low.mean(-1, keepdims=True) for low in (low_canvas, low_guest))
         low = grey_canvas * (1 - light) + grey_guest * light
         low = low + (low_canvas - grey_canvas) * (1 - chroma) + (low_guest - grey_guest) * chroma
-        reach = _coat(self.canvas_alpha, unit) * _reach(self.shape + self.corner, self.depth.shape, self.corner)
+        reach = _coat(self.canvas_alpha, unit) * _reach(
+            self.shape + self.corner, self.depth.shape, self.corner
+        )
         outside = low_canvas + shift * reach[..., None]
         low = outside * (1 - wide[..., None]) + low * wide[..., None]
         fine = _blended(
@@ -258,6 +280,33 @@ class _Faces:
         # Far from the face the canvas stands still, to the pixel.
         still = smoothstep((self._distance() - 2.3) / 0.3)[..., None]
         return np.asarray(drawn * (1 - still) + around * still, np.float32)
+
+    def _furred(self, detail: Array, amount: float) -> Array:
+        """Let the canvas' fur grow over the guest's skin, but for eyes and lips; hairs come from forehead and cheeks."""
+        unit, face = self.unit, FaceFrame.of(self.shape)
+        hairs = self.canvas - blurred(self.canvas, _HAIR * unit)
+        rows, columns = np.mgrid[: self.depth.shape[0], : self.depth.shape[1]].astype(np.float32)
+
+        def from_there(across: Any, down: float) -> Array:
+            x = columns + unit * (across * face.across[0] + down * face.down[0])
+            y = rows + unit * (across * face.across[1] + down * face.down[1])
+            return np.asarray(
+                cv2.remap(
+                    hairs,
+                    x.astype(np.float32),
+                    y.astype(np.float32),
+                    cv2.INTER_CUBIC,
+                    borderMode=cv2.BORDER_REFLECT_101,
+                )
+            )
+
+        x, y = self._away(self.shape[3])
+        side = np.where(x * face.across[0] + y * face.across[1] < 0, -0.65, 0.65)
+        grown = self._mouth()[..., None]
+        hair = from_there(0.0, -0.8) * (1 - grown) + from_there(side, -0.3) * grown
+        bare = np.maximum(self._lips(), self._irises())[..., None]
+        fine = self.guest - blurred(self.guest, _HAIR * unit)
+        return np.asarray(detail + amount * (1 - bare) * (hair - 0.6 * fine), np.float32)
 
     def _coat_share(self, shares: Shares, detail_canvas: Array, detail_guest: Array) -> Array:
         if not shares.salient:
@@ -279,6 +328,12 @@ class _Faces:
     def _mouth(self) -> Array:
         face = FaceFrame.of(self.shape)
         return self._blob(self.shape[3] + 0.08 * face.unit * face.down, 0.5, 0.3, 0.4)
+
+    def _irises(self) -> Array:
+        return np.maximum(*(self._blob(point, 0.27, 0.17, 0.5) for point in self.shape[:2]))
+
+    def _lips(self) -> Array:
+        return self._blob(self.shape[3], 0.34, 0.17, 0.4)
 
     def _blob(self, middle: Points, half_width: float, half_height: float, soft: float = 0.35) -> Array:
         """Soft mask of an ellipse in the face's axes; sizes in units."""

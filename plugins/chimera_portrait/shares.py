@@ -44,6 +44,8 @@ _SKIN_CHROMA, _SKIN_LIGHT = 1.6, 1.1
 # The steepness in log energy per weight of the choice between two coats.
 _COAT_STEEPNESS = 12.0
 _COAT_ONSET = 0.2
+# How much of its fur an animal lets grow over a person's skin.
+_FUR = 0.75
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Shares:
 
     ``shape`` of the face; ``light`` and ``chroma`` of what is coarse; ``eyes``, ``nose``, ``mouth``: of their detail;
     ``coat``: the most of the coat's detail, which each place gives to the picture that has more of it there,
-    ``coat_bias`` (in log energy) in the guest's favour. ``salient`` False: ``coat`` itself is the share everywhere.
+    ``coat_bias`` (in log energy) in the guest's favour. ``salient`` False: ``coat`` itself is the share everywhere. ``fur``: how
+    much of the canvas' fur grows over the guest's skin.
     """
 
     shape: float
@@ -64,6 +67,7 @@ class Shares:
     coat: float
     coat_bias: float
     salient: bool
+    fur: float
 
     @classmethod
     def at(cls, weight: float, meeting: Meeting, *, variant: int = 0) -> Shares:
@@ -88,6 +92,7 @@ class Shares:
             coat=min(1.0, weight / _COAT_ONSET) if alike else passed["coat"],
             coat_bias=_COAT_STEEPNESS * (weight - thresholds["coat"]),
             salient=alike,
+            fur=_FUR * float(smoothstep((0.95 - weight) / 0.35)) if person else 0.0,
         )
 
 
