@@ -12,12 +12,20 @@ from chimera_core.api import FusionGenerator, Parent, load_fuser
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import COAT, Parts
 
+# With its plugin, so that a stranger's namesake does not get in the way.
+_PORTRAIT = "portrait:portrait"
+# A head fills its frame if its box is this share of the picture's shorter side; a face, which is less of it, if this one.
+_LARGE_HEAD, _LARGE_FACE = 0.4, 0.5
+# Faces at least this sure and this large, as a share of the shorter side, are worth a portrait.
+_SURE, _SMALL_FACE = 0.6, 0.16
+
 
 class Auto(FusionGenerator):
-    """Choose between ``parts`` and coats for the parents at hand; only fusers of ours are chosen.
+    """Choose between ``parts``, ``portrait`` and coats for the parents at hand; only fusers of ours are chosen.
 
-    Two photographs, the first with a body and a neck and the second with a head, go to ``parts``, as do three; all others
-    go to ``style-transfer``. ``remark`` gets a line that tells which, and why.
+    Photographs whose heads all fill the frame go to ``portrait``, if faces are found in them. Two, the first with a body and
+    a neck and the second with a head, go to ``parts``, as do three. Of the others, those with faces go to ``portrait``, the
+    rest to ``style-transfer``. ``remark`` gets a line that tells which, and why.
     """
 
     accepts = frozenset({"photo"})
@@ -28,7 +36,7 @@ class Auto(FusionGenerator):
     def __init__(self, config: PartsConfig, *, device: torch.device | str = "cpu") -> None:
         super().__init__(config, device=device)
         self._parts = Parts(config, device=device)
-        self._coats: FusionGenerator | None = None
+        self._others: dict[str, FusionGenerator] = {}
         self._chosen: dict[tuple[Parent, ...], FusionGenerator] = {}
 
     def fuse(
@@ -36,27 +44,59 @@ class Auto(FusionGenerator):
     ) -> Tensor:
         """Make one chimera per seed, by the fuser chosen; see ``FusionGenerator.fuse``."""
         fuser = self._choose(tuple(parents))
-        fuser.progress = self.progress
+        fuser.progress, fuser.remark = self.progress, self.remark
         return fuser.fuse(parents, weights, seeds=seeds, size=size)
 
     def findings(self, parents: Sequence[Parent]) -> Sequence[Mapping[str, Any]]:
-        """Tell what was seen in the parents; see ``Parts.findings``."""
-        return self._parts.findings(parents)
+        """Tell what was seen in the parents, by the fuser chosen if it looks for anything, else by ``parts``."""
+        chosen = self._chosen.get(tuple(parents), self._parts)
+        return chosen.findings(parents) or self._parts.findings(parents)
 
     def _choose(self, parents: tuple[Parent, ...]) -> FusionGenerator:
         if parents not in self._chosen:
-            reason = self._parts.unfit(parents)
-            if reason is None:
-                self._chosen[parents] = self._parts
-                self.stand_in = "parts"
-                coat = f", the coat of {parents[2].name}" if len(parents) > 2 else ""
-                self.remark(
-                    f"fuser: parts (the body of {parents[0].name}, the head of {parents[1].name}{coat})"
-                )
-            else:
-                if self._coats is None:
-                    self._coats = load_fuser(COAT, device=self.device)
-                self._chosen[parents] = self._coats
-                self.stand_in = COAT.split(":")[1]
-                self.remark(f"fuser: {self.stand_in} ({reason})")
+            name, why = self._suitable(parents)
+            self.stand_in = name.split(":")[-1]
+            self.remark(f"fuser: {self.stand_in} ({why})")
+            self._chosen[parents] = self._parts if name == "parts" else self._other(name)
         return self._chosen[parents]
+
+    def _suitable(self, parents: Sequence[Parent]) -> tuple[str, str]:
+        """Give the fuser for these parents, and the reason."""
+        unfit = self._parts.unfit(parents)
+        heads = [finding["head"] for finding in self._parts.findings(parents)]
+        # Looking for faces takes as long as all the rest; where bodies are in sight, nobody asked for it.
+        if unfit is not None or _all_at_least(_LARGE_HEAD, heads, parents):
+            faces = [finding["face"] for finding in self._other(_PORTRAIT).findings(parents)]
+            sure = all(
+                face and face["left_eye"] and face["right_eye"] and face["confidence"] >= _SURE
+                for face in faces
+            )
+            if sure and _all_at_least(_SMALL_FACE if unfit else _LARGE_FACE, faces, parents):
+                return _PORTRAIT, f"the faces of {_listed(parents)}"
+        if unfit is not None:
+            return COAT, unfit
+        coat = f", the coat of {parents[2].name}" if len(parents) > 2 else ""
+        return "parts", f"the body of {parents[0].name}, the head of {parents[1].name}{coat}"
+
+    def _other(self, name: str) -> FusionGenerator:
+        if name not in self._others:
+            options = {"head_box": self.config.head_box} if name == _PORTRAIT else {}
+            self._others[name] = load_fuser(name, device=self.device, **options)
+        return self._others[name]
+
+
+def _all_at_least(least: float, found: Sequence[Mapping[str, Any] | None], parents: Sequence[Parent]) -> bool:
+    """Tell whether something was found in every parent, and its box is that share of the shorter side."""
+    for seen, parent in zip(found, parents, strict=True):
+        if seen is None or parent.image is None:
+            return False
+        height, width = parent.image.shape[-2:]
+        left, top, right, bottom = seen["box"]
+        if max((right - left) * width, (bottom - top) * height) < least * min(height, width):
+            return False
+    return True
+
+
+def _listed(parents: Sequence[Parent]) -> str:
+    names = [parent.name for parent in parents]
+    return f"{', '.join(names[:-1])} and {names[-1]}"

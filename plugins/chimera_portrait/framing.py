@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from chimera_core.api import face_unit, smoothstep
-from chimera_portrait.drawing import Placed
 from chimera_portrait.frames import Similarity
+from chimera_portrait.placed import Placed
 
 # A face is shown with its unit at least this share of the frame's shorter side.
 _LEAST_UNIT = 0.18

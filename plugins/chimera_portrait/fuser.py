@@ -22,9 +22,10 @@ from chimera_core.api import (
     parse_share_box,
 )
 from chimera_portrait.config import PortraitConfig
-from chimera_portrait.drawing import Placed, apart, draw, laid_on
+from chimera_portrait.drawing import draw
 from chimera_portrait.frames import Similarity
 from chimera_portrait.framing import framed_canvas
+from chimera_portrait.placed import Placed, apart, laid_on
 from chimera_portrait.shares import Meeting, Shares, surroundings
 
 # The default encoder with its plugin, so that a stranger's namesake does not get in the way.

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from chimera_core.api import blurred, resized
 from chimera_portrait.frames import FaceFrame, Points, turn
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -19,6 +20,11 @@ _NEAREST, _FARTHEST, _RADII = 0.78, 1.25, 30
 # Cost of a path a fifth of the radius off the outline expected, of a step sideways, and of every step.
 _OFF, _SIDEWAYS, _STEP = 0.2, 0.02, 0.02
 _MOVES = (-2, -1, 0, 1, 2)
+# Seams are found at this many pixels per unit, whatever the size: so a creature stays the same.
+_SEAM_UNIT = 48.0
+# Beside the difference of both pictures: the cost of where the guest's picture ends, and of where its head does; what an
+# edge of the canvas, along which a seam hides, is worth.
+_UNCOVERED, _BEYOND_HEAD, _EDGE = 2.0, 0.8, 0.12
 # The right half of a face's outline, in units from between the eyes; the lower points follow the chin.
 _RIGHT = ((0.0, -0.82), (0.55, -0.72), (0.92, -0.3), (1.0, 0.15), (0.95, 0.55))
 _LOWER = ((0.72, 0.8), (0.38, 1.0), (0.0, 1.06))
@@ -108,6 +114,39 @@ def cheapest(outline: Outline, cost: Array) -> Array:
         radius = int(back[start, radius])
         path.append(radius)
     return np.asarray(ndimage.gaussian_filter1d(shares[path[::-1]], 1.5, mode="wrap"), np.float32)
+
+
+def seam_depth(canvas: Array, guest: Array, guest_alpha: Array, covered: Array, points: Points) -> Array:
+    """Find the seam small, and tell how far inside it every pixel is.
+
+    Args:
+        canvas: float32 (h, w, 3).
+        guest: the same, in the same shape.
+        guest_alpha: float32 (h, w), its head.
+        covered: float32 (h, w), units inside the guest's picture.
+        points: float (5, 2), the face's.
+    Returns:
+        float32 (h, w) in units, negative outside.
+    """
+    height, width = covered.shape
+    unit = FaceFrame.of(points).unit
+    scale = min(1.0, _SEAM_UNIT / unit)
+    small = (max(8, round(height * scale)), max(8, round(width * scale)))
+    outline = Outline.expected(points)
+    there = outline.scaled(scale)
+    own, other = (blurred(resized(picture, small), 1.5) for picture in (canvas, guest))
+    face = there.stretched(0.8).depth(small) > 0
+    if face.any():
+        # Colours are brought together later: the seam only looks at what differs in structure.
+        gain = (own[face].std(0) + 0.05) / (other[face].std(0) + 0.05)
+        other = (other - other[face].mean(0)) * gain + own[face].mean(0)
+    grey = own.mean(-1)
+    edges = np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1))
+    edges = np.minimum(edges / (np.quantile(edges, 0.95) + 1e-6), 1.2)
+    cost = np.abs(own - other).sum(-1) + _BEYOND_HEAD * (1 - resized(guest_alpha, small))
+    cost = cost + _UNCOVERED * resized(covered < 0.03, small) + _EDGE * (1.2 - edges)
+    shares = cheapest(there, np.asarray(cost, np.float32))
+    return np.asarray(outline.stretched(shares).depth((height, width)) / np.float32(unit), np.float32)
 
 
 def _even_angles() -> Any:
