@@ -22,13 +22,17 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 # What is coarser than this, in units (sigma), is mixed; what is finer comes from one picture. Hairs are finer than that.
 _COARSE, _HAIR = 0.14, 0.04
 # How much of their own light and colour mouth, nose and eyes keep around, and lips and irises.
-_KEPT_AROUND, _KEPT_INSIDE = (0.5, 0.8, 0.4), 0.9
+_KEPT_AROUND, _KEPT_INSIDE = (0.3, 0.3, 0.1), (0.3, 0.8)
+# A person's eyes in fur keep more of theirs: white must stay white.
+_KEPT_AROUND_PERSON, _KEPT_INSIDE_PERSON = (0.3, 0.3, 0.4), (0.3, 0.9)
 # The most that the canvas' coat moves, in pixel values, and the fewest pixels that its colour is known from.
 _MOST_SHIFT, _FEWEST = 0.3, 16
 # A coat's choice is this steep in the log of the energies; this much, in pixel values, is no detail.
 _STEEPNESS, _NOISE = 5.0, 0.004
 # Where hairs for skin come from, in units: above the eyes, and beside the mouth.
 _ABOVE, _BESIDE = (0.0, -0.8), (0.65, -0.3)
+# Skin's light, in pixel values off that of the nose; and by how much the guest's eyes must show more to count as clearer.
+_SKIN_RANGE, _CLEARER = 0.25, 1.25
 # How much of the skin's own finest detail goes where hairs grow.
 _SHAVED = 0.6
 
@@ -117,11 +121,34 @@ class Pair:
         return np.asarray(np.clip(low + 2 * fine - 1, 0, 1), np.float32)
 
     def _parts(self, shares: Shares) -> tuple[tuple[Array, float], ...]:
+        """The features' regions with the guest's part in each."""
+        eyes = self.regions.eyes
+        if shares.fur > 0:
+            eyes = np.maximum(eyes * self._skin, self.regions.irises)
         return (
             (self.regions.mouth, shares.mouth),
             (self.regions.nose, shares.nose),
-            (self.regions.eyes, shares.eyes),
+            (eyes, shares.clear_eyes if self._guest_sees_clearer else shares.eyes),
         )
+
+    @cached_property
+    def _skin(self) -> Array:
+        """Where the guest's light is about that of its nose and cheeks: hair that hangs before a brow stays out."""
+        grey = blurred(self.guest.mean(-1), 0.1 * self.unit)
+        bare = (self.regions.nose > 0.5) & (self.covered > 0)
+        if not bare.any():
+            return np.ones_like(grey)
+        return smoothstep((_SKIN_RANGE - np.abs(grey - grey[bare].mean())) / 0.15 + 0.5)
+
+    @cached_property
+    def _guest_sees_clearer(self) -> bool:
+        """Whether the guest's eyes have clearly more detail: a panda's are black in black."""
+        irises = self.regions.irises > 0.5
+        own, other = (
+            float(np.abs(p.mean(-1) - low.mean(-1))[irises].mean()) if irises.any() else 0.0
+            for p, low in ((self.canvas, self.canvas_low), (self.guest, self.guest_low))
+        )
+        return other > _CLEARER * own
 
     def _insides(self) -> tuple[Array, Array]:
         """Masks of the face that the guest may enter: a sharp one for detail, a wide one for what is coarse."""
@@ -129,9 +156,9 @@ class Pair:
         core = smoothstep((self.depth - 0.25) / 0.35)
         solid = np.maximum(blurred(self.canvas_alpha, 0.04 * self.unit), core)
         features = np.maximum(self.regions.eyes, self.regions.mouth)
-        sharp = smoothstep(self.depth / 0.1 + 0.5) * np.minimum(1, 1.2 * solid)
-        wide = smoothstep((self.depth + 0.45) / 0.7) * solid
-        wide = wide * np.minimum(1, 1.2 * np.maximum(self.guest_alpha, core))
+        head = np.minimum(1, 1.2 * np.maximum(self.guest_alpha, core))
+        sharp = smoothstep(self.depth / 0.1 + 0.5) * np.minimum(1, 1.2 * solid) * head
+        wide = smoothstep((self.depth + 0.45) / 0.7) * solid * head
         return (
             np.maximum(sharp, features) * smoothstep((self.covered - 0.02) / 0.18),
             np.maximum(wide, features) * smoothstep(self.covered / 0.4),
@@ -140,12 +167,20 @@ class Pair:
     def _coarse(self, shares: Shares) -> Array:
         """Mix light and colours, each region nearer to where its detail comes from."""
 
+        parts = self._parts(shares)
+        inner = parts[0][1], parts[2][1]
+        around, inside = (
+            (_KEPT_AROUND_PERSON, _KEPT_INSIDE_PERSON) if shares.fur > 0 else (_KEPT_AROUND, _KEPT_INSIDE)
+        )
+
         def share(base: float) -> Array:
             mix = np.full(self.depth.shape, base, np.float32)
-            for (region, part), kept in zip(self._parts(shares), _KEPT_AROUND, strict=True):
+            for (region, part), kept in zip(parts, around, strict=True):
                 mix += (part - mix) * kept * region
-            for region, part in ((self.regions.irises, shares.eyes), (self.regions.lips, shares.mouth)):
-                mix += (part - mix) * _KEPT_INSIDE * region
+            for region, part, kept in zip(
+                (self.regions.lips, self.regions.irises), inner, inside, strict=True
+            ):
+                mix += (part - mix) * kept * region
             return mix[..., None]
 
         light, chroma = share(shares.light), share(shares.chroma)

@@ -44,8 +44,11 @@ class Regions:
 
     @cached_property
     def mouth(self) -> Array:
-        """Mouth and what lies around it."""
-        return self.blob(self.points[3] + 0.08 * self.frame.unit * self.frame.down, 0.5, 0.3, 0.4)
+        """Mouth and what lies around it, down to the chin."""
+        below = float((self.points[4] - self.points[3]) @ self.frame.down) / self.frame.unit
+        below = min(max(below, 0.12), 0.38)
+        middle = self.points[3] + (below - 0.22) / 2 * self.frame.unit * self.frame.down
+        return self.blob(middle, 0.5, (below + 0.22) / 2, 0.4)
 
     @cached_property
     def lips(self) -> Array:

@@ -19,22 +19,22 @@ _SOFT = 0.06
 # animal eyes and mouth, an animal lends a person all but the eyes; of two animals, the guest gives the features.
 _THRESHOLDS: Mapping[Meeting, tuple[Mapping[str, float], ...]] = {
     "alike": (
-        {"eyes": 0.3, "nose": 0.4, "mouth": 0.4, "coat": 0.5},
+        {"eyes": 0.62, "clear_eyes": 0.38, "nose": 0.35, "mouth": 0.35, "coat": 0.5},
+        {"eyes": 0.35, "nose": 0.35, "mouth": 0.35, "coat": 0.5},
+        {"eyes": 0.35, "nose": 0.65, "mouth": 0.65, "coat": 0.45},
         {"eyes": 0.4, "nose": 0.3, "mouth": 0.3, "coat": 0.25},
-        {"eyes": 0.3, "nose": 0.65, "mouth": 0.65, "coat": 0.45},
-        {"eyes": 0.65, "nose": 0.3, "mouth": 0.3, "coat": 0.55},
     ),
     "person on animal": (
-        {"eyes": 0.3, "nose": 0.62, "mouth": 0.42, "coat": 0.8},
-        {"eyes": 0.3, "nose": 0.42, "mouth": 0.42, "coat": 0.8},
-        {"eyes": 0.3, "nose": 0.65, "mouth": 0.65, "coat": 0.8},
-        {"eyes": 0.65, "nose": 0.42, "mouth": 0.3, "coat": 0.8},
+        {"eyes": 0.35, "nose": 0.65, "mouth": 0.65, "coat": 0.8},
+        {"eyes": 0.35, "nose": 0.62, "mouth": 0.42, "coat": 0.8},
+        {"eyes": 0.65, "nose": 0.65, "mouth": 0.42, "coat": 0.8},
+        {"eyes": 0.35, "nose": 0.42, "mouth": 0.42, "coat": 0.8},
     ),
     "animal on person": (
-        {"eyes": 0.8, "nose": 0.4, "mouth": 0.4, "coat": 0.2},
-        {"eyes": 0.4, "nose": 0.4, "mouth": 0.4, "coat": 0.2},
-        {"eyes": 0.4, "nose": 0.4, "mouth": 0.8, "coat": 0.2},
-        {"eyes": 0.8, "nose": 0.3, "mouth": 0.65, "coat": 0.3},
+        {"eyes": 0.4, "nose": 0.4, "mouth": 0.55, "coat": 0.3},
+        {"eyes": 0.62, "nose": 0.4, "mouth": 0.55, "coat": 0.3},
+        {"eyes": 0.4, "nose": 0.4, "mouth": 0.4, "coat": 0.3},
+        {"eyes": 0.62, "nose": 0.4, "mouth": 0.4, "coat": 0.3},
     ),
 }
 # How the surroundings of a canvas that is not the first parent go over to the first one's, from this weight on.
@@ -44,6 +44,8 @@ _SKIN_CHROMA, _SKIN_LIGHT = 1.6, 1.1
 # The steepness in log energy per weight of the choice between two coats.
 _COAT_STEEPNESS = 12.0
 _COAT_ONSET = 0.2
+# How much of a person's mouth shows through an animal's before it takes its place.
+_HINT_OF_LIPS = 0.35
 # How much of its fur an animal lets grow over a person's skin.
 _FUR = 0.75
 
@@ -54,7 +56,7 @@ class Shares:
 
     ``shape`` of the face; ``light`` and ``chroma`` of what is coarse; ``eyes``, ``nose``, ``mouth``: of their detail;
     ``coat``: the most of the coat's detail, which each place gives to the picture that has more of it there,
-    ``coat_bias`` (in log energy) in the guest's favour. ``salient`` False: ``coat`` itself is the share everywhere. ``fur``: how
+    ``clear_eyes`` takes the place of ``eyes`` where the guest's show more than the canvas' do. ``coat_bias`` (in log energy) in the guest's favour. ``salient`` False: ``coat`` itself is the share everywhere. ``fur``: how
     much of the canvas' fur grows over the guest's skin.
     """
 
@@ -62,6 +64,7 @@ class Shares:
     light: float
     chroma: float
     eyes: float
+    clear_eyes: float
     nose: float
     mouth: float
     coat: float
@@ -87,8 +90,9 @@ class Shares:
             light=min(1.0, _SKIN_LIGHT * weight) if person else weight,
             chroma=math.pow(weight, _SKIN_CHROMA) if person else weight,
             eyes=passed["eyes"],
+            clear_eyes=passed.get("clear_eyes", passed["eyes"]),
             nose=passed["nose"],
-            mouth=passed["mouth"],
+            mouth=max(passed["mouth"], _HINT_OF_LIPS * min(1.0, 2 * weight)) if person else passed["mouth"],
             coat=min(1.0, weight / _COAT_ONSET) if alike else passed["coat"],
             coat_bias=_COAT_STEEPNESS * (weight - thresholds["coat"]),
             salient=alike,
