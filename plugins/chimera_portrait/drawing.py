@@ -11,7 +11,7 @@ from chimera_core.api import blurred, smoothstep
 from chimera_portrait.mixing import Pair
 from chimera_portrait.placed import Placed, apart
 from chimera_portrait.regions import Regions
-from chimera_portrait.shares import Shares
+from chimera_portrait.shares import Meeting, Shares
 from chimera_portrait.warping import window_around
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -26,22 +26,25 @@ _RIM, _RIM_OPACITY = 0.06, 0.6
 _STILL_FROM, _STILL = 2.3, 2.6
 
 
-def draw(canvas: Placed, guest: Placed, shares: Shares) -> Placed:
+def draw(canvas: Placed, guest: Placed, weight: float, *, meeting: Meeting, variant: int = 0) -> Placed:
     """Draw one face of two.
 
     Args:
         canvas: a picture of the frame's size, its view the identity: head, ears and surroundings are its own.
         guest: laid on it.
-        shares: the guest's part.
+        weight: the guest's against the canvas', in [0, 1].
+        meeting: what meets.
+        variant: how the face is divided.
     Returns:
         The creature, as a picture of the frame's size with the points of its face.
     Source: ours; two bands after Burt and Adelson 1983, shape after Bookstein 1989.
     """
     stiff = _STIFFEST * float(smoothstep((apart(canvas, guest) - _APART) / (_FAR_APART - _APART)))
-    share = shares.shape * (1 - stiff)
+    share = weight * (1 - stiff)
     points = (1 - share) * canvas.points + share * guest.seen
     left, top, right, bottom = window = window_around(points, canvas.alpha.shape)
     pair = Pair.carried(canvas, guest, points, window)
+    shares = Shares.at(weight, meeting, variant=variant, guest_is_blurred=pair.guest_is_blurred)
     # Only fur changes its colour: hair and clothes of a person stay.
     shift = pair.colour_shift(shares) if canvas.is_fur else np.zeros(3, np.float32)
 
@@ -51,10 +54,12 @@ def draw(canvas: Placed, guest: Placed, shares: Shares) -> Placed:
         image = np.clip(image + shift * reach[..., None], 0, 1)
     coat = pair.canvas_low + shift * _reach(pair.canvas_alpha, pair.regions)[..., None]
     mixed = pair.mixed(shares, coat)
-    still = smoothstep((pair.regions.distance - _STILL_FROM) / (_STILL - _STILL_FROM))[..., None]
+    still = pair.enlarged(smoothstep((pair.regions.distance - _STILL_FROM) / (_STILL - _STILL_FROM)))[
+        ..., None
+    ]
     image = image.copy()
     image[top:bottom, left:right] = mixed * (1 - still) + image[top:bottom, left:right] * still
-    alpha[top:bottom, left:right] = pair.canvas_alpha
+    alpha[top:bottom, left:right] = pair.opacity
     return replace(canvas, image=np.asarray(image, np.float32), alpha=alpha, points=points)
 
 

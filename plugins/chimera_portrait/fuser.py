@@ -26,7 +26,7 @@ from chimera_portrait.drawing import draw
 from chimera_portrait.frames import Similarity
 from chimera_portrait.framing import framed_canvas
 from chimera_portrait.placed import Placed, apart, laid_on
-from chimera_portrait.shares import Meeting, Shares, surroundings
+from chimera_portrait.shares import Meeting, surroundings
 
 # The default encoder with its plugin, so that a stranger's namesake does not get in the way.
 _ENCODER = "timm:timm"
@@ -108,8 +108,13 @@ class Portrait(FusionGenerator):
                 continue
             total += weights[k]
             source = start if k == 0 else guest
-            shares = Shares.at(weights[k] / total, _meeting(made, source), variant=variant)
-            made = draw(made, laid_on(source, made), shares)
+            made = draw(
+                made,
+                laid_on(source, made),
+                weights[k] / total,
+                meeting=_meeting(made, source),
+                variant=variant,
+            )
         drawn = [made.image * np.float32(1 - beyond) + start.image * np.float32(beyond)]
         if first.shape[0] == 4:
             # A photograph as canvas has surroundings, which are opaque.

@@ -7,32 +7,43 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 
-from chimera_core.api import blend_pyramids, blurred, sampled, sharpened, smoothstep
-from chimera_portrait.frames import Points
+from chimera_core.api import blend_pyramids, blurred, resized, sharpened, smoothstep
+from chimera_portrait.frames import FaceFrame, Points, Similarity
 from chimera_portrait.placed import Placed
 from chimera_portrait.regions import Regions
 from chimera_portrait.seam import seam_depth
 from chimera_portrait.shares import Shares
-from chimera_portrait.warping import Window, bent, reflected
+from chimera_portrait.warping import Window, bent
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
+# Masks and what is coarse need no more pixels per unit than this.
+_UNIT = 64.0
 # What is coarser than this, in units (sigma), is mixed; what is finer comes from one picture. Hairs are finer than that.
 _COARSE, _HAIR = 0.14, 0.04
 # How much of their own light and colour mouth, nose and eyes keep around, and lips and irises.
 _KEPT_AROUND, _KEPT_INSIDE = (0.3, 0.3, 0.1), (0.3, 0.8)
 # A person's eyes in fur keep more of theirs: white must stay white.
 _KEPT_AROUND_PERSON, _KEPT_INSIDE_PERSON = (0.3, 0.3, 0.4), (0.3, 0.9)
+# ... but of their colour only within: skin round the eyes is a patch.
+_COLOUR_AROUND_PERSON = (0.2, 0.2, 0.1)
 # The most that the canvas' coat moves, in pixel values, and the fewest pixels that its colour is known from.
-_MOST_SHIFT, _FEWEST = 0.3, 16
+_MOST_SHIFT, _FEWEST = 0.2, 16
+# A coat goes this far of the way: less is one animal as well, and keeps its own depth.
+_SHIFTED = 0.75
+# A guest enlarged this much more than the canvas lends colours and shape, and detail later.
+_BLURRED = 1.6
 # A coat's choice is this steep in the log of the energies; this much, in pixel values, is no detail.
 _STEEPNESS, _NOISE = 5.0, 0.004
 # Where hairs for skin come from, in units: above the eyes, and beside the mouth.
 _ABOVE, _BESIDE = (0.0, -0.8), (0.65, -0.3)
-# Skin's light, in pixel values off that of the nose; and by how much the guest's eyes must show more to count as clearer.
-_SKIN_RANGE, _CLEARER = 0.25, 1.25
+# How far skin's light and chroma are off those of the nose, in pixel values.
+_SKIN_LIGHT, _SKIN_CHROMA = 0.3, 0.12
+# By how much the guest's eyes must show more detail, finer than this in units, to count as clearer.
+_CLEARER, _EYE_DETAIL = 1.25, 0.05
 # How much of the skin's own finest detail goes where hairs grow.
 _SHAVED = 0.6
 
@@ -41,10 +52,14 @@ _SHAVED = 0.6
 class Pair:
     """Two faces in one shape, in a window of the frame.
 
-    ``canvas`` and ``guest`` are float32 (h, w, 3), their alphas (h, w). ``regions`` of the common shape. ``depth``: units
-    inside the seam; ``covered``: units inside the guest's picture.
+    ``details`` are the pictures themselves, canvas and guest, float32 (H, W, 3), ``opacity`` (H, W) the canvas' alpha. All
+    else is smooth, so it is as small as ``_UNIT`` allows: ``canvas`` and ``guest`` (h, w, 3), their alphas, ``depth``: units
+    inside the seam, ``covered``: units inside the guest's picture, each (h, w), and the common shape's ``regions``. ``blur``:
+    how much more than the canvas the guest was enlarged.
     """
 
+    details: tuple[Array, Array]
+    opacity: Array
     canvas: Array
     canvas_alpha: Array
     guest: Array
@@ -52,6 +67,7 @@ class Pair:
     regions: Regions
     depth: Array
     covered: Array
+    blur: float
 
     @classmethod
     def carried(cls, canvas: Placed, guest: Placed, points: Points, window: Window) -> Pair:
@@ -60,13 +76,43 @@ class Pair:
         x, y = bent(points, guest.points, guest.view, window, still=False)
         other, other_alpha = guest.shown(x, y)
         # A guest that is enlarged more than the canvas would be the blurred part of the face.
-        other = sharpened(other, max(1.0, guest.grain / guest.view.scale / max(canvas.grain, 1.0)))
+        blur = guest.grain / guest.view.scale / max(canvas.grain, 1.0)
+        other = sharpened(other, max(1.0, blur))
         height, width = guest.alpha.shape
         rim = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y))
-        regions = Regions(points - window[:2], own_alpha.shape)
-        covered = np.asarray(rim / np.float32(guest.view.scale * regions.frame.unit), np.float32)
-        depth = seam_depth(own, other, other_alpha, covered, regions.points)
-        return cls(own, own_alpha, other, other_alpha, regions, depth, covered)
+        here = points - window[:2]
+        unit = FaceFrame.of(here).unit
+        inside = np.clip(rim / np.float32(guest.view.scale * unit) + 0.5, 0, 1)
+
+        scale = min(1.0, _UNIT / unit)
+        small = (max(8, round(own_alpha.shape[0] * scale)), max(8, round(own_alpha.shape[1] * scale)))
+        canvas_small, canvas_alpha, guest_small, guest_alpha, covered = (
+            resized(part, small) for part in (own, own_alpha, other, other_alpha, inside)
+        )
+        covered = covered - np.float32(0.5)
+        regions = Regions(Similarity.resizing(small[1] / own_alpha.shape[1])(here), small)
+        depth = seam_depth(canvas_small, guest_small, guest_alpha, covered, regions.points)
+        return cls(
+            (own, other),
+            own_alpha,
+            canvas_small,
+            canvas_alpha,
+            guest_small,
+            guest_alpha,
+            regions,
+            depth,
+            covered,
+            blur,
+        )
+
+    @property
+    def guest_is_blurred(self) -> bool:
+        """Whether the guest has far fewer pixels for its face than the canvas."""
+        return self.blur > _BLURRED
+
+    def enlarged(self, part: Array) -> Array:
+        """Give (h, w) or (h, w, 3) in [0, 1] the size of the details."""
+        return resized(part, self.opacity.shape)
 
     @property
     def unit(self) -> float:
@@ -91,7 +137,7 @@ class Pair:
             return np.zeros(3, np.float32)
         apart = self.guest[plain].mean(0) - self.canvas[plain].mean(0)
         light = apart.mean()
-        shift = light * shares.light + (apart - light) * shares.chroma
+        shift = _SHIFTED * (light * shares.light + (apart - light) * shares.chroma)
         return np.asarray(np.clip(shift, -_MOST_SHIFT, _MOST_SHIFT), np.float32)
 
     def mixed(self, shares: Shares, coat: Array) -> Array:
@@ -99,26 +145,31 @@ class Pair:
 
         Args:
             shares: the guest's part.
-            coat: float32 (h, w, 3), coarse light and colours of the canvas beyond the face.
+            coat: float32 (h, w, 3), small: coarse light and colours of the canvas beyond the face.
         Returns:
-            float32 (h, w, 3) in [0, 1].
+            float32 (H, W, 3) in [0, 1].
         """
         sharp, wide = self._insides()
         low = coat * (1 - wide[..., None]) + self._coarse(shares) * wide[..., None]
-        own, other = self.canvas - self.canvas_low, self.guest - self.guest_low
-        share = self._coat_share(shares, own, other)
-        if shares.fur > 0:
-            other = other + shares.fur * self._fur()
+        share = self._coat_share(shares)
         for region, part in self._parts(shares):
             share = share * (1 - region) + part * region
+        own, other = (
+            picture - self.enlarged(coarse)
+            for picture, coarse in zip(self.details, (self.canvas_low, self.guest_low), strict=True)
+        )
+        if shares.fur > 0:
+            other = other + shares.fur * self._fur()
         # `blend_pyramids` clips to [0, 1]; details have signs.
         fine = blend_pyramids(
             np.asarray(own / 2 + 0.5, np.float32),
             np.asarray(other / 2 + 0.5, np.float32),
-            np.asarray(share * sharp, np.float32),
-            levels=max(1, round(math.log2(0.12 * self.unit + 1))),
+            self.enlarged(share * sharp),
+            levels=max(
+                1, round(math.log2(0.12 * self.unit * self.opacity.shape[1] / self.depth.shape[1] + 1))
+            ),
         )
-        return np.asarray(np.clip(low + 2 * fine - 1, 0, 1), np.float32)
+        return np.asarray(np.clip(self.enlarged(low) + 2 * fine - 1, 0, 1), np.float32)
 
     def _parts(self, shares: Shares) -> tuple[tuple[Array, float], ...]:
         """The features' regions with the guest's part in each."""
@@ -133,20 +184,25 @@ class Pair:
 
     @cached_property
     def _skin(self) -> Array:
-        """Where the guest's light is about that of its nose and cheeks: hair that hangs before a brow stays out."""
-        grey = blurred(self.guest.mean(-1), 0.1 * self.unit)
+        """Where the guest's colour is about that of its nose: hair and hats that hang before a brow stay out."""
+        soft = blurred(self.guest, 0.1 * self.unit)
         bare = (self.regions.nose > 0.5) & (self.covered > 0)
         if not bare.any():
-            return np.ones_like(grey)
-        return smoothstep((_SKIN_RANGE - np.abs(grey - grey[bare].mean())) / 0.15 + 0.5)
+            return np.ones_like(self.depth)
+        off = soft - soft[bare].mean(0)
+        light = off.mean(-1, keepdims=True)
+        apart = np.abs(light[..., 0]) / _SKIN_LIGHT + np.abs(off - light).max(-1) / _SKIN_CHROMA
+        return smoothstep((1 - apart) / 0.5 + 0.5)
 
     @cached_property
     def _guest_sees_clearer(self) -> bool:
         """Whether the guest's eyes have clearly more detail: a panda's are black in black."""
-        irises = self.regions.irises > 0.5
+        middles = self.regions.irises > 0.9
+        if not middles.any():
+            return False
         own, other = (
-            float(np.abs(p.mean(-1) - low.mean(-1))[irises].mean()) if irises.any() else 0.0
-            for p, low in ((self.canvas, self.canvas_low), (self.guest, self.guest_low))
+            float(np.abs(grey - blurred(grey, _EYE_DETAIL * self.unit))[middles].mean())
+            for grey in (self.canvas.mean(-1), self.guest.mean(-1))
         )
         return other > _CLEARER * own
 
@@ -173,7 +229,7 @@ class Pair:
             (_KEPT_AROUND_PERSON, _KEPT_INSIDE_PERSON) if shares.fur > 0 else (_KEPT_AROUND, _KEPT_INSIDE)
         )
 
-        def share(base: float) -> Array:
+        def share(base: float, around: tuple[float, ...]) -> Array:
             mix = np.full(self.depth.shape, base, np.float32)
             for (region, part), kept in zip(parts, around, strict=True):
                 mix += (part - mix) * kept * region
@@ -183,17 +239,19 @@ class Pair:
                 mix += (part - mix) * kept * region
             return mix[..., None]
 
-        light, chroma = share(shares.light), share(shares.chroma)
+        light = share(shares.light, around)
+        chroma = share(shares.chroma, _COLOUR_AROUND_PERSON if shares.fur > 0 else around)
         grey_own, grey_other = (low.mean(-1, keepdims=True) for low in (self.canvas_low, self.guest_low))
         grey = grey_own * (1 - light) + grey_other * light
         colour = (self.canvas_low - grey_own) * (1 - chroma) + (self.guest_low - grey_other) * chroma
         return np.asarray(grey + colour, np.float32)
 
-    def _coat_share(self, shares: Shares, own: Array, other: Array) -> Array:
+    def _coat_share(self, shares: Shares) -> Array:
         """Tell where the guest's coat goes before the canvas': where it has more detail."""
         if not shares.salient:
             return np.full(self.depth.shape, shares.coat, np.float32)
-        energies = (blurred(np.abs(d).mean(-1), 0.2 * self.unit) + _NOISE for d in (own, other))
+        pictures = ((self.canvas, self.canvas_low), (self.guest, self.guest_low))
+        energies = (blurred(np.abs(p - low).mean(-1), 0.2 * self.unit) + _NOISE for p, low in pictures)
         less, more = (np.log(np.maximum(energy, 1e-6)) for energy in energies)
         return np.asarray(
             shares.coat / (1 + np.exp(-_STEEPNESS * (more - less) - shares.coat_bias)), np.float32
@@ -201,24 +259,26 @@ class Pair:
 
     def _fur(self) -> Array:
         """Give the hairs that grow over the guest's skin, but for lips and irises, less the skin's own detail."""
-        regions = self.regions
-        hairs = self.canvas - blurred(self.canvas, _HAIR * self.unit)
-        across, _ = regions.along(regions.points[3])
-        side = np.where(across < 0, -_BESIDE[0], _BESIDE[0])
-        mouth = regions.mouth[..., None]
-        hair = self._moved(hairs, *_ABOVE) * (1 - mouth) + self._moved(hairs, side, _BESIDE[1]) * mouth
-        skin = self.guest - blurred(self.guest, _HAIR * self.unit)
-        bare = np.maximum(regions.lips, regions.irises)[..., None]
+        own, other = self.details
+        fine = _HAIR * self.unit * own.shape[1] / self.canvas.shape[1]
+        hairs, skin = own - blurred(own, fine), other - blurred(other, fine)
+        across, _ = self.regions.along(self.regions.points[3])
+        # Which cheek is nearer changes at once in the middle, where lips are anyway.
+        left = self.enlarged(np.asarray(across < 0, np.float32))[..., None]
+        mouth = self.enlarged(self.regions.mouth)[..., None]
+        beside = self._moved(hairs, -_BESIDE[0], _BESIDE[1]) * left
+        beside = beside + self._moved(hairs, *_BESIDE) * (1 - left)
+        hair = self._moved(hairs, *_ABOVE) * (1 - mouth) + beside * mouth
+        bare = self.enlarged(np.maximum(self.regions.lips, self.regions.irises))[..., None]
         return np.asarray((1 - bare) * (hair - _SHAVED * skin), np.float32)
 
-    def _moved(self, detail: Array, across: Any, down: float) -> Array:
-        """Read signed detail (h, w, 3) so many units away, mirrored at the window's rim."""
-        face, away = self.regions.frame, self.regions.away(np.zeros(2))
-        x, y = (
-            away[k] + np.float32(face.unit) * (across * face.across[k] + down * face.down[k]) for k in (0, 1)
+    def _moved(self, detail: Array, across: float, down: float) -> Array:
+        """Shift signed detail (H, W, 3) by so many units, mirrored at the window's rim."""
+        face = self.regions.frame
+        pixels = face.unit * detail.shape[1] / self.canvas.shape[1]
+        x, y = pixels * (across * face.across + down * face.down)
+        shift = np.array([[1, 0, -x], [0, 1, -y]])
+        moved = cv2.warpAffine(
+            detail, shift, detail.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
-        x, y = (
-            reflected(np.asarray(p, np.float32), size)
-            for p, size in ((x, detail.shape[1]), (y, detail.shape[0]))
-        )
-        return 2 * sampled(np.asarray(detail / 2 + 0.5, np.float32), x, y) - 1
+        return np.asarray(moved, np.float32)

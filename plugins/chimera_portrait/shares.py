@@ -37,6 +37,8 @@ _THRESHOLDS: Mapping[Meeting, tuple[Mapping[str, float], ...]] = {
         {"eyes": 0.62, "nose": 0.4, "mouth": 0.4, "coat": 0.3},
     ),
 }
+# A blurred guest's regions pass from this weight on.
+_BLURRED_FROM = 0.65
 # How the surroundings of a canvas that is not the first parent go over to the first one's, from this weight on.
 _SURROUNDINGS_FROM = 0.5
 # A person's colours spread over fur later than their light and shade.
@@ -54,13 +56,12 @@ _FUR = 0.75
 class Shares:
     """The guest's part in a picture, each in [0, 1] but for ``coat_bias``.
 
-    ``shape`` of the face; ``light`` and ``chroma`` of what is coarse; ``eyes``, ``nose``, ``mouth``: of their detail;
+    ``light`` and ``chroma`` of what is coarse; ``eyes``, ``nose``, ``mouth``: of their detail;
     ``coat``: the most of the coat's detail, which each place gives to the picture that has more of it there,
     ``clear_eyes`` takes the place of ``eyes`` where the guest's show more than the canvas' do. ``coat_bias`` (in log energy) in the guest's favour. ``salient`` False: ``coat`` itself is the share everywhere. ``fur``: how
     much of the canvas' fur grows over the guest's skin.
     """
 
-    shape: float
     light: float
     chroma: float
     eyes: float
@@ -73,20 +74,24 @@ class Shares:
     fur: float
 
     @classmethod
-    def at(cls, weight: float, meeting: Meeting, *, variant: int = 0) -> Shares:
+    def at(
+        cls, weight: float, meeting: Meeting, *, variant: int = 0, guest_is_blurred: bool = False
+    ) -> Shares:
         """Give the guest's shares at its weight.
 
         Args:
             weight: in [0, 1], against the canvas'; at 0 all shares are 0.
             meeting: what meets.
             variant: which of the ways to divide a face; they repeat after four.
+            guest_is_blurred: its detail then comes late.
         """
         thresholds = _THRESHOLDS[meeting][variant % len(_THRESHOLDS[meeting])]
+        if guest_is_blurred:
+            thresholds = {region: max(threshold, _BLURRED_FROM) for region, threshold in thresholds.items()}
         passed = {region: _passed(weight, threshold) for region, threshold in thresholds.items()}
         person = meeting == "person on animal"
         alike = meeting == "alike"
         return cls(
-            shape=weight,
             light=min(1.0, _SKIN_LIGHT * weight) if person else weight,
             chroma=math.pow(weight, _SKIN_CHROMA) if person else weight,
             eyes=passed["eyes"],
