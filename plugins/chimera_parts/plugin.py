@@ -10,7 +10,7 @@ CHIMERA_API = 1
 
 @hookimpl
 def chimera_fusion_generators() -> list[ComponentSpec]:
-    """Offer ``parts``, and ``auto``, which chooses between it and coats."""
+    """Offer ``parts``, and ``auto``, which chooses between it, portraits and coats."""
     return [
         ComponentSpec(
             name="parts",
@@ -20,7 +20,7 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
         ),
         ComponentSpec(
             name="auto",
-            summary="the fuser of photographs that suits what they hold: parts, else coats by style-transfer",
+            summary="the fuser of photographs that suits what they hold: portrait, parts, else coats by style-transfer",
             target="chimera_parts.auto:Auto",
             config=PartsConfig,
         ),

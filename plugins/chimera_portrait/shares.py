@@ -20,9 +20,9 @@ _SOFT = 0.06
 _THRESHOLDS: Mapping[Meeting, tuple[Mapping[str, float], ...]] = {
     "alike": (
         {"eyes": 0.62, "clear_eyes": 0.38, "nose": 0.35, "mouth": 0.35, "coat": 0.5},
-        {"eyes": 0.35, "nose": 0.35, "mouth": 0.35, "coat": 0.5},
+        {"eyes": 0.38, "clear_eyes": 0.62, "nose": 0.35, "mouth": 0.35, "coat": 0.5},
         {"eyes": 0.35, "nose": 0.65, "mouth": 0.65, "coat": 0.45},
-        {"eyes": 0.4, "nose": 0.3, "mouth": 0.3, "coat": 0.25},
+        {"eyes": 0.4, "nose": 0.3, "mouth": 0.3, "coat": 0.15},
     ),
     "person on animal": (
         {"eyes": 0.35, "nose": 0.65, "mouth": 0.65, "coat": 0.8},
