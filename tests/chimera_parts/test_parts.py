@@ -172,26 +172,57 @@ def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(phot
     assert torch.equal(made, Parts(PartsConfig()).fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)[0])
 
 
-def test_auto_takes_coats_where_no_head_is_in_sight(monkeypatch):
+class _Stub:
+    """Another fuser, with the faces that it found in the first parents."""
+
+    def __init__(self, faces=()):
+        self._faces = faces
+
+    def findings(self, parents):
+        return [{"face": face} for face in self._faces]
+
+    def fuse(self, parents, weights, *, seeds, size):
+        return torch.zeros(len(seeds), 3, size, size)
+
+
+def _face(size: float, confidence: float = 0.9, right_eye: tuple[float, float] | None = (0.6, 0.5)):
+    box = [0.5 - size / 2, 0.5 - size / 2, 0.5 + size / 2, 0.5 + size / 2]
+    return {"box": box, "left_eye": (0.4, 0.5), "right_eye": right_eye, "confidence": confidence}
+
+
+@pytest.mark.parametrize(
+    ("faces", "chosen"),
+    [
+        ((_face(0.5), _face(0.4)), "portrait"),
+        ((_face(0.5), None), "style-transfer"),
+        ((_face(0.5), _face(0.4, confidence=0.5)), "style-transfer"),
+        ((_face(0.5), _face(0.4, right_eye=None)), "style-transfer"),
+        ((_face(0.5), _face(0.05)), "style-transfer"),
+    ],
+)
+def test_auto_takes_portraits_or_coats_where_no_head_with_a_neck_is_in_sight(monkeypatch, faces, chosen):
     monkeypatch.setattr(
         animals, "head_maps", lambda encoder, image, mask: torch.zeros_like(mask).repeat(3, 1, 1)
     )
-    asked = []
-
-    class _Coats:
-        progress = None
-
-        def fuse(self, parents, weights, *, seeds, size):
-            return torch.zeros(len(seeds), 3, size, size)
-
-    monkeypatch.setattr(
-        "chimera_parts.auto.load_fuser", lambda name, **options: asked.append(name) or _Coats()
-    )
+    monkeypatch.setattr("chimera_parts.auto.load_fuser", lambda name, **options: _Stub(faces))
     auto, lines = Auto(PartsConfig()), []
     auto.remark = lines.append
     auto.fuse([_drawn("a", (1, 0, 0)), _drawn("b", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
-    assert asked == ["style:style-transfer"]
-    assert lines[0].startswith("fuser: style-transfer (no head with a neck was found in a")
+    assert auto.stand_in == chosen
+    reason = "the faces of a and b" if chosen == "portrait" else "no head with a neck was found in a"
+    assert lines[0].startswith(f"fuser: {chosen} ({reason}")
+
+
+def test_auto_takes_portraits_where_faces_fill_the_frame_though_there_is_a_neck(drawn, monkeypatch):
+    fuser, parents = drawn
+    assert fuser.unfit(parents) is None
+    monkeypatch.setattr("chimera_parts.auto._LARGE_HEAD", 0.1)
+    for size, chosen in ((0.6, "portrait"), (0.3, "parts")):
+        stub = _Stub((_face(size), _face(size)))
+        monkeypatch.setattr("chimera_parts.auto.load_fuser", lambda name, stub=stub, **options: stub)
+        auto = Auto(PartsConfig())
+        auto.fuse(parents, [0.5, 0.5], seeds=[0], size=_SIZE)
+        assert auto.stand_in == chosen
 
 
 def test_a_hint_moves_the_head(photographs):
