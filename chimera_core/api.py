@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from chimera_core.pixels import parent_pixels, resize_shorter
     from chimera_core.scoring.probe import Probe, fit_probe
+    from chimera_core.subjects.alignment import aligned_face
     from chimera_core.subjects.colour import colour_spread, transfer_colour
     from chimera_core.subjects.face import Face, face_unit, find_face, find_faces
     from chimera_core.subjects.finder import SubjectFinder
@@ -109,6 +110,7 @@ _LAZY = {
     "blurred": "chimera_core.arrays",
     "smoothstep": "chimera_core.arrays",
     "blend_pyramids": "chimera_core.arrays",
+    "aligned_face": "chimera_core.subjects.alignment",
     "propose_cuts": "chimera_core.subjects.neck",
     "Window": "chimera_core.subjects.window",
     "animal_box": "chimera_core.subjects.window",
@@ -175,6 +177,7 @@ __all__ = [
     "TrainedFacts",
     "WebClient",
     "Window",
+    "aligned_face",
     "animal_box",
     "atomic_path",
     "attack_mode",
