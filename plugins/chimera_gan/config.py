@@ -104,6 +104,10 @@ class GanConfig(Config):
     truncation: float = option(
         1.0, help="scale of the noise in use: less is more typical, with less variety", gt=0, le=2
     )
+    paste: bool = option(
+        True,
+        help="of a generator of faces: put what it draws in the place of the face in the first photograph, if that is one",
+    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> GanConfig:

@@ -25,6 +25,7 @@ from chimera_gan.building import build_generator
 from chimera_gan.conditioning import look, one_hot, seeded
 from chimera_gan.conditions import Principal, linear_mix, spherical_mix
 from chimera_gan.config import GanConfig
+from chimera_gan.faces import SAMPLES, FacesOfGenerator
 from chimera_gan.gan_learner import GanLearner
 from chimera_gan.generating import generate, noise_of, render
 from chimera_gan.inversion import middle_square
@@ -44,7 +45,8 @@ class GanFuser(FusionGenerator):
     which the encoder sees as much of each (``balance``). Weight 1 gives a sample of that parent.
     With ``none`` the noise itself is mixed, spherically: a class is the mean latent of samples that a probe gives to it,
     turned toward the seed's noise (``spread``), a photograph the latent that comes nearest to it, the same for all seeds.
-    Pictures are made at the size that was learned and enlarged (bicubic) to the one asked for.
+    Pictures are made at the size that was learned and enlarged (bicubic) to the one asked for. Of a generator that draws faces
+    in one frame, photographs are turned and cropped to it, and what it draws goes in the place of the first one's face.
 
     Source: Mirza and Osindero 2014, arXiv:1411.1784 (class); Casanova et al. 2021, arXiv:2109.05070 (instance).
     """
@@ -93,6 +95,7 @@ class GanFuser(FusionGenerator):
             self._bank = state["condition.bank"].to(self.device)
         self._encoder: FeatureEncoder | None = None
         self._turns: dict[tuple[tuple[int, ...], bytes], Turns] = {}
+        self._faces = FacesOfGenerator(self._samples, device=self.device)
 
     def fuse(
         self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
@@ -103,6 +106,7 @@ class GanFuser(FusionGenerator):
             ConfigError: for a class that was not learned, or a photograph where only classes were.
         """
         shares = torch.tensor(weights, dtype=torch.float32, device=self.device)
+        first, parents = parents[0], [self._faces.aligned(parent) for parent in parents]
         if self.config.condition == "none":
             made = self._of_latents(parents, shares, seeds)
         else:
@@ -118,11 +122,21 @@ class GanFuser(FusionGenerator):
                 device=self.device,
                 truncation=self.config.truncation,
             )
+        if self.config.paste and (pasted := self._faces.pasted(made, first, size=size)) is not None:
+            return pasted
         if size == self.native:
             return made
         return F.interpolate(made, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(
             0, 1
         )
+
+    def _samples(self) -> Tensor:
+        """Draw some pictures, float (N, 3, S, S), of all that was learned."""
+        seeds, given = range(SAMPLES), None
+        if self._principal is not None:
+            labels = torch.arange(SAMPLES, device=self.device)
+            given = self._bank[labels % len(self._bank), labels % self._bank.shape[1]]
+        return generate(self._generator, seeds, given, noise=self.config.noise, device=self.device)
 
     def _of_latents(self, parents: Sequence[Parent], shares: Tensor, seeds: Sequence[int]) -> Tensor:
         """Mix the parents' latents, with one noise per seed, and generate."""
