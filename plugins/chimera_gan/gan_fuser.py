@@ -106,7 +106,7 @@ class GanFuser(FusionGenerator):
             ConfigError: for a class that was not learned, or a photograph where only classes were.
         """
         shares = torch.tensor(weights, dtype=torch.float32, device=self.device)
-        first, parents = parents[0], [self._faces.aligned(parent) for parent in parents]
+        first, parents = parents[0], [self._aligned(parent) for parent in parents]
         if self.config.condition == "none":
             made = self._of_latents(parents, shares, seeds)
         else:
@@ -129,6 +129,13 @@ class GanFuser(FusionGenerator):
         return F.interpolate(made, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(
             0, 1
         )
+
+    def _aligned(self, parent: Parent) -> Parent:
+        """Bring a photograph to the frame in which faces were learned."""
+        aligned = self._faces.aligned(parent)
+        if aligned is parent and parent.image is not None and self._faces.eyes is not None:
+            self.remark(f"no face was found in {parent.name}: its middle square is taken")
+        return aligned
 
     def _samples(self) -> Tensor:
         """Draw some pictures, float (N, 3, S, S), of all that was learned."""

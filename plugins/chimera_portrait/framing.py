@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from chimera_core.api import face_unit, smoothstep
+from chimera_core.api import face_unit
 from chimera_portrait.frames import Similarity
 from chimera_portrait.placed import Placed
 
@@ -24,7 +24,7 @@ def framed_canvas(canvas: Placed, first: Placed, *, share: float) -> Placed:
         first: the first parent, in its frame.
         share: the first one's weight against the canvas', in [0, 1]: at 1 the faces lie on each other.
     """
-    t = float(smoothstep((share - _MOVES_FROM) / (1 - _MOVES_FROM)))
+    t = max(0.0, (share - _MOVES_FROM) / (1 - _MOVES_FROM))
     onto_first = Similarity.between(first.points, canvas.points)
     view = Similarity.on_the_way(_best_window(canvas, first.alpha.shape), onto_first, t, about=canvas.points)
     return replace(canvas, view=view).fitted()

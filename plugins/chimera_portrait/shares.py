@@ -39,7 +39,8 @@ _THRESHOLDS: Mapping[Meeting, tuple[Mapping[str, float], ...]] = {
 }
 # A blurred guest's regions pass from this weight on.
 _BLURRED_FROM = 0.65
-# How the surroundings of a canvas that is not the first parent go over to the first one's, from this weight on.
+# How the surroundings of a canvas that is not the first parent go over to the first one's, from this weight on; evenly,
+# for a picture that moves changes fast anyway.
 _SURROUNDINGS_FROM = 0.5
 # A person's colours spread over fur later than their light and shade.
 _SKIN_CHROMA, _SKIN_LIGHT = 1.6, 1.1
@@ -107,7 +108,7 @@ class Shares:
 
 def surroundings(weight: float) -> float:
     """Tell how far the first parent's surroundings have taken the place of another canvas, by its weight in [0, 1]."""
-    return float(smoothstep((weight - _SURROUNDINGS_FROM) / (1 - _SURROUNDINGS_FROM)))
+    return min(1.0, max(0.0, (weight - _SURROUNDINGS_FROM) / (1 - _SURROUNDINGS_FROM)))
 
 
 def variants() -> int:
