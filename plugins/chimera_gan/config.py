@@ -28,6 +28,16 @@ class GanConfig(Config):
     dropout: float = option(0.0, help="share of the generator's values that are dropped", ge=0, lt=1)
     dropout_in_use: bool = option(False, help="drop them when it is used, too")
     spectral_norm: bool = option(False, help="bound the critic's layers (Miyato 2018)")
+    critic: Literal["own", "projected", "both"] = option(
+        "own",
+        help="who judges: a critic of pixels; small ones on a frozen network's features, by hinge and without the "
+        "own critic's norms, objective and penalties (Sauer 2021); both",
+    )
+    critic_encoder: EncoderRef = option(
+        EncoderRef(name=TIMM),
+        help="critic projected, both: network, or run of one, on whose features it looks",
+    )
+    critic_encoder_size: int = option(128, help="side in pixels at which that sees images", ge=16, le=512)
 
     condition: Literal["none", "class", "instance"] = option(
         "class", help="what tells the generator what to make: nothing, a class, or an image's features"
@@ -115,6 +125,13 @@ class GanConfig(Config):
             raise ValueError("mixed needs a condition: class or instance")
         if self.label_smoothing and self.objective != "bce":
             raise ValueError("label smoothing belongs to the objective bce")
+        if self.critic == "projected":
+            of_own = ("label_smoothing", "gradient_penalty", "clip_weights", "spectral_norm")
+            if asked := [name for name in of_own if getattr(self, name)]:
+                raise ValueError(
+                    f"{' and '.join(asked)} cannot go with critic projected, which has its own objective and norms: "
+                    "set critic to own or both, or leave that out"
+                )
         penalties = {"r1": self.r1, "r2": self.r2, "gradient_penalty": self.gradient_penalty}
         asked = [name for name, weight in penalties.items() if weight]
         if asked and self.critic_norm == "batch":
