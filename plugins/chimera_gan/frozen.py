@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chimera_core.api import ConfigError, EncoderRef, load_encoder
@@ -41,6 +42,7 @@ class FrozenFeatures:
             )
         self.channels = [every[level].shape[1] for level in self._levels]
         self.sides = [every[level].shape[-1] for level in self._levels]
+        _spare_slow_kernels(encoder)
         self._encoder = encoder.to(memory_format=torch.channels_last)
         self._device = torch.device("cpu")
 
@@ -65,3 +67,21 @@ def _choose(sides: Sequence[int], size: int) -> list[int]:
     """Choose levels by the sides of their maps: of each side the deepest, the last four."""
     deepest = {side: level for level, side in enumerate(sides) if SMALLEST <= side <= size * _LARGEST}
     return sorted(deepest.values())[-_SCALES:]
+
+
+def _spare_slow_kernels(encoder: nn.Module) -> None:
+    """Let strided depthwise convolutions go back to the pixels in fp32 on a CPU.
+
+    For bfloat16 oneDNN has no kernel of its own there: the gradient takes 245 ms where fp32 takes 60 (96 channels of 64
+    pixels, batch 64, one thread), which would be a quarter of a training step.
+    """
+    for part in encoder.modules():
+        if isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1 and max(part.stride) > 1:
+            part.forward = partial(_in_fp32, part.forward)  # type: ignore[method-assign]
+
+
+def _in_fp32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if not x.requires_grad or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return forward(x)
+    with torch.autocast("cpu", enabled=False):
+        return forward(x.float()).to(x.dtype)
