@@ -20,6 +20,9 @@ class GanConfig(Config):
     network: Literal["mlp", "dcgan", "resnet"] = option("dcgan", help="kind of both networks")
     noise: int = option(128, help="numbers that the generator starts from", ge=1, le=4096)
     channels: int = option(64, help="width of the networks where it is least", ge=4, le=512)
+    most_channels: int | None = option(
+        None, help="width of the networks where it is most, if it shall be capped", ge=4, le=8192
+    )
     generator_norm: Literal["batch", "none"] = option("batch", help="normalisation in the generator")
     critic_norm: Literal["batch", "layer", "none"] = option("none", help="normalisation in the critic")
     activation: Literal["relu", "leaky"] = option(
@@ -121,6 +124,10 @@ class GanConfig(Config):
 
     @model_validator(mode="after")
     def _fit_together(self) -> GanConfig:
+        if self.most_channels is not None and self.most_channels < self.channels:
+            raise ValueError(
+                f"most_channels {self.most_channels} is below channels {self.channels}: raise it, or lower channels"
+            )
         if self.mixed and self.condition == "none":
             raise ValueError("mixed needs a condition: class or instance")
         if self.label_smoothing and self.objective != "bce":
