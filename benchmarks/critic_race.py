@@ -12,7 +12,8 @@ checkpoint when it is started again, and what has ended is not trained again. St
 
 ``own``, ``projected`` and ``both`` are the preset modern-64 (or modern-128) with that critic. Quality is the kernel distance
 of --samples images to held-out ones, by a network of another family and training than the critic's eyes: distances in features
-of its own kind flatter a projected critic. --blind copies the final grids under letters in random order, and writes key.json.
+of its own kind flatter a projected critic. Variety is how far pictures are from each other, as a share of how far real ones are:
+a projected critic soon gives sharp faces, of which there may be two. --blind copies the final grids under letters in random order, and writes key.json.
 """
 
 from __future__ import annotations
@@ -125,16 +126,18 @@ def summarise(races: Sequence[Mapping[str, Any]], picture: Path | None) -> str:
     if not races:
         return "nothing has ended yet"
     lines = [
-        "| critic | images in the time, by seed | kernel distance at the end, by seed | mean |",
-        "|---|---|---|---|",
+        "| critic | images in the time, by seed | kernel distance at the end, by seed | mean | variety, by seed |",
+        "|---|---|---|---|---|",
     ]
     for name in NAMES:
         ends = [race["points"][-1] for race in races if race["contestant"] == name]
         if ends:
             kids = [end["kid_averaged"] for end in ends]
             counts = ", ".join(f"{end['images']:,}" for end in ends)
+            variety = ", ".join(f"{end['variety_averaged']:.2f}" for end in ends)
             lines.append(
-                f"| `{name}` | {counts} | {', '.join(f'{kid:.4f}' for kid in kids)} | {statistics.mean(kids):.4f} |"
+                f"| `{name}` | {counts} | {', '.join(f'{kid:.4f}' for kid in kids)} | {statistics.mean(kids):.4f} | "
+                f"{variety} |"
             )
     if picture is not None:
         draw(races, picture)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from chimera_gan.config import GanConfig
 from chimera_gan.gan_learner import GanLearner
+from person_cat import pixel_distance
 
 from chimera_core.api import Batch, Draw, Engine, FuserData
 from chimera_core.data.batches import ImageSplit, TrainingBatches
@@ -108,7 +109,8 @@ def run(
         say: what to call it in the line that is printed for each point.
     Returns:
         ``options``, ``precision`` and ``points``: readings of the clocks, losses, what the critics find on held-out
-        images, and the kernel distance of the raw and of the averaged generator.
+        images, and of the raw and of the averaged generator the kernel distance and the variety: how far its pictures are
+        from each other, as a share of how far real ones are.
     """
     config = GanConfig(**race.options)
     torch.manual_seed(race.seed)
@@ -130,6 +132,7 @@ def run(
     shares = equal_shares(images.train.labels) if len(images.classes) > 1 else "natural"
     batches = TrainingBatches(images.train, batch=race.batch, seed=race.seed, device=device, sampling=shares)
     held_out = _batch_of(images.val, HELD_OUT, device)
+    variety = pixel_distance(held_out.pixels().cpu())
     step, clock, points = _take_up(race, learner)
     due = [at for at in race.due if not points or at > points[-1][race.clock]]
     # A race may have been killed between its last checkpoint and its result.
@@ -154,6 +157,7 @@ def run(
             for kind, averaged in (("raw", False), ("averaged", True))[: 2 if config.ema else 1]:
                 made = learner.sample(judge.images, seed=SAMPLE_SEED, averaged=averaged)
                 found |= {f"{key}_{kind}": value for key, value in judge.measure(made).items()}
+                found[f"variety_{kind}"] = pixel_distance(made[:HELD_OUT]) / variety
             points.append(now | found)
             print(json.dumps({"name": say, "seed": race.seed, **points[-1]}), flush=True)
             due = [at for at in due if at > now[race.clock]]

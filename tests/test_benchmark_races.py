@@ -70,6 +70,7 @@ def test_the_summary_names_means_and_the_key_names_letters(
             (folder / "samples").mkdir(parents=True)
             Image.fromarray(np.full((4, 4, 3), 99, np.uint8)).save(folder / "samples" / "000000064.png")
             last = {"images": 6400, "cpu_s": 120.0, "wall_s": 130.0, "kid_averaged": kid + seed / 10}
+            last["variety_averaged"] = 0.5 + seed / 4
             record = {
                 "contestant": name,
                 "seed": seed,
@@ -82,7 +83,10 @@ def test_the_summary_names_means_and_the_key_names_letters(
             (folder / "result.json").write_text(json.dumps(record))
     benchmark["main"]([str(tmp_path), "--summary", "-o", str(tmp_path / "race.png")])
     out = capsys.readouterr().out
-    assert "| `both` | 6,400, 6,400 | 0.2500, 0.3500 | 0.3000 |" in out and "2 minutes of cpu each" in out
+    assert (
+        "| `both` | 6,400, 6,400 | 0.2500, 0.3500 | 0.3000 | 0.50, 0.75 |" in out
+        and "2 minutes of cpu each" in out
+    )
     assert (tmp_path / "race.png").exists()
     benchmark["main"]([str(tmp_path), "--blind", str(tmp_path / "blind")])
     key = json.loads((tmp_path / "blind" / "key.json").read_text())
