@@ -17,55 +17,28 @@ alone. With --minutes the race ends by the clock. What is there is not trained a
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import torch
-from chimera_gan.config import GanConfig
-from chimera_gan.gan_learner import GanLearner
 from chimera_gan.presets import MODERN_64, REPORT_PERSONDOG, WGAN_CLIP, WGAN_GP
 from person_cat import default_judge, load_judge
+from racing import TUTORIAL, Images, Race, open_images, run
 from scipy.stats import spearmanr
 from training import describe_machine
 
-from chimera_core.api import Batch, Draw, Engine, FuserData
-from chimera_core.data.batches import ImageSplit, TrainingBatches
-from chimera_core.data.order import equal_shares
-from chimera_core.data.preparing import plan_packing, prepare
-from chimera_core.data.subsets import spread_subset
 from chimera_core.files import atomic_path
-from chimera_core.plugins import default_host
 from chimera_core.scoring.features import QualityJudge
-from chimera_core.toml_files import read_toml
-from chimera_core.training.precision import choose_precision
-from chimera_core.training.randomness import seed_step
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 SIZE = 64
-HELD_OUT = 512
-SAMPLE_SEED = 1_000_003
-TUTORIAL: dict[str, Any] = {
-    "network": "dcgan",
-    "noise": 100,
-    "channels": 64,
-    "generator_norm": "batch",
-    "critic_norm": "batch",
-    "condition": "none",
-    "objective": "bce",
-    "lr": 2e-4,
-    "beta1": 0.5,
-    "beta2": 0.999,
-    "ema": 0.999,
-}
 CONTESTANTS: dict[str, tuple[Mapping[str, Any], int]] = {
     # Name: options, batch.
     "modern-64": (MODERN_64.options, 64),
@@ -88,14 +61,14 @@ def main() -> None:
     if args.summary:
         print(summarise(args.folder, args.output))
         return
-    train, val, classes = open_images(args.source)
+    images = open_images(args.source, size=SIZE)
     judge = QualityJudge(
         load_judge(args.judge, device=args.device),
         args.judge,
-        val,
+        images.val,
         images=args.samples,
         device=args.device,
-        subset_size=min(args.samples, len(val)) // 2,
+        subset_size=min(args.samples, len(images.val)) // 2,
     )
     args.folder.mkdir(parents=True, exist_ok=True)
     for name in args.only:
@@ -103,78 +76,41 @@ def main() -> None:
             points = args.folder / f"{name}-{seed}.json"
             if points.exists():
                 continue
-            found = race(name, seed, train, val, classes, judge, args)
+            found = race(name, seed, images, judge, args)
             with atomic_path(points) as path:
                 path.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def open_images(config: Path) -> tuple[ImageSplit, ImageSplit, tuple[str, ...]]:
-    """Pack the images that a file with a [source] table names: of training, held out, and the classes."""
-    table = read_toml(config, what="file of options").table["source"]
-    packed = prepare(plan_packing(default_host(), table["name"], table.get("options", {}), size=SIZE))
-    return packed.split("train"), packed.split("val"), packed.classes
-
-
 def race(
-    name: str,
-    seed: int,
-    train: ImageSplit,
-    val: ImageSplit,
-    classes: tuple[str, ...],
-    judge: QualityJudge,
-    args: argparse.Namespace,
+    name: str, seed: int, images: Images, judge: QualityJudge, args: argparse.Namespace
 ) -> dict[str, Any]:
     """Train one contestant with one seed; measure it at every point."""
     options, batch = CONTESTANTS[name]
-    config, device = GanConfig(**options), torch.device(args.device)
-    torch.manual_seed(seed)
-    data = FuserData(train, classes, SIZE, batch=batch, seed=seed, total_images=args.images)
-    learner = GanLearner(config, data, device=device)
-    precision = choose_precision(args.precision, device)
-    for module in learner.modules.values() if precision == "bf16" else ():
-        module.to(memory_format=torch.channels_last)
-    engine = Engine(
-        device, autocast=lambda: torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    device = torch.device(args.device)
+    found = run(
+        Race(
+            options,
+            batch,
+            seed,
+            args.images,
+            "images",
+            spaced(args.from_images, args.images, args.points),
+            lambda now: args.minutes is not None and now["wall_s"] > 60 * args.minutes,
+        ),
+        images,
+        judge,
+        device=device,
+        precision=args.precision,
+        say=name,
     )
-    shares = equal_shares(train.labels) if len(classes) > 1 else "natural"
-    batches = TrainingBatches(train, batch=batch, seed=seed, device=device, sampling=shares)
-    due = spaced(args.from_images, args.images, args.points)
-    held_out = _batch_of(val, HELD_OUT, device)
-    points: list[dict[str, float]] = []
-    wall_s, start = 0.0, time.perf_counter()
-    for step, real in enumerate(batches.from_step(0)):
-        seed_step(seed, step)
-        draw = Draw(seed, real.epoch, real.indices, step=step)
-        parts = learner.step(real, draw=draw, engine=dataclasses.replace(engine, images=step * batch))
-        images = (step + 1) * batch
-        is_over = args.minutes is not None and wall_s + time.perf_counter() - start > 60 * args.minutes
-        if images < due[0] and not is_over:
-            continue
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        wall_s += time.perf_counter() - start
-        found = {"images": images, "wall_s": wall_s}
-        found |= {key: float(value) for key, value in parts.items()}
-        found |= learner.critic_estimate(held_out, draw=Draw(seed, images, held_out.indices), engine=engine)
-        for kind, averaged in (("raw", False), ("averaged", True))[: 2 if config.ema else 1]:
-            made = learner.sample(args.samples, seed=SAMPLE_SEED, averaged=averaged)
-            found |= {f"{key}_{kind}": value for key, value in judge.measure(made).items()}
-        points.append(found)
-        print(json.dumps({"name": name, "seed": seed, **found}), flush=True)
-        due = [n for n in due if n > images]
-        if is_over or not due:
-            break
-        start = time.perf_counter()
     return {
         "contestant": name,
         "seed": seed,
-        "options": config.model_dump(mode="json"),
         "batch": batch,
-        "precision": precision,
         "judge": judge.name,
         "judge_size": judge.size,
         "machine": describe_machine(device),
-        "points": points,
+        **found,
     }
 
 
@@ -246,13 +182,6 @@ def draw_races(races: Sequence[Mapping[str, Any]], picture: Path) -> None:
     with atomic_path(picture) as path:
         figure.savefig(path, dpi=110, format=picture.suffix.lstrip("."))
     plt.close(figure)
-
-
-def _batch_of(split: ImageSplit, count: int, device: torch.device) -> Batch:
-    some = spread_subset(split, count)
-    rows = torch.arange(len(some))
-    there = rows.to(device)
-    return Batch(some.take(rows).to(device), some.labels.to(there), some.domains.to(there), there)
 
 
 def _images(text: str) -> int:

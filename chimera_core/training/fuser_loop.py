@@ -42,7 +42,7 @@ _HELD_OUT = 512  # held-out images at most that the critic is asked about
 _SAMPLE_SEED = 1_000_003  # of the images whose quality is measured; those of the pictures begin at 0
 _SUBSET = 1000  # images at most of a draw of the kernel distance, as the field has it
 _TOGETHER = 64  # images made at a time
-_LOSSES = ("critic_loss", "generator_loss", "loss", "cycle_loss", "identity_loss")
+_LOSSES = ("critic_loss", "projected_loss", "generator_loss", "loss", "cycle_loss", "identity_loss")
 _PANELS = (_LOSSES, ("kid",), ("critic_estimate", "critic_held_out"), ("rate",))
 
 

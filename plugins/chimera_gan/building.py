@@ -17,6 +17,7 @@ def build_generator(config: GanConfig, *, size: int, condition: int) -> Generato
         noise=config.noise,
         condition=condition,
         channels=config.channels,
+        most_channels=config.most_channels,
         norm=config.generator_norm,
         activation=config.activation,
         dropout=config.dropout,
@@ -30,6 +31,7 @@ def build_critic(config: GanConfig, *, size: int, condition: int) -> Critic:
         size,
         condition=condition if config.projection else 0,
         channels=config.channels,
+        most_channels=config.most_channels,
         norm=config.critic_norm,
         spectral_norm=config.spectral_norm,
     )

@@ -20,6 +20,9 @@ class GanConfig(Config):
     network: Literal["mlp", "dcgan", "resnet"] = option("dcgan", help="kind of both networks")
     noise: int = option(128, help="numbers that the generator starts from", ge=1, le=4096)
     channels: int = option(64, help="width of the networks where it is least", ge=4, le=512)
+    most_channels: int | None = option(
+        None, help="width of the networks where it is most, if it shall be capped", ge=4, le=8192
+    )
     generator_norm: Literal["batch", "none"] = option("batch", help="normalisation in the generator")
     critic_norm: Literal["batch", "layer", "none"] = option("none", help="normalisation in the critic")
     activation: Literal["relu", "leaky"] = option(
@@ -28,6 +31,16 @@ class GanConfig(Config):
     dropout: float = option(0.0, help="share of the generator's values that are dropped", ge=0, lt=1)
     dropout_in_use: bool = option(False, help="drop them when it is used, too")
     spectral_norm: bool = option(False, help="bound the critic's layers (Miyato 2018)")
+    critic: Literal["own", "projected", "both"] = option(
+        "own",
+        help="who judges: a critic of pixels; small ones on a frozen network's features, by hinge and without the "
+        "own critic's norms, objective and penalties (Sauer 2021); both",
+    )
+    critic_encoder: EncoderRef = option(
+        EncoderRef(name=TIMM),
+        help="critic projected, both: network, or run of one, on whose features it looks",
+    )
+    critic_encoder_size: int = option(128, help="side in pixels at which that sees images", ge=16, le=512)
 
     condition: Literal["none", "class", "instance"] = option(
         "class", help="what tells the generator what to make: nothing, a class, or an image's features"
@@ -111,10 +124,21 @@ class GanConfig(Config):
 
     @model_validator(mode="after")
     def _fit_together(self) -> GanConfig:
+        if self.most_channels is not None and self.most_channels < self.channels:
+            raise ValueError(
+                f"most_channels {self.most_channels} is below channels {self.channels}: raise it, or lower channels"
+            )
         if self.mixed and self.condition == "none":
             raise ValueError("mixed needs a condition: class or instance")
         if self.label_smoothing and self.objective != "bce":
             raise ValueError("label smoothing belongs to the objective bce")
+        if self.critic == "projected":
+            of_own = ("label_smoothing", "gradient_penalty", "clip_weights", "spectral_norm")
+            if asked := [name for name in of_own if getattr(self, name)]:
+                raise ValueError(
+                    f"{' and '.join(asked)} cannot go with critic projected, which has its own objective and norms: "
+                    "set critic to own or both, or leave that out"
+                )
         penalties = {"r1": self.r1, "r2": self.r2, "gradient_penalty": self.gradient_penalty}
         asked = [name for name, weight in penalties.items() if weight]
         if asked and self.critic_norm == "batch":

@@ -22,7 +22,11 @@ class CycleGanConfig(Config):
     width: int = option(16, help="channels of the translators at full resolution", ge=1, le=256)
     blocks: int = option(6, help="residual blocks of each translator", ge=1, le=32)
     critic_width: int = option(32, help="channels of the critics' first layer", ge=1, le=256)
-    cycle: float = option(10.0, help="weight of coming back to the image after both translations", ge=0)
+    cycle: float = option(
+        10.0,
+        help="weight of coming back to the image after both translations, as the paper counts it: by pixels in [-1, 1]",
+        ge=0,
+    )
     identity: float = option(
         0.5, help="leave images of the target class alone: its weight, as a share of --cycle", ge=0
     )

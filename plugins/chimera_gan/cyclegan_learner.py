@@ -31,6 +31,8 @@ from chimera_gan.cyclegan_networks import (
 )
 
 SIDES = ("first", "second")
+# The paper's weights are for differences of pixels in [-1, 1], which are twice as large as those of ours.
+_SPAN = 2.0
 
 
 class CycleGanLearner(FuserLearner):
@@ -110,10 +112,11 @@ class CycleGanLearner(FuserLearner):
         with engine.autocast():
             for side, real in enumerate(reals):
                 fakes.append(self._translate_and_return(side, real, losses, share))
+        cycle = self.config.cycle * _SPAN
         weights = {
-            "cycle": self.config.cycle,
-            "identity": self.config.cycle * self.config.identity,
-            "still": self.config.cycle * self.config.still,
+            "cycle": cycle,
+            "identity": cycle * self.config.identity,
+            "still": cycle * self.config.still,
         }
         total = sum((weights.get(name, 1.0) * loss for name, loss in losses.items()), torch.zeros(()))
         self._update("translators", total, engine)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from chimera_core.api import (
     Batch,
@@ -22,21 +22,16 @@ from chimera_core.api import (
     parameter_groups,
     set_rate,
 )
-from chimera_gan.building import build_critic, build_generator
+from chimera_gan.building import build_generator
 from chimera_gan.conditioning import Condition, build_condition
 from chimera_gan.config import GanConfig
 from chimera_gan.diffaugment import augment, draw_augmentation
 from chimera_gan.generating import generate
 from chimera_gan.latents import FEWEST, LatentSearch
 from chimera_gan.networks import Generator
-from chimera_gan.objectives import choose_objective
-from chimera_gan.penalties import (
-    clip_weights,
-    is_due,
-    lazy_weight,
-    one_centred_penalty,
-    zero_centred_penalty,
-)
+from chimera_gan.opponents import build_opponents
+
+_OF_EACH = ("loss", "estimate")  # what every opponent says of itself; penalties are the own critic's alone
 
 
 class GanLearner(FuserLearner):
@@ -57,16 +52,15 @@ class GanLearner(FuserLearner):
         self.generator = build_generator(config, size=data.size, condition=self.condition.size).to(
             self.device
         )
-        self.critic = build_critic(config, size=data.size, condition=self.condition.size).to(self.device)
+        self.opponents = build_opponents(config, size=data.size, condition=self.condition.size)
         self.average = Ema(self.generator, config.ema) if config.ema else None
-        self.objective = choose_objective(config.objective, real_label=1 - config.label_smoothing)
-        rates = {"generator": config.lr, "critic": config.critic_lr or config.lr}
-        networks = {"generator": self.generator, "critic": self.critic}
+        networks: dict[str, nn.Module] = {"generator": self.generator}
+        networks |= {name: opponent.network.to(self.device) for name, opponent in self.opponents.items()}
         self.optimizers = {
             f"{name}_optimizer": build_optimizer(
                 parameter_groups(network, weight_decay=0),
                 "adam",
-                lr=rates[name],
+                lr=config.lr if name == "generator" else config.critic_lr or config.lr,
                 betas=(config.beta1, config.beta2),
             )
             for name, network in networks.items()
@@ -77,13 +71,12 @@ class GanLearner(FuserLearner):
         self._search = LatentSearch(config, data, device=self.device) if self._has_latents() else None
         if self.average is not None:
             self.modules["average"] = self.average.module
-        # Gradients of gradients cannot be compiled: penalties go through the critic itself.
-        self._judge: Any = self.critic
         self._make: Any = self.generator
 
     def compile(self) -> None:
         """Compile generator and critic where no gradient of a gradient is taken."""
-        self._judge = torch.compile(self.critic)
+        for opponent in self.opponents.values():
+            opponent.compile()
         self._make = torch.compile(self.generator)
 
     def step(self, batch: Batch, *, draw: Draw, engine: Engine) -> dict[str, Tensor]:
@@ -92,11 +85,12 @@ class GanLearner(FuserLearner):
         for optimizer in self.optimizers.values():
             set_rate(optimizer, engine.rate)
         self.generator.train()
-        self.critic.train()
+        for opponent in self.opponents.values():
+            opponent.network.train()
         real = batch.pixels() * 2 - 1
         given, strength = self._conditions(batch, draw)
         step = draw.step or 0
-        parts = self._teach_critic(real, given, strength, draw, engine, step)
+        parts = self._teach_critics(real, given, strength, draw, engine, step)
         if (step + 1) % self.config.critic_steps == 0:
             parts |= self._teach_generator(real, given, strength, draw, engine)
             if self.average is not None:
@@ -116,7 +110,7 @@ class GanLearner(FuserLearner):
         mixed = self.condition.mixed_with_another(own, batch, draw)
         return torch.where(is_mixed[:, None], mixed, own), 1.0 - is_mixed.float()
 
-    def _teach_critic(
+    def _teach_critics(
         self,
         real: Tensor,
         given: Tensor | None,
@@ -125,60 +119,35 @@ class GanLearner(FuserLearner):
         engine: Engine,
         step: int,
     ) -> dict[str, Tensor]:
-        config = self.config
-        noise = draw.normal(config.noise, purpose="noise for the critic")
+        noise = draw.normal(self.config.noise, purpose="noise for the critic")
         with engine.autocast(), torch.no_grad():
             fake = self._make(noise, given, draw=draw).float()
         seen_real, seen_fake = self._vary(real, draw, "real"), self._vary(fake, draw, "fake")
-        penalised = [
-            (name, weight, seen)
-            for name, weight, seen in (("r1", config.r1, seen_real), ("r2", config.r2, seen_fake))
-            if weight and is_due(step, every=config.penalty_every)
-        ]
-        for _, _, seen in penalised:
-            seen.requires_grad_(True)
-        critic = self.critic if penalised or config.gradient_penalty else self._judge
-        with engine.autocast():
-            said_real = critic(seen_real, given, strength)
-            said_fake = critic(seen_fake, given, strength)
-            loss = self.objective.critic_loss(said_real, said_fake)
-            parts = {"critic_loss": loss.detach()}
-            for name, weight, seen in penalised:
-                lazy = lazy_weight(weight, every=config.penalty_every)
-                penalty = zero_centred_penalty(said_real if name == "r1" else said_fake, seen, weight=lazy)
-                parts[name] = penalty.detach() / config.penalty_every
-                loss = loss + penalty
-            if config.gradient_penalty:
-                penalty = one_centred_penalty(
-                    lambda x: critic(x, given, strength),
-                    seen_real,
-                    seen_fake,
-                    mix=draw.uniform(purpose="between real and fake").view(-1),
-                    weight=config.gradient_penalty,
-                )
-                parts["gradient_penalty"] = penalty.detach()
-                loss = loss + penalty
-        parts["critic_estimate"] = (said_real.mean() - said_fake.mean()).detach()
-        self._update("critic", loss, engine)
-        if config.clip_weights:
-            clip_weights(self.critic.parameters(), limit=config.clip_weights)
+        parts: dict[str, Tensor] = {}
+        for name, opponent in self.opponents.items():
+            with engine.autocast():
+                found = opponent.losses(seen_real, seen_fake, given, strength, draw=draw, step=step)
+            self._update(name, found.pop("total"), engine)
+            opponent.after_step()
+            parts |= {f"{name}_{k}" if k in _OF_EACH else k: value for k, value in found.items()}
         return parts
 
     def _teach_generator(
         self, real: Tensor, given: Tensor | None, strength: Tensor | None, draw: Draw, engine: Engine
     ) -> dict[str, Tensor]:
         noise = draw.normal(self.config.noise, purpose="noise for the generator")
-        self.critic.requires_grad_(False)
+        for opponent in self.opponents.values():
+            opponent.network.requires_grad_(False)
         with engine.autocast():
-            fake = self._make(noise, given, draw=draw).float()
-            said_fake = self._judge(self._vary(fake, draw, "fake again"), given, strength)
-            said_real = said_fake.detach()
-            if self.config.objective == "relativistic":
-                with torch.no_grad():
-                    said_real = self._judge(self._vary(real, draw, "real again"), given, strength)
-            loss = self.objective.generator_loss(said_real, said_fake)
+            fake = self._vary(self._make(noise, given, draw=draw).float(), draw, "fake again")
+            losses = [
+                opponent.generator_loss(fake, lambda: self._vary(real, draw, "real again"), given, strength)
+                for opponent in self.opponents.values()
+            ]
+            loss = torch.stack(losses).sum()
         self._update("generator", loss, engine)
-        self.critic.requires_grad_(True)
+        for opponent in self.opponents.values():
+            opponent.network.requires_grad_(True)
         return {"generator_loss": loss.detach()}
 
     def _vary(self, x: Tensor, draw: Draw, purpose: str) -> Tensor:
@@ -243,18 +212,15 @@ class GanLearner(FuserLearner):
             given = self.condition.of_unknown(batch)
         else:
             given = self.condition.of_images(batch)
-        was = self.critic.training, self.generator.training
-        self.critic.eval()
-        self.generator.eval()
+        networks = [self.generator, *(opponent.network for opponent in self.opponents.values())]
+        was = [network.training for network in networks]
+        for network in networks:
+            network.eval()
         with engine.autocast():
             noise = draw.normal(self.config.noise, purpose="noise for the held-out")
             fake = self.generator(noise, given, draw=draw).float()
-            said_real = self.critic(batch.pixels() * 2 - 1, given)
-            said_fake = self.critic(fake, given)
-            loss = self.objective.critic_loss(said_real, said_fake)
-        self.critic.train(was[0])
-        self.generator.train(was[1])
-        return {
-            "critic_held_out": float(said_real.mean() - said_fake.mean()),
-            "critic_held_out_loss": float(loss),
-        }
+            real = batch.pixels() * 2 - 1
+            found = {name: opponent.held_out(real, fake, given) for name, opponent in self.opponents.items()}
+        for network, was_training in zip(networks, was, strict=True):
+            network.train(was_training)
+        return {f"{name}_{key}": value for name, values in found.items() for key, value in values.items()}

@@ -92,6 +92,25 @@ def test_the_translators_losses_by_hand() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"adversarial": 1.0, "cycle": 20.0, "identity": 10.0, "still": 10.0}),
+        ({"cycle": 5.0, "identity": 0.2, "still": 0}, {"adversarial": 1.0, "cycle": 10.0, "identity": 2.0}),
+    ],
+)
+def test_losses_weigh_as_in_the_paper(
+    options: dict[str, float], expected: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lambda 10 there is for pixels in [-1, 1], where the same pictures are twice as far apart as in [0, 1]."""
+    one = learner(**options)
+    totals: dict[str, Tensor] = {}
+    monkeypatch.setattr(one, "_update", lambda name, loss, engine: totals.update({name: loss}))
+    logged = step(one, 0, [0, 1, 2, 3])
+    by_hand = sum(weight * float(logged[name]) for name, weight in expected.items())
+    assert float(totals["translators"].detach()) == pytest.approx(by_hand)
+
+
 def test_the_rate_falls_to_nothing_in_the_second_half() -> None:
     found = [rate_factor(n, total_images=400) for n in (0, 199, 200, 300, 399, 400, 500)]
     assert found == pytest.approx([1, 1, 1, 0.5, 0.005, 0, 0])

@@ -62,7 +62,9 @@ def test_the_critic_is_not_moved_by_the_generator_s_turn(data: FuserData) -> Non
     two = GanLearner(GanConfig(**TINY, critic_steps=2), data, device="cpu")
     _step(one, data, 0)
     _step(two, data, 0)
-    for mine, theirs in zip(one.critic.parameters(), two.critic.parameters(), strict=True):
+    for mine, theirs in zip(
+        one.modules["critic"].parameters(), two.modules["critic"].parameters(), strict=True
+    ):
         assert torch.equal(mine, theirs)
 
 
@@ -70,7 +72,7 @@ def test_weights_are_clipped_where_wanted(data: FuserData) -> None:
     config = GanConfig(**TINY, objective="wasserstein", clip_weights=0.01)
     learner = GanLearner(config, data, device="cpu")
     _step(learner, data, 0)
-    assert max(float(p.detach().abs().max()) for p in learner.critic.parameters()) <= 0.01
+    assert max(float(p.detach().abs().max()) for p in learner.modules["critic"].parameters()) <= 0.01
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ MILLIONS = {
     "wgan-clip": 10.0,
     "wgan-gp": 10.4,
     "modern-64": 10.0,
+    "modern-128": 14.9,
 }
 
 
@@ -99,6 +100,19 @@ BAD: dict[str, tuple[list[object], str]] = {
     "more components than images": (
         train("--preset", "modern-64", "--components", 600),
         "600 components are more than encoder timm:timm has features",
+    ),
+    "a gradient penalty without an own critic": (
+        train("--preset", "wgan-gp", "--critic", "projected"),
+        "gradient_penalty cannot go with critic projected, which has its own objective and norms",
+    ),
+    "features too small for a critic": (
+        train("--critic", "projected", "--critic-encoder.taps", "blocks.6", "--critic-encoder-size", 64),
+        "encoder timm:timm gives the critic no feature maps of 4 to 16 pixels at 64 pixels: raise "
+        "--critic-encoder-size, or take another --critic-encoder",
+    ),
+    "channels above their cap": (
+        train("--channels", 64, "--most-channels", 32),
+        "most_channels 32 is below channels 64: raise it, or lower channels",
     ),
 }
 

@@ -276,3 +276,21 @@ assert "torch._dynamo" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("family", "size"), [("mlp", 16), ("dcgan", 64), ("resnet", 64)])
+def test_channels_may_be_capped(family: str, size: int) -> None:
+    for make in (make_generator, make_critic):
+        whole, capped = make(family, size), make(family, size, most_channels=8)
+        widest = [
+            max(
+                m.weight.shape[0] for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)
+            )
+            for network in (
+                make(family, size, norm="batch"),
+                make(family, size, norm="batch", most_channels=8),
+            )
+        ]
+        assert widest[0] > 8 == widest[1]
+        count = [sum(p.numel() for p in network.parameters()) for network in (whole, capped)]
+        assert count[1] < count[0]

@@ -1,7 +1,8 @@
 """Generators and critics by the name of their family. All of a kind are built by the same arguments.
 
-A generator: ``GENERATORS[name](size, noise=..., condition=..., channels=..., norm=..., activation=..., dropout=...,
-dropout_in_use=...)``. A critic: ``CRITICS[name](size, condition=..., channels=..., norm=..., spectral_norm=...)``.
+A generator: ``GENERATORS[name](size, noise=..., condition=..., channels=..., most_channels=..., norm=..., activation=...,
+dropout=..., dropout_in_use=...)``. A critic: ``CRITICS[name](size, condition=..., channels=..., most_channels=..., norm=...,
+spectral_norm=...)``. ``projected.py`` holds critics on a frozen network's features, which are built otherwise.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class DcganGenerator(Generator):
         noise: Z.
         condition: C, or 0.
         channels: of the last maps, at S / 2; every smaller map has twice as many as the next.
+        most_channels: of any maps; None: as many as that gives.
         norm: ``batch`` or ``none``.
         activation: ``relu`` or ``leaky``.
         dropout: rate after each activation.
@@ -52,13 +53,14 @@ class DcganGenerator(Generator):
         noise: int,
         condition: int = 0,
         channels: int = 64,
+        most_channels: int | None = None,
         norm: str = "batch",
         activation: str = "relu",
         dropout: float = 0.0,
         dropout_in_use: bool = False,
     ) -> None:
         super().__init__(size, noise=noise, condition=condition)
-        start, widths = _plan(size, channels)
+        start, widths = _plan(size, channels, most_channels)
         widths.reverse()
         bias = norm == "none"
         embedded = min(condition, _EMBEDDED)
@@ -96,6 +98,7 @@ class DcganCritic(Critic):
         size: S.
         condition: C of the projection, or 0 for a critic without one.
         channels: of the first maps, at S / 2; every smaller map has twice as many as the one before.
+        most_channels: of any maps; None: as many as that gives.
         norm: ``batch``, ``layer`` (for gradient penalties) or ``none``; never on the first maps.
         spectral_norm: bound every layer's spectral norm by 1.
     Raises:
@@ -108,11 +111,12 @@ class DcganCritic(Critic):
         *,
         condition: int = 0,
         channels: int = 64,
+        most_channels: int | None = None,
         norm: str = "batch",
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        start, widths = _plan(size, channels)
+        start, widths = _plan(size, channels, most_channels)
         bias = norm == "none"
         halving = [
             nn.Conv2d(a, b, 4, stride=2, padding=1, bias=bias)
@@ -149,12 +153,12 @@ def _initialise(network: nn.Module, *, norm: str) -> None:
             draw_normal(part.weight, mean=1.0, std=0.02)
 
 
-def _plan(size: int, channels: int) -> tuple[int, list[int]]:
+def _plan(size: int, channels: int, most: int | None) -> tuple[int, list[int]]:
     """Give the side of the smallest maps, and the channels of all maps from S / 2 down to it."""
     check_size("dcgan", size, SIZES)
     start = 7 if size == 28 else 4
     halvings = int(math.log2(size // start))
-    return start, [channels * 2**k for k in range(halvings)]
+    return start, [min(channels * 2**k, most or channels * 2**k) for k in range(halvings)]
 
 
 def _stage(conv: nn.Conv2d | nn.ConvTranspose2d, *, norm: str, active: str) -> nn.Module:

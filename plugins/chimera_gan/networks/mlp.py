@@ -29,6 +29,7 @@ class MlpGenerator(Generator):
         noise: Z.
         condition: C, or 0. It enters as it is.
         channels: width of the first layer; the others have twice and four times as many.
+        most_channels: width of any hidden layer at most; None: as many as that gives.
         norm: ``batch`` or ``none``. It stands after the activation, as in the report.
         activation: ``relu`` or ``leaky``.
         dropout: rate after each norm.
@@ -43,13 +44,14 @@ class MlpGenerator(Generator):
         noise: int,
         condition: int = 0,
         channels: int = 256,
+        most_channels: int | None = None,
         norm: str = "batch",
         activation: str = "leaky",
         dropout: float = 0.0,
         dropout_in_use: bool = False,
     ) -> None:
         super().__init__(_any(size), noise=noise, condition=condition)
-        widths = [noise + condition, channels, 2 * channels, 4 * channels]
+        widths = [noise + condition, *(min(k * channels, most_channels or k * channels) for k in (1, 2, 4))]
         self.stages = nn.ModuleList(
             _stage(widths[k], widths[k + 1], norm=norm, active=activation) for k in range(3)
         )
@@ -73,7 +75,8 @@ class MlpCritic(Critic):
     Args:
         size: S, any.
         condition: C of the projection on the last 256 features, or 0 for a critic without one, as in the report.
-        channels: width of the last layer, 256 in the report.
+        channels: width of the last layer, 256 in the report; the others have twice and four times as many.
+        most_channels: width of any hidden layer at most; None: as many as that gives.
         norm: ``batch``, ``layer`` or ``none`` before each activation.
         spectral_norm: bound every layer's spectral norm by 1.
     Source: report 1. Its sigmoid belongs to the objective here.
@@ -85,11 +88,12 @@ class MlpCritic(Critic):
         *,
         condition: int = 0,
         channels: int = 256,
+        most_channels: int | None = None,
         norm: str = "none",
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        widths = [3 * _any(size) ** 2, 4 * channels, 2 * channels, channels]
+        widths = [3 * _any(size) ** 2, *(min(k * channels, most_channels or k * channels) for k in (4, 2, 1))]
         layers: list[nn.Module] = [nn.Flatten()]
         for width_in, width in pairwise(widths):
             layers += [nn.Linear(width_in, width), _norm(norm, width), build_activation("leaky")]

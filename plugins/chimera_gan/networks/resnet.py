@@ -40,6 +40,7 @@ class ResnetGenerator(Generator):
         noise: Z.
         condition: C, or 0. It enters the first layer as it is.
         channels: at S / 2; smaller maps have up to 8 times as many, the last ones half.
+        most_channels: of any maps; None: as many as that gives.
         norm: ``batch`` or ``none``.
         activation: ``relu`` or ``leaky``.
         dropout: rate after each block.
@@ -55,13 +56,14 @@ class ResnetGenerator(Generator):
         noise: int,
         condition: int = 0,
         channels: int = 64,
+        most_channels: int | None = None,
         norm: str = "none",
         activation: str = "leaky",
         dropout: float = 0.0,
         dropout_in_use: bool = False,
     ) -> None:
         super().__init__(size, noise=noise, condition=condition)
-        widths = _widths(size, channels)
+        widths = _widths(size, channels, most_channels)
         pairs = list(pairwise(widths))
         self.first = nn.Linear(noise + condition, widths[0] * _START**2)
         draw_normal(self.first.weight, std=1 / math.sqrt(noise + condition))
@@ -91,6 +93,7 @@ class ResnetCritic(Critic):
         size: S.
         condition: C of the projection, or 0 for a critic without one.
         channels: at S / 2; smaller maps have up to 8 times as many, the first ones half.
+        most_channels: of any maps; None: as many as that gives.
         norm: ``batch``, ``layer`` or ``none``.
         spectral_norm: bound every layer's spectral norm by 1. Blocks then do not start as their short cuts.
     Raises:
@@ -103,11 +106,12 @@ class ResnetCritic(Critic):
         *,
         condition: int = 0,
         channels: int = 64,
+        most_channels: int | None = None,
         norm: str = "none",
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        widths = _widths(size, channels)[::-1]
+        widths = _widths(size, channels, most_channels)[::-1]
         pairs = list(pairwise(widths))
         self.first = nn.Conv2d(3, widths[0], 3, padding=1)
         self.blocks = nn.Sequential(*(DownBlock(a, b, norm=norm) for a, b in pairs))
@@ -186,8 +190,9 @@ def _short(channels_in: int, channels: int) -> nn.Module:
     return nn.Identity() if channels_in == channels else nn.Conv2d(channels_in, channels, 1, bias=False)
 
 
-def _widths(size: int, channels: int) -> list[int]:
+def _widths(size: int, channels: int, most: int | None) -> list[int]:
     """Give the channels of the maps from 4 pixels up to S."""
     check_size("resnet", size, SIZES)
     doublings = int(math.log2(size // _START))
-    return [channels * min(2**k, 8) for k in reversed(range(doublings))] + [max(channels // 2, 1)]
+    widths = [channels * min(2**k, 8) for k in reversed(range(doublings))] + [max(channels // 2, 1)]
+    return [min(width, most or width) for width in widths]

@@ -1,0 +1,211 @@
+"""Whom a generator plays against: its own critic, one on a frozen network's features, or both.
+
+Each has its own networks and its own objective. Images are in [-1, 1] here, and already varied (``diffaugment``).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chimera_core.api import Draw
+from chimera_gan.building import build_critic
+from chimera_gan.config import GanConfig
+from chimera_gan.frozen import FrozenFeatures
+from chimera_gan.networks import Critic
+from chimera_gan.networks.projected import ProjectedCritic
+from chimera_gan.objectives import Hinge, choose_objective
+from chimera_gan.penalties import (
+    clip_weights,
+    is_due,
+    lazy_weight,
+    one_centred_penalty,
+    zero_centred_penalty,
+)
+
+Given = Tensor | None
+"""Conditions (N, C), or factors (N,) of their part in the judgement, or None."""
+
+
+class Opponent(ABC):
+    """A critic with what it plays for."""
+
+    network: nn.Module
+
+    @abstractmethod
+    def losses(
+        self, real: Tensor, fake: Tensor, given: Given, strength: Given, *, draw: Draw, step: int
+    ) -> dict[str, Tensor]:
+        """Judge images that it shall tell apart.
+
+        Args:
+            real: (N, 3, S, S).
+            fake: (N, 3, S, S), without gradient.
+            given: what the generator was told.
+            strength: how much of that is judged.
+            draw: of the examples.
+            step: of the training.
+        Returns:
+            Scalars: ``total`` to minimise; the others, detached, to log: ``loss``, ``estimate``, penalties by name.
+        """
+
+    @abstractmethod
+    def generator_loss(
+        self, fake: Tensor, real: Callable[[], Tensor], given: Given, strength: Given
+    ) -> Tensor:
+        """Say how badly the generator deceives it; ``real`` gives real images where they count."""
+
+    @abstractmethod
+    def held_out(self, real: Tensor, fake: Tensor, given: Given) -> dict[str, float]:
+        """Give ``held_out``, how much more it gives to held-out real images, and its loss on them."""
+
+    def after_step(self) -> None:  # noqa: B027
+        """Do what follows a step of the optimizer; nothing by default."""
+
+    def compile(self) -> None:  # noqa: B027
+        """Compile what may be; nothing by default."""
+
+
+class OwnCritic(Opponent):
+    """A critic of pixels, with the objective and the penalties of the options."""
+
+    network: Critic
+
+    def __init__(self, config: GanConfig, *, size: int, condition: int) -> None:
+        self.config = config
+        self.network = build_critic(config, size=size, condition=condition)
+        self.objective = choose_objective(config.objective, real_label=1 - config.label_smoothing)
+        # Gradients of gradients cannot be compiled: penalties go through the critic itself.
+        self._judge: Any = self.network
+
+    def compile(self) -> None:
+        """Compile the critic where no gradient of a gradient is taken."""
+        self._judge = torch.compile(self.network)
+
+    def losses(
+        self, real: Tensor, fake: Tensor, given: Given, strength: Given, *, draw: Draw, step: int
+    ) -> dict[str, Tensor]:
+        """Judge images. See ``Opponent``."""
+        config = self.config
+        penalised = [
+            (name, weight, seen)
+            for name, weight, seen in (("r1", config.r1, real), ("r2", config.r2, fake))
+            if weight and is_due(step, every=config.penalty_every)
+        ]
+        # Others may see the same images, and want no gradient by them.
+        seen = {name: x.detach().requires_grad_(True) for name, _, x in penalised}
+        real, fake = seen.get("r1", real), seen.get("r2", fake)
+        critic = self.network if penalised or config.gradient_penalty else self._judge
+        said_real = critic(real, given, strength)
+        said_fake = critic(fake, given, strength)
+        loss = self.objective.critic_loss(said_real, said_fake)
+        parts = {"loss": loss.detach()}
+        for name, weight, _ in penalised:
+            lazy = lazy_weight(weight, every=config.penalty_every)
+            penalty = zero_centred_penalty(said_real if name == "r1" else said_fake, seen[name], weight=lazy)
+            parts[name] = penalty.detach() / config.penalty_every
+            loss = loss + penalty
+        if config.gradient_penalty:
+            penalty = one_centred_penalty(
+                lambda x: critic(x, given, strength),
+                real,
+                fake,
+                mix=draw.uniform(purpose="between real and fake").view(-1),
+                weight=config.gradient_penalty,
+            )
+            parts["gradient_penalty"] = penalty.detach()
+            loss = loss + penalty
+        return parts | {"estimate": (said_real.mean() - said_fake.mean()).detach(), "total": loss}
+
+    def generator_loss(
+        self, fake: Tensor, real: Callable[[], Tensor], given: Given, strength: Given
+    ) -> Tensor:
+        """Judge fakes; real images count for ``relativistic`` alone. See ``Opponent``."""
+        said_fake = self._judge(fake, given, strength)
+        said_real = said_fake.detach()
+        if self.config.objective == "relativistic":
+            with torch.no_grad():
+                said_real = self._judge(real(), given, strength)
+        return self.objective.generator_loss(said_real, said_fake)
+
+    def held_out(self, real: Tensor, fake: Tensor, given: Given) -> dict[str, float]:
+        """Judge held-out images. See ``Opponent``."""
+        said_real, said_fake = self.network(real, given), self.network(fake, given)
+        loss = self.objective.critic_loss(said_real, said_fake)
+        return {"held_out": float(said_real.mean() - said_fake.mean()), "held_out_loss": float(loss)}
+
+    def after_step(self) -> None:
+        """Clip weights, where that is wanted."""
+        if self.config.clip_weights:
+            clip_weights(self.network.parameters(), limit=self.config.clip_weights)
+
+
+class FrozenCritic(Opponent):
+    """Small critics on a frozen network's features: hinge, the mean over their scales, and no penalty (Sauer et al. 2021).
+
+    The paper takes the sum over scales; Adam does not mind, and beside an own critic the mean weighs as much as that.
+    """
+
+    network: ProjectedCritic
+
+    def __init__(self, config: GanConfig, *, condition: int) -> None:
+        self.features = FrozenFeatures(config.critic_encoder, size=config.critic_encoder_size)
+        self.network = ProjectedCritic(
+            self.features.channels,
+            self.features.sides,
+            condition=condition if config.projection else 0,
+        )
+        self.objective = Hinge()
+
+    def losses(
+        self, real: Tensor, fake: Tensor, given: Given, strength: Given, *, draw: Draw, step: int
+    ) -> dict[str, Tensor]:
+        """Judge images. See ``Opponent``."""
+        with torch.no_grad():
+            seen_real, seen_fake = self.features.maps(real), self.features.maps(fake)
+        said_real = self.network(seen_real, given, strength)
+        said_fake = self.network(seen_fake, given, strength)
+        loss = self._critic_loss(said_real, said_fake)
+        return {"loss": loss.detach(), "estimate": _gap(said_real, said_fake).detach(), "total": loss}
+
+    def generator_loss(
+        self, fake: Tensor, real: Callable[[], Tensor], given: Given, strength: Given
+    ) -> Tensor:
+        """Judge fakes. See ``Opponent``."""
+        said = self.network(self.features.maps(fake), given, strength)
+        return torch.stack([self.objective.generator_loss(s, s) for s in said]).mean()
+
+    def held_out(self, real: Tensor, fake: Tensor, given: Given) -> dict[str, float]:
+        """Judge held-out images. See ``Opponent``."""
+        said_real = self.network(self.features.maps(real), given)
+        said_fake = self.network(self.features.maps(fake), given)
+        loss = self._critic_loss(said_real, said_fake)
+        return {"held_out": float(_gap(said_real, said_fake)), "held_out_loss": float(loss)}
+
+    def _critic_loss(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        each = [self.objective.critic_loss(r, f) for r, f in zip(real, fake, strict=True)]
+        return torch.stack(each).mean()
+
+
+def build_opponents(config: GanConfig, *, size: int, condition: int) -> dict[str, Opponent]:
+    """Build what the options ask for, by name: ``critic``, and ``projected`` where there are two.
+
+    Raises:
+        ConfigError: if the networks do not see that size.
+    """
+    opponents: dict[str, Opponent] = {}
+    if config.critic != "projected":
+        opponents["critic"] = OwnCritic(config, size=size, condition=condition)
+    if config.critic != "own":
+        name = "projected" if opponents else "critic"
+        opponents[name] = FrozenCritic(config, condition=condition)
+    return opponents
+
+
+def _gap(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Say how much more real images get, the mean over scales."""
+    return torch.stack([r.mean() - f.mean() for r, f in zip(real, fake, strict=True)]).mean()
