@@ -44,6 +44,8 @@ def draw(canvas: Placed, guest: Placed, weight: float, *, meeting: Meeting, vari
     points = (1 - share) * canvas.points + share * guest.seen
     left, top, right, bottom = window = window_around(points, canvas.alpha.shape)
     pair = Pair.carried(canvas, guest, points, window)
+    if meeting == "person on animal":
+        pair = pair.toned()
     shares = Shares.at(weight, meeting, variant=variant, guest_is_blurred=pair.guest_is_blurred)
     # Only fur changes its colour: hair and clothes of a person stay.
     shift = pair.colour_shift(shares) if canvas.is_fur else np.zeros(3, np.float32)

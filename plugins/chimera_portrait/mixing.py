@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,14 +36,17 @@ _MOST_SHIFT, _FEWEST = 0.2, 16
 _SHIFTED = 0.75
 # A guest enlarged this much more than the canvas lends colours and shape, and detail later.
 _BLURRED = 1.6
+# How far a person's skin goes to the coat's light and hue, as powers of their ratios, which are taken within bounds.
+_TONED_LIGHT, _TONED_HUE = 0.38, 0.5
+_LIGHTS, _HUES = (0.1, 3.0), (0.5, 2.0)
 # A coat's choice is this steep in the log of the energies; this much, in pixel values, is no detail.
 _STEEPNESS, _NOISE = 5.0, 0.004
 # Where hairs for skin come from, in units: above the eyes, and beside the mouth.
 _ABOVE, _BESIDE = (0.0, -0.8), (0.65, -0.3)
 # How far skin's light and chroma are off those of the nose, in pixel values.
 _SKIN_LIGHT, _SKIN_CHROMA = 0.3, 0.12
-# By how much the guest's eyes must show more detail, finer than this in units, to count as clearer.
-_CLEARER, _EYE_DETAIL = 1.25, 0.05
+# The guest's eyes go first unless they show less than this of the detail, finer than so many units, of the canvas' eyes.
+_CLEARER, _EYE_DETAIL = 0.8, 0.05
 # How much of the skin's own finest detail goes where hairs grow.
 _SHAVED = 0.6
 
@@ -129,13 +132,32 @@ class Pair:
         """The guest's."""
         return blurred(self.guest, _COARSE * self.unit)
 
-    def colour_shift(self, shares: Shares) -> Array:
-        """Tell by how much the canvas' coat is to move so that it meets the mixed face: float32 (3,)."""
+    @cached_property
+    def _means(self) -> tuple[Array, Array]:
+        """Mean colours (3,) of the canvas' and the guest's plain coat or skin; alike where none is in sight."""
         features = np.maximum.reduce([self.regions.eyes, self.regions.nose, self.regions.mouth])
         plain = (self.depth > 0.1) & (features < 0.1) & (self.covered > 0.05)
         if plain.sum() < _FEWEST:
-            return np.zeros(3, np.float32)
-        apart = self.guest[plain].mean(0) - self.canvas[plain].mean(0)
+            return np.full(3, 0.5, np.float32), np.full(3, 0.5, np.float32)
+        return self.canvas[plain].mean(0), self.guest[plain].mean(0)
+
+    def toned(self) -> Pair:
+        """Give the pair with the guest's skin nearly as light and as coloured as the canvas' coat, for eyes in fur."""
+        canvas, guest = self._means
+        light = float(canvas.mean()) / max(float(guest.mean()), 1e-3)
+        hue = canvas / np.maximum(guest, 1e-3) / max(light, 1e-3)
+        # Products keep pupils black and leave whites of eyes nearly white.
+        gains = np.clip(light, *_LIGHTS) ** _TONED_LIGHT * np.clip(hue, *_HUES) ** _TONED_HUE
+
+        def tone(picture: Array) -> Array:
+            return np.asarray(np.clip(gains * picture, 0, 1), np.float32)
+
+        return replace(self, guest=tone(self.guest), details=(self.details[0], tone(self.details[1])))
+
+    def colour_shift(self, shares: Shares) -> Array:
+        """Tell by how much the canvas' coat is to move so that it meets the mixed face: float32 (3,)."""
+        canvas, guest = self._means
+        apart = guest - canvas
         light = apart.mean()
         shift = _SHIFTED * (light * shares.light + (apart - light) * shares.chroma)
         return np.asarray(np.clip(shift, -_MOST_SHIFT, _MOST_SHIFT), np.float32)
@@ -214,7 +236,7 @@ class Pair:
         features = np.maximum(self.regions.eyes, self.regions.mouth)
         head = np.minimum(1, 1.2 * np.maximum(self.guest_alpha, core))
         sharp = smoothstep(self.depth / 0.1 + 0.5) * np.minimum(1, 1.2 * solid) * head
-        wide = smoothstep((self.depth + 0.45) / 0.7) * solid * head
+        wide = smoothstep((self.depth + 0.6) / 0.95) * solid * head
         return (
             np.maximum(sharp, features) * smoothstep((self.covered - 0.02) / 0.18),
             np.maximum(wide, features) * smoothstep(self.covered / 0.4),
