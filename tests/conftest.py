@@ -17,6 +17,11 @@ from PIL import Image
 # wait made a test of 6 s last for minutes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Of several test processes each has its share of the cores, and what it starts too: with all of them each, threads of
+# all wait for one another.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _PROCESSES)))
+
 # A shell starts its background jobs deaf to Ctrl-C, and what they start stays so: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
