@@ -30,9 +30,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest-xdist would begin with the files of most tests: those of few but long ones are last, and a process waits.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     import torch
 
+    # Tests that start processes last longest.
+    items.sort(
+        key=lambda item: not ("end_to_end" in item.path.parts or item.path.stem.endswith("_processes"))
+    )
     if not torch.cuda.is_available():
         for item in items:
             if "gpu" in item.keywords:
