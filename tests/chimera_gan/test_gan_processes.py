@@ -25,7 +25,7 @@ PATIENCE_S = 900.0  # against hanging for ever, on cores that others keep busy
 SMALL = ("--channels", 4, "--noise", 8, "--batch", 8, "--size", 28)
 BLIND = ("--encoder", "timm", "--encoder.model", "test_efficientnet", "--encoder.weights", "none")
 KINDS: dict[str, tuple[object, ...]] = {
-    "bce": ("--preset", "report-persondog", *SMALL),
+    "bce": ("--preset", "report-persondog", *SMALL, "--probe-samples", 128),
     "wgan-gp": ("--preset", "wgan-gp", *SMALL),
     "instance": (
         "--preset",
