@@ -10,6 +10,8 @@ from chimera_core.files import atomic_path
 
 # Okabe and Ito 2008: told apart by people who do not see all colours.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_WIDTH_IN, _PANEL_IN, _GAP_IN = 7.0, 2.4, 0.2
+_LEFT_IN, _RIGHT_IN, _TOP_IN, _BOTTOM_IN = 0.75, 0.15, 0.4, 0.5  # for the labels
 
 
 def draw_progress(
@@ -31,10 +33,15 @@ def draw_progress(
 
     known = {name for line in metrics for name, value in line.items() if value is not None}
     shown = [names for panel in panels if (names := [n for n in panel if n in known])]
-    figure = Figure(figsize=(7, 1 + 2.6 * max(1, len(shown))), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10)
-    axes = figure.subplots(max(1, len(shown)), 1, sharex=True, squeeze=False)[:, 0]
+    rows = max(1, len(shown))
+    height = _TOP_IN + rows * _PANEL_IN + (rows - 1) * _GAP_IN + _BOTTOM_IN
+    figure = Figure(figsize=(_WIDTH_IN, height), dpi=110)
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=10, y=1 - 0.1 / height, va="top")
+    # Margins are fixed: a layout that measures its labels draws everything three times.
+    room = {"left": _LEFT_IN / _WIDTH_IN, "right": 1 - _RIGHT_IN / _WIDTH_IN, "hspace": _GAP_IN / _PANEL_IN}
+    room |= {"bottom": _BOTTOM_IN / height, "top": 1 - _TOP_IN / height}
+    axes = figure.subplots(rows, 1, sharex=True, squeeze=False, gridspec_kw=room)[:, 0]
     for axis, names in zip(axes, shown, strict=False):
         for name, colour in zip(names, _COLOURS, strict=False):
             points = [(line["images"], line[name]) for line in metrics if line.get(name) is not None]
@@ -49,4 +56,4 @@ def draw_progress(
             axis.set_ylim(0, 1.02)
     axes[-1].set_xlabel("images seen")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+        canvas.print_png(temporary)  # type: ignore[no-untyped-call]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
+import sys
 import time
-from collections.abc import Iterator
-from multiprocessing.context import ForkServerProcess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.cli.root import run as cli
 from chimera_core.training.metrics import TIMINGS, read_metrics
 
 IMAGES = 480
@@ -27,7 +25,7 @@ PATIENCE_S = 900.0  # against hanging for ever, on cores that others keep busy
 SMALL = ("--channels", 4, "--noise", 8, "--batch", 8, "--size", 28)
 BLIND = ("--encoder", "timm", "--encoder.model", "test_efficientnet", "--encoder.weights", "none")
 KINDS: dict[str, tuple[object, ...]] = {
-    "bce": ("--preset", "report-persondog", *SMALL),
+    "bce": ("--preset", "report-persondog", *SMALL, "--probe-samples", 128),
     "wgan-gp": ("--preset", "wgan-gp", *SMALL),
     "instance": (
         "--preset",
@@ -92,15 +90,14 @@ options.weights = "none"
 """
 
 
-PRELOADED = [
-    "chimera_core.cli.root",
+PRELOADED = (
     "chimera_core.training.fuser_run",
     "chimera_gan.cyclegan_fuser",
     "chimera_gan.gan_fuser",
     "chimera_timm.encoder",
     "lightning_fabric",
     "matplotlib.backends.backend_agg",
-]
+)
 
 
 class Workshop:
@@ -110,22 +107,20 @@ class Workshop:
     whole training.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fork_server: Callable[..., Any]) -> None:
         self.folder = folder
         _draw_pictures(folder / "pictures")
         (folder / "config.toml").write_text(CONFIG.format(folder=folder))
-        self.forks = multiprocessing.get_context("forkserver")
-        self.forks.set_forkserver_preload(PRELOADED)
+        self.environ = os.environ | {"CHIMERA_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+        self.server = fork_server(sys.executable, self.environ, *PRELOADED)
 
-    def start(self, run: str, *more: object) -> ForkServerProcess:
+    def start(self, run: str, *more: object) -> Any:
         # A run that is resumed knows its fuser.
         fuser = [] if "--resume" in more else ["cyclegan" if "cyclegan" in run else "gan"]
         line = ["fuser", "train", *fuser, "--run", str(self.run(run)), *map(str, more)]
-        process = self.forks.Process(target=cli, args=(line,))
-        process.start()
-        return process
+        return self.server.start({"arguments": line}, cwd=self.folder, environ=self.environ)
 
-    def new(self, run: str, *more: object) -> ForkServerProcess:
+    def new(self, run: str, *more: object) -> Any:
         return self.start(run, "--config", self.folder / "config.toml", *more)
 
     def run(self, name: str) -> Path:
@@ -133,19 +128,15 @@ class Workshop:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    folder = tmp_path_factory.mktemp("workshop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHIMERA_CACHE", str(folder / "cache"))
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield Workshop(folder)
+def workshop(tmp_path_factory: pytest.TempPathFactory, fork_server: Callable[..., Any]) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("workshop"), fork_server)
 
 
 @pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("kind", KINDS)
 def test_sigkill_at_random_moments_and_resume_give_the_same_bytes(workshop: Workshop, kind: str) -> None:
     whole, run = workshop.run(kind), workshop.run(f"{kind}-killed")
-    workshop.new(kind, *KINDS[kind]).join()
+    workshop.new(kind, *KINDS[kind]).communicate(PATIENCE_S)
     assert status_of(whole) == "done"
     wall_s = json.loads((whole / "run.json").read_text())["wall_s"]
     chance = random.Random(KILLS)
@@ -154,10 +145,10 @@ def test_sigkill_at_random_moments_and_resume_give_the_same_bytes(workshop: Work
         _wait_until_seen(images, process, run)
         time.sleep(chance.uniform(0, wall_s * 80 / IMAGES))
         process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL and status_of(run) == "running"
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL and status_of(run) == "running"
         process = workshop.start(run.name, "--resume")
-    process.join()
+    process.communicate(PATIENCE_S)
     assert status_of(run) == "done"
     for name in (f"{IMAGES:09d}.safetensors", "best.safetensors"):
         assert (run / "checkpoints" / name).read_bytes() == (whole / "checkpoints" / name).read_bytes(), name
@@ -169,9 +160,9 @@ def status_of(run: Path) -> str:
     return str(json.loads((run / "run.json").read_text())["status"])
 
 
-def _wait_until_seen(images: int, process: ForkServerProcess, run: Path) -> None:
+def _wait_until_seen(images: int, process: Any, run: Path) -> None:
     end = time.monotonic() + PATIENCE_S
-    while process.is_alive() and time.monotonic() < end:
+    while process.poll() is None and time.monotonic() < end:
         if max((line["images"] for line in read_metrics(run)), default=0) >= images:
             return
         time.sleep(0.005)

@@ -163,13 +163,13 @@ def test_findings_tell_where_head_and_neck_are_as_shares(parts, photographs):
     assert 0.5 < found["outline"]["confidence"] <= 1
 
 
-def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(photographs):
+def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(parts, photographs):
     auto, lines = Auto(PartsConfig()), []
     auto.remark = lines.append
     (made,) = auto.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
     assert auto.stand_in == "parts"
     assert lines == ["fuser: parts (the body of astronaut, the head of cat)"]
-    assert torch.equal(made, Parts(PartsConfig()).fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)[0])
+    assert torch.equal(made, parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)[0])
 
 
 class _Stub:
@@ -225,9 +225,9 @@ def test_auto_takes_portraits_where_faces_fill_the_frame_though_there_is_a_neck(
         assert auto.stand_in == chosen
 
 
-def test_a_hint_moves_the_head(photographs):
+def test_a_hint_moves_the_head(parts, photographs):
     """A box around the chest makes that the head: the hint is strong where the probe is wrong."""
-    plain = Parts(PartsConfig()).findings(photographs)[0]["head"]["box"]
+    plain = parts.findings(photographs)[0]["head"]["box"]
     found = Parts(PartsConfig(head_box=(".1,.6,.5,1",))).findings(photographs)[0]
     hinted = found["head"]["box"]
     assert hinted[1] > plain[1] + 0.2 and hinted[3] > plain[3] + 0.2
@@ -235,14 +235,14 @@ def test_a_hint_moves_the_head(photographs):
     assert found["neck"]["confidence"] > 0.5
 
 
-def test_a_hint_moves_the_neck(photographs):
+def test_a_hint_moves_the_neck(parts, photographs):
     """Between her shoulders instead of under her chin: the cut comes nearer, and need not lie there."""
 
-    def height(config: PartsConfig) -> float:
-        neck = Parts(config).findings(photographs)[0]["neck"]
+    def height(fuser: Parts) -> float:
+        neck = fuser.findings(photographs)[0]["neck"]
         return (neck["nape"][1] + neck["throat"][1]) / 2
 
-    assert height(PartsConfig(neck=(".2,.45,.6,.45",))) > height(PartsConfig()) + 0.02
+    assert height(Parts(PartsConfig(neck=(".2,.45,.6,.45",)))) > height(parts) + 0.02
 
 
 def test_a_neck_that_is_no_line_is_refused():

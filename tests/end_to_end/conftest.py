@@ -9,8 +9,13 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+NOWHERE = "http://127.0.0.1:9"
+PRELOADED = ("chimera_core.cli.plugins", "chimera_core.plugins", "rich.console", "rich.table")
+OFFLINE = {"HF_HUB_OFFLINE": "1", "http_proxy": NOWHERE, "https_proxy": NOWHERE}
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +45,12 @@ def build_wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Pa
 class Scratch:
     """A virtual environment of its own, with this one's packages visible behind it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, fork_server: Callable[..., Any] | None = None) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root)], check=True, timeout=60)
         self.python = root / "bin" / "python"
         self.root = root
+        self._fork_server = fork_server
+        self._server: Any = None
         (packages,) = (root / "lib").glob("python*/site-packages")
         ours = {sysconfig.get_paths()["purelib"], *site.getsitepackages()}
         lines = [f"import site; site.addsitedir({path!r})" for path in sorted(ours)]
@@ -58,15 +65,31 @@ class Scratch:
     def chimera(
         self, *args: object, cwd: Path | None = None, **environ: str
     ) -> subprocess.CompletedProcess[str]:
-        nowhere = "http://127.0.0.1:9"
         return subprocess.run(
             [str(self.python), "-m", "chimera_core.cli", *map(str, args)],
             capture_output=True,
             text=True,
             timeout=280,
             cwd=cwd or self.root,
-            env=os.environ | {"HF_HUB_OFFLINE": "1", "http_proxy": nowhere, "https_proxy": nowhere} | environ,
+            env=os.environ | OFFLINE | environ,
         )
+
+    def forked(self, *arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in a process that begins with our core and torch imported."""
+        return self._order({"arguments": [str(argument) for argument in arguments]}, environ)
+
+    def python_forked(self, code: str) -> subprocess.CompletedProcess[str]:
+        """Run Python code in such a process."""
+        return self._order({"code": code}, {})
+
+    def _order(self, order: dict[str, object], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        if self._server is None:
+            assert self._fork_server is not None
+            self._server = self._fork_server(self.python, os.environ | OFFLINE, *PRELOADED)
+        done: subprocess.CompletedProcess[str] = self._server.run(
+            order, cwd=self.root, environ=os.environ | OFFLINE | environ
+        )
+        return done
 
     def _pip(self, *args: str) -> None:
         subprocess.run(
@@ -79,7 +102,9 @@ def scratch(tmp_path: Path) -> Scratch:
     return Scratch(tmp_path / "scratch")
 
 
-@pytest.fixture(scope="session")
-def make_scratch(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Scratch]:
+@pytest.fixture(scope="module")
+def make_scratch(
+    tmp_path_factory: pytest.TempPathFactory, fork_server: Callable[..., Any]
+) -> Callable[[], Scratch]:
     """Make environments that several tests share."""
-    return lambda: Scratch(tmp_path_factory.mktemp("shared") / "scratch")
+    return lambda: Scratch(tmp_path_factory.mktemp("shared") / "scratch", fork_server)

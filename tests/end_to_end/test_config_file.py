@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -132,11 +131,17 @@ def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_pat
     assert {"model", "weights", "pool"} <= table["fuser"]["options"]["encoder"]["options"].keys()
 
 
-def test_demo_records_its_config_and_runs_the_same_again(chimera: Any, tmp_path: Path) -> None:
-    def demo(folder: str, *args: object) -> subprocess.CompletedProcess[str]:
-        done: subprocess.CompletedProcess[str] = chimera("demo", "--run", tmp_path / folder, *args)
-        assert done.returncode == 0, done.stderr
-        return done
+def test_demo_records_its_config_and_runs_the_same_again(
+    here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chimera_core.cli import demo as command
+
+    for name, small in (("CREATURE_SIZE", 96), ("GRID_SIZE", 48), ("GRID_FRAMES", 2), ("GENERATOR_ROWS", 1)):
+        monkeypatch.setattr(command, name, small)
+
+    def demo(folder: str, *args: object) -> None:
+        code, _, err = here("demo", "--run", tmp_path / folder, *args)
+        assert code == 0, err
 
     quick = tmp_path / "quick.toml"
     quick.write_text("seed = 2\n[fuser.options]\nhead_size = 1.2\n")

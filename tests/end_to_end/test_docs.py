@@ -66,13 +66,13 @@ def listed(scratch: Any) -> dict[str, dict[str, Any]]:
 
 
 def python(scratch: Any, code: str) -> str:
-    done = subprocess.run([scratch.python, "-c", code], capture_output=True, text=True, timeout=120)
+    done: subprocess.CompletedProcess[str] = scratch.python_forked(code)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def fuse(scratch: Any, out: Path, *args: object) -> Any:
-    done = scratch.chimera("fuse", *args, "--size", 32, "--device", "cpu", "-o", out)
+    done = scratch.forked("fuse", *args, "--size", 32, "--device", "cpu", "-o", out)
     assert done.returncode == 0, done.stderr
     return read_picture(out).rgb.astype(int)
 
@@ -127,24 +127,24 @@ train(["--trainer", "sign-step", "--help"])
 """
     for shown, flag, bounds in (
         (
-            installed.chimera("fuse", "--fuser", "dissolve", "--help").stdout,
+            installed.forked("fuse", "--fuser", "dissolve", "--help").stdout,
             "--cells INTEGER RANGE",
             "2<=x<=256",
         ),
         (
-            installed.chimera("source", "info", "shapes", "--help").stdout,
+            installed.forked("source", "info", "shapes", "--help").stdout,
             "--images INTEGER RANGE",
             "1<=x<=100000",
         ),
         (
-            installed.chimera("fuse", "--fuser", "style-transfer", "--encoder", "tiny", "--help").stdout,
+            installed.forked("fuse", "--fuser", "style-transfer", "--encoder", "tiny", "--help").stdout,
             "--encoder.width INTEGER RANGE",
             "1<=x<=256",
         ),
         (python(installed, trainer), "--trainer.eps-255 FLOAT RANGE", "0<x<=64"),
     ):
         assert flag in shown and bounds in shown and "default: " in shown, flag
-    both = installed.chimera("fuse", "--fuser", "dissolve", "--source", "shapes", "--help").stdout
+    both = installed.forked("fuse", "--fuser", "dissolve", "--source", "shapes", "--help").stdout
     assert "--cells" in both and "--source.side" in both and " --side" not in both
 
 
@@ -179,15 +179,15 @@ assert (fuse(pair, [1, 0], fuser="dissolve", size=32, device="cpu").images[0] - 
 
 
 def test_the_source_is_shown_previewed_and_fused_from(installed: Any, tmp_path: Path) -> None:
-    info = json.loads(installed.chimera("source", "info", "shapes", "--images", 7, "--json").stdout)
+    info = json.loads(installed.forked("source", "info", "shapes", "--images", 7, "--json").stdout)
     assert info["classes"] == ["disc", "square"]
     assert info["domains"] == ["day", "night"]
     assert info["splits"] == {"train": 7, "test": 7}
     preview = tmp_path / "preview.png"
-    done = installed.chimera("source", "preview", "shapes", "--split", "test", "-o", preview)
+    done = installed.forked("source", "preview", "shapes", "--split", "test", "-o", preview)
     assert done.returncode == 0, done.stderr
     assert read_picture(preview).rgb.std() > 20
-    wrong = installed.chimera("source", "preview", "shapes", "--split", "tset", "-o", preview)
+    wrong = installed.forked("source", "preview", "shapes", "--split", "tset", "-o", preview)
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
     assert "it has: train, test" in wrong.stderr
     fused = fuse(

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core import fuse
+from chimera_core.fusing import Fusion
+from chimera_core.fusing_plan import plan_fusion
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.pixels import from_uint8, resize_shorter, to_uint8
 
@@ -29,11 +30,13 @@ def pixels(path: Path) -> np.ndarray:
     return read_picture(path).rgb.astype(float)
 
 
-def test_the_same_request_gives_the_same_bytes(chimera: Any, pair: Any, tmp_path: Path) -> None:
-    for name in ("one.png", "two.png"):
-        done = chimera("fuse", *pair, *QUICK, "--seed", "5", "-o", tmp_path / name)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == str(tmp_path / name)
+def test_the_same_request_gives_the_same_bytes(chimera: Any, here: Any, pair: Any, tmp_path: Path) -> None:
+    request = ("fuse", *pair, *QUICK, "--seed", "5", "-o")
+    done = chimera(*request, tmp_path / "one.png")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "one.png")
+    code, out, err = here(*request, tmp_path / "two.png")
+    assert (code, out.strip()) == (0, str(tmp_path / "two.png")), err
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
@@ -140,17 +143,15 @@ def test_a_sweep_is_a_strip_or_a_gif(here: Any, pair: Any, tmp_path: Path) -> No
 
 
 def test_a_sweep_of_real_photographs_is_smooth_and_moves_away_from_the_first(photos: Path) -> None:
-    def frame(weight: float) -> np.ndarray:
-        made = fuse(
+    fusion = Fusion(
+        plan_fusion(
             [photos / "tabby.jpg", photos / "zebra.jpg"],
-            [weight, 1 - weight],
             fuser="style-transfer",
+            options={"iterations": 30},
             size=96,
-            iterations=30,
         )
-        return made.images[0].numpy()
-
-    frames = [frame(1 - k / 8) for k in range(9)]
+    )
+    frames = [fusion.make([1 - k / 8, k / 8], [0])[0].numpy() for k in range(9)]
     way = np.sqrt(np.square(frames[0] - frames[-1]).mean())
     steps = [np.sqrt(np.square(a - b).mean()) for a, b in pairwise(frames)]
     assert max(steps) < way / 3

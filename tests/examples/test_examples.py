@@ -110,7 +110,7 @@ def test_every_file_of_options_passes_a_dry_run(
     command = "fuser" if "fuser" in options else "encoder"
     # The stand-in is so small that nothing is left to judge by.
     judged = ("--judge", "none") if command == "fuser" else ()
-    code, out, err = here(command, "train", "--config", config, "--batch", 4, *judged, "--dry-run", "--json")
+    code, out, err = here(command, "train", "--config", config, "--batch", 2, *judged, "--dry-run", "--json")
     assert code == 0, err
     told = json.loads(out)
     assert told["images"] >= options["images"]

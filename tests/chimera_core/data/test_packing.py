@@ -387,7 +387,7 @@ def test_killed_at_any_instant_it_goes_on_to_the_same_bytes_and_two_at_once_agre
     for split in ("train", "val"):  # enough blocks that a kill falls between some
         for image in list((folder / split / "cat").iterdir()):
             for copy in range(12):
-                Image.open(image).resize((150, 140)).rotate(copy).save(
+                Image.open(image).resize((75, 70)).rotate(copy).save(
                     image.with_name(f"{image.stem}-{copy}.png")
                 )
     work = tmp_path / "work"

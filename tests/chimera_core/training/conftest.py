@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -150,6 +151,29 @@ def tiny(tiny_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     plugins._discover_once.cache_clear()
     for name in ("tiny_plugin", "tiny_network"):
         sys.modules.pop(name, None)
+
+
+Train = Callable[[], tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def train_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, Train], Path]:
+    """Train in a working folder and give the run ``one``; later tests of a module get a copy of it and of the cache."""
+    kept = tmp_path_factory.mktemp("kept")
+
+    def give(folder: Path, train: Train) -> Path:
+        run = folder / "runs" / "one"
+        if any(kept.iterdir()):
+            shutil.copytree(kept, folder, dirs_exist_ok=True)
+            return run
+        code, out, err = train()
+        assert code == 0, err
+        assert out.endswith("runs/one\n")
+        for name in ("cache", "runs"):
+            shutil.copytree(folder / name, kept / name)
+        return run
+
+    return give
 
 
 def write_pictures(

@@ -32,12 +32,16 @@ ARGUMENTS = (
 ).split()
 # All that draws random numbers at once, with the trainer that people use.
 VARIED = ["--trainer", "robust:pgd", "--trainer.steps", 2, "--augment", "rand-augment", "--mix", "cutmix"]
+PRELOADED = ("chimera_core.training.encoder_run", "lightning_fabric", "matplotlib.backends.backend_agg")
 
 
 class Workshop:
-    """A folder with pictures, a plugin and a cache, and ``chimera encoder train`` started in it."""
+    """A folder with pictures, a plugin and a cache, and ``chimera encoder train`` started in it.
 
-    def __init__(self, folder: Path, site: Path, pictures: Path) -> None:
+    Each start is a process of its own, forked from one that has imported torch; what starts others is as installed.
+    """
+
+    def __init__(self, folder: Path, site: Path, pictures: Path, fork_server: Callable[..., Any]) -> None:
         self.folder = folder
         self.pictures = pictures
         self.environ = os.environ | {
@@ -46,11 +50,14 @@ class Workshop:
             "CHIMERA_RUNS": str(folder / "runs"),
             "OMP_NUM_THREADS": "1",
         }
+        self.server = fork_server(sys.executable, self.environ, *PRELOADED)
 
-    def start(self, run: str, *more: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "chimera_core.cli", "encoder", "train", "--run", run]
+    def start(self, run: str, *more: object) -> Any:
+        line = ["encoder", "train", "--run", run, *map(str, more)]
+        if "--devices" not in more:
+            return self.server.start({"arguments": line}, cwd=self.folder, environ=self.environ)
         return subprocess.Popen(
-            [*command, *map(str, more)],
+            [sys.executable, "-m", "chimera_core.cli", *line],
             env=self.environ,
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -74,8 +81,13 @@ class Workshop:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory, tiny_site: Path, pictures: Path) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("workshop"), tiny_site, pictures)
+def workshop(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_site: Path,
+    pictures: Path,
+    fork_server: Callable[..., Any],
+) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("workshop"), tiny_site, pictures, fork_server)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +109,7 @@ def assert_same(one: Path, two: Path) -> None:
 
 def wait_for(
     condition: Callable[[], bool],
-    process: subprocess.Popen[str],
+    process: Any,
     pause_s: float = 0.003,
 ) -> None:
     end = time.monotonic() + PATIENCE_S
@@ -118,16 +130,24 @@ def half_written(run: Path) -> list[Path]:
     return list((run / "checkpoints").glob(".*.tmp"))
 
 
-def is_stopped_while_it_writes(process: subprocess.Popen[str], run: Path) -> bool:
+def is_stopped_while_it_writes(process: Any, run: Path) -> bool:
     """Stop a process as soon as it writes a checkpoint; True if half a file is there then."""
     if not half_written(run):
         return False
     process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    wait_for(lambda: state_of(process.pid) in "TZX", process)
     if half_written(run):
         return True
     process.send_signal(signal.SIGCONT)
     return False
+
+
+def state_of(pid: int) -> str:
+    """Give the letter of a process's state, X when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
 
 
 # Every step's checkpoint is written in the second case: the only way to be met while one is.
@@ -183,7 +203,7 @@ def alike(workshop: Workshop) -> tuple[Path, Path]:
     short = [x for x in more if x != str(IMAGES)]
     short[short.index("--images")] = "--images=160"
     for name, devices in (("alone", 1), ("shared", 2)):
-        code, err = workshop.train(name, *short, "--devices", devices)
+        code, err = workshop.train(name, *short, *(["--devices", devices] if devices > 1 else []))
         assert code == 0, err
     return workshop.run("alone"), workshop.run("shared")
 

@@ -20,12 +20,10 @@ Here = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tiny: Path, pictures: Path, here: Here) -> Path:
+def run(tiny: Path, pictures: Path, here: Here, train_once: Callable[..., Path]) -> Path:
     options = ["--source.root", pictures, "--encoder", "tiny", "--trainer", "plain", "--size", 16]
     rest = ["--images", 48, "--batch", 8, "--precision", "fp32", "--device", "cpu", "--run", "one"]
-    code, _, err = here("encoder", "train", "--source", "folder", *options, *rest)
-    assert code == 0, err
-    return tiny / "runs" / "one"
+    return train_once(tiny, lambda: here("encoder", "train", "--source", "folder", *options, *rest))
 
 
 def exported(run: Path, here: Here, *more: object) -> Path:
@@ -68,7 +66,7 @@ def test_a_file_says_what_it_is_and_nothing_of_where_it_was_made(
     found = said(file)
     assert found["encoder"] == "tiny:tiny" and found["classes"] == ["class-0", "class-1", "class-2"]
     assert found["size"] == 16 and found["images"] == 48 and found["trainer"]["name"] == "plain"
-    assert str(tmp_path).encode() not in file.read_bytes()
+    assert str(tmp_path.parent).encode() not in file.read_bytes()
 
 
 def test_a_file_has_no_options(run: Path, here: Here) -> None:

@@ -33,23 +33,9 @@ def arguments(pictures: Path, *more: object) -> list[object]:
     return [*line, "--preset", "quick", "--judge", "none", "--precision", "fp32", "--device", "cpu", *more]
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first run is kept, for the tests after it."""
-    return tmp_path_factory.mktemp("kept") / "one"
-
-
 @pytest.fixture
-def run(mean: Path, kept: Path, pictures: Path, here: Here) -> Path:
-    folder = mean / "runs" / "one"
-    if kept.exists():
-        shutil.copytree(kept, folder)
-    else:
-        code, out, err = here(*arguments(pictures, "--run", "one"))
-        assert code == 0, err
-        assert out.endswith("runs/one\n")
-        shutil.copytree(folder, kept)
-    return folder
+def run(mean: Path, pictures: Path, here: Here, train_once: Callable[..., Path]) -> Path:
+    return train_once(mean, lambda: here(*arguments(pictures, "--run", "one")))
 
 
 def test_a_run_says_all_of_itself_and_its_config_runs_the_same_again(

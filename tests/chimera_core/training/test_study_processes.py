@@ -41,20 +41,32 @@ ARGUMENTS = [
 ]
 
 
+PRELOADED = ("chimera_core.training.encoder_run", "lightning_fabric", "matplotlib.backends.backend_agg")
+Start = Callable[..., Any]
+
+
 @pytest.fixture(scope="module")
 def start(
-    tmp_path_factory: pytest.TempPathFactory, make_pictures: Callable[..., Path]
-) -> Callable[..., subprocess.Popen[str]]:
-    """Start the command on three domains: one to learn from, one with few images, one with a single class."""
+    tmp_path_factory: pytest.TempPathFactory, make_pictures: Callable[..., Path], fork_server: Start
+) -> Start:
+    """Start the command on three domains: one to learn from, one with few images, one with a single class.
+
+    What is ``installed`` begins with nothing; the rest is forked from a process that has imported torch.
+    """
     folder = tmp_path_factory.mktemp("study")
     for name, classes, each in (("a", 3, 20), ("b", 2, 3), ("c", 1, 20), ("d", 2, 30)):
         make_pictures(folder / "cameras" / name, classes=classes, train=each, val=0, flat=True)
     environ = os.environ | {"CHIMERA_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    environ |= {"CHIMERA_RUNS": str(folder / "runs")}
+    server = fork_server(sys.executable, environ, *PRELOADED)
 
-    def call(*arguments: object) -> subprocess.Popen[str]:
+    def call(*arguments: object, installed: bool = False) -> Any:
+        line = ["encoder", "study", *map(str, arguments)]
+        if not installed:
+            return server.start({"arguments": line}, cwd=folder, environ=environ)
         return subprocess.Popen(
-            [CHIMERA, "encoder", "study", *map(str, arguments)],
-            env=environ | {"CHIMERA_RUNS": str(folder / "runs")},
+            [CHIMERA, *line],
+            env=environ,
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -68,12 +80,12 @@ def new(run: Path) -> list[object]:
     return [*ARGUMENTS, "--source.root", "cameras", "--run", run]
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(process: Any) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
 
-def wait_for_metrics(folder: Path, process: subprocess.Popen[str]) -> None:
+def wait_for_metrics(folder: Path, process: Any) -> None:
     path, end = folder / "metrics.jsonl", time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end:
         if path.exists() and path.stat().st_size > 0:
@@ -104,9 +116,9 @@ def assert_same(one: Path, two: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(start: Callable[..., subprocess.Popen[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("whole") / "run"
-    code, out, err = finish(start(*new(run), "--json"))
+    code, out, err = finish(start(*new(run), "--json", installed=True))
     assert code == 0, err
     assert without_timings(json.loads(out))["rows"] == table_of(run)["rows"]
     return run
@@ -121,7 +133,7 @@ def test_two_domains_are_studied_and_two_say_why_not(whole: Path) -> None:
 
 
 def test_a_study_that_was_stopped_goes_on_to_the_same_table(
-    start: Callable[..., subprocess.Popen[str]], whole: Path, tmp_path: Path
+    start: Start, whole: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     process = start(*new(run))
