@@ -34,7 +34,7 @@ _COLOUR_AROUND_PERSON = (0.2, 0.2, 0.1)
 _MOST_SHIFT, _FEWEST = 0.2, 16
 # A coat goes this far of the way: less is one animal as well, and keeps its own depth.
 _SHIFTED = 0.75
-# A guest enlarged this much more than the canvas lends colours and shape, and detail later.
+# A guest enlarged this much more than the canvas is blurred beside it.
 _BLURRED = 1.6
 # How far a person's skin goes to the coat's light and hue, as powers of their ratios, which are taken within bounds.
 _TONED_LIGHT, _TONED_HUE = 0.38, 0.5
@@ -47,6 +47,8 @@ _ABOVE, _BESIDE = (0.0, -0.8), (0.65, -0.3)
 _SKIN_LIGHT, _SKIN_CHROMA = 0.3, 0.12
 # The guest's eyes go first unless they show less than this of the detail, finer than so many units, of the canvas' eyes.
 _CLEARER, _EYE_DETAIL = 0.8, 0.05
+# Hairs are no stronger than this, in pixel values: markings are.
+_HAIRS = 0.06
 # How much of the skin's own finest detail goes where hairs grow.
 _SHAVED = 0.6
 
@@ -283,7 +285,7 @@ class Pair:
         """Give the hairs that grow over the guest's skin, but for lips and irises, less the skin's own detail."""
         own, other = self.details
         fine = _HAIR * self.unit * own.shape[1] / self.canvas.shape[1]
-        hairs, skin = own - blurred(own, fine), other - blurred(other, fine)
+        hairs, skin = np.clip(own - blurred(own, fine), -_HAIRS, _HAIRS), other - blurred(other, fine)
         across, _ = self.regions.along(self.regions.points[3])
         # Which cheek is nearer changes at once in the middle, where lips are anyway.
         left = self.enlarged(np.asarray(across < 0, np.float32))[..., None]

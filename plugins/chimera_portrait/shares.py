@@ -37,8 +37,6 @@ _THRESHOLDS: Mapping[Meeting, tuple[Mapping[str, float], ...]] = {
         {"eyes": 0.62, "nose": 0.4, "mouth": 0.4, "coat": 0.3},
     ),
 }
-# A blurred guest's regions pass from this weight on.
-_BLURRED_FROM = 0.65
 # How the surroundings of a canvas that is not the first parent go over to the first one's, from this weight on; evenly,
 # for a picture that moves changes fast anyway.
 _SURROUNDINGS_FROM = 0.5
@@ -84,12 +82,13 @@ class Shares:
             weight: in [0, 1], against the canvas'; at 0 all shares are 0.
             meeting: what meets.
             variant: which of the ways to divide a face; they repeat after four.
-            guest_is_blurred: its detail then comes late.
+            guest_is_blurred: it has far fewer pixels for its face than the canvas.
         """
         thresholds = _THRESHOLDS[meeting][variant % len(_THRESHOLDS[meeting])]
-        if guest_is_blurred:
-            thresholds = {region: max(threshold, _BLURRED_FROM) for region, threshold in thresholds.items()}
         passed = {region: _passed(weight, threshold) for region, threshold in thresholds.items()}
+        if guest_is_blurred and meeting == "alike":
+            # A blurred picture over a sharp one is no double exposure; in its place it would be a blot.
+            passed = dict.fromkeys(passed, weight)
         person = meeting == "person on animal"
         alike = meeting == "alike"
         return cls(

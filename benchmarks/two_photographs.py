@@ -1,0 +1,71 @@
+"""How long `chimera fuse` takes for two photographs: cold, warm, large, and in memory. The benchmarks of fusers call it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def report(description: str, fuser: str, sizes: tuple[int, ...]) -> None:
+    """Read two photographs from the command line, and print seconds and mebibytes.
+
+    Args:
+        description: of the benchmark, for ``--help``.
+        fuser: its name.
+        sizes: shorter sides in pixels.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path)
+    parser.add_argument("--device", default="auto")
+    args = parser.parse_args()
+    for size in sizes:
+        seconds, memory = cold(args.first, args.second, fuser, size, args.device)
+        print(f"{size} px cold {seconds:.1f} s wall, {memory:.0f} MiB at the highest")
+    for size in sizes:
+        print(f"{size} px warm {warm(args.first, args.second, fuser, size, args.device):.1f} s wall")
+
+
+def cold(one: Path, other: Path, fuser: str, size: int, device: str) -> tuple[float, float]:
+    """Time the command in a process of its own: seconds, and MiB of its largest moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            str(Path(sys.executable).with_name("chimera")),
+            "fuse",
+            str(one),
+            str(other),
+            "--fuser",
+            fuser,
+        ]
+        command += ["--size", str(size), "--device", device, "-o", str(Path(folder) / "out.png")]
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)} failed")
+    # Kibibytes on Linux, bytes on macOS.
+    return seconds, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+
+
+def warm(one: Path, other: Path, fuser: str, size: int, device: str) -> float:
+    """Time new parents in a loaded fuser: seconds."""
+    from chimera_core.fusing import Fusion
+    from chimera_core.fusing_plan import plan_fusion
+
+    def fusion(first: Path, second: Path, loaded: Fusion | None = None) -> Fusion:
+        plan = plan_fusion([first, second], fuser=fuser, size=size, device=device)
+        return Fusion(plan, fuser=loaded.fuser if loaded else None)
+
+    loaded = fusion(other, one)
+    loaded.make((0.5, 0.5), [0])
+    start = time.perf_counter()
+    fusion(one, other, loaded).make((0.5, 0.5), [0])
+    return time.perf_counter() - start
