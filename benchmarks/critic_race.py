@@ -13,7 +13,8 @@ checkpoint when it is started again, and what has ended is not trained again. St
 ``own``, ``projected`` and ``both`` are the preset modern-64 (or modern-128) with that critic. Quality is the kernel distance
 of --samples images to held-out ones, by a network of another family and training than the critic's eyes: distances in features
 of its own kind flatter a projected critic. Variety is how far pictures are from each other, as a share of how far real ones are:
-a projected critic soon gives sharp faces, of which there may be two. --blind copies the final grids under letters in random order, and writes key.json.
+a projected critic soon gives sharp faces, of which there may be two. --blind copies the final grids under letters in random
+order, and writes OUT-key.json beside that folder.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def summarise(races: Sequence[Mapping[str, Any]], picture: Path | None) -> str:
         [
             *lines,
             f"KID[{first['judge']} at {first['judge_size']} px], {first['samples']} samples, {first['size']} px, "
-            f"{minutes:.0f} minutes of {first['clock'].removesuffix('_s')} each, {first['precision']}",
+            f"{minutes:.1f} minutes of {first['clock'].removesuffix('_s')} each, {first['precision']}",
         ]
     )
 
@@ -179,7 +180,7 @@ def draw(races: Sequence[Mapping[str, Any]], picture: Path) -> None:
 
 
 def hide(folder: Path, out: Path) -> None:
-    """Copy the last grid of each training as SEED-LETTER.png, in an order drawn anew, and write the key."""
+    """Copy the last grid of each training as SEED-LETTER.png, in an order drawn anew, and write the key beside the folder."""
     out.mkdir(parents=True, exist_ok=True)
     races, chance = results(folder), random.SystemRandom()
     key: dict[str, str] = {}
@@ -190,7 +191,7 @@ def hide(folder: Path, out: Path) -> None:
             (*_, last) = sorted((folder / f"{name}-{seed}" / "samples").glob("*.png"))
             key[f"{seed}-{letter}"] = name
             shutil.copyfile(last, out / f"{seed}-{letter}.png")
-    with atomic_path(out / "key.json") as path:
+    with atomic_path(out.with_name(f"{out.name}-key.json")) as path:
         path.write_text(json.dumps(key, indent=1) + "\n")
 
 

@@ -85,11 +85,11 @@ def test_the_summary_names_means_and_the_key_names_letters(
     out = capsys.readouterr().out
     assert (
         "| `both` | 6,400, 6,400 | 0.2500, 0.3500 | 0.3000 | 0.50, 0.75 |" in out
-        and "2 minutes of cpu each" in out
+        and "2.0 minutes of cpu each" in out
     )
     assert (tmp_path / "race.png").exists()
     benchmark["main"]([str(tmp_path), "--blind", str(tmp_path / "blind")])
-    key = json.loads((tmp_path / "blind" / "key.json").read_text())
+    key = json.loads((tmp_path / "blind-key.json").read_text())
     assert sorted(key) == ["0-A", "0-B", "1-A", "1-B"] and {key["0-A"], key["0-B"]} == {"own", "both"}
     assert all((tmp_path / "blind" / f"{name}.png").exists() for name in key)
 
