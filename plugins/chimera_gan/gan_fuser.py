@@ -132,6 +132,8 @@ class GanFuser(FusionGenerator):
 
     def _aligned(self, parent: Parent) -> Parent:
         """Bring a photograph to the frame in which faces were learned."""
+        if "photo" not in self.accepts:
+            return parent
         aligned = self._faces.aligned(parent)
         if aligned is parent and parent.image is not None and self._faces.eyes is not None:
             self.remark(f"no face was found in {parent.name}: its middle square is taken")
