@@ -35,7 +35,7 @@ _MOST_SHIFT, _FEWEST = 0.2, 16
 # A coat goes this far of the way: less is one animal as well, and keeps its own depth.
 _SHIFTED = 0.75
 # A guest enlarged this much more than the canvas is blurred beside it.
-_BLURRED = 1.6
+_BLURRED = 3.0
 # How far a person's skin goes to the coat's light and hue, as powers of their ratios, which are taken within bounds.
 _TONED_LIGHT, _TONED_HUE = 0.38, 0.5
 _LIGHTS, _HUES = (0.1, 3.0), (0.5, 2.0)

@@ -29,8 +29,9 @@ class Regions:
     @cached_property
     def eyes(self) -> Array:
         """Eyes with lids and brows."""
-        brows = -0.15 * self.frame.unit * self.frame.down
-        return np.maximum(*(self.blob(point + brows, 0.35, 0.41, 0.3) for point in self.points[:2]))
+        # As far down as a cat's large eyes reach, whose rims would stay around a person's.
+        brows = -0.1 * self.frame.unit * self.frame.down
+        return np.maximum(*(self.blob(point + brows, 0.36, 0.47, 0.3) for point in self.points[:2]))
 
     @cached_property
     def irises(self) -> Array:
