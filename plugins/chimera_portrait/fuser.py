@@ -93,10 +93,6 @@ class Portrait(FusionGenerator):
         """Tell which face was found in each parent: points and box as shares of the picture, and how sure they are."""
         return [_described(parent, self._face(parent, k)) for k, parent in enumerate(parents)]
 
-    def faces(self, parents: Sequence[Parent]) -> list[Face | None]:
-        """Give the face of every parent, None where there is none with both eyes in sight."""
-        return [self._face(parent, k) for k, parent in enumerate(parents)]
-
     def _creature(
         self, first: Tensor, sitters: Sequence[Placed], canvas: int, weights: Sequence[float], *, variant: int
     ) -> Tensor:

@@ -198,7 +198,7 @@ class Pair:
     def _parts(self, shares: Shares) -> tuple[tuple[Array, float], ...]:
         """The features' regions with the guest's part in each."""
         eyes = self.regions.eyes
-        if shares.fur > 0:
+        if shares.skin_in_fur:
             eyes = np.maximum(eyes * self._skin, self.regions.irises)
         return (
             (self.regions.mouth, shares.mouth),
@@ -220,7 +220,7 @@ class Pair:
 
     @cached_property
     def _guest_sees_clearer(self) -> bool:
-        """Whether the guest's eyes have clearly more detail: a panda's are black in black."""
+        """Whether the guest's eyes show nearly as much as the canvas', or more: a panda's are black in black."""
         middles = self.regions.irises > 0.9
         if not middles.any():
             return False
@@ -246,11 +246,10 @@ class Pair:
 
     def _coarse(self, shares: Shares) -> Array:
         """Mix light and colours, each region nearer to where its detail comes from."""
-
         parts = self._parts(shares)
         inner = parts[0][1], parts[2][1]
         around, inside = (
-            (_KEPT_AROUND_PERSON, _KEPT_INSIDE_PERSON) if shares.fur > 0 else (_KEPT_AROUND, _KEPT_INSIDE)
+            (_KEPT_AROUND_PERSON, _KEPT_INSIDE_PERSON) if shares.skin_in_fur else (_KEPT_AROUND, _KEPT_INSIDE)
         )
 
         def share(base: float, around: tuple[float, ...]) -> Array:
@@ -264,7 +263,7 @@ class Pair:
             return mix[..., None]
 
         light = share(shares.light, around)
-        chroma = share(shares.chroma, _COLOUR_AROUND_PERSON if shares.fur > 0 else around)
+        chroma = share(shares.chroma, _COLOUR_AROUND_PERSON if shares.skin_in_fur else around)
         grey_own, grey_other = (low.mean(-1, keepdims=True) for low in (self.canvas_low, self.guest_low))
         grey = grey_own * (1 - light) + grey_other * light
         colour = (self.canvas_low - grey_own) * (1 - chroma) + (self.guest_low - grey_other) * chroma

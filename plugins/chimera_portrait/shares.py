@@ -55,10 +55,11 @@ _FUR = 0.75
 class Shares:
     """The guest's part in a picture, each in [0, 1] but for ``coat_bias``.
 
-    ``light`` and ``chroma`` of what is coarse; ``eyes``, ``nose``, ``mouth``: of their detail;
-    ``coat``: the most of the coat's detail, which each place gives to the picture that has more of it there,
-    ``clear_eyes`` takes the place of ``eyes`` where the guest's show more than the canvas' do. ``coat_bias`` (in log energy) in the guest's favour. ``salient`` False: ``coat`` itself is the share everywhere. ``fur``: how
-    much of the canvas' fur grows over the guest's skin.
+    ``light`` and ``chroma`` of what is coarse; ``eyes``, ``nose``, ``mouth``: of their detail; ``clear_eyes`` takes the place
+    of ``eyes`` where the guest's show more than the canvas' do. ``coat``: the most of the coat's detail, which each place
+    gives to the picture that has more of it there, ``coat_bias`` (in log energy) in the guest's favour. ``salient`` False:
+    ``coat`` itself is the share everywhere. ``skin_in_fur``: the guest is a person, the canvas an animal; ``fur``: how much of
+    the canvas' fur grows over the guest's skin.
     """
 
     light: float
@@ -70,6 +71,7 @@ class Shares:
     coat: float
     coat_bias: float
     salient: bool
+    skin_in_fur: bool
     fur: float
 
     @classmethod
@@ -101,6 +103,7 @@ class Shares:
             coat=min(1.0, weight / _COAT_ONSET) if alike else passed["coat"],
             coat_bias=_COAT_STEEPNESS * (weight - thresholds["coat"]),
             salient=alike,
+            skin_in_fur=person,
             fur=_FUR * float(smoothstep((0.95 - weight) / 0.35)) if person else 0.0,
         )
 
