@@ -1,6 +1,7 @@
 """Measure the shipped face points, or others, on faces that no training saw.
 
-    python research/faces/measure.py --data FOLDER [--weights FILE] [--use val] [--kinds K ...] [--near] [--show SHEET.jpg]
+    python research/faces/measure.py --data FOLDER [--weights FILE] [--use val] [--kinds K ...]
+        [--near] [--turned DEGREES] [--small] [--every N] [--show SHEET.jpg]
 
 Errors are shares of the face's unit: the distance of its eyes, or 0.85 of eye to nose where it is turned aside.
 """
@@ -129,6 +130,7 @@ def main() -> None:
     parser.add_argument(
         "--small", action="store_true", help="shrink them until eyes are 45 px apart in 1,500 px"
     )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth face")
     parser.add_argument("--show", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -140,6 +142,7 @@ def main() -> None:
         tested = [f for f in marked if f.kind in args.kinds and f.use != "weak"]
     else:
         tested = [f for f in marked if f.use == args.use]
+    tested = tested[:: args.every]
     ground = dict(faceless(args.data, "val"))["beside bushbuck-1"]
     start, rows = time.process_time(), []
     for face in tested:

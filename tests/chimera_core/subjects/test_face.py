@@ -126,6 +126,19 @@ def test_whether_it_is_a_person_is_what_the_last_look_answers():
     assert _find(_drawn(_face_at(120, 80))).person == pytest.approx(1 / (1 + np.exp(-2)))
 
 
+def test_a_face_whose_eyes_are_swapped_is_less_sure():
+    class Swapped(_Dots):
+        def __call__(self, maps):
+            answer = super().__call__(maps)
+            return answer._replace(heat=answer.heat[:, [1, 0, 2, 3, 4]])
+
+    image = _drawn(_face_at(120, 80))
+    box = (20, 180, 40, 200)
+    (right,) = find_faces(_Colours(), image, network=_Dots(), near=box)
+    swapped = find_face(_Colours(), image, network=Swapped(), near=box)
+    assert swapped is None or swapped.confidence < 0.6 * right.confidence
+
+
 def test_a_view_shows_its_middle_in_the_middle_and_tells_the_map():
     picture = np.zeros((90, 120, 3), np.uint8)
     picture[28:33, 68:73] = 255
