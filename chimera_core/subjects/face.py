@@ -35,6 +35,8 @@ _SAME, _AS_BEFORE = 1.2, 0.4
 _MOST_SLANT = 1.9
 # Looks that lie this far apart, in units of the face, make it 1 / e as sure.
 _APART = 0.25
+# So much of its confidence is left to a face whose eyes are swapped.
+_INSIDE_OUT = 0.5
 
 
 class Face(NamedTuple):
@@ -156,14 +158,20 @@ def _closer(looker: Looker, first: Look) -> Face:
         last = looker.look([view], slant=_slant(shown), mirror=True)[0]
         apart = float(np.median(np.linalg.norm(last.points - points, axis=1))) / long
         points = points + step * (last.points - points)
-    confidence = last.score * math.exp(-apart / _APART)
     points = _without_hidden(points, last.seen)
+    confidence = last.score * math.exp(-apart / _APART) * (_INSIDE_OUT if _mirrored(points) else 1.0)
     middle, half = np.nanmean(points, 0), 2 * face_unit(points)
     top, left = (max(0, int(v - half + 0.5)) for v in middle[::-1])
     bottom, right = (
         min(e, int(v + half + 0.5) + 1) for v, e in zip(middle[::-1], (height, width), strict=True)
     )
     return Face(points, confidence, (top, bottom, left, right), last.person)
+
+
+def _mirrored(points: Points) -> bool:
+    """Tell whether the eyes lie the wrong way round to the mouth: then they are an eye and an ear, or no eyes."""
+    (x, y), (u, v) = points[1] - points[0], points[3] - points[:2].mean(0)
+    return bool(x * v - y * u < -0.2 * face_unit(points) ** 2)
 
 
 def _slant(points: Points) -> float:

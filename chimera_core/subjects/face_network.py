@@ -136,9 +136,6 @@ def face_network(device: torch.device) -> FaceNetwork:
     """
     state = {name: value.float() for name, value in load_state(_WEIGHTS).items()}
     network = FaceNetwork()
-    # Weights that were learnt before persons were told from animals do not know.
-    state.setdefault("person.weight", torch.zeros(1, 2 * _WIDTH))
-    state.setdefault("person.bias", torch.zeros(1))
     own = {name: (tuple(value.shape), value.dtype) for name, value in network.state_dict().items()}
     check_state(state, own, where=_WEIGHTS.name)
     network.load_state_dict(state)

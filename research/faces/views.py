@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -76,6 +77,20 @@ def aligned_faces(data: Path, marked: list[Face]) -> list[Face]:
     return found + [Face(f"faces/{f.name}", "persons", "aligned", f, None, PERSON, 0.5) for f in files]
 
 
+class View(NamedTuple):
+    """A view, 224 x 224, and what is in it."""
+
+    picture: NDArray[np.uint8]
+    points: NDArray[np.float32] = np.full((5, 2), np.nan, np.float32)
+    """(5, 2) in [0, 1] from edge to edge; NaN where not in sight."""
+    weight: float = 0.0
+    """0: no face."""
+    person: bool = False
+    name: str = ""
+    kind: str = ""
+    """Whose picture it is cut from."""
+
+
 class Views:
     """Draws random views: four of five near or far of faces, the others of what has none."""
 
@@ -89,14 +104,12 @@ class Views:
         self.single = [f for f in self.groups[0] if "photos/" in f.name and f.kind != "person"]
         self.grounds = [picture for _, picture in faceless(data, "learn")]
 
-    def draw(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], float, bool]:
-        """Draw a view (224, 224, 3), its points (5, 2) in [0, 1], NaN where not in sight, its weight, and whether it is a
-        person. Weight 0: no face.
-        """
+    def draw(self) -> View:
+        """Draw one view."""
         rng = self.rng
         group = rng.choice(4, p=[0.52, 0.13, 0.17, 0.18])
         if group == 3:
-            return self._nothing(), np.full((5, 2), np.nan, np.float32), 0.0, False
+            return self._nothing()
         face = self.groups[group][rng.choice(len(self.groups[group]), p=self.chances[group])]
         picture = face.read()
         points = face.points
@@ -132,7 +145,8 @@ class Views:
         if mirror:
             placed = placed[MIRRORED]
         placed[((placed < 0) | (placed > 1)).any(1)] = np.nan
-        return self._light(view), placed.astype(np.float32), face.weight, face.kind in ("person", "persons")
+        person = face.kind in ("person", "persons")
+        return View(self._light(view), placed.astype(np.float32), face.weight, person, face.name, face.kind)
 
     def _cut(
         self, picture: NDArray[np.uint8], points: NDArray[np.float64], long: float
@@ -161,13 +175,14 @@ class Views:
         view = cv2.resize(picture[top : top + side, left : left + side], (VIEW, VIEW))
         return view[:, ::-1] if self.rng.random() < 0.5 else view
 
-    def _nothing(self) -> NDArray[np.uint8]:
-        rng = self.rng
+    def _nothing(self) -> View:
+        rng, face = self.rng, None
         way = rng.random()
         if way < 0.5:
             view = np.ascontiguousarray(np.rot90(self._ground(), rng.integers(4)))
-        elif way < 0.75 and (beside := self._beside()) is not None:
-            view = beside
+        elif way < 0.75:
+            face = self.single[rng.integers(len(self.single))]
+            view = self._beside(face)
         elif way < 0.85:  # smooth noise
             cells = int(rng.choice([2, 7, 28, 112]))
             view = cv2.resize(
@@ -181,26 +196,21 @@ class Views:
             away = rng.uniform(0, 2 * math.pi)
             middle = np.nanmean(face.points, 0) + 2.2 * long * np.array([math.cos(away), math.sin(away)])
             view, _ = turned_view(picture, middle, 0.8 * long, 0.0, border=cv2.BORDER_REFLECT_101)
-        return self._light(view)
+        return View(self._light(view), name=face.name if face else "", kind=face.kind if face else "")
 
-    def _beside(self) -> NDArray[np.uint8] | None:
-        """Draw a tile of a photograph of one animal that its face has no part in."""
+    def _beside(self, face: Face) -> NDArray[np.uint8]:
+        """Draw a tile of a photograph of one animal that its face has no part in, or else a ground."""
         rng = self.rng
-        face = self.single[rng.integers(len(self.single))]
         picture, long = face.read(), unit(face.points)
         height, width = picture.shape[:2]
+        points = face.points[np.isfinite(face.points).all(1)]
         for _ in range(6):
             half = rng.uniform(0.15, 0.4) * min(height, width)
             middle = rng.uniform((half, half), (width - half, height - half))
-            if (
-                (np.abs(face.points - middle) > half + 0.9 * long)
-                .any(1)[np.isfinite(face.points[:, 0])]
-                .all()
-            ):
-                return turned_view(picture, middle, half, rng.normal(0, 0.2), border=cv2.BORDER_REFLECT_101)[
-                    0
-                ]
-        return None
+            if np.abs(points - middle).max(1).min() > half + 0.9 * long:
+                slant = rng.normal(0, 0.2)
+                return turned_view(picture, middle, half, slant, border=cv2.BORDER_REFLECT_101)[0]
+        return self._ground()
 
     def _light(self, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
         rng = self.rng

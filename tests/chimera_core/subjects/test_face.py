@@ -126,6 +126,19 @@ def test_whether_it_is_a_person_is_what_the_last_look_answers():
     assert _find(_drawn(_face_at(120, 80))).person == pytest.approx(1 / (1 + np.exp(-2)))
 
 
+def test_a_face_whose_eyes_are_swapped_is_less_sure():
+    class Swapped(_Dots):
+        def __call__(self, maps):
+            answer = super().__call__(maps)
+            return answer._replace(heat=answer.heat[:, [1, 0, 2, 3, 4]])
+
+    image = _drawn(_face_at(120, 80))
+    box = (20, 180, 40, 200)
+    (right,) = find_faces(_Colours(), image, network=_Dots(), near=box)
+    swapped = find_face(_Colours(), image, network=Swapped(), near=box)
+    assert swapped is None or swapped.confidence < 0.6 * right.confidence
+
+
 def test_a_view_shows_its_middle_in_the_middle_and_tells_the_map():
     picture = np.zeros((90, 120, 3), np.uint8)
     picture[28:33, 68:73] = 255
@@ -197,22 +210,44 @@ def test_weights_of_another_model_are_refused(tmp_path: Path, monkeypatch):
         face_network.face_network.__wrapped__(torch.device("cpu"))
 
 
-@pytest.mark.skipif("CHIMERA_TEST_DATA" not in os.environ, reason="needs the test data (CHIMERA_TEST_DATA)")
-def test_faces_kept_apart_are_found():
-    from chimera_core.api import load_encoder
+needs_data = pytest.mark.skipif(
+    "CHIMERA_TEST_DATA" not in os.environ, reason="needs the test data (CHIMERA_TEST_DATA)"
+)
+
+
+def _photograph(name: str) -> Tensor:
     from chimera_core.images import read_picture
     from chimera_core.pixels import from_uint8
 
+    return from_uint8(read_picture(Path(os.environ["CHIMERA_TEST_DATA"]) / name).rgb)
+
+
+@needs_data
+def test_faces_kept_apart_are_found_and_persons_known_from_animals():
+    from chimera_core.api import load_encoder
+
     marks = (Path(__file__).parents[3] / "research/faces/marks.txt").read_text().splitlines()
     rows = [line.split() for line in marks if line[:1] != "#" and line.split()[2] == "test"]
-    rows = [row for row in rows if row[1] in ("dog", "lion")][::5]
-    assert len(rows) == 7
+    rows = [row for row in rows if row[1] in ("dog", "lion")][::5] + [r for r in rows if "pacs" in r[0]][::3]
+    assert len(rows) == 11
     encoder = load_encoder("timm:timm").requires_grad_(False)
-    errors = []
-    for name, _, _, *numbers in rows:
-        image = from_uint8(read_picture(Path(os.environ["CHIMERA_TEST_DATA"]) / name).rgb)
-        longer = max(image.shape[-2:])
-        marked = np.array([float(n.replace("-", "nan")) for n in numbers[:10]]).reshape(5, 2) * longer / 100
+    errors, right = [], []
+    for name, kind, _, *numbers in rows:
+        image = _photograph(name)
+        marked = np.array([float(n.replace("-", "nan")) for n in numbers[:10]]).reshape(5, 2) / 100
+        marked = marked * max(image.shape[-2:]) - 0.5
         found = find_face(encoder, image)
-        errors.append(np.inf if found is None else np.nanmedian(np.abs(found.points - marked)) / unit(marked))
+        far = np.inf if found is None else np.nanmedian(np.linalg.norm(found.points - marked, axis=1))
+        errors.append(far / unit(marked))
+        right.append(found is not None and (found.person > 0.5) == (kind == "person"))
     assert np.median(errors) < 0.1 and np.mean(np.array(errors) < 0.3) > 0.8
+    assert np.mean(right) > 0.8
+
+
+@needs_data
+def test_a_shell_and_a_ray_have_no_face():
+    from chimera_core.api import load_encoder
+
+    encoder = load_encoder("timm:timm").requires_grad_(False)
+    for name in ("chambered_nautilus", "stingray"):
+        assert find_face(encoder, _photograph(f"more-photos/{name}.jpg")) is None
