@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -152,7 +153,7 @@ class Portrait(FusionGenerator):
             image, mask = self._finder.find(parent)
             self._sitters[key] = Placed(
                 np.ascontiguousarray(image.cpu().permute(1, 2, 0).numpy()),
-                np.ascontiguousarray(mask[0].cpu().numpy()),
+                _piece_of(mask[0].cpu().numpy(), face.points),
                 face.points,
                 Similarity(),
                 is_fur=face.person < _PERSON,
@@ -198,6 +199,21 @@ class Portrait(FusionGenerator):
                     f"the faces of {parents[canvas].name} and {parent.name} are turned to different sides: pictures "
                     "that look the same way make better creatures"
                 )
+
+
+def _piece_of(mask: Any, points: Any) -> Any:
+    """Keep of an outline (H, W) the piece that a face (5, 2) lies in: another animal in the picture is none of its own."""
+    _, pieces = cv2.connectedComponents((mask > 0.5).astype(np.uint8), connectivity=8)
+    height, width = mask.shape
+    columns, rows = (
+        np.clip(points[:, k].round().astype(int), 0, size - 1) for k, size in ((0, width), (1, height))
+    )
+    found = pieces[rows, columns]
+    found = found[found > 0]
+    if not len(found):
+        return np.zeros((height, width), np.float32)
+    other = (pieces > 0) & (pieces != np.bincount(found).argmax())
+    return np.ascontiguousarray(np.where(other, 0, mask), np.float32)
 
 
 def _meeting(canvas: Placed, guest: Placed) -> Meeting:

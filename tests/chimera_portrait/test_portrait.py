@@ -95,6 +95,16 @@ def test_a_person_lends_an_animal_its_eyes(portrait, animals, person):
     assert made[0, 220, 120] > made[2, 220, 120] + 0.2
 
 
+def test_another_animal_in_the_picture_keeps_its_colours(portrait, animals):
+    first = animals[0]
+    image, mask = first.image.clone(), first.mask.clone()
+    beside = (slice(None), slice(0, 30), slice(0, 30))
+    image[beside], mask[beside] = first.image[:, 100:130, 60:90], 1.0
+    made = _one(portrait, [Parent("two", image, mask), animals[1]], [0.5, 0.5], size=240)
+    assert (made[beside] - image[beside]).abs().max() < 0.03
+    assert (made[:, 60:70, 110:130] - image[:, 60:70, 110:130]).abs().mean() > 0.03
+
+
 def test_the_canvas_can_be_chosen(portrait, animals, person):
     portrait.config = PortraitConfig(canvas="1")
     made = _one(portrait, [person, animals[0]], [0.5, 0.5], size=240)
