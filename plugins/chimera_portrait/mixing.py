@@ -237,8 +237,8 @@ class Pair:
         solid = np.maximum(blurred(self.canvas_alpha, 0.04 * self.unit), core)
         features = np.maximum(self.regions.eyes, self.regions.mouth)
         head = np.minimum(1, 1.2 * np.maximum(self.guest_alpha, core))
-        sharp = smoothstep(self.depth / 0.1 + 0.5) * np.minimum(1, 1.2 * solid) * head
-        wide = smoothstep((self.depth + 0.6) / 0.95) * solid * head
+        sharp = smoothstep(self.depth / 0.4 + 0.5) * np.minimum(1, 1.2 * solid) * head
+        wide = smoothstep((self.depth + 0.75) / 1.2) * solid * head
         return (
             np.maximum(sharp, features) * smoothstep((self.covered - 0.02) / 0.18),
             np.maximum(wide, features) * smoothstep(self.covered / 0.4),
