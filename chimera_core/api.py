@@ -23,7 +23,7 @@ from chimera_core.files import atomic_path, describe_folder, one_line
 from chimera_core.hookspecs import API_VERSION, hookimpl
 from chimera_core.options import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
-from chimera_core.subjects.options import SubjectOptions
+from chimera_core.subjects.options import HeadOptions, SubjectOptions
 
 if TYPE_CHECKING:
     from chimera_core.arrays import blend_pyramids, blurred, resized, sampled, sharpened, smoothstep
@@ -154,6 +154,7 @@ __all__ = [
     "FuserData",
     "FuserLearner",
     "FusionGenerator",
+    "HeadOptions",
     "ImageSplit",
     "Level",
     "Member",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from chimera_core.options import Config, option
+from pydantic import field_validator
+
+from chimera_core.options import Config, option, parse_share_box
 
 SubjectMode = Literal["auto", "whole"]
 OutlineWay = Literal["fine", "fast", "u2netp", "isnet"]
@@ -21,3 +23,27 @@ class SubjectOptions(Config):
         help="how the animal is found: fine follows edges, fast takes a third of the time; u2netp (4.6 MB) and isnet "
         "(179 MB) are networks for anything that stands out, downloaded when first used",
     )
+
+
+class HeadOptions(Config):
+    """Where the heads are, for a fuser that looks for them."""
+
+    head_box: tuple[str, ...] = option(
+        (),
+        help="where the head is, one per parent: left,top,right,bottom as shares of the picture, or auto; "
+        "a hint, not an order",
+    )
+
+    @field_validator("head_box")
+    @classmethod
+    def _are_boxes(cls, boxes: tuple[str, ...]) -> tuple[str, ...]:
+        for box in boxes:
+            if box != "auto":
+                parse_share_box(box)
+        return boxes
+
+    def hinted_head(self, index: int) -> tuple[float, float, float, float] | None:
+        """Give the box of a parent's head: left, top, right, bottom as shares of its picture; None without a hint."""
+        if index >= len(self.head_box) or self.head_box[index] == "auto":
+            return None
+        return parse_share_box(self.head_box[index])

@@ -6,19 +6,14 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from chimera_core.api import Config, option, parse_share_box
+from chimera_core.api import HeadOptions, option
 
 
-class PartsConfig(Config):
+class PartsConfig(HeadOptions):
     """How a head is put on a body."""
 
     head_size: float = option(
         1.0, help="size of the head; 1 is about as large as the body's own was", ge=0.3, le=3
-    )
-    head_box: tuple[str, ...] = option(
-        (),
-        help="where the head is, one per parent: left,top,right,bottom as shares of the picture, or auto; "
-        "a hint, not an order",
     )
     neck: tuple[str, ...] = option(
         (),
@@ -28,14 +23,6 @@ class PartsConfig(Config):
     coat: Literal["auto", "none"] = option(
         "auto", help="whether weights beyond one half, and a third parent, change the body's coat"
     )
-
-    @field_validator("head_box")
-    @classmethod
-    def _are_boxes(cls, boxes: tuple[str, ...]) -> tuple[str, ...]:
-        for box in boxes:
-            if box != "auto":
-                parse_share_box(box)
-        return boxes
 
     @field_validator("neck")
     @classmethod

@@ -18,7 +18,6 @@ from chimera_core.api import (
     load_encoder,
     load_fuser,
     parent_pixels,
-    parse_share_box,
 )
 from chimera_parts.animals import Animal, look_at
 from chimera_parts.choosing import Choice, choose
@@ -137,8 +136,7 @@ class Parts(FusionGenerator):
         """Look at a parent once; sweeps and seeds use it again."""
         key = (parent, index)
         if key not in self._animals:
-            hints = self.config.head_box
-            hint = parse_share_box(hints[index]) if index < len(hints) and hints[index] != "auto" else None
+            hint = self.config.hinted_head(index)
             necks = self.config.neck
             neck = parse_line(necks[index]) if index < len(necks) and necks[index] != "auto" else None
             found = self._finder.find(parent)

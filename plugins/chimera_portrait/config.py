@@ -6,10 +6,10 @@ import re
 
 from pydantic import field_validator
 
-from chimera_core.api import Config, option, parse_share_box
+from chimera_core.api import HeadOptions, option
 
 
-class PortraitConfig(Config):
+class PortraitConfig(HeadOptions):
     """How faces become one."""
 
     canvas: str = option(
@@ -19,9 +19,6 @@ class PortraitConfig(Config):
     )
     face: tuple[int, ...] = option(
         (), help="which face of each picture is meant, one number per parent: 1 is the largest and surest one"
-    )
-    head_box: tuple[str, ...] = option(
-        (), help="where the head is, one per parent: left,top,right,bottom as shares of the picture, or auto"
     )
 
     @field_validator("canvas")
@@ -37,11 +34,3 @@ class PortraitConfig(Config):
         if any(number < 1 for number in faces):
             raise ValueError("faces are counted from 1, the largest and surest one")
         return faces
-
-    @field_validator("head_box")
-    @classmethod
-    def _are_boxes(cls, boxes: tuple[str, ...]) -> tuple[str, ...]:
-        for box in boxes:
-            if box != "auto":
-                parse_share_box(box)
-        return boxes

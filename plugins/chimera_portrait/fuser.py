@@ -20,7 +20,6 @@ from chimera_core.api import (
     find_faces,
     load_encoder,
     parent_pixels,
-    parse_share_box,
 )
 from chimera_portrait.config import PortraitConfig
 from chimera_portrait.drawing import draw
@@ -168,16 +167,16 @@ class Portrait(FusionGenerator):
             if parent.image is None:
                 raise ConfigError(f"portrait takes photographs, but {parent.name} is a class name")
             height, width = parent.image.shape[-2:]
-            boxes, numbers = self.config.head_box, self.config.face
             near = None
-            if index < len(boxes) and boxes[index] != "auto":
-                left, top, right, bottom = parse_share_box(boxes[index])
+            if (hint := self.config.hinted_head(index)) is not None:
+                left, top, right, bottom = hint
                 near = (
                     round(top * height),
                     round(bottom * height),
                     round(left * width),
                     round(right * width),
                 )
+            numbers = self.config.face
             found = find_faces(self._encoder, parent.image.to(self.device), near=near)
             number = numbers[index] if index < len(numbers) else 1
             if number > max(len(found), 1):
