@@ -92,7 +92,7 @@ def find_faces(
         near: a box around a head (top, bottom, left, right); without it the picture is searched.
         network: None: the one that ships.
     Returns:
-        None twice; empty where there is none to be seen. Beside a face that is sure, one that is smaller than about a
+        Each face once; empty where there is none to be seen. Beside a face that is sure, one that is smaller than about a
         twentieth of the picture's shorter side between its eyes is not looked for.
     Raises:
         ShapeError: if the encoder is another one.
@@ -211,7 +211,3 @@ def face_unit(points: Points) -> float:
     known = [length for length in lengths[:2] if math.isfinite(length)]
     known = known or [length for length in lengths if math.isfinite(length)]
     return max([*known, 1e-6])
-
-
-# What code in here calls it.
-unit = face_unit

@@ -18,6 +18,7 @@ from chimera_core.api import (
     find_face,
     load_encoder,
     load_fuser,
+    parent_pixels,
     resize_shorter,
 )
 
@@ -46,8 +47,11 @@ class FacesOfGenerator:
         """Left x, left y, right x, right y as shares of the side; None if it does not draw faces in one frame."""
         samples = self._samples()
         found = [self._face(sample, whole=True) for sample in samples]
-        sure = [face.points[:2].ravel() for face in found if face is not None and face.confidence >= _SURE]
-        sure = [points for points in sure if np.isfinite(points).all()]
+        sure = [
+            face.points[:2].ravel()
+            for face in found
+            if face is not None and face.confidence >= _SURE and _both_eyes(face)
+        ]
         if len(sure) < _FEWEST:
             return None
         places = (np.stack(sure) + 0.5) / samples.shape[-1]
@@ -64,7 +68,7 @@ class FacesOfGenerator:
         if parent not in self._aligned:
             face = self._face(parent.image) if self.eyes is not None else None
             square = None
-            if face is not None and self.eyes is not None and np.isfinite(face.points[:2]).all():
+            if face is not None and self.eyes is not None and _both_eyes(face):
                 square = aligned_face(parent.image, face, self.eyes)
             self._aligned[parent] = parent if square is None else Parent(parent.name, square)
         return self._aligned[parent]
@@ -73,11 +77,13 @@ class FacesOfGenerator:
         """Put creatures in the place of the face in a photograph.
 
         Args:
-            made: float (N, 3, S, S) in [0, 1], as the generator drew them.
+            made: float (N, 3, S, S) in [0, 1], as the generator drew them. One without a face covers the photograph instead:
+                each picture depends on its own creature alone, and all have one shape.
             photograph: whose face goes.
             size: shorter side of the result in pixels.
         Returns:
-            float (N, 3, h, w) in [0, 1], or None if no face was found in the photograph, or none in a creature.
+            float (N, 3, h, w) in [0, 1], or (N, 4, h, w) with the opacity of a cut-out; None if no face was found in the
+            photograph.
         """
         if photograph.image is None or self.aligned(photograph) is photograph:
             return None
@@ -86,14 +92,19 @@ class FacesOfGenerator:
             self._portrait = load_fuser(
                 _PORTRAIT, device=self.device, canvas="1", head_box=("auto", "0,0,1,1")
             )
-        if any(self._face(creature, whole=True) is None for creature in made):
-            return None
-        ground = Parent(photograph.name, resize_shorter(photograph.image, size))
-        put = [
-            self._portrait.fuse([ground, Parent("creature", creature)], [0.0, 1.0], seeds=[0], size=size)[0]
-            for creature in made
-        ]
-        return torch.stack(put)
+        return torch.stack([self._put(creature, photograph, size=size) for creature in made])
+
+    def _put(self, creature: Tensor, photograph: Parent, *, size: int) -> Tensor:
+        if _both_eyes(self._face(creature, whole=True)):
+            assert self._portrait is not None
+            parents = [photograph, Parent("creature", creature)]
+            return self._portrait.fuse(parents, [0.0, 1.0], seeds=[0], size=size)[0]
+        ground = parent_pixels(photograph, size).to(creature)
+        height, width = ground.shape[-2:]
+        square = resize_shorter(creature, max(height, width))
+        top, left = (square.shape[-2] - height) // 2, (square.shape[-1] - width) // 2
+        covering = square[:, top : top + height, left : left + width]
+        return torch.cat([covering, ground[3:]]).cpu()
 
     def _face(self, image: Tensor, *, whole: bool = False) -> Face | None:
         near = (0, image.shape[-2], 0, image.shape[-1]) if whole else None
@@ -102,3 +113,8 @@ class FacesOfGenerator:
     @cached_property
     def _encoder(self) -> FeatureEncoder:
         return load_encoder(_ENCODER, device=self.device).requires_grad_(False)
+
+
+def _both_eyes(face: Face | None) -> bool:
+    """Tell whether there is a face that shows both eyes."""
+    return face is not None and bool(np.isfinite(face.points[:2]).all())

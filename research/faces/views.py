@@ -13,7 +13,7 @@ import numpy as np
 from faceless import faceless
 from numpy.typing import NDArray
 
-from chimera_core.subjects.face import unit
+from chimera_core.subjects.face import face_unit
 from chimera_core.subjects.face_network import MIRRORED, VIEW
 from chimera_core.subjects.face_views import turned_view
 
@@ -117,7 +117,7 @@ class Views:
             stretch = rng.uniform(1.0, 1.3)
             picture = cv2.resize(picture, (round(178 * stretch), 218))
             points = (points + 0.5) * (picture.shape[1] / 178, 1) - 0.5
-        long = unit(points)
+        long = face_unit(points)
         if rng.random() < 0.1:
             picture, points = self._cut(picture, points, long)
         middle = np.nanmean(points, 0)
@@ -192,7 +192,7 @@ class Views:
             view = np.full((VIEW, VIEW, 3), rng.integers(0, 256, 3 if rng.random() < 0.5 else 1), np.uint8)
         else:  # the rim of a face: a coat without eyes
             face = self.groups[0][rng.integers(len(self.groups[0]))]
-            picture, long = face.read(), unit(face.points)
+            picture, long = face.read(), face_unit(face.points)
             away = rng.uniform(0, 2 * math.pi)
             middle = np.nanmean(face.points, 0) + 2.2 * long * np.array([math.cos(away), math.sin(away)])
             view, _ = turned_view(picture, middle, 0.8 * long, 0.0, border=cv2.BORDER_REFLECT_101)
@@ -201,7 +201,7 @@ class Views:
     def _beside(self, face: Face) -> NDArray[np.uint8]:
         """Draw a tile of a photograph of one animal that its face has no part in, or else a ground."""
         rng = self.rng
-        picture, long = face.read(), unit(face.points)
+        picture, long = face.read(), face_unit(face.points)
         height, width = picture.shape[:2]
         points = face.points[np.isfinite(face.points).all(1)]
         for _ in range(6):

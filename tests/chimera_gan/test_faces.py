@@ -55,6 +55,16 @@ def test_a_creature_takes_the_place_of_the_face_and_of_nothing_else(faces, astro
     assert change[150:].mean() < 0.02 and change[:, 200:].mean() < 0.02
 
 
+def test_each_creature_is_put_by_itself_and_all_have_the_shape_of_the_photograph(faces, astronaut, samples):
+    tall = Parent("she", astronaut[:, :, 40:400])
+    blank = torch.full_like(samples[:1], 0.5)
+    alone = faces.pasted(samples[:1], tall, size=48)
+    both = faces.pasted(torch.cat([samples[:1], blank]), tall, size=48)
+    assert both.shape == (2, 3, 68, 48)
+    assert torch.equal(both[:1], alone)
+    assert (both[1] - 0.5).abs().max() < 0.01
+
+
 def test_what_shows_no_face_stays_as_it_is(faces, samples):
     meadow = Parent("meadow", torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0)))
     assert faces.aligned(meadow) is meadow

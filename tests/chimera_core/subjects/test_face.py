@@ -12,7 +12,7 @@ from chimera_core.errors import DataError, ShapeError
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.records import Level
 from chimera_core.subjects import face_network
-from chimera_core.subjects.face import find_face, find_faces, unit
+from chimera_core.subjects.face import face_unit, find_face, find_faces
 from chimera_core.subjects.face_network import GRID, VIEW, FaceAnswer, FaceNetwork, peaks
 from chimera_core.subjects.face_views import Looker, turned_view
 
@@ -115,7 +115,7 @@ def test_faces_come_largest_first_each_once_and_find_face_gives_the_first():
     small, large = _face_at(50, 50, 0.6), _face_at(190, 110)
     image = (_drawn(small, radius=5) + _drawn(large)).clamp(0, 1)
     found = find_faces(_Colours(), image, network=_Dots())
-    assert [round(unit(f.points) / 40, 1) for f in found] == [1.0, 0.6]
+    assert [round(face_unit(f.points) / 40, 1) for f in found] == [1.0, 0.6]
     assert np.abs(found[0].points - large).max() < 3 and np.abs(found[1].points - small).max() < 3
     assert np.array_equal(_find(image).points, found[0].points, equal_nan=True)
     assert len(find_faces(_Colours(), image, network=_Dots(), most=1)) == 1
@@ -180,11 +180,11 @@ def test_a_point_in_the_middle_of_a_cell_lies_between_its_pixels():
 
 
 def test_a_unit_is_the_distance_of_the_eyes_or_what_stands_for_it_in_a_profile():
-    assert unit(_FACE) == pytest.approx(40)
+    assert face_unit(_FACE) == pytest.approx(40)
     profile = _FACE.copy()
     profile[0] = np.nan
     profile[2] = (20 + 30, 40)
-    assert unit(profile) == pytest.approx(0.85 * 50)
+    assert face_unit(profile) == pytest.approx(0.85 * 50)
 
 
 def test_a_peak_is_the_mean_of_the_cells_around_the_highest():
@@ -238,7 +238,7 @@ def test_faces_kept_apart_are_found_and_persons_known_from_animals():
         marked = marked * max(image.shape[-2:]) - 0.5
         found = find_face(encoder, image)
         far = np.inf if found is None else np.nanmedian(np.linalg.norm(found.points - marked, axis=1))
-        errors.append(far / unit(marked))
+        errors.append(far / face_unit(marked))
         right.append(found is not None and (found.person > 0.5) == (kind == "person"))
     assert np.median(errors) < 0.1 and np.mean(np.array(errors) < 0.3) > 0.8
     assert np.mean(right) > 0.8
