@@ -15,7 +15,7 @@ class PortraitConfig(HeadOptions):
     canvas: str = option(
         "auto",
         help="whose head, ears and surroundings are kept: 1 for the first parent's, 2 for the second's, and so on; "
-        "auto takes the first one's, but of a person and an animal the animal's",
+        "auto takes the first one's, but of a person and an animal the one's whose own eyes show less",
     )
     face: tuple[int, ...] = option(
         (), help="which face of each picture is meant, one number per parent: 1 is the largest and surest one"

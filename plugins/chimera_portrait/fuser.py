@@ -25,6 +25,7 @@ from chimera_portrait.config import PortraitConfig
 from chimera_portrait.drawing import draw
 from chimera_portrait.frames import Similarity
 from chimera_portrait.framing import framed_canvas
+from chimera_portrait.heads import heads
 from chimera_portrait.placed import Placed, apart, laid_on
 from chimera_portrait.shares import Meeting, surroundings
 
@@ -41,8 +42,9 @@ class Portrait(FusionGenerator):
 
     A guest's weight w against the canvas' moves the shape of the face, its coarse light and its colours by w; the detail of
     eyes, nose, mouth and coat comes from one picture each, and passes to the guest at weights of their own. More guests join
-    one after the other. Seeds divide the face in four ways, the best first. The result has the first parent's frame; if
-    another one is the canvas, the first's surroundings take over as its weight nears 1.
+    one after the other. Seeds divide the face in four ways, the best first; where a person and an animal meet, they keep the
+    one's head and the other's in turn. The result has the first parent's frame; if another one is the canvas, the first's
+    surroundings take over as its weight nears 1.
 
     Source: ours; warps after Bookstein 1989, bands after Burt and Adelson 1983.
     """
@@ -81,11 +83,12 @@ class Portrait(FusionGenerator):
         if weights[0] >= 1:
             return first.expand(len(seeds), *first.shape).clone()
         sitters = [self._sitter(parent, k) for k, parent in enumerate(parents)]
-        canvas = self._canvas(sitters)
-        self._warn(parents, sitters, canvas)
+        kept = self._heads(sitters)
+        self._warn(parents, sitters, kept[0])
         made = []
         for k, seed in enumerate(seeds):
-            made.append(self._creature(first, sitters, canvas, weights, variant=seed))
+            variant, head = divmod(seed, len(kept))
+            made.append(self._creature(first, sitters, kept[head], weights, variant=variant))
             self.progress(k + 1, len(seeds))
         return torch.stack(made)
 
@@ -123,17 +126,14 @@ class Portrait(FusionGenerator):
             drawn.append((opacity * (1 - beyond) + start.alpha * beyond)[..., None])
         return torch.from_numpy(np.ascontiguousarray(np.concatenate(drawn, 2).transpose(2, 0, 1)))
 
-    def _canvas(self, sitters: Sequence[Placed]) -> int:
-        """Choose whose head is kept: an index into the parents."""
-        if self.config.canvas != "auto":
-            number = int(self.config.canvas)
-            if number > len(sitters):
-                raise ConfigError(
-                    f"--canvas is {number}, but there are {len(sitters)} parents: name one of them"
-                )
-            return number - 1
-        animals = [k for k, sitter in enumerate(sitters) if sitter.is_fur]
-        return animals[0] if animals else 0
+    def _heads(self, sitters: Sequence[Placed]) -> tuple[int, ...]:
+        """Choose whose heads seeds keep in turn: indices into the parents."""
+        if self.config.canvas == "auto":
+            return heads(sitters)
+        number = int(self.config.canvas)
+        if number > len(sitters):
+            raise ConfigError(f"--canvas is {number}, but there are {len(sitters)} parents: name one of them")
+        return (number - 1,)
 
     def _sitter(self, parent: Parent, index: int) -> Placed:
         """Look at a parent once; sweeps and seeds use it again."""

@@ -95,6 +95,16 @@ def test_a_person_lends_an_animal_its_eyes(portrait, animals, person):
     assert made[0, 220, 120] > made[2, 220, 120] + 0.2
 
 
+def test_where_a_person_and_an_animal_meet_seeds_keep_both_heads_in_turn(portrait, animals, person):
+    parents = [person, animals[0]]
+    automatic = portrait.fuse(parents, [0.5, 0.5], seeds=[0, 1, 2, 3], size=_SIZE)
+    for canvas, seeds in (("2", (0, 2)), ("1", (1, 3))):
+        portrait.config = PortraitConfig(canvas=canvas)
+        chosen = portrait.fuse(parents, [0.5, 0.5], seeds=[0, 1], size=_SIZE)
+        for seed, creature in zip(seeds, chosen, strict=True):
+            assert torch.equal(automatic[seed], creature)
+
+
 def test_another_animal_in_the_picture_keeps_its_colours(portrait, animals):
     first = animals[0]
     image, mask = first.image.clone(), first.mask.clone()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from chimera_portrait.frames import FaceFrame, Similarity, anchors, mirrored, turn
+from chimera_portrait.heads import eye_detail, heads
 from chimera_portrait.mixing import Pair
 from chimera_portrait.placed import Placed, laid_on
 from chimera_portrait.regions import Regions
@@ -168,3 +169,43 @@ def test_the_axes_of_a_face_turn_with_it():
     frame = FaceFrame.of(Similarity(np.exp(0.5j))(FACE))
     np.testing.assert_allclose(frame.across, [np.cos(0.5), np.sin(0.5)], atol=1e-9)
     np.testing.assert_allclose(frame.at(0, 1) - frame.origin, 40 * frame.down, atol=1e-6)
+
+
+def _with_eyes(strength: float, *, is_fur: bool, aside: float = 0.0, size: float = 1.0) -> Placed:
+    """A grey face whose eyes are chequered so strongly; ``size`` scales the picture."""
+    shape = (round(160 * size), round(120 * size))
+    points = Similarity.resizing(size)(FACE + np.outer([0, 0, 1, 0, 0], [40 * aside, 0]))
+    image = np.full((*shape, 3), 0.5, np.float32)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    for x, y in points[:2]:
+        near = np.hypot(columns - x, rows - y) < 6 * size
+        image[near] += strength * (((rows + columns) % 2)[near, None] - 0.5)
+    return Placed(image, np.ones(shape, np.float32), points, Similarity(), is_fur=is_fur)
+
+
+def test_of_a_person_and_an_animal_the_one_whose_own_eyes_show_less_keeps_its_head():
+    person, animal = _with_eyes(0.2, is_fur=False), _with_eyes(0.6, is_fur=True)
+    assert heads([person, animal]) == (0, 1)
+    assert heads([animal, person]) == (1, 0)
+    assert heads([person, _with_eyes(0.2, is_fur=True)]) == (1, 0)
+
+
+def test_an_animal_that_is_turned_or_small_keeps_its_head():
+    person = _with_eyes(0.05, is_fur=False, size=2.0)
+    assert heads([person, _with_eyes(0.9, is_fur=True)]) == (0, 1)
+    assert heads([person, _with_eyes(0.9, is_fur=True, aside=0.5)]) == (1, 0)
+    assert heads([person, _with_eyes(0.9, is_fur=True, size=0.6)]) == (1, 0)
+
+
+def test_among_their_like_the_first_keeps_its_head():
+    assert heads([_with_eyes(0.2, is_fur=True), _with_eyes(0.6, is_fur=True)]) == (0,)
+    assert heads([_with_eyes(0.2, is_fur=False), _with_eyes(0.6, is_fur=False)]) == (0,)
+    three = [_with_eyes(0.2, is_fur=True), _with_eyes(0.6, is_fur=True), _with_eyes(0.6, is_fur=False)]
+    assert heads(three) == (0, 2)
+
+
+def test_detail_of_eyes_at_the_rim_of_a_picture_is_read():
+    face = _with_eyes(0.4, is_fur=True)
+    beyond = Placed(face.image, face.alpha, face.points - [300, 300], face.view, is_fur=True)
+    assert eye_detail(face) > 0.005
+    assert eye_detail(beyond) == pytest.approx(0, abs=1e-6)
