@@ -58,7 +58,7 @@ def report_all(python: str, runs: int) -> None:
     )
     report("python -c pass", [python, "-c", "pass"], runs)
     for command in COMMANDS:
-        report("chimera " + " ".join(command), [python, "-m", "chimera_core.cli", *command], runs)
+        report("chimera " + " ".join(command), [python, "-P", "-m", "chimera_core.cli", *command], runs)
 
 
 def report(title: str, command: list[str], runs: int) -> None:
@@ -107,7 +107,7 @@ def write_wheel(folder: Path, package: str) -> Path:
 
 def slowest_imports(command: list[str], *, count: int) -> list[tuple[float, str]]:
     shown = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "chimera_core.cli", *command],
+        [sys.executable, "-P", "-X", "importtime", "-m", "chimera_core.cli", *command],
         capture_output=True,
         text=True,
         check=True,

@@ -100,7 +100,7 @@ def measure(name: str, data: Path, folder: Path, *, minutes: float, seed: int, e
 
 def chimera(*words: object) -> str:
     """Run a command line of ours; give what it prints."""
-    line = [sys.executable, "-m", "chimera_core.cli", *map(str, words)]
+    line = [sys.executable, "-P", "-m", "chimera_core.cli", *map(str, words)]
     return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 

@@ -18,6 +18,7 @@ from chimera_core.cli._output import print_json
 from chimera_core.errors import ConfigError
 from chimera_core.flags import flags_of
 from chimera_core.plugins import PluginHost
+from chimera_core.processes import is_worker
 from chimera_core.runs import find_run, place_run
 from chimera_core.training import config_file
 from chimera_core.training.config import TrainingOptions
@@ -151,12 +152,7 @@ def run_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run:
     if run_name is None:
         return next(p for k in range(1, 1_000_000) if not (p := runs / f"{stem}-{k}").exists())
     folder = place_run(run_name, runs)
-    if (
-        not dry_run
-        and not _is_worker()
-        and folder.exists()
-        and (not folder.is_dir() or any(folder.iterdir()))
-    ):
+    if not dry_run and not is_worker() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(
             f"the run '{folder}' is there already: go on with --resume, or name another with --run"
         )
@@ -198,9 +194,3 @@ def _no_options(kind: str, name: str) -> Any:
     from chimera_core.options import Config
 
     return Config, []
-
-
-def _is_worker() -> bool:
-    import os
-
-    return "TORCHELASTIC_RUN_ID" in os.environ

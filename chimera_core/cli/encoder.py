@@ -29,6 +29,7 @@ from chimera_core.cli.encoder_study import study
 from chimera_core.errors import ConfigError
 from chimera_core.layers import merge
 from chimera_core.plugins import PluginHost
+from chimera_core.processes import is_worker
 from chimera_core.training.config import EncoderTraining
 from chimera_core.training.run_options import ENCODER
 
@@ -116,7 +117,7 @@ def _train(
         plan = plan_training(config, host, may_fill=may_fill, progress=report)
     if resume:
         check_same_data(folder, plan.packed.content, config.source.name)
-    if config.devices > 1 and not launch.is_worker():
+    if config.devices > 1 and not is_worker():
         del plan
         start_processes(ctx, config.devices, folder)
     with progress("training", quiet=not is_first, unit="images") as report:

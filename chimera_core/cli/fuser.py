@@ -27,6 +27,7 @@ from chimera_core.errors import ConfigError
 from chimera_core.files import one_line
 from chimera_core.layers import Layer, build_config, check_layer
 from chimera_core.plugins import PluginHost
+from chimera_core.processes import is_worker
 from chimera_core.training.config import lay
 from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.run_options import FUSER
@@ -162,7 +163,7 @@ def _train(
         plan = plan_fuser(config, host, progress=report)
     if resume:
         check_same_data(folder, plan.packed.content, config.source.name)
-    if config.devices > 1 and not launch.is_worker():
+    if config.devices > 1 and not is_worker():
         del plan
         start_processes(ctx, config.devices, folder)
     with progress("training", quiet=not is_first, unit="images") as report:

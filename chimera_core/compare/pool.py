@@ -8,7 +8,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 from chimera_core.compare.cells import read_record, write_record
 from chimera_core.files import one_line
 from chimera_core.host_memory import resident_bytes
+from chimera_core.processes import python_command
 
 _LOOK_S = 0.05
 _PATIENCE_S = 20.0
@@ -195,7 +195,7 @@ class _Worker:
         self._log = open(log, "w+b")  # noqa: SIM115 -- closed with the process
         environ = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"} | os.environ
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "chimera_core.compare.worker"],
+            python_command("-m", "chimera_core.compare.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -2,11 +2,15 @@
 
 What a machine is given, when, and what happens when it goes away is Ray's business. A task is one worker with some
 groups of a fuser; what it recorded before its machine was lost is not made again by the one that takes over.
+
+Whoever reaches the ports of a cluster runs code on it. One that is started here can be reached from this machine alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -38,21 +42,24 @@ def run_on_ray(
         groups: as ``Pool.run`` takes them.
         folder: of the run; every machine must see it under this path, and the parents' files too.
         limits: of each cell.
-        address: of the cluster, ``auto`` or ``HOST:PORT``; ``local`` starts one here.
+        address: of the cluster, ``auto`` or ``HOST:PORT``; ``local`` starts one here, whatever others run already.
         gpus: that each worker is given, a share of one too.
         on_cell: called with a cell's id when it is recorded.
     Raises:
         ConfigError: if Ray is not installed, or no cluster answers.
         RunError: if a task was lost too often.
     """
+    if address == "local":
+        # Read when Ray is imported. Without it Ray takes an outward address in place of 127.0.0.1, and listens on all.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     try:
         import ray
     except ImportError:
         raise ConfigError("--ray needs the extra: pip install 'chimera-toolkit[ray]'") from None
     try:
-        ray.init(
-            address=None if address == "local" else address, log_to_driver=False, configure_logging=False
-        )
+        # Ray puts the caller's folder on the path of its workers: code that lies beside pictures would be found there.
+        with contextlib.chdir(sysconfig.get_path("stdlib")):
+            ray.init(**_connection(address), log_to_driver=False, configure_logging=False)
     except Exception as error:  # Ray raises kinds of many modules
         raise ConfigError(
             f"no Ray cluster answers at {one_line(address)}: {one_line(error, limit=200)}"
@@ -75,6 +82,16 @@ def run_on_ray(
                 raise RunError(f"a task of the cluster failed: {one_line(error, limit=300)}") from None
     finally:
         ray.shutdown()
+
+
+def _connection(address: str) -> dict[str, Any]:
+    """Say to Ray which cluster is meant.
+
+    Without an address Ray joins any cluster whose name lies in the temporary folder, or in ``RAY_ADDRESS``.
+    """
+    if address != "local":
+        return {"address": address}
+    return {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
 
 
 def shares_of(groups: Sequence[Group], workers: int) -> list[list[Group]]:

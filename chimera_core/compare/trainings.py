@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files import one_line, quote, spell_paths
 from chimera_core.layers import Layer, check_layer, merge, references_in
 from chimera_core.plugins import PluginHost
+from chimera_core.processes import python_command
 from chimera_core.runs import RECORD, read_run_record
 from chimera_core.toml_files import write_toml
 from chimera_core.training.config import EncoderTraining, lay
@@ -181,7 +181,7 @@ def train(
         KeyboardInterrupt: after Ctrl-C, when it has saved its checkpoint.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "chimera_core.cli"]
+    command = python_command("-m", "chimera_core.cli")
     command += ["--registry", registry] if registry else []
     command += [training.kind, "train"]
     if (folder / RECORD).is_file():

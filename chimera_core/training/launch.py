@@ -2,16 +2,21 @@
 
 One process is the rule. With ``--devices N`` the command starts itself N times under torchrun's agent
 (gloo on CPUs, NCCL on GPUs); if one of them dies, the agent ends the others.
+
+The processes meet through files in a private folder and talk over the loopback interface. torchrun's own store would
+listen on every address of the machine without asking who calls, and the agent unpickles what it finds there.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
+import socket
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,17 +24,16 @@ from torch import Tensor, nn
 
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError, RunError
+from chimera_core.files import disk_trouble
+from chimera_core.processes import is_worker, python_command
 from chimera_core.training.precision import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _GRACE_S = 120  # for the other processes to save their checkpoint after Ctrl-C
-
-
-def is_worker() -> bool:
-    """Say whether this process was started by torchrun."""
-    return "TORCHELASTIC_RUN_ID" in os.environ or ("RANK" in os.environ and "WORLD_SIZE" in os.environ)
+_STORE = "CHIMERA_PROCESSES_MEET_IN"
+"""Environment of the processes of ``--devices``: the file through which they find each other."""
 
 
 def rank() -> int:
@@ -75,8 +79,22 @@ def open_fabric(device: torch.device, precision: Precision) -> Fabric:
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     with peers():
+        if _STORE in os.environ:
+            _meet(device)
         fabric.launch()
     return fabric
+
+
+def _meet(device: torch.device) -> None:
+    """Join the other processes through the file that ``run_processes`` named; Fabric would open a port."""
+    on_gpu = device.type == "cuda"
+    torch.distributed.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        init_method=Path(os.environ[_STORE]).as_uri(),
+        rank=rank(),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        device_id=torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpu else None,
+    )
 
 
 def close_fabric(fabric: Fabric) -> None:
@@ -89,14 +107,24 @@ def close_fabric(fabric: Fabric) -> None:
 def run_processes(count: int, arguments: Sequence[str]) -> int:
     """Run ``python ARGUMENTS`` in so many processes that train together, and wait for them.
 
+    Nothing that they open can be reached from another machine, and no file of theirs by another user.
+
     Args:
         count: how many.
         arguments: what comes after ``python``.
     Returns:
         0, 130 when interrupted, or the exit code of a process that said what was wrong.
     Raises:
-        RunError: if a process was killed, saying which.
+        RunError: if a process was killed, saying which; or if there is no place for temporary files.
     """
+    try:
+        with tempfile.TemporaryDirectory(prefix="chimera-", ignore_cleanup_errors=True) as folder:
+            return _run_processes(count, arguments, Path(folder))
+    except OSError as error:
+        raise RunError(f"cannot start {count} processes: {disk_trouble(error)}") from error
+
+
+def _run_processes(count: int, arguments: Sequence[str], folder: Path) -> int:
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -107,21 +135,29 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
         if name.startswith("torch.distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    os.environ[_STORE] = str(folder / "processes")
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = (
+        "1"  # else the agent opens a port for them all the same
+    )
+    if interface := _loopback():
+        os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = interface
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=count,
         rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
+        rdzv_endpoint=str(folder / "agent"),
+        rdzv_configs={"store_type": "file"},
         # All are on this machine: its own name, which torchrun would hand to them, need not resolve.
         local_addr="localhost",
         run_id=uuid.uuid4().hex,
         max_restarts=0,
-        logs_specs=DefaultLogsSpecs(),
+        logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
         shutdown_timeout=_GRACE_S,
     )
+    program, *switches = python_command()
     try:
-        elastic_launch(config, sys.executable)(*arguments)
+        elastic_launch(config, program)(*switches, *arguments)
     except SignalException:
         return 130
     except ChildFailedError as error:
@@ -133,6 +169,12 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
             ) from None
         return int(failure.exitcode)
     return 0
+
+
+def _loopback() -> str:
+    """Name the interface that no other machine reaches; empty where it cannot be told."""
+    names = [name for _, name in socket.if_nameindex()] if hasattr(socket, "if_nameindex") else []
+    return next((name for name in names if name in ("lo", "lo0")), "")
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +14,8 @@ import pytest
 from chimera_core.compare.cells import image_path, read_record
 from chimera_core.compare.making import Working, make_cells
 from chimera_core.compare.plan import check_experiment, lay_out
-from chimera_core.compare.pool import Group
-from chimera_core.compare.ray_cluster import shares_of
+from chimera_core.compare.pool import Group, Limits
+from chimera_core.compare.ray_cluster import run_on_ray, shares_of
 from chimera_core.errors import ConfigError
 from chimera_core.plugins import default_host
 
@@ -75,3 +77,55 @@ def test_a_node_that_is_killed_costs_no_cell(experiment: Write, place: Path, clu
         record = read_record(run, cell.id)
         assert record is not None and record["status"] == "ok"
         assert image_path(run, cell.id).read_bytes() == image_path(alone, cell.id).read_bytes()
+
+
+class _Stop(Exception):
+    pass
+
+
+@pytest.fixture
+def asked_of_ray(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Put a module in Ray's place that notes how it is called, and where, and refuses."""
+    found: dict[str, Any] = {}
+
+    def init(**arguments: Any) -> None:
+        found.update(arguments, cwd=os.getcwd())
+        raise _Stop("as asked")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "")
+    return found
+
+
+def test_a_local_cluster_is_a_new_one_that_only_this_machine_reaches(
+    asked_of_ray: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(ConfigError, match="no Ray cluster answers at local: as asked"):
+        run_on_ray([], tmp_path, Limits(1), address="local")
+    assert (asked_of_ray["address"], asked_of_ray["_node_ip_address"]) == ("local", "127.0.0.1")
+    assert asked_of_ray["include_dashboard"] is False
+    assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+
+
+def test_ray_is_not_shown_the_current_folder_as_a_place_of_code(
+    asked_of_ray: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError):
+        run_on_ray([], tmp_path, Limits(1), address="auto")
+    assert asked_of_ray["address"] == "auto"
+    assert asked_of_ray["cwd"] != str(tmp_path) == os.getcwd()
+
+
+@pytest.mark.skipif(
+    "CHIMERA_TEST_RAY" not in os.environ, reason="CHIMERA_TEST_RAY is not set: a cluster takes a minute"
+)
+def test_a_real_local_cluster_makes_the_cells(experiment: Write, place: Path) -> None:
+    run = place / "run"
+    run.mkdir()
+    comparison = lay_out(check_experiment(experiment(), default_host()), run)
+    make_cells(comparison, comparison.cells["mix"], run, Working(1, ray="local"))
+    for cell in comparison.cells["mix"]:
+        record = read_record(run, cell.id)
+        assert record is not None and record["status"] == "ok"

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chimera_core.compare.cells import read_record
+from chimera_core.compare.making import Working, make_cells
 from chimera_core.compare.plan import check_experiment, lay_out, train_first, waits_for_training
 from chimera_core.errors import ChimeraError
 from chimera_core.plugins import default_host
@@ -85,6 +87,25 @@ def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
         default_host(),
     )
     assert [t.name for t in waits_for_training(longer, run)] == ["mean/train.seed=2"]
+
+
+def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in(
+    experiment: Write, data: Path, place: Path
+) -> None:
+    # Names that the processes import, and this one has imported already.
+    for name in ("queue", "json", "struct", "numpy", "torch", "click", "PIL"):
+        (place / f"{name}.py").write_text(
+            f"open({str(place / 'ran')!r}, 'a').write({name!r})\nraise SystemExit(9)\n"
+        )
+    path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), fusers=ENCODER + FUSER)
+    run = place / "run"
+    run.mkdir()
+    trained = train_first(check_experiment(path, default_host()), run, device="cpu", say=lambda line: None)
+    comparison = lay_out(trained, run)
+    cells = comparison.cells["mean/train.seed=0"]
+    make_cells(comparison, cells, run, Working(1))
+    assert not (place / "ran").exists(), (place / "ran").read_text()
+    assert [(read_record(run, c.id) or {}).get("status") for c in cells] == ["ok"] * len(cells)
 
 
 @pytest.mark.parametrize(
