@@ -30,6 +30,7 @@ from chimera_core.images import (
     write_gif,
     write_png,
 )
+from chimera_core.images.spaces import ADOBE_RGB, SRGB, matrix_profile
 
 
 def noise(height: int = 12, width: int = 16, *, channels: int = 3, seed: int = 0) -> np.ndarray:

@@ -412,19 +412,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_cache_of_pictures_that_were_read_otherwise_is_made_again(tmp_path, monkeypatch) -> None:
-    root = tmp_path / "pictures"
-    root.mkdir()
-    Image.new("RGB", (16, 16), "red").save(root / "a.png")
-    old = plan_packing(default_host(), "folder", {"root": str(root)}, size=16)
-    before = prepare(old, workers=0)
+def test_a_cache_of_pictures_that_were_read_otherwise_is_made_again(
+    folder: Path, request_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = prepare(old := request_of(folder), workers=0)
     monkeypatch.setattr("chimera_core.data.fingerprint.READING", 99)
-    new = plan_packing(default_host(), "folder", {"root": str(root)}, size=16)
+    new = request_of(folder)
     assert new.folder == old.folder  # the stale one is replaced, not left beside
-    source = new.open()
-    assert (
-        staleness(new.folder, new.packing, source) == "it was made when image files were read in another way"
-    )
-    after = prepare(new, workers=0)
-    assert after.content != before.content
-    assert staleness(new.folder, new.packing, source) is None
+    why = staleness(new.folder, new.packing, new.open())
+    assert why == "it was made when image files were read in another way"
+    assert prepare(new, workers=0).content != before.content
+    assert staleness(new.folder, new.packing, new.open()) is None
