@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import logging
 import random
 import struct
 import tempfile
@@ -37,6 +38,8 @@ FORMATS = {
     b"GIF8": "GIF",
     b"II*\0": "TIFF",
     b"BM": "BMP",
+    b"\0\0\0\x0cjP": "JP2",
+    b"\0\0\0": "AVIF",
 }
 # As large as may be read, and not quite square; then lines, nothing, and too large.
 SIZES = [(8_000, 8_000), (20_000, 3_200), (1_000, 64_000), (65_535, 1), (1, 65_535), (0, 7), (40_000, 40_000)]
@@ -55,6 +58,7 @@ def main() -> None:
     counts: Counter[tuple[str, str]] = Counter()
     worst_s, worst_bytes = (0.0, ""), (0, "")
     wrong: list[str] = []
+    logging.disable()  # of profiles that cannot be used
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
         path = Path(folder) / "x"

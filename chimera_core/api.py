@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
     from chimera_core.download import DownloadError
-    from chimera_core.images import Picture, read_picture
+    from chimera_core.images import Picture, picture_shape, read_picture
     from chimera_core.interfaces import (
         DatasetSource,
         FeatureEncoder,
@@ -92,6 +92,7 @@ _LAZY = {
     "project_l2": "chimera_core.attacks.geometry",
     "project_linf": "chimera_core.attacks.geometry",
     "random_start": "chimera_core.attacks.geometry",
+    "picture_shape": "chimera_core.images",
     "read_picture": "chimera_core.images",
     "parent_pixels": "chimera_core.pixels",
     "resize_shorter": "chimera_core.pixels",
@@ -214,6 +215,7 @@ __all__ = [
     "parse_box",
     "parse_share_box",
     "pgd",
+    "picture_shape",
     "project_l2",
     "project_linf",
     "propose_cuts",

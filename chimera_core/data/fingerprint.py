@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chimera_core.data.packed import FORMAT
+from chimera_core.images import READING
 from chimera_core.plugins import Component
 
 
@@ -34,6 +35,7 @@ def packing_of(
         "source": component.spec.name,
         "plugin": component.plugin,
         "version": version_of(component.distribution),
+        "reading": READING,
         "options": options,
         "size": size,
         "fit": fit,
@@ -43,7 +45,7 @@ def packing_of(
 
 def folder_name(packing: Mapping[str, Any]) -> str:
     """Name the cache folder of a packing: the versions are not part of it, so that a stale one is replaced."""
-    known = {key: value for key, value in packing.items() if key not in ("format", "version")}
+    known = {key: value for key, value in packing.items() if key not in ("format", "version", "reading")}
     return f"{packing['source']}-{packing['size']}px-{digest_of(known)[:12]}"
 
 

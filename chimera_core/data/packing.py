@@ -91,6 +91,8 @@ def staleness(
     except DataError as error:
         return str(error)
     if index["packing"] != dict(packing):
+        if index["packing"].get("reading") != packing.get("reading"):
+            return "it was made when image files were read in another way"
         return f"it was made by version {index['packing'].get('version')} of {packing['plugin']}"
     if stamps is None:
         stamps = {name: _stamps_of(source, name, source.open(name)) for name in source.info.splits}

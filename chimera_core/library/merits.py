@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import ChimeraError, DataError, PluginError, RunError
 from chimera_core.files import write_text_atomic
-from chimera_core.images import read_picture
+from chimera_core.images import READING, read_picture
 
 if TYPE_CHECKING:
     from chimera_core.interfaces import FeatureEncoder
@@ -147,4 +147,4 @@ def _measure() -> str:
 
     folder = resources.files("chimera_core.subjects") / "weights"
     with resources.as_file(folder) as path:
-        return digest_of([_VERSION, *(hash_file(path / name) for name in _WEIGHTS)])[:16]
+        return digest_of([_VERSION, READING, *(hash_file(path / name) for name in _WEIGHTS)])[:16]

@@ -30,6 +30,7 @@ from chimera_core.api import (
     SourceInfo,
     cut,
     parse_box,
+    picture_shape,
     read_picture,
 )
 
@@ -207,10 +208,8 @@ def _parse_eyes(text: str) -> tuple[float, float, float, float] | None:
 
 def _size_of(path: Path) -> tuple[int, int] | None:
     """Read height and width from an image's header; None if it cannot be read."""
-    from PIL import Image
-
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
-            return image.height, image.width
-    except (OSError, ValueError, Image.DecompressionBombError):
+        width, height, _ = picture_shape(path)
+    except DataError:
         return None
+    return height, width

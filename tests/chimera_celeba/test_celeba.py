@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -216,3 +217,14 @@ def test_the_stand_in_of_the_test_data_has_its_eight_thousand_faces(test_data: P
     assert source.info.notes == ()
     assert source.open("test")[799].image.shape == (3, 178, 178)
     assert source.info.eyes == (43.5, 42, 134.5, 42)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_a_faces_place_is_waited_for_by_nobody(faces: Path) -> None:
+    first = next((faces / "celeba" / "img_align_celeba").iterdir()).with_name("000001.jpg")
+    first.unlink()
+    os.mkfifo(first)
+    source = open_source("celeba", root=str(faces))
+    assert source.info.eyes is None  # which images' size would tell
+    with pytest.raises(DataError, match="is a device or pipe"):
+        source.open("train")[0]

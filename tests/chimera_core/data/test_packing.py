@@ -410,3 +410,16 @@ def test_killed_at_any_instant_it_goes_on_to_the_same_bytes_and_two_at_once_agre
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_cache_of_pictures_that_were_read_otherwise_is_made_again(
+    folder: Path, request_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = prepare(old := request_of(folder), workers=0)
+    monkeypatch.setattr("chimera_core.data.fingerprint.READING", 99)
+    new = request_of(folder)
+    assert new.folder == old.folder  # the stale one is replaced, not left beside
+    why = staleness(new.folder, new.packing, new.open())
+    assert why == "it was made when image files were read in another way"
+    assert prepare(new, workers=0).content != before.content
+    assert staleness(new.folder, new.packing, new.open()) is None
