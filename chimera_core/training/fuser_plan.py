@@ -15,7 +15,6 @@ from chimera_core.interfaces import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.models import find_trained
 from chimera_core.options import EncoderRef
 from chimera_core.plugins import Component, PluginHost
-from chimera_core.runs import find_run
 from chimera_core.training.data import Data, OpenedData, choose_splits, open_data
 from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.learner import FuserData, FuserLearner
@@ -97,6 +96,8 @@ def plan_fuser(
     steps = count_steps(config, len(train))
     resolved = _resolved(config, host, chosen, images=len(train), steps=steps, precision=precision)
     learner = build_learner(chosen.fuser, chosen.options, resolved, data.images, train, steps, device)
+    if learner.starts_from_another and config.init_from is None:
+        raise ConfigError("with these options it begins with one that has learned: name that by --init-from")
     return FuserPlan(
         config=resolved,
         packed=data.images,
@@ -172,8 +173,10 @@ def find_learning_fuser(
 
 def _choose(config: FuserTraining, host: PluginHost) -> _Chosen:
     component, fuser, options = find_learning_fuser(config, host)
-    if config.init_from is not None and find_run(config.init_from, host.settings.path("runs")) is None:
-        raise ConfigError(f"there is no run '{config.init_from}' to begin from: check --init-from")
+    if config.init_from is not None and find_trained(host, component.kind, config.init_from) is None:
+        raise ConfigError(
+            f"there is no run, exported file or model '{config.init_from}' to begin from: check --init-from"
+        )
     return _Chosen(component, fuser, options, _open_judge(config.judge, host))
 
 
