@@ -15,6 +15,10 @@ from chimera_gan.conditions import Principal, linear_mix, spherical_mix
 from chimera_gan.config import GanConfig
 
 _TOGETHER = 64
+_ALL, _COMPONENTS = (
+    1,
+    2,
+)  # what is known of the images' features in a checkpoint: everything, or another training's components; nothing is 0
 
 
 class Condition(nn.Module, ABC):
@@ -122,7 +126,8 @@ class InstanceCondition(Condition):
         # A dry run builds without memory; the encoder itself is needed, and is small.
         with torch.device("cpu"):
             features = look(self._encoder("cpu"), torch.zeros(1, 3, 8, 8), size=self.encoder_size).shape[1]
-        if config.components > min(features, len(data.images) - 1):
+        # What grows has its components from elsewhere.
+        if config.components > (features if config.grown else min(features, len(data.images) - 1)):
             raise ConfigError(
                 f"{config.components} components are more than encoder {self.encoder_name} has features ({features}) "
                 f"or there are images ({len(data.images)}): lower --components"
@@ -137,20 +142,19 @@ class InstanceCondition(Condition):
         self.register_buffer("labels", data.images.labels.clone())
         self.register_buffer("is_known", torch.zeros((), dtype=torch.int64))
         self._others = _Others(data.images.labels)
-        self._is_fitted = False
 
     def begin(self, state: Mapping[str, Tensor], classes: Sequence[str]) -> None:
         """Take the other's principal components; classes may be others."""
-        own = {k.removeprefix("principal."): v for k, v in state.items() if k.startswith("principal.")}
-        wanted = {k: (tuple(v.shape), v.dtype) for k, v in self.principal.state_dict().items()}
+        wanted = {f"principal.{k}": (tuple(v.shape), v.dtype) for k, v in self.principal.state_dict().items()}
+        own = {k: v for k, v in state.items() if k.startswith("principal.")}
         check_state(own, wanted, where="its condition")
-        self.principal.load_state_dict(own)
-        self._is_fitted = True
+        self.principal.load_state_dict({k.removeprefix("principal."): v for k, v in own.items()})
+        self.is_known.fill_(_COMPONENTS)
 
     @torch.no_grad()
     def prepare(self, data: FuserData) -> None:
         """Look at all images by the encoder, unless a checkpoint brought what it saw."""
-        if bool(self.is_known):
+        if int(self.is_known) == _ALL:
             return
         device = self.table.device
         encoder = self._encoder(device)
@@ -158,10 +162,10 @@ class InstanceCondition(Condition):
         seen = torch.cat(
             [self._look(encoder, data.images.take(r).to(device).float() / 255).cpu() for r in rows]
         )
-        if not self._is_fitted:
+        if int(self.is_known) != _COMPONENTS:
             self.principal.load_state_dict(Principal.fit(seen, self.size).state_dict())
         self.table.copy_(self.principal(seen.to(device)))
-        self.is_known.fill_(1)
+        self.is_known.fill_(_ALL)
 
     def of_images(self, batch: Batch) -> Tensor:
         """Look it up."""

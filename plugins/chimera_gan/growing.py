@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.api import ConfigError, DataError, TrainedFacts, check_state
+from chimera_core.api import ConfigError, DataError, EncoderRef, TrainedFacts, check_state, load_encoder
+from chimera_gan.conditioning import look, seeded
 from chimera_gan.config import GanConfig
 from chimera_gan.networks import Generator
 from chimera_gan.networks.grown import GrownGenerator, shrunk
@@ -26,10 +27,8 @@ _OF_GENERATOR = (
     "generator_norm",
     "activation",
     "condition",
-    "components",
-    "encoder",
-    "encoder_size",
 )
+_OF_INSTANCES = ("components", "encoder_size")
 
 
 def factors(config: GanConfig) -> dict[str, float]:
@@ -86,11 +85,17 @@ def check_start(ours: GanConfig, theirs: GanConfig, *, size: int, facts: Trained
         mend = f"set --size {2 * facts.size}" if ours.grown else "set --grown, or another --size"
         raise ConfigError(f"it draws {facts.size} px, and what begins with it needs {wanted}: {mend}")
     names = _OF_GENERATOR if ours.grown else (*_OF_GENERATOR, "grown")
-    for name in names:
+    for name in (*names, *(_OF_INSTANCES if ours.condition == "instance" else ())):
         mine, other = getattr(ours, name), getattr(theirs, name)
-        if mine != other and not (ours.condition != "instance" and name in _OF_GENERATOR[-3:]):
-            flag = name.replace("_", "-")
-            raise ConfigError(f"its {flag} is {_short(other)}, and here it is {_short(mine)}: set both alike")
+        if mine != other:
+            raise ConfigError(
+                f"its {name.replace('_', '-')} is {other}, and here it is {mine}: set both alike"
+            )
+    if ours.condition == "instance" and not _see_alike(ours.encoder, theirs.encoder, size=ours.encoder_size):
+        raise ConfigError(
+            f"its conditions are features of encoder {theirs.encoder.name}, and here of {ours.encoder.name}, which sees "
+            "something else: set --encoder, and its options, to what it learned with"
+        )
 
 
 def begin(generator: Generator, state: Mapping[str, Tensor]) -> None:
@@ -121,5 +126,10 @@ def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return found
 
 
-def _short(value: object) -> str:
-    return str(getattr(value, "name", value))
+def _see_alike(one: EncoderRef, other: EncoderRef, *, size: int) -> bool:
+    """Ask two encoders about a picture: options that are spelled out and those that are left out may be the same."""
+    if one == other:
+        return True
+    picture = torch.rand(1, 3, size, size, generator=seeded(0))
+    seen = [look(load_encoder(e.name, **e.options), picture, size=size) for e in (one, other)]
+    return seen[0].shape == seen[1].shape and torch.allclose(seen[0], seen[1], atol=1e-4)

@@ -7,8 +7,6 @@ Legend of shapes: N images, Z noise, C condition, s side of the trunk's pictures
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -91,11 +89,14 @@ class _Block(nn.Module):
 
 
 def enlarged(x: Tensor) -> Tensor:
-    """Double the side of pictures (N, 3, s, s), bicubic; float32."""
-    return F.interpolate(x.float(), scale_factor=2, mode="bicubic", align_corners=False)
+    """Double the side of pictures (N, 3, s, s), bicubic, as the fuser enlarges what it gives; float32."""
+    return _resized(x, x.shape[-2] * 2, x.shape[-1] * 2)
 
 
 def shrunk(x: Tensor) -> Tensor:
     """Halve the side of pictures (N, 3, S, S), bicubic and antialiased, as photographs are shrunk; float32."""
-    half: Any = (x.shape[-2] // 2, x.shape[-1] // 2)
-    return F.interpolate(x.float(), half, mode="bicubic", antialias=True, align_corners=False)
+    return _resized(x, x.shape[-2] // 2, x.shape[-1] // 2)
+
+
+def _resized(x: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(x.float(), (height, width), mode="bicubic", antialias=True, align_corners=False)
