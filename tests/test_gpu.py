@@ -128,6 +128,7 @@ _GANS = [
         "wgan-gp",
         "modern-64",
         "modern-128",
+        "grown-128",
     )
 ]
 
@@ -146,9 +147,10 @@ def test_every_fuser_preset_trains_on_the_gpu_and_fuses(
             (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
             made.rename(tmp_path / "data" / name / made.name)
     unconditional = ("report-mnist", "report-celeba", "report-persondog")
-    size = 28 if preset in unconditional else 128 if preset == "modern-128" else 64
+    size = 28 if preset in unconditional else 128 if preset.endswith("-128") else 64
     small = ["--size", size, "--batch", 8, "--images", 80, "--judge-images", 10]
     small += ["--components", 8] if preset in ("report-zebra", "modern-64", "modern-128") else []
+    small += ["--init-from", "person-cat"] if preset == "grown-128" else []
     run = tmp_path / "run"
     source = ["--source", "folder", "--source.root", tmp_path / "data"]
     code, _, err = here(

@@ -30,7 +30,9 @@ class FuserTraining(ImageTraining):
     patience: int | None = option(
         None, help="stop after so many measurements in a row without better quality", ge=1
     )
-    init_from: str | None = option(None, help="begin with the networks of this run instead of new ones")
+    init_from: str | None = option(
+        None, help="begin with the networks of this run, exported file or model instead of new ones"
+    )
 
     MAY_CHANGE: ClassVar[frozenset[str]] = ImageTraining.MAY_CHANGE | {"patience"}
 

@@ -21,7 +21,13 @@ from chimera_core.models import find_trained
 from chimera_core.plugins import PluginHost
 from chimera_core.training.data import Data, choose_splits, open_data
 from chimera_core.training.fuser_config import FuserTraining
-from chimera_core.training.fuser_plan import build_learner, check_judged, find_learning_fuser
+from chimera_core.training.fuser_plan import (
+    build_learner,
+    check_beginning,
+    check_init_from,
+    check_judged,
+    find_learning_fuser,
+)
 from chimera_core.training.fuser_run import count_parameters
 from chimera_core.training.learner import Engine, FuserLearner
 from chimera_core.training.memory import available_memory
@@ -49,6 +55,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     """
     device, precision = check_machine(config)
     _, fuser, options = find_learning_fuser(config, host)
+    check_init_from(config, host)
     if config.judge is not None and not find_trained(host, config.judge.kind, config.judge.name):
         host.find(config.judge.kind, config.judge.name)
     packed = open_data(config, host, is_dry=True).images
@@ -62,6 +69,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     except ConfigError:  # there are too few of them, perhaps: all of them take longer
         start = replace(start, images=_Grey(train, config.size))
         learner = start(device)
+    check_beginning(config, learner)
     sizes = _bytes(learner)
     available = available_memory(device)
     most = min(_TIMED, available) if device.type == "cpu" else available

@@ -15,7 +15,6 @@ from chimera_core.interfaces import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.models import find_trained
 from chimera_core.options import EncoderRef
 from chimera_core.plugins import Component, PluginHost
-from chimera_core.runs import find_run
 from chimera_core.training.data import Data, OpenedData, choose_splits, open_data
 from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.learner import FuserData, FuserLearner
@@ -97,6 +96,7 @@ def plan_fuser(
     steps = count_steps(config, len(train))
     resolved = _resolved(config, host, chosen, images=len(train), steps=steps, precision=precision)
     learner = build_learner(chosen.fuser, chosen.options, resolved, data.images, train, steps, device)
+    check_beginning(config, learner)
     return FuserPlan(
         config=resolved,
         packed=data.images,
@@ -124,6 +124,28 @@ def check_judged(config: FuserTraining, images: int, split: str) -> None:
             f"split {split} has {images} image{'s' * (images != 1)}, and quality is measured by 2 or more: "
             "name another --val-split, or take --judge none"
         )
+
+
+def check_init_from(config: FuserTraining, host: PluginHost) -> None:
+    """Check that what a training begins with is there.
+
+    Raises:
+        ConfigError: if ``init_from`` names no run, file or model.
+    """
+    if config.init_from is not None and find_trained(host, config.fuser.kind, config.init_from) is None:
+        raise ConfigError(
+            f"there is no run, exported file or model '{config.init_from}' to begin from: check --init-from"
+        )
+
+
+def check_beginning(config: FuserTraining, learner: FuserLearner) -> None:
+    """Check that a learner that begins with another has one.
+
+    Raises:
+        ConfigError: if ``init_from`` is missing.
+    """
+    if learner.starts_from_another and config.init_from is None:
+        raise ConfigError("with these options it begins with one that has learned: name that by --init-from")
 
 
 def build_learner(
@@ -172,8 +194,7 @@ def find_learning_fuser(
 
 def _choose(config: FuserTraining, host: PluginHost) -> _Chosen:
     component, fuser, options = find_learning_fuser(config, host)
-    if config.init_from is not None and find_run(config.init_from, host.settings.path("runs")) is None:
-        raise ConfigError(f"there is no run '{config.init_from}' to begin from: check --init-from")
+    check_init_from(config, host)
     return _Chosen(component, fuser, options, _open_judge(config.judge, host))
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from torch import nn
 
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.files import quote
 from chimera_core.interfaces import FusionGenerator, no_progress
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import find_run
+from chimera_core.trained_fusers import find_trained_fuser
 from chimera_core.training import checkpoints, launch
+from chimera_core.training.exported import lengthened
 from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.fuser_loop import FuserJob, FuserOutcome, train_fuser
 from chimera_core.training.fuser_plan import FuserPlan
@@ -22,6 +23,7 @@ from chimera_core.training.interrupts import Stop, catch_interrupts
 from chimera_core.training.learner import FuserLearner, TrainedFacts
 from chimera_core.training.run_folder import Recorder, data_facts, take_checkpoint
 from chimera_core.training.run_options import FUSER, read_options
+from chimera_core.weights import load_state
 
 
 def run_fuser(
@@ -53,7 +55,7 @@ def run_fuser(
         progress, say = no_progress, lambda line: None
     checkpoint = take_checkpoint(folder, plan.learner.modules, say=say) if resume else None
     if checkpoint is None and config.init_from is not None:
-        begin_from(plan.learner, config.init_from, host)
+        begin_from(plan.learner, config, host)
     job = FuserJob(
         learner=plan.learner,
         fuser=plan.fuser,
@@ -97,25 +99,51 @@ def count_parameters(learner: FuserLearner) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def begin_from(learner: FuserLearner, name: str, host: PluginHost) -> None:
-    """Put the networks of another run, as its newest checkpoint has them, into a learner; optimizers begin anew.
+def begin_from(learner: FuserLearner, config: FuserTraining, host: PluginHost) -> None:
+    """Put what another training has learned into a learner; optimizers begin anew.
 
+    A run of the same size gives all its networks, as its newest checkpoint has them; one of another size, an exported file
+    or a model what a fuser of it has.
+
+    Args:
+        learner: that begins.
+        config: names the other by ``init_from``.
+        host: where it is looked up.
     Raises:
-        ConfigError: if there is no such run of a fuser.
+        ConfigError: if there is no such run of a fuser, or the learner cannot begin with it.
         DataError: if it has no checkpoint, or its networks are of another architecture.
     """
+    name = config.init_from or ""
     run = find_run(name, host.settings.path("runs"))
-    if run is None:
-        raise ConfigError(f"there is no run '{name}' to begin from: check --init-from")
-    read_options(run, FuserTraining, FUSER)
+    try:
+        if run is not None and read_options(run, FuserTraining, FUSER)[0].size == config.size:
+            _begin_from_checkpoint(learner, run)
+        else:
+            _begin_from_fuser(learner, config, name, host)
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"--init-from {name}: {error}") from None
+
+
+def _begin_from_checkpoint(learner: FuserLearner, run: Path) -> None:
     checkpoint, _ = checkpoints.newest_checkpoint(run / checkpoints.FOLDER)
     if checkpoint is None:
-        raise DataError(f"run {quote(name)} has no checkpoint yet: nothing to begin from")
+        raise DataError("the run has no checkpoint yet: nothing to begin from")
     modules: dict[str, nn.Module] = learner.modules
-    try:
-        checkpoints.restore(checkpoint, modules=modules, optimizers={})
-    except DataError as error:
-        raise DataError(f"--init-from {name}: {error}") from None
+    checkpoints.restore(checkpoint, modules=modules, optimizers={})
+
+
+def _begin_from_fuser(learner: FuserLearner, config: FuserTraining, name: str, host: PluginHost) -> None:
+    kind = config.fuser.kind
+    found = find_trained_fuser(host, name)
+    if found is None:
+        raise ConfigError("there is no such run, exported file or model: check its name")
+    if found.component != host.find(kind, config.fuser.name):
+        raise ConfigError(
+            f"it is one of {found.component.plugin}:{found.component.spec.name}, not of {config.fuser.name}"
+        )
+    said = found.said
+    facts = TrainedFacts(said.classes, said.size, said.facts)
+    learner.begin_from(lengthened(load_state(found.weights)), found.options(host, {}), facts)
 
 
 def _loaded(plan: FuserPlan) -> FusionGenerator:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from chimera_core.errors import ConfigError
 from chimera_core.training.randomness import Draw
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class FuserLearner(ABC):
     """By name, another than any of ``modules``; of ``chimera_core.api.build_optimizer``, whose groups hold ``base_lr``."""
     shows_sweeps: bool = True
     """Whether the loop may draw sweeps between classes now and then: no, where ``fuse`` takes long to begin."""
+    starts_from_another: bool = False
+    """Whether it cannot learn without ``begin_from``."""
 
     @abstractmethod
     def step(self, batch: Batch, *, draw: Draw, engine: Engine) -> dict[str, Tensor]:
@@ -115,6 +118,19 @@ class FuserLearner(ABC):
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
         """Give the tensors that ``FusionGenerator.load`` needs: averaged networks, tables; fp32."""
+
+    def begin_from(self, state: Mapping[str, Tensor], options: Any, facts: TrainedFacts) -> None:
+        """Begin with what another of this component has learned, instead of new networks.
+
+        Args:
+            state: what the other's ``state`` gave; fp32, on the CPU. It may come from a stranger's file.
+            options: the other's, of the same model as this one's.
+            facts: what the other knows.
+        Raises:
+            ConfigError: if the other's options do not fit, or this fuser cannot begin so; this is the default.
+            DataError: if its tensors do not fit.
+        """
+        raise ConfigError("this fuser begins with a run of its own size alone, not with a model or a file")
 
     def compile(self) -> None:  # noqa: B027
         """Compile what is run often; ``torch.compile`` has no gradients of gradients. The default is nothing."""

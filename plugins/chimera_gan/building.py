@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from chimera_core.api import ConfigError
 from chimera_gan.config import GanConfig
-from chimera_gan.networks import CRITICS, GENERATORS, Critic, Generator
+from chimera_gan.networks import CRITICS, GENERATORS, Critic, Generator, GrownGenerator
 
 
 def build_generator(config: GanConfig, *, size: int, condition: int) -> Generator:
@@ -12,8 +13,10 @@ def build_generator(config: GanConfig, *, size: int, condition: int) -> Generato
     Raises:
         ConfigError: if the network cannot make that size.
     """
-    return GENERATORS[config.network](
-        size,
+    if config.grown and size % 4:
+        raise ConfigError(f"size {size}: what grows doubles an even side; take a multiple of 4")
+    generator = GENERATORS[config.network](
+        size // 2 if config.grown else size,
         noise=config.noise,
         condition=condition,
         channels=config.channels,
@@ -23,6 +26,7 @@ def build_generator(config: GanConfig, *, size: int, condition: int) -> Generato
         dropout=config.dropout,
         dropout_in_use=config.dropout_in_use,
     )
+    return GrownGenerator(generator) if config.grown else generator
 
 
 def build_critic(config: GanConfig, *, size: int, condition: int) -> Critic:

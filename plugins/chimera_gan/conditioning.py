@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from chimera_core.api import Batch, ConfigError, Draw, FeatureEncoder, FuserData, load_encoder
+from chimera_core.api import Batch, ConfigError, Draw, FeatureEncoder, FuserData, check_state, load_encoder
 from chimera_gan.conditions import Principal, linear_mix, spherical_mix
 from chimera_gan.config import GanConfig
 
 _TOGETHER = 64
+_ALL, _COMPONENTS = (
+    1,
+    2,
+)  # what is known of the images' features in a checkpoint: everything, or another training's components; nothing is 0
 
 
 class Condition(nn.Module, ABC):
@@ -45,6 +49,16 @@ class Condition(nn.Module, ABC):
         """
         raise ConfigError("without a condition there is nothing to mix: leave out --mixed")
 
+    def begin(self, state: Mapping[str, Tensor], classes: Sequence[str]) -> None:
+        """Mean by a condition what another training meant by it; nothing to do by default.
+
+        Args:
+            state: what the other's ``kept`` gave.
+            classes: that the other learned.
+        Raises:
+            ConfigError, DataError: if that cannot be.
+        """
+
     def kept(self) -> dict[str, Tensor]:
         """Give the tensors that the fuser needs."""
         return {}
@@ -67,11 +81,18 @@ class ClassCondition(Condition):
         shares: of the classes in the data, (K,).
     """
 
-    def __init__(self, shares: Tensor) -> None:
+    def __init__(self, shares: Tensor, classes: Sequence[str]) -> None:
         super().__init__()
-        self.size = len(shares)
+        self.size, self.classes = len(shares), tuple(classes)
         self.shares: Tensor
         self.register_buffer("shares", shares.float())
+
+    def begin(self, state: Mapping[str, Tensor], classes: Sequence[str]) -> None:
+        """Refuse other classes: the k-th number means the k-th of them."""
+        if self.classes != tuple(classes):
+            raise ConfigError(
+                f"it learned the classes {_names(classes)}, and the data have {_names(self.classes)}: take such data"
+            )
 
     def of_images(self, batch: Batch) -> Tensor:
         """One-hot labels."""
@@ -105,7 +126,8 @@ class InstanceCondition(Condition):
         # A dry run builds without memory; the encoder itself is needed, and is small.
         with torch.device("cpu"):
             features = look(self._encoder("cpu"), torch.zeros(1, 3, 8, 8), size=self.encoder_size).shape[1]
-        if config.components > min(features, len(data.images) - 1):
+        # What grows has its components from elsewhere.
+        if config.components > (features if config.grown else min(features, len(data.images) - 1)):
             raise ConfigError(
                 f"{config.components} components are more than encoder {self.encoder_name} has features ({features}) "
                 f"or there are images ({len(data.images)}): lower --components"
@@ -121,10 +143,18 @@ class InstanceCondition(Condition):
         self.register_buffer("is_known", torch.zeros((), dtype=torch.int64))
         self._others = _Others(data.images.labels)
 
+    def begin(self, state: Mapping[str, Tensor], classes: Sequence[str]) -> None:
+        """Take the other's principal components; classes may be others."""
+        wanted = {f"principal.{k}": (tuple(v.shape), v.dtype) for k, v in self.principal.state_dict().items()}
+        own = {k: v for k, v in state.items() if k.startswith("principal.")}
+        check_state(own, wanted, where="its condition")
+        self.principal.load_state_dict({k.removeprefix("principal."): v for k, v in own.items()})
+        self.is_known.fill_(_COMPONENTS)
+
     @torch.no_grad()
     def prepare(self, data: FuserData) -> None:
         """Look at all images by the encoder, unless a checkpoint brought what it saw."""
-        if bool(self.is_known):
+        if int(self.is_known) == _ALL:
             return
         device = self.table.device
         encoder = self._encoder(device)
@@ -132,9 +162,10 @@ class InstanceCondition(Condition):
         seen = torch.cat(
             [self._look(encoder, data.images.take(r).to(device).float() / 255).cpu() for r in rows]
         )
-        self.principal.load_state_dict(Principal.fit(seen, self.size).state_dict())
+        if int(self.is_known) != _COMPONENTS:
+            self.principal.load_state_dict(Principal.fit(seen, self.size).state_dict())
         self.table.copy_(self.principal(seen.to(device)))
-        self.is_known.fill_(1)
+        self.is_known.fill_(_ALL)
 
     def of_images(self, batch: Batch) -> Tensor:
         """Look it up."""
@@ -242,7 +273,9 @@ def build_condition(config: GanConfig, data: FuserData) -> Condition:
             f"the data have one class only ({_names(data.classes)}): a GAN on classes needs two or more; "
             "take --condition instance, or none"
         )
-    return ClassCondition(torch.bincount(data.images.labels, minlength=len(data.classes)).float())
+    return ClassCondition(
+        torch.bincount(data.images.labels, minlength=len(data.classes)).float(), data.classes
+    )
 
 
 def _names(classes: Sequence[str]) -> str:

@@ -42,6 +42,23 @@ class GanConfig(Config):
     )
     critic_encoder_size: int = option(128, help="side in pixels at which that sees images", ge=16, le=512)
 
+    grown: bool = option(
+        False,
+        help="begin with a generator of half the side that has learned (--init-from), and add a stage that doubles it",
+    )
+    grown_after: int = option(0, help="images after which what was there before learns, too", ge=0)
+    grown_rate: float = option(0.25, help="its share of the learning rate then", ge=0, le=1)
+    grown_restore: float = option(
+        10.0,
+        help="weight of the absolute error of images that the new stage enlarges after they were shrunk",
+        ge=0,
+    )
+    grown_keep: float = option(
+        10.0,
+        help="weight of the absolute error between the picture, shrunk, and the one before the new stage",
+        ge=0,
+    )
+
     condition: Literal["none", "class", "instance"] = option(
         "class", help="what tells the generator what to make: nothing, a class, or an image's features"
     )

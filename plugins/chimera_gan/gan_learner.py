@@ -6,6 +6,7 @@ Everything is in the range [-1, 1] in here, and in [0, 1] outside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -18,6 +19,7 @@ from chimera_core.api import (
     Engine,
     FuserData,
     FuserLearner,
+    TrainedFacts,
     build_optimizer,
     parameter_groups,
     set_rate,
@@ -27,8 +29,9 @@ from chimera_gan.conditioning import Condition, build_condition
 from chimera_gan.config import GanConfig
 from chimera_gan.diffaugment import augment, draw_augmentation
 from chimera_gan.generating import generate
+from chimera_gan.growing import begin, check_start, factors, hold_trunk, part_of, stage_losses
 from chimera_gan.latents import FEWEST, LatentSearch
-from chimera_gan.networks import Generator
+from chimera_gan.networks import Generator, GrownGenerator
 from chimera_gan.opponents import build_opponents
 
 _OF_EACH = ("loss", "estimate")  # what every opponent says of itself; penalties are the own critic's alone
@@ -58,7 +61,9 @@ class GanLearner(FuserLearner):
         networks |= {name: opponent.network.to(self.device) for name, opponent in self.opponents.items()}
         self.optimizers = {
             f"{name}_optimizer": build_optimizer(
-                parameter_groups(network, weight_decay=0),
+                parameter_groups(
+                    network, weight_decay=0, factors=factors(config) if name == "generator" else None
+                ),
                 "adam",
                 lr=config.lr if name == "generator" else config.critic_lr or config.lr,
                 betas=(config.beta1, config.beta2),
@@ -72,6 +77,23 @@ class GanLearner(FuserLearner):
         if self.average is not None:
             self.modules["average"] = self.average.module
         self._make: Any = self.generator
+        self.starts_from_another = config.grown
+
+    def begin_from(self, state: Mapping[str, Tensor], options: Any, facts: TrainedFacts) -> None:
+        """Begin with the generator of another GAN, whole or as trunk, and mean the same by a condition.
+
+        Raises:
+            ConfigError: if the other's options do not fit.
+            DataError: if its tensors do not.
+        """
+        check_start(self.config, options, size=self.data.size, facts=facts)
+        begin(self.generator, state)
+        if self.average is not None:
+            begin(self._used(), state)
+        if self.config.condition == "instance":
+            self.condition.begin(part_of(state, "condition."), facts.classes)
+        else:
+            self.condition.begin({}, facts.classes)
 
     def compile(self) -> None:
         """Compile generator and critic where no gradient of a gradient is taken."""
@@ -85,6 +107,7 @@ class GanLearner(FuserLearner):
         for optimizer in self.optimizers.values():
             set_rate(optimizer, engine.rate)
         self.generator.train()
+        hold_trunk(self.generator, self.config, images=engine.images)
         for opponent in self.opponents.values():
             opponent.network.train()
         real = batch.pixels() * 2 - 1
@@ -138,17 +161,23 @@ class GanLearner(FuserLearner):
         noise = draw.normal(self.config.noise, purpose="noise for the generator")
         for opponent in self.opponents.values():
             opponent.network.requires_grad_(False)
+        parts: dict[str, Tensor] = {}
         with engine.autocast():
-            fake = self._vary(self._make(noise, given, draw=draw).float(), draw, "fake again")
+            if isinstance(self.generator, GrownGenerator):
+                coarse, made = self.generator.both(noise, given, draw=draw)
+                parts = stage_losses(self.generator, self.config, real=real, coarse=coarse, fake=made)
+            else:
+                made = self._make(noise, given, draw=draw).float()
+            fake = self._vary(made, draw, "fake again")
             losses = [
                 opponent.generator_loss(fake, lambda: self._vary(real, draw, "real again"), given, strength)
                 for opponent in self.opponents.values()
             ]
             loss = torch.stack(losses).sum()
-        self._update("generator", loss, engine)
+        self._update("generator", torch.stack([loss, *parts.values()]).sum() if parts else loss, engine)
         for opponent in self.opponents.values():
             opponent.network.requires_grad_(True)
-        return {"generator_loss": loss.detach()}
+        return {"generator_loss": loss.detach()} | {name: part.detach() for name, part in parts.items()}
 
     def _vary(self, x: Tensor, draw: Draw, purpose: str) -> Tensor:
         """Vary what the critic sees."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ MILLIONS = {
     "wgan-gp": 10.4,
     "modern-64": 10.0,
     "modern-128": 14.9,
+    "grown-128": 9.2,
 }
 
 
@@ -110,6 +112,14 @@ BAD: dict[str, tuple[list[object], str]] = {
         "encoder timm:timm gives the critic no feature maps of 4 to 16 pixels at 64 pixels: raise "
         "--critic-encoder-size, or take another --critic-encoder",
     ),
+    "growing from nothing": (
+        train("--preset", "grown-128"),
+        "with these options it begins with one that has learned: name that by --init-from",
+    ),
+    "growing from no such thing": (
+        train("--preset", "grown-128", "--init-from", "none"),
+        "there is no run, exported file or model 'none' to begin from: check --init-from",
+    ),
     "channels above their cap": (
         train("--channels", 64, "--most-channels", 32),
         "most_channels 32 is below channels 64: raise it, or lower channels",
@@ -128,3 +138,44 @@ def test_bad_input_is_one_line_and_exit_2_and_leaves_no_run(
     assert [text for text in err.splitlines() if text.startswith("chimera: ")] == [err.splitlines()[-1]]
     assert expected in err.splitlines()[-1]
     assert not (pictures / "runs").exists()
+
+
+SMALL = ["--network", "mlp", "--channels", 4, "--noise", 5, "--batch", 8, "--images", 16, "--judge", "none"]
+
+
+def test_a_run_grows_from_a_run_and_from_its_file_and_is_used_without_them(
+    pictures: Path, here: Here
+) -> None:
+    small = train(*SMALL, "--condition", "class")
+    assert here(*small, "--size", 8, "--run", "young")[0] == 0
+    assert here("fuser", "export", "young", "-o", "young.safetensors")[0] == 0
+    grow = [*small, "--grown", "--size", 16]
+    for start, name in (("young", "one"), ("young.safetensors", "two")):
+        code, _, err = here(*grow, "--init-from", start, "--run", name)
+        assert code == 0, err
+    assert here("fuser", "export", "one", "-o", "grown.safetensors")[0] == 0
+    shutil.rmtree(pictures / "runs")
+    (pictures / "young.safetensors").rename(pictures / "gone")
+    code, _, err = here("fuse", "cat", "person", "--fuser", "grown.safetensors", "-o", "x.png", "--json")
+    assert code == 0, err
+    with Image.open("x.png") as made:
+        assert made.size == (16, 16)
+
+
+def test_what_cannot_be_grown_from_is_one_line(pictures: Path, here: Here) -> None:
+    small = train(*SMALL, "--condition", "class", "--grown", "--size", 16)
+    for words, expected in (
+        (
+            ["--init-from", "person-cat"],
+            "--init-from person-cat: it draws 64 px, and what begins with it needs 8",
+        ),
+        (["--init-from", "two.safetensors"], "there is no file of weights"),
+        (
+            ["--init-from", "person-cat", "--size", 128],
+            "--init-from person-cat: its network is dcgan, and here it is mlp",
+        ),
+    ):
+        code, out, err = here(*small, *words, "--run", "none")
+        assert (code, out) == (2, "")
+        assert expected in err.splitlines()[-1]
+        assert not (pictures / "runs" / "none").exists()

@@ -145,7 +145,14 @@ BAD_TRAINING: dict[str, tuple[list[object], str]] = {
         "split val has 1 image, and quality is measured by 2 or more: name another --val-split, or take --judge none",
     ),
     "one class": (["TRAIN", "--source.root", "ONE"], "there is one only: give it two or more"),
-    "begin from nothing": (["TRAIN", "--init-from", "none"], "there is no run 'none' to begin from"),
+    "begin from nothing": (
+        ["TRAIN", "--init-from", "none"],
+        "there is no run, exported file or model 'none' to begin from: check --init-from",
+    ),
+    "begin from a model of another fuser": (
+        ["TRAIN", "--init-from", "person-cat"],
+        "--init-from person-cat: it is one of gan:gan, not of fakes:mean-image",
+    ),
     "nothing to resume": (["TRAIN", "--resume", "--run", "none"], "there is no run 'none' to resume"),
     "nothing to export": (["fuser", "export", "none", "-o", "x.safetensors"], "there is no run 'none'"),
 }
