@@ -24,7 +24,7 @@ from chimera_core.api import (
 from chimera_portrait.config import PortraitConfig
 from chimera_portrait.drawing import draw
 from chimera_portrait.frames import Similarity
-from chimera_portrait.framing import framed_canvas
+from chimera_portrait.framing import framed_canvas, presence
 from chimera_portrait.heads import heads
 from chimera_portrait.placed import Placed, apart, laid_on
 from chimera_portrait.shares import Meeting, surroundings
@@ -101,11 +101,13 @@ class Portrait(FusionGenerator):
     ) -> Tensor:
         """Draw one: float32 (3 or 4, h, w)."""
         start = sitters[0].with_image(np.ascontiguousarray(first[:3].permute(1, 2, 0).numpy()))
-        made, beyond, frame = start, 0.0, start.alpha.shape
+        made, around, frame = start, start, start.alpha.shape
+        beyond = np.zeros(frame, np.float32)
         if canvas != 0:
             share = weights[0] / max(weights[0] + weights[canvas], 1e-9)
-            beyond = surroundings(share)
-            made = framed_canvas(sitters[canvas], start, share=share).in_frame(frame)
+            made, around = framed_canvas(sitters[canvas], start, share=share)
+            beyond = np.float32(surroundings(share)) * presence(around, frame)
+            made, around = made.in_frame(frame), around.in_frame(frame)
         total = weights[canvas]
         for k, guest in enumerate(sitters):
             if k == canvas or weights[k] <= 0:
@@ -119,11 +121,11 @@ class Portrait(FusionGenerator):
                 meeting=_meeting(made, source),
                 variant=variant,
             )
-        drawn = [made.image * np.float32(1 - beyond) + start.image * np.float32(beyond)]
+        drawn = [made.image + (around.image - made.image) * beyond[..., None]]
         if first.shape[0] == 4:
             # A photograph as canvas has surroundings, which are opaque.
             opacity = made.alpha if sitters[canvas].is_cutout else np.ones_like(made.alpha)
-            drawn.append((opacity * (1 - beyond) + start.alpha * beyond)[..., None])
+            drawn.append((opacity + (around.alpha - opacity) * beyond)[..., None])
         return torch.from_numpy(np.ascontiguousarray(np.concatenate(drawn, 2).transpose(2, 0, 1)))
 
     def _heads(self, sitters: Sequence[Placed]) -> tuple[int, ...]:

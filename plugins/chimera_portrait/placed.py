@@ -81,15 +81,19 @@ class Placed:
         x, y = reflected(x, width), reflected(y, height)
         return sampled(self.image, x, y), sampled(self.alpha, x, y, cubic=False)
 
-    def in_frame(self, shape: tuple[int, int]) -> Placed:
-        """Give all that the frame (h, w) shows of it, as a picture of that size."""
-        if self.view == Similarity() and self.alpha.shape == shape:
-            return self
+    def seen_from(self, shape: tuple[int, int]) -> tuple[Array, Array]:
+        """Tell where in its picture each pixel of the frame (h, w) looks: x and y."""
         columns, rows = np.meshgrid(
             np.arange(shape[1], dtype=np.float64), np.arange(shape[0], dtype=np.float64)
         )
         there = self.view(np.stack([columns.ravel(), rows.ravel()], 1)).reshape(*shape, 2).astype(np.float32)
-        image, alpha = self.shown(there[..., 0], there[..., 1])
+        return np.ascontiguousarray(there[..., 0]), np.ascontiguousarray(there[..., 1])
+
+    def in_frame(self, shape: tuple[int, int]) -> Placed:
+        """Give all that the frame (h, w) shows of it, as a picture of that size."""
+        if self.view == Similarity() and self.alpha.shape == shape:
+            return self
+        image, alpha = self.shown(*self.seen_from(shape))
         grain = self.grain / self.view.scale
         return replace(self, image=image, alpha=alpha, points=self.seen, view=Similarity(), grain=grain)
 

@@ -15,6 +15,8 @@ Meeting = Literal["alike", "person on animal", "animal on person"]
 # A region passes from the canvas' detail to the guest's around a guest's weight of so much, within this distance of it:
 # two detailed pictures laid over each other look like a double exposure.
 _SOFT = 0.06
+# Fur over a whole face of skin, and an animal's large eyes, are much at once.
+_SOFT_ON_SKIN: Mapping[str, float] = {"coat": 0.16, "eyes": 0.1}
 # First row: what most creatures are best with; the others are what other seeds give. At equal weights, a person lends an
 # animal eyes and mouth, an animal lends a person all but the eyes; of two animals, the guest gives the features.
 _THRESHOLDS: Mapping[Meeting, tuple[Mapping[str, float], ...]] = {
@@ -31,10 +33,10 @@ _THRESHOLDS: Mapping[Meeting, tuple[Mapping[str, float], ...]] = {
         {"eyes": 0.35, "nose": 0.42, "mouth": 0.42, "coat": 0.8},
     ),
     "animal on person": (
-        {"eyes": 0.4, "nose": 0.4, "mouth": 0.55, "coat": 0.3},
-        {"eyes": 0.62, "nose": 0.4, "mouth": 0.55, "coat": 0.3},
-        {"eyes": 0.4, "nose": 0.4, "mouth": 0.4, "coat": 0.3},
-        {"eyes": 0.62, "nose": 0.4, "mouth": 0.4, "coat": 0.3},
+        {"eyes": 0.4, "nose": 0.31, "mouth": 0.55, "coat": 0.24},
+        {"eyes": 0.62, "nose": 0.31, "mouth": 0.55, "coat": 0.24},
+        {"eyes": 0.4, "nose": 0.31, "mouth": 0.4, "coat": 0.24},
+        {"eyes": 0.62, "nose": 0.31, "mouth": 0.4, "coat": 0.24},
     ),
 }
 # How the surroundings of a canvas that is not the first parent go over to the first one's, from this weight on; evenly,
@@ -87,7 +89,11 @@ class Shares:
             guest_is_blurred: it has far fewer pixels for its face than the canvas.
         """
         thresholds = _THRESHOLDS[meeting][variant % len(_THRESHOLDS[meeting])]
-        passed = {region: _passed(weight, threshold) for region, threshold in thresholds.items()}
+        soft = _SOFT_ON_SKIN if meeting == "animal on person" else {}
+        passed = {
+            region: _passed(weight, threshold, soft=soft.get(region, _SOFT))
+            for region, threshold in thresholds.items()
+        }
         if guest_is_blurred and meeting == "alike":
             # A blurred picture over a sharp one is no double exposure; in its place it would be a blot.
             passed = dict.fromkeys(passed, weight)
@@ -118,5 +124,5 @@ def variants() -> int:
     return min(len(rows) for rows in _THRESHOLDS.values())
 
 
-def _passed(weight: float, threshold: float) -> float:
-    return float(smoothstep((weight - threshold + _SOFT) / (2 * _SOFT)))
+def _passed(weight: float, threshold: float, *, soft: float) -> float:
+    return float(smoothstep((weight - threshold + soft) / (2 * soft)))

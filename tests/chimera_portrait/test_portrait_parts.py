@@ -1,8 +1,11 @@
 """The pieces of ``portrait``: maps of the plane, warps, seams, masks and shares."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from chimera_portrait.frames import FaceFrame, Similarity, anchors, mirrored, turn
+from chimera_portrait.framing import framed_canvas, presence
 from chimera_portrait.heads import eye_detail, heads
 from chimera_portrait.mixing import Pair
 from chimera_portrait.placed import Placed, laid_on
@@ -209,3 +212,22 @@ def test_detail_of_eyes_at_the_rim_of_a_picture_is_read():
     beyond = Placed(face.image, face.alpha, face.points - [300, 300], face.view, is_fur=True)
     assert eye_detail(face) > 0.005
     assert eye_detail(beyond) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9, 1.0])
+def test_while_the_frame_moves_both_faces_stay_on_each_other(share):
+    canvas, first = _with_eyes(0.5, is_fur=True, size=2.0), _with_eyes(0.5, is_fur=False)
+    first = replace(first, points=Similarity(0.8 * np.exp(0.2j), 9 + 4j)(FACE))
+    moved, around = framed_canvas(canvas, first, share=share)
+    np.testing.assert_allclose(moved.seen, around.seen, atol=1e-6)
+    if share == 1:
+        np.testing.assert_allclose(around.seen, first.points, atol=1e-6)
+        np.testing.assert_allclose(presence(around, (160, 120)), 1)
+
+
+def test_a_picture_fades_beyond_its_rim():
+    picture = replace(_with_eyes(0.5, is_fur=True), view=Similarity(2 + 0j, -60 - 80j))
+    seen = presence(picture, (160, 120))
+    assert seen[80, 60] == 1 and seen[0, 0] == 0
+    # The rim is at column 30 of the frame; 0.4 units are about 8 of its pixels.
+    assert seen[80, 31] == 1 and 0 < seen[80, 27] < 1 and seen[80, 10] == 0
