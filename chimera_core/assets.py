@@ -69,22 +69,14 @@ def work_alone(path: Path) -> Iterator[None]:
     Raises:
         RunError: if the disk refuses.
     """
-    import filelock
-
     from chimera_core.download import writing
+    from chimera_core.locks import hold
 
-    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            _log.info("another process is getting %s: waiting for it", path.name)
-            lock.acquire()
-    try:
+    lock = path.with_name(f".{path.name}.lock")
+    with hold(lock, what=path.name, work="fetched", wait=True, on_wait=_log.warning):
         yield
-    finally:
-        lock.release()
 
 
 def _bring(entry: AssetEntry, path: Path, progress: Progress, timeout_s: float) -> None:

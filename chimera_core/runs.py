@@ -9,17 +9,20 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from chimera_core import __version__
-from chimera_core.errors import ConfigError, RunError
-from chimera_core.files import disk_trouble, quote, write_text_atomic
+from chimera_core.errors import ChimeraError, ConfigError, RunError
+from chimera_core.files import disk_trouble, one_line, quote, write_text_atomic
+from chimera_core.locks import Holder, hold, holder_of
 from chimera_core.plugins import PluginHost
 from chimera_core.toml_files import write_toml
 
 RECORD = "run.json"
+_LOCK = ".lock"
 _VERSIONS_OF = ("torch", "torchvision", "timm", "numpy", "pillow", "opencv-python-headless")
 
 
@@ -41,6 +44,69 @@ def make_run_folder(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def work_in(folder: Path, *, work: str) -> Iterator[None]:
+    """Make the folder of a run, and keep all other processes from working in it while the block runs.
+
+    Args:
+        folder: of the run.
+        work: what is done, as a participle: ``trained``.
+    Raises:
+        ConfigError: if a file is in the way, or another process works there: which one, and since when.
+        RunError: if the disk refuses.
+    """
+    make_run_folder(folder)
+    with hold(folder / _LOCK, what=f"run {one_line(folder.name)}", work=work):
+        try:
+            yield
+        except BaseException:
+            if is_untouched(folder):  # it failed before it wrote a thing: nothing is left of it
+                with suppress(OSError):
+                    for file in folder.iterdir():
+                        file.unlink()
+                    folder.rmdir()
+                    folder.parent.rmdir()  # the folder of runs, where this was to be the first
+            raise
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a run that another process works in; ``work_in`` asks again, when there is something to do.
+
+    Raises:
+        ConfigError: saying which process.
+    """
+    if holder := run_holder(folder):
+        raise ConfigError(
+            f"run {one_line(folder.name)} is being {holder.work} by {holder}: wait for it, or end it first"
+        )
+
+
+def run_holder(folder: Path) -> Holder | None:
+    """Give the process that works in a run's folder now; None if there is none."""
+    return holder_of(folder / _LOCK)
+
+
+def is_untouched(folder: Path) -> bool:
+    """Say whether a run may begin in a folder: there is none, or nothing in it but the lock of one that never began."""
+    return not folder.exists() or (
+        folder.is_dir() and all(file.name.startswith(_LOCK) for file in folder.iterdir())
+    )
+
+
+def run_status(folder: Path, record: Mapping[str, Any]) -> str:
+    """Say how a run stands: what its record says, but ``died`` where that says running and nobody works there."""
+    status = str(record.get("status", "unknown"))
+    return "died" if status == "running" and run_holder(folder) is None else status
+
+
+def note_death(folder: Path, reason: str) -> None:
+    """Put an end to a record that says ``running`` of a run whose processes are known to have ended."""
+    with suppress(ChimeraError):  # no record yet, or a full disk: the caller has more to say
+        record = read_run_record(folder)
+        if run_status(folder, record) == "died":
+            _write_record(folder, {**record, "status": "failed", "error": one_line(reason)})
+
+
 def write_run_record(
     folder: Path, host: PluginHost, *, status: str, seed: int, device: str, **facts: Any
 ) -> None:
@@ -59,7 +125,7 @@ def write_run_record(
         ],
         **facts,
     }
-    write_text_atomic(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    _write_record(folder, record)
 
 
 def read_run_record(folder: Path) -> dict[str, Any]:
@@ -116,6 +182,10 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    write_text_atomic(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
 def _git_commit() -> str | None:

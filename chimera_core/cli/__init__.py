@@ -9,10 +9,10 @@ from collections.abc import Sequence
 def main(args: Sequence[str] | None = None) -> None:
     """Run ``chimera`` and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     try:
-        from chimera_core.cli._interrupts import let_imports_finish
+        from chimera_core.cli._interrupts import end_by_signals
         from chimera_core.processes import keep_current_folder_out
 
-        let_imports_finish()
+        end_by_signals()
         keep_current_folder_out()
         from chimera_core.cli.root import run
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while modules are being imported."""
+"""Signals that ask a command to end, while modules are being imported and after."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from types import FrameType
 _RETRY_S = 0.05
 
 
-def let_imports_finish() -> None:
-    """Let Ctrl-C wait until no import is under way; a second one does not wait.
+def end_by_signals() -> None:
+    """Let SIGTERM, and SIGHUP when a terminal goes, end a command as Ctrl-C does; all wait until an import is through.
+
+    So files that are half written are removed, and records say ``interrupted``. What is set otherwise stays: a signal
+    that is ignored (``nohup``), or a handler that is not Python's own.
 
     Torn apart, an import may swallow the KeyboardInterrupt: torch goes on without numpy and fails later, and the
-    import system's own callbacks print a traceback and carry on (2 of 28 trials). A handler that is not Python's own
-    stays: somebody wants it, or ``nohup``.
+    import system's own callbacks print a traceback and carry on (2 of 28 trials). A second signal does not wait.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        return
     is_waiting = is_retry = False
 
-    def retry() -> None:
+    def retry(number: int) -> None:
         nonlocal is_retry
         is_retry = True
         if hasattr(signal, "pthread_kill"):
             # A real signal, because interrupt_main would not end a wait.
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
         else:
             _thread.interrupt_main()
 
@@ -36,11 +36,14 @@ def let_imports_finish() -> None:
         is_waiting = _is_importing(frame) and not is_pressed_again
         if not is_waiting:
             raise KeyboardInterrupt
-        timer = threading.Timer(_RETRY_S, retry)
+        timer = threading.Timer(_RETRY_S, retry, (number,))
         timer.daemon = True
         timer.start()
 
-    signal.signal(signal.SIGINT, handle)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
+            signal.signal(number, handle)
 
 
 def _is_importing(frame: FrameType | None) -> bool:

@@ -15,11 +15,20 @@ from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, RunError
 from chimera_core.flags import flags_of
 from chimera_core.plugins import PluginHost
 from chimera_core.processes import is_worker
-from chimera_core.runs import find_run, place_run
+from chimera_core.runs import (
+    check_free,
+    find_run,
+    is_untouched,
+    make_run_folder,
+    note_death,
+    place_run,
+    read_run_record,
+    run_status,
+)
 from chimera_core.training import config_file
 from chimera_core.training.config import TrainingOptions
 
@@ -138,7 +147,10 @@ def read_file(args: Sequence[str], host: PluginHost) -> dict[str, Any]:
 
 
 def run_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run: bool, stem: str) -> Path:
-    """Say where the run lies, and refuse one that is there without ``--resume``, or not there with it."""
+    """Say where the run lies, and refuse one that is there without ``--resume``, or not there with it.
+
+    A run that another process works in is refused at once, before minutes go into its data.
+    """
     runs = host.settings.path("runs")
     if resume:
         if run_name is None:
@@ -148,14 +160,35 @@ def run_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run:
             raise ConfigError(
                 f"there is no run '{run_name}' to resume: check its name, or leave out --resume"
             )
+        if not dry_run and not is_worker():
+            check_free(found)
+            if run_status(found, read_run_record(found)) == "died":
+                print("chimera: the process that trained this run last ended without a word", file=sys.stderr)
         return found
     if run_name is None:
         return next(p for k in range(1, 1_000_000) if not (p := runs / f"{stem}-{k}").exists())
     folder = place_run(run_name, runs)
-    if not dry_run and not is_worker() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not dry_run and not is_worker() and not is_untouched(folder):
+        check_free(folder)
         raise ConfigError(
             f"the run '{folder}' is there already: go on with --resume, or name another with --run"
         )
+    return folder
+
+
+def take_folder(folder: Path, *, is_named: bool) -> Path:
+    """Make the folder of a new run, and give it; another number where a name that nobody chose has gone meanwhile."""
+    stem, _, number = folder.name.rpartition("-")
+    while not is_named:
+        make_run_folder(folder.parent)
+        try:
+            folder.mkdir()
+            break
+        except FileExistsError:
+            number = str(int(number) + 1)
+            folder = folder.with_name(f"{stem}-{number}")
+        except OSError:  # the caller says it well
+            break
     return folder
 
 
@@ -164,7 +197,13 @@ def start_processes(ctx: click.Context, devices: int, folder: Path) -> None:
     from chimera_core.training import launch
 
     arguments = sys.argv[1:] if "--run" in sys.argv else [*sys.argv[1:], "--run", str(folder)]
-    ctx.exit(launch.run_processes(devices, ["-m", "chimera_core.cli", *arguments]))
+    try:
+        code = launch.run_processes(devices, ["-m", "chimera_core.cli", *arguments])
+    except RunError as error:
+        note_death(folder, str(error))
+        raise
+    note_death(folder, f"its processes ended with code {code}")
+    ctx.exit(code)
 
 
 def show_outcome(outcome: Outcome | FuserOutcome, folder: Path, as_json: bool, *, best: str) -> None:

@@ -55,14 +55,14 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     from chimera_core.fusing_plan import DEFAULT_PHOTO_FUSER, plan_fusion
     from chimera_core.images import write_png
     from chimera_core.pixels import resize_shorter, to_uint8
-    from chimera_core.runs import make_run_folder, write_run_config, write_run_record
+    from chimera_core.runs import work_in, write_run_config, write_run_record
     from chimera_core.use import component_table
 
     start = time.perf_counter()
     host = plugin_host(ctx)
     told = file_component(ctx, "fuser", "fusion-generator", default=DEFAULT_PHOTO_FUSER)
     fuser, options = told.name, told.options
-    make_run_folder(folder)
+    ctx.with_resource(work_in(folder, work="made"))
     # From the body alone to the whole head; beyond that coats would take the demo's time.
     steps = [(1 - w, w) for w in (k / 2 / (GRID_FRAMES - 1) for k in range(GRID_FRAMES))]
     row: list[Any] = []

@@ -21,6 +21,7 @@ from chimera_core.cli._training import (
     run_options,
     show_outcome,
     start_processes,
+    take_folder,
     training_options,
 )
 from chimera_core.cli.encoder_evaluate import evaluate
@@ -94,7 +95,7 @@ def train(
     if dry_run:
         _show_dry_run(config, host, may_fill, as_json)
         return
-    _train(ctx, config, host, may_fill, folder, resume=resume, as_json=as_json)
+    _train(ctx, config, host, may_fill, folder, is_named=run_name is not None, resume=resume, as_json=as_json)
 
 
 def _train(
@@ -104,6 +105,7 @@ def _train(
     may_fill: tuple[str, ...],
     folder: Path,
     *,
+    is_named: bool,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -117,6 +119,8 @@ def _train(
         plan = plan_training(config, host, may_fill=may_fill, progress=report)
     if resume:
         check_same_data(folder, plan.packed.content, config.source.name)
+    if not resume and not is_worker():
+        folder = take_folder(folder, is_named=is_named)
     if config.devices > 1 and not is_worker():
         del plan
         start_processes(ctx, config.devices, folder)

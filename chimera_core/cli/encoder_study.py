@@ -23,6 +23,7 @@ from chimera_core.cli._training import (
     read_file,
     run_folder,
     run_options,
+    take_folder,
     training_options,
 )
 from chimera_core.errors import ConfigError
@@ -116,7 +117,7 @@ def study(
     if dry_run:
         _show_dry_run(config, host, may_fill, as_json)
         return
-    _study(ctx, config, host, may_fill, folder, resume=resume, as_json=as_json)
+    _study(ctx, config, host, may_fill, folder, is_named=run_name is not None, resume=resume, as_json=as_json)
 
 
 def _study(
@@ -126,6 +127,7 @@ def _study(
     may_fill: tuple[str, ...],
     folder: Path,
     *,
+    is_named: bool,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -136,6 +138,8 @@ def _study(
         plan = plan_study(config, host, may_fill=may_fill, progress=report)
     if resume:
         check_same_data(folder, plan.data.images.content, config.source.name)
+    if not resume:
+        folder = take_folder(folder, is_named=is_named)
     with progress("studying", unit="images") as report:
         outcome = run_study(plan, folder, host, resume=resume, progress=report, say=_say)
     _show_outcome(outcome, folder, as_json)

@@ -20,6 +20,7 @@ from chimera_core.cli._training import (
     run_options,
     show_outcome,
     start_processes,
+    take_folder,
     training_options,
 )
 from chimera_core.cli.fuser_export import export
@@ -94,7 +95,7 @@ def train(
     if dry_run:
         _show_dry_run(config, host, as_json)
         return
-    _train(ctx, config, host, folder, resume=resume, as_json=as_json)
+    _train(ctx, config, host, folder, is_named=run_name is not None, resume=resume, as_json=as_json)
 
 
 def _asked(
@@ -150,6 +151,7 @@ def _train(
     host: PluginHost,
     folder: Path,
     *,
+    is_named: bool,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -163,6 +165,8 @@ def _train(
         plan = plan_fuser(config, host, progress=report)
     if resume:
         check_same_data(folder, plan.packed.content, config.source.name)
+    if not resume and not is_worker():
+        folder = take_folder(folder, is_named=is_named)
     if config.devices > 1 and not is_worker():
         del plan
         start_processes(ctx, config.devices, folder)

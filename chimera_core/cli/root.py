@@ -24,6 +24,7 @@ _COMMANDS = {
     "library": "chimera_core.cli.library:library",
     "plugins": "chimera_core.cli.plugins:plugins",
     "report": "chimera_core.cli.report:report",
+    "runs": "chimera_core.cli.runs:runs",
     "score": "chimera_core.cli.score:score",
     "source": "chimera_core.cli.source:source",
 }

@@ -31,7 +31,7 @@ from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files import quote, write_text_atomic
 from chimera_core.fusing_plan import check_weights
 from chimera_core.plugins import PluginHost
-from chimera_core.runs import RECORD, read_run_record
+from chimera_core.runs import RECORD, is_untouched, read_run_record
 from chimera_core.scoring.judge_names import default_judge
 from chimera_core.use import check_options
 
@@ -175,7 +175,7 @@ def check_folder(folder: Path, name: str) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"the run folder {quote(folder)} is a file: name another with --run")
-    if not folder.exists() or not any(folder.iterdir()):
+    if is_untouched(folder):
         return
     if not (folder / RECORD).is_file():
         raise ConfigError(f"the folder {quote(folder)} holds no comparison: name another with --run")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from chimera_core.compare.report import write_report
 from chimera_core.compare.scoring import reference_identity, score_cells
 from chimera_core.compare.statistics import LEAST_PAIRS
 from chimera_core.compare.tables import COMPARISON, write_tables
-from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.files import quote, spell_paths
-from chimera_core.runs import make_run_folder, read_run_record, write_run_record
+from chimera_core.errors import ChimeraError, RunError
+from chimera_core.files import one_line, quote, spell_paths
+from chimera_core.runs import read_run_record, work_in, write_run_record
 from chimera_core.toml_files import write_toml
 
 Progress = Callable[[float, float], None]
@@ -73,15 +73,15 @@ def run_comparison(
     """
     name = experiment.said.top.name
     check_folder(folder, name)
-    make_run_folder(folder)
-    with _alone(folder):
+    with work_in(folder, work="compared"):
         try:
             outcome = _run(experiment, folder, working, command, retry_failed, progress or _quiet, say)
         except KeyboardInterrupt:
             _record(experiment, folder, working, "interrupted")
             raise
-        except Exception as error:
-            _record(experiment, folder, working, "failed", error=str(error))
+        except BaseException as error:
+            with suppress(RunError):  # of a full disk
+                _record(experiment, folder, working, "failed", error=one_line(str(error) or repr(error)))
             raise
     return outcome
 
@@ -262,24 +262,6 @@ def _write_config(experiment: Experiment, folder: Path) -> None:
             table[key] = inner
     comment = f"The same again: chimera compare {quote(folder / CONFIG)} --run {quote(folder)}"
     write_toml(folder / CONFIG, table, comment=comment)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep two comparisons from working in one folder at once."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigError(
-            f"another comparison works in {quote(folder)}: wait for it, or name another with --run"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -197,7 +197,9 @@ def train(
         try:
             code = process.wait()
         except BaseException:
-            process.send_signal(signal.SIGINT)  # it saves a checkpoint
+            process.send_signal(
+                signal.SIGTERM
+            )  # it saves a checkpoint; SIGINT may be ignored since a shell's "&"
             process.wait()
             raise
     if code != 0:

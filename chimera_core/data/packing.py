@@ -9,6 +9,7 @@ lies a whole cache or none. Who prepares holds a lock, which the system drops wh
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -26,6 +27,9 @@ from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, open_pack
 from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files import disk_trouble, quote, write_text_atomic
 from chimera_core.interfaces import DatasetSource, Split, no_progress
+from chimera_core.locks import hold
+
+_log = logging.getLogger(__name__)
 
 # Of images that were left out: enough to notice that something was mended, few enough to cost nothing.
 _TRIED_AGAIN = 20
@@ -160,20 +164,15 @@ def _check_size(images: int, packing: Mapping[str, Any], cache: Path, max_gb: fl
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Wait until no other process packs into this folder."""
-    import filelock
-
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
-        lock.acquire()
     except OSError as error:
         raise RunError(
             f"cannot write into the cache {quote(target.parent)} ({disk_trouble(error)}), or set CHIMERA_CACHE"
         ) from error
-    try:
+    lock = target.with_name(f".{target.name}.lock")
+    with hold(lock, what=f"cache {target.name}", work="packed", wait=True, on_wait=_log.warning):
         yield
-    finally:
-        lock.release()
 
 
 def _partial_folder(target: Path, identity: str) -> Path:

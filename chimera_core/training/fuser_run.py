@@ -21,7 +21,7 @@ from chimera_core.training.fuser_loop import FuserJob, FuserOutcome, train_fuser
 from chimera_core.training.fuser_plan import FuserPlan
 from chimera_core.training.interrupts import Stop, catch_interrupts
 from chimera_core.training.learner import FuserLearner, TrainedFacts
-from chimera_core.training.run_folder import Recorder, data_facts, take_checkpoint
+from chimera_core.training.run_folder import Recorder, data_facts, take_checkpoint, train_in
 from chimera_core.training.run_options import FUSER, read_options
 from chimera_core.weights import load_state
 
@@ -47,8 +47,22 @@ def run_fuser(
         progress: called with (done, total) in images.
         say: called with what the user should know.
     Raises:
+        ConfigError: if another process works in the folder, or a run is there and ``resume`` is not asked for.
         RunError: if it fails; ``run.json`` says so too.
     """
+    with train_in(folder, resume=resume):
+        return _run(plan, folder, host, resume, stop, progress, say)
+
+
+def _run(
+    plan: FuserPlan,
+    folder: Path,
+    host: PluginHost,
+    resume: bool,
+    stop: Stop | None,
+    progress: Callable[[float, float], None],
+    say: Callable[[str], None],
+) -> FuserOutcome:
     config = plan.config
     fabric = launch.open_fabric(plan.device, config.precision)  # type: ignore[arg-type]
     if not fabric.is_global_zero:
@@ -80,14 +94,9 @@ def run_fuser(
         "parameters": count_parameters(plan.learner),
     }
     record = Recorder(folder, host, fabric, config, facts)
-    record("running")
-    try:
-        with catch_interrupts() if stop is None else contextlib.nullcontext(stop) as asked, launch.peers():
-            outcome = train_fuser(job, fabric, resume=checkpoint, stop=asked, progress=progress, say=say)
-    except Exception as error:
-        if said := record.failed(error):
-            raise said from error
-        raise
+    catching = catch_interrupts() if stop is None else contextlib.nullcontext(stop)
+    with record.watching(), catching as asked, launch.peers():
+        outcome = train_fuser(job, fabric, resume=checkpoint, stop=asked, progress=progress, say=say)
     launch.close_fabric(fabric)
     record(outcome.status, **{k: v for k, v in dataclasses.asdict(outcome).items() if k != "status"})
     return outcome

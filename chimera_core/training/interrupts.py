@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step, save, and leave."""
+"""Ctrl-C, SIGTERM and the end of a terminal: finish the step, save, and leave."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Stop:
 
 @contextmanager
 def catch_interrupts() -> Iterator[Stop]:
-    """Note SIGINT and SIGTERM instead of dying of them; the second one kills as usual.
+    """Note SIGINT, SIGTERM and SIGHUP instead of dying of them; the second one kills as usual.
+
+    SIGHUP comes when a terminal or an ssh connection ends; under ``nohup`` it is ignored, and stays so.
 
     Yields:
         What the loop looks at between its steps. Outside the main thread signals are left alone.
@@ -32,6 +34,8 @@ def catch_interrupts() -> Iterator[Stop]:
         yield stop
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if (hang_up := getattr(signal, "SIGHUP", None)) and signal.getsignal(hang_up) != signal.SIG_IGN:
+        before[hang_up] = signal.getsignal(hang_up)
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.requested = True

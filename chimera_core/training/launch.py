@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import tempfile
 import uuid
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _GRACE_S = 120  # for the other processes to save their checkpoint after Ctrl-C
+_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
 _STORE = "CHIMERA_PROCESSES_MEET_IN"
 """Environment of the processes of ``--devices``: the file through which they find each other."""
 
@@ -154,6 +156,8 @@ def _run_processes(count: int, arguments: Sequence[str], folder: Path) -> int:
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
         shutdown_timeout=_GRACE_S,
+        # The agent would catch SIGHUP even where nohup lets everyone ignore it.
+        signals_to_handle=",".join(name for name in _SIGNALS if not _is_ignored(name)),
     )
     program, *switches = python_command()
     try:
@@ -169,6 +173,10 @@ def _run_processes(count: int, arguments: Sequence[str], folder: Path) -> int:
             ) from None
         return int(failure.exitcode)
     return 0
+
+
+def _is_ignored(name: str) -> bool:
+    return name == "SIGHUP" and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN
 
 
 def _loopback() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,40 @@ from torch import nn
 
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.files import one_line
+from chimera_core.files import one_line, quote
 from chimera_core.layers import build_config, merge
 from chimera_core.plugins import PluginHost
-from chimera_core.runs import make_run_folder, read_run_record, write_run_record
-from chimera_core.training import checkpoints, config_file
+from chimera_core.runs import RECORD, make_run_folder, read_run_record, work_in, write_run_record
+from chimera_core.training import checkpoints, config_file, launch
 from chimera_core.training.config import ImageTraining
 from chimera_core.training.data import Data
 from chimera_core.training.run_options import OptionsT, read_options
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+@contextmanager
+def train_in(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Keep the folder of a training for this process and its peers while the block runs.
+
+    The first of them holds the lock: the agent that started them may be killed, and they go on.
+
+    Args:
+        folder: of the run; it is made.
+        resume: there is a run already.
+    Raises:
+        ConfigError: if another process works there; if a run is there that this one would write over.
+    """
+    if launch.rank() != 0:
+        yield
+        return
+    with work_in(folder, work="trained"):
+        if not resume and (folder / RECORD).exists():  # another process has been here since we looked
+            raise ConfigError(
+                f"the run {quote(folder)} is there already: go on with --resume, or name another with --run"
+            )
+        yield
 
 
 def take_checkpoint(
@@ -89,13 +113,33 @@ class Recorder:
             **more,
         )
 
-    def failed(self, error: Exception) -> RunError | None:
-        """Record that the training failed; give a clear error instead, where this was for want of memory."""
-        full = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        mend = "take a smaller --batch or --size; --dry-run says what fits"
-        said = RunError(f"a batch of {self._config.batch} does not fit into memory: {mend}") if full else None
-        self("failed", error=one_line(said or error))
-        return said
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Record that the training runs, and how it failed if the block raises: the record does not stay ``running``.
+
+        Raises:
+            RunError: instead of what says that memory ran out.
+        """
+        self("running")
+        try:
+            yield
+        except KeyboardInterrupt:  # a second signal, or one before the first step: nothing was saved since
+            with suppress(RunError):
+                self("interrupted")
+            raise
+        except BaseException as error:
+            full = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+            mend = "take a smaller --batch or --size; --dry-run says what fits"
+            clear = (
+                RunError(f"a batch of {self._config.batch} does not fit into memory: {mend}")
+                if full
+                else None
+            )
+            with suppress(RunError):  # of a full disk: what is wrong is said all the same
+                self("failed", error=one_line(clear or str(error) or repr(error)))
+            if clear is not None:
+                raise clear from error
+            raise
 
 
 def data_facts(packed: Data, train: ImageSplit, val: ImageSplit, val_name: str) -> dict[str, Any]:

@@ -7,16 +7,17 @@ finished domains are read from their runs, an unfinished one goes on from its ch
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from chimera_core.errors import ChimeraError
-from chimera_core.files import one_line
+from chimera_core.errors import ChimeraError, ConfigError, RunError
+from chimera_core.files import one_line, quote
 from chimera_core.interfaces import no_progress
 from chimera_core.plugins import PluginHost
-from chimera_core.runs import RECORD, make_run_folder, read_run_record, write_run_record
+from chimera_core.runs import RECORD, read_run_record, work_in, write_run_record
 from chimera_core.training import checkpoints, config_file
 from chimera_core.training.best import forget_best
 from chimera_core.training.config import DEFAULT_EPOCHS
@@ -151,9 +152,23 @@ def run_study(
     Returns:
         How it ended; ``failed`` if a domain's training failed, though the others went on.
     Raises:
+        ConfigError: if another process works in the folder.
         RunError: if the disk refuses.
     """
-    make_run_folder(folder)
+    with work_in(folder, work="studied"):
+        if not resume and (folder / RECORD).exists():
+            raise ConfigError(f"the run {quote(folder)} is there already: go on with --resume")
+        return _run(plan, folder, host, resume, progress, say)
+
+
+def _run(
+    plan: StudyPlan,
+    folder: Path,
+    host: PluginHost,
+    resume: bool,
+    progress: Callable[[float, float], None],
+    say: Callable[[str], None],
+) -> StudyOutcome:
     kept = plan.config.model_dump(mode="json", exclude=set(EncoderStudy.DECIDED))
     config_file.write_config(folder / config_file.FILE, kept)
     # At once: a run without a record could not be resumed.
@@ -172,7 +187,7 @@ def run_study(
     lengths = _lengths(plan.config, [d for d in plan.domains if rows[d.name].status == "pending"])
     before, total = 0, sum(lengths.values())
     status: Literal["done", "failed", "interrupted"] = "done"
-    with catch_interrupts() as stop:
+    with _noting(record), catch_interrupts() as stop:
         for domain in (d for d in plan.domains if d.name in lengths):
             row = _study_domain(
                 plan,
@@ -192,6 +207,17 @@ def run_study(
     if status == "done" and any(row.status == "failed" for row in rows.values()):
         status = "failed"
     return StudyOutcome(status, record(status))
+
+
+@contextmanager
+def _noting(record: Callable[[str], Any]) -> Iterator[None]:
+    """Record how a study failed if the block raises: its record does not stay ``running``."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(RunError):  # of a full disk
+            record("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
 
 
 def _lengths(config: EncoderStudy, domains: Sequence[Domain]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -663,9 +664,9 @@ def test_a_killed_process_leaves_a_part_that_the_next_continues(server: Server, 
     child.kill()
     _, err = child.communicate(timeout=20)
     assert child.returncode in (-signal.SIGKILL, 1) and err == ""
-    assert left_in(tmp_path) == {PART}
+    assert left_in(tmp_path) == {PART, f".{NAME}.lock.json"}  # whose it was; it holds nothing by now
     assert asset_path(entry_of(server.url()), tmp_path).read_bytes() == BODY
-    assert server.sent == [299_000]
+    assert server.sent == [299_000] and left_in(tmp_path) == {NAME}
 
 
 def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
@@ -679,9 +680,14 @@ def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
     children = [start_child(entry_of(server.url()), tmp_path) for _ in range(2)]
     time.sleep(0.2)
     both_started.set()
+    said = []
     for child in children:
         out, err = child.communicate(timeout=20)
-        assert (out, err, child.returncode) == (f"{NAME}\n", "", 0)
+        assert (out, child.returncode) == (f"{NAME}\n", 0), err
+        said += err.splitlines()
+    assert len(said) == 1 and re.fullmatch(
+        rf"{NAME} is being fetched by process \d+ on .+: waiting for it", said[0]
+    )
     assert len(server.requests) == 1
     assert left_in(tmp_path) == {NAME}
 

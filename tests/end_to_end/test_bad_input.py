@@ -214,8 +214,8 @@ else:
     print("whole")
 """
 WAITING = """
-from chimera_core.cli._interrupts import let_imports_finish
-let_imports_finish()
+from chimera_core.cli._interrupts import end_by_signals
+end_by_signals()
 import slow
 import time
 time.sleep(20)

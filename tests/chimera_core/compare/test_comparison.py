@@ -24,6 +24,7 @@ from chimera_core.compare.scoring import Scores
 from chimera_core.fusing import Fusion
 from chimera_core.fusing_plan import plan_fusion
 from chimera_core.pixels import to_uint8
+from chimera_core.runs import work_in
 
 # A release is tried with more: CHIMERA_TEST_KILLS=10 pytest -k killed
 KILLS = int(os.environ.get("CHIMERA_TEST_KILLS", "2"))
@@ -214,7 +215,10 @@ def test_killed_at_any_instant_no_cell_is_lost_and_none_made_twice_once_recorded
         assert np.array_equal(np.asarray(Image.open(run / "cells" / f"{cell}.png")), expected)
 
 
-def test_ctrl_c_leaves_whole_cells_and_says_130(experiment: Write, place: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_whole_cells_and_says_130(
+    experiment: Write, place: Path, number: signal.Signals
+) -> None:
     path = experiment(("seeds = [0, 1]", f"seeds = {list(range(0, 400, 2))}"), fusers=SLOW)
     run = place / "run"
     command = [
@@ -234,7 +238,7 @@ def test_ctrl_c_leaves_whole_cells_and_says_130(experiment: Write, place: Path) 
     )
     try:
         wait_for_records(run, 10, process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -249,14 +253,12 @@ def test_ctrl_c_leaves_whole_cells_and_says_130(experiment: Write, place: Path) 
 
 
 def test_two_comparisons_do_not_work_in_one_folder(experiment: Write, place: Path, here: Here) -> None:
-    from filelock import FileLock
-
     run = place / "runs" / "small"
     run.mkdir(parents=True)
     (run / "run.json").write_text('{"kind": "comparison", "experiment": "small"}')
-    with FileLock(run / ".lock"):
+    with work_in(run, work="compared"):
         code, _, err = here("compare", experiment())
-    assert code == 2 and "another comparison works in" in err
+    assert code == 2 and f"run small is being compared by process {os.getpid()} on " in err
 
 
 def test_threads_of_workers_do_not_depend_on_the_number_of_jobs() -> None:

@@ -180,7 +180,7 @@ def test_sigkill_at_random_moments_and_resume_give_the_same_bytes(
     assert_same(whole, run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_exits_with_130(workshop: Workshop, whole: Path, number: signal.Signals) -> None:
     name = f"signal-{number.name}"
     run = workshop.run(name)
@@ -243,3 +243,97 @@ def test_a_killed_process_ends_the_others_with_a_clear_word(workshop: Workshop) 
     )
     assert "Traceback" not in err
     assert not any(os.path.exists(f"/proc/{rank}") for rank in ranks)
+    assert json.loads((run / "run.json").read_text())["status"] == "failed"
+
+
+def test_a_run_that_is_being_trained_is_left_alone(workshop: Workshop) -> None:
+    run = workshop.run("live")
+    process = workshop.start("live", *workshop.new("--images=10M"))
+    wait_for(lambda: has_metrics(run), process)
+    for more in (["--resume"], workshop.new()):
+        code, err = workshop.train("live", *more)
+        assert code == 2, err
+        assert re.search(rf"run live is being trained by process {process.pid} on \S+ since ", err), err
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, err
+    order = [line["images"] for line in read_metrics(run)]
+    assert order == sorted(order)
+
+
+def test_two_processes_that_begin_one_run_are_one_training_and_two_without_a_name_are_two(
+    workshop: Workshop,
+) -> None:
+    short = ["--images=400" if x == "--images" else x for x in workshop.new() if x != str(IMAGES)]
+    pair = [workshop.start("same", *short) for _ in range(2)]
+    ends = [process.communicate(timeout=PATIENCE_S)[1] for process in pair]
+    assert sorted(process.returncode for process in pair) == [0, 2], ends
+    assert any("run same is being trained by process" in err or "is there already" in err for err in ends), (
+        ends
+    )
+    line = ["encoder", "train", *map(str, short)]
+    start = lambda: workshop.server.start({"arguments": line}, cwd=workshop.folder, environ=workshop.environ)  # noqa: E731
+    pair = [start() for _ in range(2)]
+    outs = [process.communicate(timeout=PATIENCE_S) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], outs
+    assert len({out for out, _ in outs}) == 2
+
+
+def test_a_lost_terminal_saves(workshop: Workshop) -> None:
+    """SIGHUP with a terminal that answers every write with an error."""
+    import pty
+
+    run = workshop.run("hung-up")
+    main, side = pty.openpty()
+    line = [Path(sys.executable).with_name("chimera"), "encoder", "train", "--run", "hung-up"]
+    process = subprocess.Popen(
+        [str(w) for w in [*line, *workshop.new("--images=10M")]],
+        env=workshop.environ,
+        cwd=workshop.folder,
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        start_new_session=True,
+    )
+    os.close(side)
+    wait_for(lambda: has_metrics(run), process)
+    os.close(main)
+    process.send_signal(signal.SIGHUP)
+    process.wait(PATIENCE_S)
+    record = json.loads((run / "run.json").read_text())
+    assert record["status"] == "interrupted"
+    assert (
+        images_of(run) <= record["images"] == max(int(p.stem) for p in (run / "checkpoints").glob("0*.json"))
+    )
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_under_nohup_a_training_outlives_its_terminal(workshop: Workshop, devices: int) -> None:
+    run = workshop.run(f"nohup-{devices}")
+    short = [
+        "--images=1600" if x == "--images" else x
+        for x in workshop.new("--devices", devices)
+        if x != str(IMAGES)
+    ]
+    process = subprocess.Popen(
+        [
+            "nohup",
+            Path(sys.executable).with_name("chimera"),
+            "encoder",
+            "train",
+            "--run",
+            run.name,
+            *map(str, short),
+        ],
+        env=workshop.environ,
+        cwd=workshop.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: has_metrics(run), process)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert json.loads((run / "run.json").read_text())["status"] == "done"
