@@ -46,6 +46,11 @@ class GanConfig(Config):
         False,
         help="begin with a generator of half the side that has learned (--init-from), and add a stage that doubles it",
     )
+    grown_alone: int = option(
+        0,
+        help="images from which the new stage learns before any critic judges: to enlarge photographs",
+        ge=0,
+    )
     grown_after: int = option(0, help="images after which what was there before learns, too", ge=0)
     grown_rate: float = option(0.25, help="its share of the learning rate then", ge=0, le=1)
     grown_restore: float = option(

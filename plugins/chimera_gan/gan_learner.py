@@ -29,7 +29,16 @@ from chimera_gan.conditioning import Condition, build_condition
 from chimera_gan.config import GanConfig
 from chimera_gan.diffaugment import augment, draw_augmentation
 from chimera_gan.generating import generate
-from chimera_gan.growing import begin, check_start, factors, hold_trunk, part_of, stage_losses
+from chimera_gan.growing import (
+    begin,
+    check_start,
+    factors,
+    hold_trunk,
+    part_of,
+    restoring_loss,
+    stage_losses,
+    weighted,
+)
 from chimera_gan.latents import FEWEST, LatentSearch
 from chimera_gan.networks import Generator, GrownGenerator
 from chimera_gan.opponents import build_opponents
@@ -111,8 +120,10 @@ class GanLearner(FuserLearner):
         for opponent in self.opponents.values():
             opponent.network.train()
         real = batch.pixels() * 2 - 1
-        given, strength = self._conditions(batch, draw)
         step = draw.step or 0
+        if isinstance(self.generator, GrownGenerator) and engine.images < self.config.grown_alone:
+            return self._teach_stage(self.generator, real, engine, step)
+        given, strength = self._conditions(batch, draw)
         parts = self._teach_critics(real, given, strength, draw, engine, step)
         if (step + 1) % self.config.critic_steps == 0:
             parts |= self._teach_generator(real, given, strength, draw, engine)
@@ -174,10 +185,21 @@ class GanLearner(FuserLearner):
                 for opponent in self.opponents.values()
             ]
             loss = torch.stack(losses).sum()
-        self._update("generator", torch.stack([loss, *parts.values()]).sum() if parts else loss, engine)
+        self._update("generator", loss + weighted(parts, self.config) if parts else loss, engine)
         for opponent in self.opponents.values():
             opponent.network.requires_grad_(True)
         return {"generator_loss": loss.detach()} | {name: part.detach() for name, part in parts.items()}
+
+    def _teach_stage(
+        self, generator: GrownGenerator, real: Tensor, engine: Engine, step: int
+    ) -> dict[str, Tensor]:
+        """Let the new stage learn from photographs alone."""
+        with engine.autocast():
+            loss = restoring_loss(generator, real)
+        self._update("generator", loss, engine)
+        if self.average is not None:
+            self.average.update(generator, step)
+        return {"restored_loss": loss.detach()}
 
     def _vary(self, x: Tensor, draw: Draw, purpose: str) -> Tensor:
         """Vary what the critic sees."""

@@ -54,17 +54,28 @@ def stage_losses(
         coarse: the trunk's pictures (N, 3, S / 2, S / 2).
         fake: what the stage made of them, (N, 3, S, S).
     Returns:
-        Mean absolute errors, weighted: ``restored_loss`` and ``kept_loss``; only those that weigh something.
+        Mean absolute errors: ``restored_loss`` and ``kept_loss``; only those that weigh something.
     """
     losses = {}
     if config.grown_restore:
-        with torch.no_grad():
-            small = shrunk(real).clamp(-1, 1)
-        losses["restored_loss"] = config.grown_restore * F.l1_loss(generator.stage(small), real)
+        losses["restored_loss"] = restoring_loss(generator, real)
     if config.grown_keep:
         # The trunk shall not come to meet the stage.
-        losses["kept_loss"] = config.grown_keep * F.l1_loss(shrunk(fake), coarse.detach())
+        losses["kept_loss"] = F.l1_loss(shrunk(fake), coarse.detach())
     return losses
+
+
+def weighted(losses: Mapping[str, Tensor], config: GanConfig) -> Tensor:
+    """Add up what ``stage_losses`` gave, each by its weight."""
+    weights = {"restored_loss": config.grown_restore, "kept_loss": config.grown_keep}
+    return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+def restoring_loss(generator: GrownGenerator, real: Tensor) -> Tensor:
+    """Give the mean absolute error of photographs (N, 3, S, S) in [-1, 1] that are shrunk, and enlarged by the stage."""
+    with torch.no_grad():
+        small = shrunk(real).clamp(-1, 1)
+    return F.l1_loss(generator.stage(small), real)
 
 
 def check_start(ours: GanConfig, theirs: GanConfig, *, size: int, facts: TrainedFacts) -> None:

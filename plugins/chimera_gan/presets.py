@@ -156,7 +156,8 @@ GROWN_128 = Preset(
     _MODERN
     | {
         "grown": True,
-        "grown_after": 8000,
+        "grown_alone": 5000,
+        "grown_after": 6000,
         "critic": "projected",
         "r1": 0.0,
         "r2": 0.0,

@@ -131,6 +131,17 @@ def test_the_trunk_waits_and_then_learns_at_its_own_rate(
     assert {g["factor"] for g in learner.optimizers["generator_optimizer"].param_groups} == {0.25, 1.0}
 
 
+def test_the_stage_learns_alone_at_first_from_photographs(
+    old: tuple[dict[str, Tensor], GanConfig, TrainedFacts],
+) -> None:
+    learner = _grown(old, grown_alone=8)
+    critic, trunk = _copied(learner.modules["critic"]), _copied(learner.generator.trunk)  # type: ignore[arg-type]
+    assert [set(_step(learner, step)) for step in range(2)] == [{"restored_loss"}] * 2
+    assert all(torch.equal(v, critic[k]) for k, v in learner.modules["critic"].state_dict().items())
+    assert all(torch.equal(v, trunk[k]) for k, v in learner.generator.trunk.state_dict().items())  # type: ignore[union-attr,operator]
+    assert "critic_loss" in _step(learner, 2)
+
+
 @pytest.mark.parametrize(
     ("options", "names"),
     [
