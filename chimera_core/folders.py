@@ -86,7 +86,7 @@ def is_picture_name(name: str) -> bool:
 def walk(
     root: AnyPath, *, deepest: int = DEEPEST, pass_over: Callable[[Path], object] | None = None
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Go through folders in order, through links too, but never into a folder that is above.
+    """Go through folders in order, through links too, but never into a folder above.
 
     Args:
         root: the folder to begin with.
@@ -99,8 +99,9 @@ def walk(
         DataError: if a folder cannot be read, or links multiply without end.
     """
     linked = 0
-    # A folder to look into, and the (device, inode) of those above it.
-    waiting: list[tuple[tuple[str, ...], frozenset[tuple[int, int]]]] = [((), frozenset())]
+    # A folder to look into, and the (device, inode) of those above it, the first one's own too.
+    first = frozenset(filter(None, map(_identity, Path(os.path.realpath(root)).parents)))
+    waiting: list[tuple[tuple[str, ...], frozenset[tuple[int, int]]]] = [((), first)]
     while waiting:
         parts, above = waiting.pop()
         place = os.path.join(root, *parts)
@@ -144,7 +145,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: AnyPath) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
     except OSError:
