@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from chimera_core.data.batches import Batch, ImageSplit
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
+    from chimera_core.data.split_names import is_split_name, is_train_name
     from chimera_core.download import DownloadError
+    from chimera_core.folders import pictures_below
     from chimera_core.images import Picture, picture_shape, read_picture
     from chimera_core.interfaces import (
         DatasetSource,
@@ -92,7 +94,10 @@ _LAZY = {
     "project_l2": "chimera_core.attacks.geometry",
     "project_linf": "chimera_core.attacks.geometry",
     "random_start": "chimera_core.attacks.geometry",
+    "is_split_name": "chimera_core.data.split_names",
+    "is_train_name": "chimera_core.data.split_names",
     "picture_shape": "chimera_core.images",
+    "pictures_below": "chimera_core.folders",
     "read_picture": "chimera_core.images",
     "parent_pixels": "chimera_core.pixels",
     "resize_shorter": "chimera_core.pixels",
@@ -203,6 +208,8 @@ __all__ = [
     "head_maps",
     "hookimpl",
     "input_gradient",
+    "is_split_name",
+    "is_train_name",
     "load_encoder",
     "load_fuser",
     "load_state",
@@ -216,6 +223,7 @@ __all__ = [
     "parse_share_box",
     "pgd",
     "picture_shape",
+    "pictures_below",
     "project_l2",
     "project_linf",
     "propose_cuts",

@@ -32,6 +32,7 @@ class SourceInfo:
     each with its reason. ``notes`` are sentences for the user (what layout was recognised, say).
     ``eyes`` are (left x, left y, right x, right y) in pixels, for a source whose images all have the eyes there.
     ``shares`` are the shares of the classes in training (sum 1), for a source that wants others than its files have.
+    ``left_out`` counts images that no split has, by why: ``{"at another depth": 12}``.
     """
 
     name: str
@@ -44,6 +45,7 @@ class SourceInfo:
     notes: tuple[str, ...] = ()
     eyes: tuple[float, float, float, float] | None = None
     shares: Mapping[str, float] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chimera_core.cli._output import print_json
 
 if TYPE_CHECKING:
+    from chimera_core.data.losses import DataLosses
     from chimera_core.data.packed import PackedSource
 
 SHOWN = 10
+
+
+def warn_of_losses(lost: DataLosses | Mapping[str, Any] | None, source: str) -> None:
+    """Say in one line on stderr what data lost on their way to a training; nothing if they lost nothing.
+
+    Args:
+        lost: the counts, or these as ``run.json`` keeps them.
+        source: name of the source.
+    """
+    from chimera_core.data.losses import DataLosses
+
+    counted = DataLosses(**lost) if isinstance(lost, Mapping) else lost
+    if counted:
+        click.echo(f"chimera: WARNING: {counted}: `chimera source info {source} ...` lists them", err=True)
 
 
 def print_packed(packed: PackedSource, *, as_json: bool) -> None:

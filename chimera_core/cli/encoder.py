@@ -12,6 +12,7 @@ import click
 from chimera_core.cli._encoder_training import component_options, merged_options, selectors
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json
+from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import (
@@ -117,6 +118,8 @@ def _train(
     is_first = launch.rank() == 0
     with progress("packing images", quiet=not is_first, unit="images") as report:
         plan = plan_training(config, host, may_fill=may_fill, progress=report)
+    if is_first:
+        warn_of_losses(plan.lost, config.source.name)
     if resume:
         check_same_data(folder, plan.packed.content, config.source.name)
     if not resume and not is_worker():
@@ -156,6 +159,7 @@ def _show_dry_run(
     if as_json:
         print_json(found)
         return
+    warn_of_losses(found["lost"], config.source.name)
     size, gib = found["bytes"], 1 << 30
     speed = found["images_per_s"]
     fitting = found["fitting_batch"]

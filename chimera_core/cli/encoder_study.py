@@ -15,6 +15,7 @@ from chimera_core.cli._encoder_training import component_options, merged_options
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import Selector
 from chimera_core.cli._output import print_json, print_table
+from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import (
@@ -136,6 +137,7 @@ def _study(
 
     with progress("packing images", unit="images") as report:
         plan = plan_study(config, host, may_fill=may_fill, progress=report)
+    warn_of_losses(plan.lost, config.source.name)
     if resume:
         check_same_data(folder, plan.data.images.content, config.source.name)
     if not resume:
@@ -204,6 +206,7 @@ def _show_dry_run(config: EncoderStudy, host: PluginHost, may_fill: tuple[str, .
         domains = [{k: v for k, v in asdict(domain).items() if k != "folder"} for domain in plan.domains]
         print_json({**plan.facts, "device": plan.device, "domains": domains, "images": images_to_learn(plan)})
         return
+    warn_of_losses(plan.lost, config.source.name)
     rows = [
         [
             one_line(d.name),

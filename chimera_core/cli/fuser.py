@@ -12,6 +12,7 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import Selector, component_values
 from chimera_core.cli._output import print_json
+from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import (
@@ -163,6 +164,8 @@ def _train(
     is_first = launch.rank() == 0
     with progress("packing images", quiet=not is_first, unit="images") as report:
         plan = plan_fuser(config, host, progress=report)
+    if is_first:
+        warn_of_losses(plan.lost, config.source.name)
     if resume:
         check_same_data(folder, plan.packed.content, config.source.name)
     if not resume and not is_worker():
@@ -198,6 +201,7 @@ def _show_dry_run(config: FuserTraining, host: PluginHost, as_json: bool) -> Non
     if as_json:
         print_json(found)
         return
+    warn_of_losses(found["lost"], config.source.name)
     size, gib, speed = found["bytes"], 1 << 30, found["images_per_s"]
     networks = ", ".join(f"{name} {count:,}" for name, count in found["parameters"].items())
     click.echo(f"device: {found['device']}, {found['precision']}")

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chimera_core.files import spell_paths
+from chimera_core.folders import walk
 from chimera_core.layers import references_in
 from chimera_core.models import find_trained, model_file
 from chimera_core.plugins import Component, PluginHost
@@ -112,10 +113,9 @@ def data_identity(name: str, options: Any) -> list[Any]:
 def folder_stamp(folder: str) -> str:
     """Hash names, sizes and times of the files below a folder."""
     whole = hashlib.sha256()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(files):
-            path = os.path.join(place, name)
+    for parts, files in walk(folder):
+        for name in files:
+            path = os.path.join(folder, *parts, name)
             with contextlib.suppress(OSError):
                 info = os.stat(path)
                 said = f"{os.path.relpath(path, folder)}\0{info.st_size}\0{info.st_mtime_ns}\n"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice, product
 from math import comb
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chimera_core.data.batches import ImageSplit
 
 SHOWN = 20
 
@@ -39,6 +43,20 @@ def find_duplicates(
         "examples": [_shown(pair) for pair in islice(_pairs(groups, same=True), SHOWN)],
         "across_examples": [_shown(pair) for pair in islice(_pairs(groups, same=False), SHOWN)],
     }
+
+
+def count_pairs(one: ImageSplit, other: ImageSplit) -> int:
+    """Count pairs of equal images of which one lies in each split."""
+    known = Counter(_digests(one))
+    return sum(known[digest] for digest in _digests(other))
+
+
+def _digests(split: ImageSplit) -> Iterator[bytes]:
+    import torch
+
+    for indices in torch.split(torch.arange(len(split)), 256):
+        for image in split.take(indices).permute(0, 2, 3, 1).contiguous().numpy():
+            yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def _pairs(groups: Iterable[list[tuple[str, str]]], *, same: bool) -> Iterator[tuple[Any, Any]]:

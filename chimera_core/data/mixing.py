@@ -8,6 +8,7 @@ has no images for is left out: an accuracy measured on persons alone would say n
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +80,7 @@ class Mixture(DatasetSource):
             unreadable=tuple(line for info in infos for line in info.unreadable),
             notes=tuple(notes),
             shares=self._shares,
+            left_out=dict(sum((Counter(info.left_out) for info in infos), Counter())),
         )
 
     def open(self, split: str) -> MixedSplit:

@@ -8,10 +8,32 @@ from chimera_core.errors import ConfigError
 from chimera_core.options import suggest
 
 TRAIN_NAMES = ("train", "training")
-VAL_NAMES = ("val", "valid", "validation", "test", "testing")
+VAL_NAMES = (
+    "val",
+    "valid",
+    "validation",
+    "dev",
+    "eval",
+    "evaluation",
+    "holdout",
+    "hold-out",
+    "heldout",
+    "test",
+    "testing",
+)
 HELD_OUT = "held-out"
 JOINED = "joined"
 """Name of all splits as one, where the source has none of that name."""
+
+
+def is_split_name(name: str) -> bool:
+    """Say whether a folder of this name is a split, in whatever case: ``Train``, ``dev``, ``test``."""
+    return name.lower() in TRAIN_NAMES or name.lower() in VAL_NAMES
+
+
+def is_train_name(name: str) -> bool:
+    """Say whether a split of this name is to be learned from."""
+    return name.lower() in TRAIN_NAMES
 
 
 def name_splits(counts: Mapping[str, int], train: str | None, val: str | None) -> tuple[str, str]:
@@ -37,10 +59,12 @@ def name_splits(counts: Mapping[str, int], train: str | None, val: str | None) -
         if name is not None and name != HELD_OUT and name not in filled:
             raise ConfigError(f"there is no split '{name}' with images" + suggest(name, filled))
     if train is None:
-        fitting = [name for name in TRAIN_NAMES if name in filled] or (filled if len(filled) == 1 else [])
+        named = sorted(filter(is_train_name, filled), key=lambda name: TRAIN_NAMES.index(name.lower()))
+        fitting = named or (filled if len(filled) == 1 else [])
         if not fitting:
             raise ConfigError(f"which split is to be learned from? say --train-split ({', '.join(filled)})")
         train = fitting[0]
     if val is None:
-        val = next((name for name in VAL_NAMES if name in filled and name != train), HELD_OUT)
+        by_meaning = {name.lower(): name for name in filled if name != train}
+        val = next((by_meaning[name] for name in VAL_NAMES if name in by_meaning), HELD_OUT)
     return train, val

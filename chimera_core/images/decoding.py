@@ -36,7 +36,23 @@ _PLUGINS = {
     "AVIF": "AvifImagePlugin",
 }
 PICTURE_SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".avif", ".heic")
+    (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jfif",
+        ".webp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".ppm",
+        ".pgm",
+        ".jp2",
+        ".avif",
+        ".heic",
+        ".heif",
+    )
 )
 """Endings, in lower case, by which a folder's pictures are told from what else lies in it."""
 _READABLE = "PNG, JPEG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from chimera_core.errors import ConfigError
 from chimera_core.files import one_line
-from chimera_core.images import PICTURE_SUFFIXES
+from chimera_core.folders import is_picture_name, is_system_folder
 from chimera_core.library.folder import Library
 from chimera_core.library.names import plain_name
 from chimera_core.library.records import LONGEST, PictureRecord
@@ -141,13 +141,13 @@ def _walk(folder: Path) -> Iterator[Path]:
     """Go through the pictures below a folder, in order; one that is missing or unreadable has none."""
     count = 0
     for where, folders, files in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_system_folder(name))
         count += 1 + len(files)
         if count > MAX_FILES:
             return
         for file in sorted(files):
             path = Path(where, file)
-            if path.suffix.lower() in PICTURE_SUFFIXES and not file.startswith(".") and not path.is_symlink():
+            if is_picture_name(file) and not path.is_symlink():
                 yield path
 
 

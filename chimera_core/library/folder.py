@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import AnyPath, atomic_path, quote
+from chimera_core.folders import is_picture_name, is_system_folder
 from chimera_core.images import PICTURE_SUFFIXES, read_picture
 from chimera_core.library.names import plain_name
 from chimera_core.library.records import PictureRecord, read_record, record_file, write_record
@@ -164,7 +165,7 @@ class Library:
 def _scan(folder: AnyPath) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            return [entry for entry in entries if not is_system_folder(entry.name)]
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
@@ -173,4 +174,4 @@ def _scan(folder: AnyPath) -> list[os.DirEntry[str]]:
 
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
-    return Path(entry.name).suffix.lower() in PICTURE_SUFFIXES and entry.is_file(follow_symlinks=False)
+    return is_picture_name(entry.name) and entry.is_file(follow_symlinks=False)

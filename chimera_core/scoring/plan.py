@@ -10,8 +10,9 @@ from typing import Any
 
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files import describe_folder, quote
+from chimera_core.folders import is_picture_name
 from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion
-from chimera_core.images import PICTURE_SUFFIXES, check_picture, read_png_text
+from chimera_core.images import check_picture, read_png_text
 from chimera_core.library.choosing import Merits
 from chimera_core.models import SUFFIX, find_trained
 from chimera_core.options import suggest
@@ -138,9 +139,7 @@ def _pictures(targets: Sequence[str], host: PluginHost) -> list[Path] | None:
     for target in targets:
         path = Path(target)
         if path.is_dir():
-            inside = sorted(
-                p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and p.name[0] != "."
-            )
+            inside = sorted(p for p in path.iterdir() if is_picture_name(p.name))
             if not inside:
                 raise DataError(f"folder {quote(target)} has no pictures: {describe_folder(path)}")
             found += inside

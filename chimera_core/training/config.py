@@ -79,6 +79,7 @@ class TrainingOptions(Config):
             "keep",
             "log",
             "compile",
+            "strict_data",
         }
     )
     """What ``--resume`` may be given anew."""
@@ -107,6 +108,9 @@ class ImageTraining(TrainingOptions):
     )
     held_out_share: float = option(0.2, help="share of the images that is held out", gt=0, lt=1)
     domains: tuple[str, ...] = option((), help="learn from these domains only")
+    strict_data: bool = option(
+        False, help="refuse data with unreadable, left-out or doubled images, or classes that one split lacks"
+    )
     sampling: Literal["natural", "class", "domain"] = option(
         "natural", help="natural: each image once an epoch; class, domain: equal shares of each"
     )

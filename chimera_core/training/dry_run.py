@@ -65,6 +65,7 @@ def describe_training(
         "val_images": len(plan.val),
         "val_split": plan.val_name,
         "classes": len(plan.classes),
+        "lost": plan.lost.facts if plan.lost is not None else None,
         "input": [resolved.batch, 3, resolved.size, resolved.size],
         "logits": [resolved.batch, len(plan.classes)],
         "steps": plan.total_steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from chimera_core.attacks.budget import check_budget
 from chimera_core.attacks.catalogue import Attack, standard_attacks
 from chimera_core.attacks.evaluate import evaluate_attacks
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
+from chimera_core.data.losses import count_losses
 from chimera_core.data.subsets import spread_subset
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
@@ -25,6 +27,8 @@ from chimera_core.training.evaluation import count_predictions
 from chimera_core.training.exported import load_exported_encoder
 from chimera_core.training.exported_header import ExportedEncoder, read_header
 from chimera_core.training.trained import load_trained_encoder, read_training
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate_trained(
@@ -69,7 +73,10 @@ def evaluate_trained(
     encoder = encoder.to(where)
     # Another split than its own is of all domains.
     whole = split is not None and split != config.val_split
-    packed = open_data(config, host, whole=whole).images
+    data_now = open_data(config, host, whole=whole)
+    packed = data_now.images
+    if lost := count_losses(data_now.source.opened.info, packed):
+        _log.warning("source %s: %s", config.source.name, lost)
     if list(packed.classes) != list(classes or packed.classes):
         raise ConfigError(
             f"the source has other classes now than {trained} learned: name other data, or train another"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from chimera_core.data.batches import ImageSplit
+from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files import one_line
 from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer, no_progress
@@ -26,6 +27,7 @@ from chimera_core.training.planning import (
     count_steps,
     filled_length,
     located,
+    losses_of,
     shares_by_label,
     spelled,
 )
@@ -52,6 +54,7 @@ class EncoderPlan:
     vary: Vary
     shares: Mapping[int, float] | None = None
     """Of the classes in training, where the source wants others than its files have."""
+    lost: DataLosses | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -92,6 +95,7 @@ def plan_training(
             "classes apart, so give it two or more"
         )
     train, val, val_name = choose_splits(data.images, config)
+    lost = losses_of(config, data, train, val, val_name)
     steps = count_steps(config, len(train))
     config = resolve_training(config, host, classes=len(classes), may_fill=may_fill, precision=precision)
     seed_step(config.seed, -1)
@@ -105,7 +109,7 @@ def plan_training(
     resolved = config.model_copy(update=_cadences(config, len(train), steps))
     shares = shares_by_label(config, data)
     return EncoderPlan(
-        resolved, data.images, train, val, val_name, encoder, trainer, device, steps, vary, shares
+        resolved, data.images, train, val, val_name, encoder, trainer, device, steps, vary, shares, lost
     )
 
 

@@ -75,7 +75,7 @@ def _run(
         "kind": ENCODER,
         "encoder": config.encoder.name,
         "trainer": config.trainer.name,
-        **data_facts(plan.packed, plan.train, plan.val, plan.val_name),
+        **data_facts(plan.packed, plan.train, plan.val, plan.val_name, plan.lost),
         "images_total": plan.total_steps * config.batch,
         "parameters": sum(p.numel() for p in plan.encoder.parameters()),
     }

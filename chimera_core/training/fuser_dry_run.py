@@ -31,7 +31,7 @@ from chimera_core.training.fuser_plan import (
 from chimera_core.training.fuser_run import count_parameters
 from chimera_core.training.learner import Engine, FuserLearner
 from chimera_core.training.memory import available_memory
-from chimera_core.training.planning import check_machine, count_steps
+from chimera_core.training.planning import check_machine, count_steps, losses_of
 from chimera_core.training.randomness import Draw, seed_step
 
 _STEPS = 4
@@ -58,8 +58,10 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     check_init_from(config, host)
     if config.judge is not None and not find_trained(host, config.judge.kind, config.judge.name):
         host.find(config.judge.kind, config.judge.name)
-    packed = open_data(config, host, is_dry=True).images
+    data = open_data(config, host, is_dry=True)
+    packed = data.images
     train, val, val_name = choose_splits(packed, config)
+    lost = losses_of(config, data, train, val, val_name)
     check_judged(config, len(val), val_name)
     steps = count_steps(config, len(train))
     some = _Grey(spread_subset(train, max(_IMAGES, config.batch)), config.size)
@@ -81,6 +83,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
         "val_images": len(val),
         "val_split": val_name,
         "classes": list(packed.classes),
+        "lost": lost.facts,
         "size": config.size,
         "batch": config.batch,
         "steps": steps,

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel
 
 from chimera_core.data.batches import ImageSplit
+from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.models import find_trained
@@ -24,6 +25,7 @@ from chimera_core.training.planning import (
     count_steps,
     filled_length,
     located,
+    losses_of,
     shares_by_label,
     spelled,
 )
@@ -54,6 +56,7 @@ class FuserPlan:
     total_steps: int
     shares: Mapping[int, float] | None = None
     """Of the classes in training, where the source wants others than its files have."""
+    lost: DataLosses | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -92,6 +95,7 @@ def plan_fuser(
     chosen = _choose(config, host)  # before the data are packed, which may take minutes
     data = data or open_data(config, host, progress=progress)
     train, val, val_name = choose_splits(data.images, config)
+    lost = losses_of(config, data, train, val, val_name)
     check_judged(config, len(val), val_name)
     steps = count_steps(config, len(train))
     resolved = _resolved(config, host, chosen, images=len(train), steps=steps, precision=precision)
@@ -110,6 +114,7 @@ def plan_fuser(
         device=device,
         total_steps=steps,
         shares=shares_by_label(config, data),
+        lost=lost,
     )
 
 

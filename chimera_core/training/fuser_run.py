@@ -89,7 +89,7 @@ def _run(
         "fuser": config.fuser.name,
         "accepts": sorted(made.accepts),
         "max_parents": made.max_parents,
-        **data_facts(plan.packed, plan.train, plan.val, plan.val_name),
+        **data_facts(plan.packed, plan.train, plan.val, plan.val_name, plan.lost),
         "images_total": plan.total_steps * config.batch,
         "parameters": count_parameters(plan.learner),
     }

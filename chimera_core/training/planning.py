@@ -10,6 +10,10 @@ from typing import Any
 
 import torch
 
+from chimera_core.data.batches import ImageSplit
+from chimera_core.data.duplicates import count_pairs
+from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
+from chimera_core.data.split_names import HELD_OUT
 from chimera_core.errors import ConfigError
 from chimera_core.files import spell_paths
 from chimera_core.options import SourceRef
@@ -84,6 +88,33 @@ def shares_by_label(config: ImageTraining, data: OpenedData) -> Mapping[int, flo
     if shares is None or config.sampling != "natural":
         return None
     return {label: shares.get(name, 0.0) for label, name in enumerate(data.images.classes)}
+
+
+def losses_of(
+    config: ImageTraining, data: OpenedData, train: ImageSplit, val: ImageSplit, val_name: str
+) -> DataLosses:
+    """Count what the data of a training have lost.
+
+    Raises:
+        DataError: if they have, and ``strict_data`` is set.
+    """
+    lost = count_losses(
+        data.source.opened.info,
+        data.images,
+        train=train.labels.tolist(),
+        val=val.labels.tolist(),
+        val_name=val_name,
+        held_out_pairs=_held_out_pairs(data, train, val) if val_name == HELD_OUT else 0,
+    )
+    if config.strict_data:
+        refuse_losses(lost)
+    return lost
+
+
+def _held_out_pairs(data: OpenedData, train: ImageSplit, val: ImageSplit) -> int:
+    """Count equal images on both sides of what is held out; images are compared only where packing met equal ones."""
+    met = getattr(data.images, "index", {}).get("duplicates", {})
+    return count_pairs(train, val) if met.get("pairs", 0) > met.get("across", 0) else 0
 
 
 def _check_compiler(device: torch.device) -> None:

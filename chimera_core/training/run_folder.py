@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from chimera_core.data.batches import ImageSplit
+from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.files import one_line, quote
 from chimera_core.layers import build_config, merge
@@ -142,7 +143,9 @@ class Recorder:
             raise
 
 
-def data_facts(packed: Data, train: ImageSplit, val: ImageSplit, val_name: str) -> dict[str, Any]:
+def data_facts(
+    packed: Data, train: ImageSplit, val: ImageSplit, val_name: str, lost: DataLosses | None
+) -> dict[str, Any]:
     """Say in ``run.json`` what is learned from."""
     return {
         "classes": list(packed.classes),
@@ -151,6 +154,7 @@ def data_facts(packed: Data, train: ImageSplit, val: ImageSplit, val_name: str) 
         "val_split": val_name,
         "val_images": len(val),
         "content": packed.content,
+        "lost": lost.facts if lost is not None else None,
     }
 
 

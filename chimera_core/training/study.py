@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
 from chimera_core.errors import ChimeraError, ConfigError, RunError
 from chimera_core.files import one_line, quote
 from chimera_core.interfaces import no_progress
@@ -57,6 +58,7 @@ class StudyPlan:
     data: OpenedData
     domains: tuple[Domain, ...]
     device: str
+    lost: DataLosses
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -108,6 +110,9 @@ def plan_study(
     source = open_source_of(config.source, host)
     names = choose_domains(config, source.opened.info.domains)
     data = open_domains(source, config, host, names, is_dry=is_dry, progress=progress)
+    lost = count_losses(data.source.opened.info, data.images)
+    if config.strict_data:
+        refuse_losses(lost)
     config = resolve_training(
         config, host, classes=len(data.images.classes), may_fill=may_fill, precision=precision
     )
@@ -123,7 +128,7 @@ def plan_study(
             # Weights that are loaded into a network without memory go nowhere, and torch says so.
             warnings.simplefilter("ignore")
             plan_training(training_of(config, largest), host, may_fill=(), is_dry=True, data=data)
-    return StudyPlan(config, data, domains, str(device))
+    return StudyPlan(config, data, domains, str(device), lost)
 
 
 def images_to_learn(plan: StudyPlan) -> int:
@@ -310,5 +315,6 @@ def _write_record(
         domains=[domain.name for domain in plan.domains],
         size=config.size,
         content=plan.data.images.content,
+        lost=plan.lost.facts,
         **document["summary"],
     )

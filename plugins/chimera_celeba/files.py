@@ -60,7 +60,7 @@ def list_images(folder: Path) -> list[str]:
         MissingDataError: if there are none, or the folder cannot be read.
     """
     try:
-        names = sorted(name for name in os.listdir(folder) if name.lower().endswith(_SUFFIXES))
+        names = sorted(name for name in os.listdir(folder) if _is_face(name))
     except OSError as error:
         raise MissingDataError(
             f"'{folder}' cannot be read ({error.strerror}): change its permissions"
@@ -70,6 +70,10 @@ def list_images(folder: Path) -> list[str]:
             f"no images in '{folder}' ({describe_folder(folder)}): expected 000001.jpg ...; {BY_HAND}"
         )
     return names
+
+
+def _is_face(name: str) -> bool:
+    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")  # a Mac leaves ._000001.jpg beside
 
 
 def read_partitions(layout: Layout) -> dict[str, int]:

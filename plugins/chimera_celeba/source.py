@@ -59,6 +59,7 @@ class CelebaSource(DatasetSource):
         names = list_images(self._layout.images)
         partitions = read_partitions(self._layout)
         self._notes: list[str] = []
+        self._left_out: dict[str, int] = {}
         known = [name for name in names if name in partitions]
         self._count_missing("the partition file", names, known)
         if len(partitions) > len(known):
@@ -90,6 +91,7 @@ class CelebaSource(DatasetSource):
             licence=LICENCE,
             home_page=HOME_PAGE,
             notes=tuple(self._notes),
+            left_out=self._left_out,
             eyes=self._eyes_in_crop(),
         )
 
@@ -131,6 +133,7 @@ class CelebaSource(DatasetSource):
             )
         if strangers:
             self._notes.append(f"{strangers:,} images are not in {where}, and are left out")
+            self._left_out[f"outside of {where}"] = strangers
 
     def _eyes_in_crop(self) -> tuple[float, float, float, float] | None:
         """Give the eyes in pixels of what ``open`` yields, judging the images' size by the first one."""

@@ -11,7 +11,7 @@ class FolderConfig(Config):
     """Where the images lie and how they are sorted."""
 
     root: str = option(..., help="the folder")
-    layout: Literal["auto", "flat", "class", "split-class", "domain-class"] = option(
+    layout: Literal["auto", "flat", "class", "split-class", "domain-class", "cyclegan"] = option(
         "auto",
-        help="how the folder is sorted: images, class/images, split/class/images or domain/class/images",
+        help="how the folder is sorted: images, class/images, split/class/images, domain/class/images, or trainA/images",
     )

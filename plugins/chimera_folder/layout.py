@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from chimera_core.api import DataError, MissingDataError
+from chimera_core.api import DataError, MissingDataError, is_split_name, is_train_name, pictures_below
 
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".heic",
-        ".heif",
-        ".avif",
-        ".ppm",
-        ".pgm",
-        ".jfif",
-    ]
-)
-SPLIT_NAMES = frozenset(["train", "training", "val", "valid", "validation", "test", "testing"])
+Parts = tuple[str, ...]
+"""Of a file, the parts of its path below the root."""
+
+ELSEWHERE = "at another depth"
+NO_SPLIT = "in folders that are no split"
 
 
 @dataclass(frozen=True)
@@ -40,69 +27,133 @@ class Entry:
     domain: str
 
 
-def scan(root: Path, layout: str) -> tuple[str, list[Entry], list[Path]]:
+@dataclass(frozen=True)
+class Sorted:
+    """A folder's images, and how they are sorted.
+
+    Args:
+        layout: flat, class, split-class, domain-class or cyclegan.
+        entries: the images, sorted.
+        left_out: images that no entry describes, by why.
+        notes: what a user may want to know, as sentences.
+    """
+
+    layout: str
+    entries: tuple[Entry, ...]
+    left_out: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def scan(root: Path, layout: str) -> Sorted:
     """List the images below ``root``.
 
     Args:
         root: the folder.
-        layout: ``auto`` or one of flat, class, split-class, domain-class.
-    Returns:
-        The layout that was recognised or asked for, the entries, sorted, and the images at other depths, which no
-        entry describes.
+        layout: ``auto`` or one of flat, class, split-class, domain-class, cyclegan.
     Raises:
-        DataError: no such folder, no images, or images at another depth than the layout says.
+        DataError: no such folder, no images, none where the layout says, or a folder that cannot be read.
     """
     if not root.is_dir():
         met = "is a file" if root.is_file() else "does not exist"
         raise MissingDataError(f"the folder '{root}' {met}: name a folder of images with --root")
-    files = sorted(_images(root))
-    if not files:
+    found = pictures_below(root)
+    if not found.files:
         raise MissingDataError(
-            f"'{root}' holds no images: expected files like .jpg or .png in it or up to two folders down"
+            f"'{root}' holds no images: expected files like .jpg or .png in it or in its folders"
         )
-    found = _recognise(files) if layout == "auto" else layout
-    # Splits may hold images directly (train/x.jpg): then there is one class, named like the folder.
-    depths = {"flat": (1,), "class": (2,), "split-class": (2, 3), "domain-class": (3,)}[found]
-    entries = [_entry(root, parts, found) for parts in files if len(parts) in depths]
-    if not entries:
-        raise DataError(f"'{root}' holds no images in layout '{found}': try --layout auto")
-    elsewhere = [root.joinpath(*parts) for parts in files if len(parts) not in depths]
-    return found, entries, elsewhere
+    name = _recognise(found.files) if layout == "auto" else layout
+    chosen, left_out = _choose(found.files, name)
+    if not chosen:
+        raise DataError(f"'{root}' holds no images in layout '{name}': try --layout auto")
+    notes = _notes_on(chosen, name) if layout == "auto" else []
+    if found.passed_over:
+        notes.append(
+            f"folders of the system, and links that lead back, passed over: {len(found.passed_over)}, "
+            f"such as '{found.passed_over[0]}'"
+        )
+    return Sorted(
+        name,
+        tuple(_entry(root, parts, name) for parts in chosen),
+        {why: tuple(root.joinpath(*parts) for parts in files) for why, files in left_out.items() if files},
+        tuple(notes),
+    )
 
 
-def _images(root: Path) -> Iterator[tuple[str, ...]]:
-    """Yield the path parts of every image up to two folders down; hidden files are left out."""
-
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"'{error.filename}' cannot be read ({error.strerror}): change its permissions"
-        ) from error
-
-    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        inner = Path(folder).relative_to(root).parts
-        folders[:] = sorted(f for f in folders if not f.startswith(".")) if len(inner) < 2 else []
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield (*inner, name)
-
-
-def _recognise(files: list[tuple[str, ...]]) -> str:
-    depths = [len(parts) for parts in files]
-    depth = max(set(depths), key=depths.count)
-    if depth == 1:
+def _recognise(files: Iterable[Parts]) -> str:
+    depths = Counter(map(len, files))
+    if depths.most_common(1)[0][0] == 1:
         return "flat"
-    tops = {parts[0].lower() for parts in files if len(parts) == depth}
-    if tops <= SPLIT_NAMES:
+    inner = [parts for parts in files if len(parts) > 1]
+    tops = {parts[0] for parts in inner}
+    sides = [_side_of(top) for top in tops]
+    if len({side[1] for side in sides if side}) > 1 and None not in sides:
+        return "cyclegan"
+    # A class may be called train; beside another split it is none.
+    if all(map(is_split_name, tops)) or (any(map(is_train_name, tops)) and sum(map(is_split_name, tops)) > 1):
         return "split-class"
-    return "class" if depth == 2 else "domain-class"
+    return "class" if Counter(map(len, inner)).most_common(1)[0][0] == 2 else "domain-class"
 
 
-def _entry(root: Path, parts: tuple[str, ...], layout: str) -> Entry:
+def _choose(files: Iterable[Parts], layout: str) -> tuple[list[Parts], dict[str, list[Parts]]]:
+    """Part files into those that the layout describes, and others by why they are left out.
+
+    Images count at any depth below their class's folder.
+    """
+    chosen, elsewhere, outside = [], [], []
+    # Splits may hold images directly (train/x.jpg): then there is one class, named like the folder.
+    least = {"flat": 1, "class": 2, "split-class": 3, "domain-class": 3, "cyclegan": 2}[layout]
+    if layout == "split-class":
+        inside = Counter(min(len(parts), 3) for parts in files if is_split_name(parts[0]) and len(parts) > 1)
+        has_splits = bool(inside)
+        if inside[2] > inside[3] or (not has_splits and not any(len(parts) > 2 for parts in files)):
+            least = 2
+    for parts in files:
+        if len(parts) < least or (layout == "flat" and len(parts) > 1):
+            elsewhere.append(parts)
+        elif (layout == "split-class" and has_splits and not is_split_name(parts[0])) or (
+            layout == "cyclegan" and not _side_of(parts[0])
+        ):
+            outside.append(parts)
+        else:
+            chosen.append(parts)
+    return chosen, {ELSEWHERE: elsewhere, NO_SPLIT: outside}
+
+
+def _entry(root: Path, parts: Parts, layout: str) -> Entry:
     path = root.joinpath(*parts)
     if layout == "flat":
         return Entry(path, "all", root.resolve().name, "")
     if layout == "class":
         return Entry(path, "all", parts[0], "")
+    if layout == "cyclegan":
+        split, side = _side_of(parts[0]) or ("", "")
+        return Entry(path, split, side, "")
     if layout == "split-class":
-        return Entry(path, parts[0], parts[1] if len(parts) == 3 else root.resolve().name, "")
+        return Entry(path, parts[0], parts[1] if len(parts) > 2 else root.resolve().name, "")
     return Entry(path, "all", parts[1], parts[0])
+
+
+def _side_of(name: str) -> tuple[str, str] | None:
+    """Part ``trainA`` into the split and the side; None for a name that is none of these."""
+    match = re.fullmatch(r"(.+?)[_-]?([A-Z])", name)
+    return (match[1], match[2]) if match and is_split_name(match[1]) else None
+
+
+def _notes_on(chosen: Iterable[Parts], layout: str) -> list[str]:
+    """Say what else the folders could mean."""
+    tops = sorted({parts[0] for parts in chosen if len(parts) > 1})
+    if layout == "domain-class":
+        return [
+            f"{_some(tops)} {'are' if len(tops) > 1 else 'is'} taken for domains, the folders in them for classes; "
+            "--layout class takes them for classes, with all that lies below"
+        ]
+    if layout == "class" and (splits := [top for top in tops if is_split_name(top)]):
+        return [
+            f"{_some(splits)} {'are' if len(splits) > 1 else 'is'} taken for a class beside others; "
+            "--layout split-class takes it for a split"
+        ]
+    return []
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -24,9 +24,8 @@ class FolderSource(DatasetSource):
 
     def __init__(self, config: FolderConfig) -> None:
         self.config = config
-        self.layout, self._entries, self._elsewhere = scan(
-            Path(os.path.expanduser(config.root)), config.layout
-        )
+        self._sorted = scan(Path(os.path.expanduser(config.root)), config.layout)
+        self.layout, self._entries = self._sorted.layout, self._sorted.entries
         self._classes = tuple(sorted({e.class_name for e in self._entries}))
         self._domains = tuple(sorted({e.domain for e in self._entries} - {""}))
 
@@ -37,17 +36,16 @@ class FolderSource(DatasetSource):
         for entry in self._entries:
             splits[entry.split] = splits.get(entry.split, 0) + 1
         notes = [f"layout {self.layout}: {len(self._entries)} images in {len(self._classes)} classes"]
-        if self._elsewhere:
-            notes.append(
-                f"images at another depth than this layout's, left out: {len(self._elsewhere)}, "
-                f"such as '{self._elsewhere[0]}'"
-            )
+        notes += self._sorted.notes
+        for why, files in self._sorted.left_out.items():
+            notes.append(f"images {why}, left out: {len(files)}, such as '{files[0]}'")
         return SourceInfo(
             name="folder",
             classes=self._classes,
             domains=self._domains,
             splits=splits,
             notes=tuple(notes),
+            left_out={why: len(files) for why, files in self._sorted.left_out.items()},
         )
 
     def open(self, split: str) -> FolderSplit:

@@ -63,6 +63,7 @@ class FlickrDogSource(DatasetSource):
             licence=FLICKR_DOG_LICENCE,
             home_page=FLICKR_DOG_PAGE,
             notes=tuple(notes),
+            left_out={"in no dog's folder": self._loose} if self._loose else {},
         )
 
     def open(self, split: str) -> ImageFiles:

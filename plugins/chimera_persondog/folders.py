@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from chimera_core.api import DataError, Example, read_picture
+from chimera_core.api import DataError, Example, pictures_below, read_picture
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 DEEPEST = 4
 
 
@@ -21,24 +19,12 @@ def plain(name: str) -> str:
 
 
 def images_below(root: Path) -> list[Path]:
-    """List the images up to ``DEEPEST`` folders down, sorted; hidden files and folders are left out.
+    """List the images up to ``DEEPEST`` folders down, sorted; hidden files, and folders of the system, are left out.
 
     Raises:
         DataError: if a folder cannot be read.
     """
-    found: list[Path] = []
-
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"'{error.filename}' cannot be read ({error.strerror}): change its permissions"
-        ) from error
-
-    depth_of_root = len(root.parts)
-    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        deep = len(Path(folder).parts) - depth_of_root
-        folders[:] = [f for f in folders if not f.startswith((".", "__MACOSX"))] if deep < DEEPEST else []
-        found += [Path(folder, n) for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
-    return sorted(found)
+    return [root.joinpath(*parts) for parts in pictures_below(root, deepest=DEEPEST).files]
 
 
 @dataclass(frozen=True)

@@ -228,3 +228,15 @@ def test_a_pipe_in_a_faces_place_is_waited_for_by_nobody(faces: Path) -> None:
     assert source.info.eyes is None  # which images' size would tell
     with pytest.raises(DataError, match="is a device or pipe"):
         source.open("train")[0]
+
+
+def test_what_a_mac_leaves_beside_the_faces_is_no_face(faces: Path) -> None:
+    images = faces / "celeba" / "img_align_celeba"
+    for path in list(images.iterdir()):
+        path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+    info = open_source("celeba", root=str(faces)).info
+    assert (dict(info.splits), info.notes, dict(info.left_out)) == (
+        {"train": 16, "val": 2, "test": 2},
+        (),
+        {},
+    )

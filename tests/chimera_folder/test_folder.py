@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,3 +129,133 @@ def test_real_folders_have_the_counts_that_their_readme_says(test_data: Path) ->
     assert sum(pacs.splits.values()) == 4694
     cutouts = open_source("folder", root=str(test_data / "cutouts")).info
     assert sum(cutouts.splits.values()) == 88
+
+
+# Folders as people have them
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "@eaDir",
+        "#recycle",
+        "@Recycle",
+        "$RECYCLE.BIN",
+        "__MACOSX",
+        "lost+found",
+        ".thumbnails",
+        ".ipynb_checkpoints",
+        "found.000",
+        "System Volume Information",
+    ],
+)
+def test_what_a_system_keeps_among_pictures_is_passed_over(tree, system: str) -> None:
+    thumbs = [f"{system}/a.png/SYNOPHOTO_THUMB_{size}.png" for size in ("M", "S", "XL", "L")]
+    flat = open_source("folder", root=str(tree("a.png", "b.png", *thumbs))).info
+    assert (flat.classes, dict(flat.splits)) == (("data",), {"all": 2})
+    assert any(system in note for note in flat.notes) != system.startswith(".")  # hidden: nobody expects it
+
+
+def test_a_systems_folder_in_a_class_holds_none_of_its_images(tree) -> None:
+    root = tree("cat/a.png", "dog/b.png", "dog/@eaDir/b.png/thumb.png", "dog/._b.png")
+    assert dict(open_source("folder", root=str(root)).info.splits) == {"all": 2}
+
+
+@pytest.mark.parametrize(
+    "name", ["val", "valid", "validation", "dev", "eval", "evaluation", "holdout", "test", "DEV", "Test"]
+)
+def test_a_split_is_known_by_any_of_its_usual_names(tree, name: str) -> None:
+    from chimera_core.data.split_names import name_splits
+
+    info = open_source("folder", root=str(tree("Train/cat/a.png", f"{name}/cat/b.png"))).info
+    assert (dict(info.splits), info.classes) == ({"Train": 1, name: 1}, ("cat",))
+    assert name_splits(info.splits, None, None) == ("Train", name)
+
+
+def test_dev_is_validated_on_before_test() -> None:
+    from chimera_core.data.split_names import name_splits
+
+    assert name_splits({"test": 1, "dev": 1, "training": 1, "train": 1}, None, None) == ("train", "dev")
+
+
+def test_folders_beside_splits_are_left_out_and_counted(tree) -> None:
+    info = open_source("folder", root=str(tree("train/cat/a.png", "dev/cat/b.png", "extra/cat/c.png"))).info
+    assert dict(info.splits) == {"train": 1, "dev": 1}
+    assert dict(info.left_out) == {"in folders that are no split": 1}
+    assert any("extra" in note for note in info.notes)
+
+
+def test_a_class_that_is_called_train_stays_a_class_and_the_other_reading_is_said(tree) -> None:
+    root = tree("train/a.png", "bus/b.png", "car/c.png")
+    info = open_source("folder", root=str(root)).info
+    assert info.classes == ("bus", "car", "train")
+    assert any("train is taken for a class" in n and "--layout split-class" in n for n in info.notes)
+    asked = open_source("folder", root=str(root), layout="split-class").info
+    assert dict(asked.splits) == {"train": 1}
+
+
+def test_classes_take_images_at_any_depth_as_imagefolder_does(tree) -> None:
+    names = [f"{kind}/{sub}/{k}.png" for kind in ("dog", "horse") for sub in ("a", "b/c/d") for k in range(2)]
+    root = tree(*names, "stray.png")
+    auto = open_source("folder", root=str(root)).info
+    assert any("--layout class" in note for note in auto.notes)  # dog and horse could be domains
+    info = open_source("folder", root=str(root), layout="class").info
+    assert (info.classes, dict(info.splits)) == (("dog", "horse"), {"all": 8})
+    assert dict(info.left_out) == {"at another depth": 1}
+
+
+def test_deeper_images_of_some_classes_belong_to_these_classes(tree) -> None:
+    root = tree("cat/a.png", "cat/b.png", "dog/c.png", "dog/deeper/d.png")
+    info = open_source("folder", root=str(root)).info
+    assert (info.classes, dict(info.splits), dict(info.left_out)) == (("cat", "dog"), {"all": 4}, {})
+    assert list(open_source("folder", root=str(root)).open("all").labels) == [0, 0, 1, 1]
+
+
+def test_stray_images_in_a_split_are_no_class_of_their_own(tree) -> None:
+    root = tree("train/cat/a.png", "train/dog/b.png", "train/readme.png", "val/cat/c.png")
+    info = open_source("folder", root=str(root)).info
+    assert (info.classes, dict(info.left_out)) == (("cat", "dog"), {"at another depth": 1})
+
+
+@pytest.mark.parametrize("between", ["", "_", "-"])
+def test_the_folders_of_cyclegans_data_are_splits_of_two_classes(tree, between: str) -> None:
+    names = [
+        f"{split}{between}{side}/{k}.png" for split in ("train", "test") for side in "AB" for k in range(2)
+    ]
+    source = open_source("folder", root=str(tree(*names)))
+    assert (source.info.classes, dict(source.info.splits)) == (("A", "B"), {"train": 4, "test": 4})
+    assert list(source.open("test").labels) == [0, 0, 1, 1]
+    assert any("layout cyclegan" in note for note in source.info.notes)
+
+
+def test_links_that_lead_in_circles_are_noticed(tree) -> None:
+    root = tree("cat/a.png", "dog/b.png")
+    for k in range(300):
+        (root / f"link{k}").symlink_to(".")
+        (root / "cat" / f"up{k}").symlink_to("..")
+    (root / "self").symlink_to("self")
+    start = time.process_time()
+    info = open_source("folder", root=str(root)).info
+    assert time.process_time() - start < 2
+    assert (info.classes, dict(info.splits)) == (("cat", "dog"), {"all": 2})
+    assert any("links that lead back, passed over: 600" in note for note in info.notes)
+
+
+def test_links_to_folders_of_links_end_in_one_line(tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chimera_core.folders._MOST_LINKED", 500)
+    root = tree("a/a.png")
+    for name, below in (("b", "a"), ("c", "b"), ("d", "c"), ("e", "d")):
+        (root / name).mkdir()
+        for k in range(30):
+            (root / name / f"link{k}").symlink_to(root / below)
+    with pytest.raises(DataError, match="lead to more than 500 folders"):
+        open_source("folder", root=str(root))
+
+
+def test_classes_may_be_links_to_folders_elsewhere(tree, tmp_path: Path) -> None:
+    root = tree("elsewhere/cat/a.png", "elsewhere/dog/b.png")
+    (tmp_path / "linked").mkdir()
+    for name in ("cat", "dog", "hound"):
+        (tmp_path / "linked" / name).symlink_to(root / "elsewhere" / name.replace("hound", "dog"))
+    info = open_source("folder", root=str(tmp_path / "linked")).info
+    assert (info.classes, dict(info.splits)) == (("cat", "dog", "hound"), {"all": 3})
