@@ -41,6 +41,10 @@ class GanConfig(Config):
         help="critic projected, both: network, or run of one, on whose features it looks",
     )
     critic_encoder_size: int = option(128, help="side in pixels at which that sees images", ge=16, le=512)
+    critic_pixels: bool = option(
+        False,
+        help="critic projected, both: one more on patches of pixels, for dots and stripes that features do not show",
+    )
 
     grown: bool = option(
         False,

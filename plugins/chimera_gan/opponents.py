@@ -158,6 +158,7 @@ class FrozenCritic(Opponent):
             self.features.channels,
             self.features.sides,
             condition=condition if config.projection else 0,
+            pixels=config.critic_pixels,
         )
         self.objective = Hinge()
 
@@ -167,8 +168,8 @@ class FrozenCritic(Opponent):
         """Judge images. See ``Opponent``."""
         with torch.no_grad():
             seen_real, seen_fake = self.features.maps(real), self.features.maps(fake)
-        said_real = self.network(seen_real, given, strength)
-        said_fake = self.network(seen_fake, given, strength)
+        said_real = self.network(seen_real, given, strength, pixels=real)
+        said_fake = self.network(seen_fake, given, strength, pixels=fake)
         loss = self._critic_loss(said_real, said_fake)
         return {"loss": loss.detach(), "estimate": _gap(said_real, said_fake).detach(), "total": loss}
 
@@ -176,13 +177,13 @@ class FrozenCritic(Opponent):
         self, fake: Tensor, real: Callable[[], Tensor], given: Given, strength: Given
     ) -> Tensor:
         """Judge fakes. See ``Opponent``."""
-        said = self.network(self.features.maps(fake), given, strength)
+        said = self.network(self.features.maps(fake), given, strength, pixels=fake)
         return torch.stack([self.objective.generator_loss(s, s) for s in said]).mean()
 
     def held_out(self, real: Tensor, fake: Tensor, given: Given) -> dict[str, float]:
         """Judge held-out images. See ``Opponent``."""
-        said_real = self.network(self.features.maps(real), given)
-        said_fake = self.network(self.features.maps(fake), given)
+        said_real = self.network(self.features.maps(real), given, pixels=real)
+        said_fake = self.network(self.features.maps(fake), given, pixels=fake)
         loss = self._critic_loss(said_real, said_fake)
         return {"held_out": float(_gap(said_real, said_fake)), "held_out_loss": float(loss)}
 

@@ -76,6 +76,24 @@ def test_every_scale_gives_sixteen_logits() -> None:
     assert all(s.dtype == torch.float32 and s.isfinite().all() for s in said)
 
 
+def test_one_more_critic_sees_pixels_where_that_is_wanted() -> None:
+    torch.manual_seed(1)
+    network = ProjectedCritic(CHANNELS, SIDES, pixels=True).eval()
+    images, others = noise(3, 3 * 32 * 32).view(3, 3, 32, 32), torch.zeros(3, 3, 32, 32)
+    said, again = network(maps(), pixels=images), network(maps(), pixels=others)
+    assert [tuple(s.shape) for s in said] == [(3, 16)] * 5
+    assert [torch.equal(a, b) for a, b in zip(said, again, strict=True)] == [True] * 4 + [False]
+    assert len(critic()(maps(), pixels=images)) == 4
+
+
+def test_a_critic_of_pixels_learns_with_the_others(data: FuserData) -> None:
+    learner = _learner(data, critic="projected", critic_pixels=True)
+    before = {k: v.clone() for k, v in learner.modules["critic"].state_dict().items() if "of_pixels" in k}
+    assert before and all(value.isfinite() for value in _step(learner, data, 0).values())
+    after = learner.modules["critic"].state_dict()
+    assert any(not torch.equal(v, after[k]) for k, v in before.items() if k.endswith("original"))
+
+
 def test_the_condition_counts_at_the_coarsest_scale_by_its_strength() -> None:
     network = critic(condition=5).eval()
     without, given = network(maps()), network(maps(), noise(3, 5))

@@ -23,6 +23,7 @@ from chimera_gan.networks.parts import (
 )
 
 _FINEST, _WIDEST = 32, 256  # channels; each coarser scale has twice as many as the one before
+_OF_PIXELS = (3, 24, 48, 96)  # channels of a critic of pixels
 _LAST = 4  # side, about, of the maps that give logits: 4 x 4 of them at every scale (section 3.2)
 
 
@@ -69,10 +70,18 @@ class ProjectedCritic(nn.Module):
         sides: S_k.
         condition: C, or 0 for critics that see the image alone.
         norm: ``batch``, ``layer`` or ``none``.
+        pixels: one more, of the images themselves, that sees patches of 22 pixels (ours). A frozen network strides in its
+            first layer, so dots and stripes of 2 to 4 pixels pass for texture.
     """
 
     def __init__(
-        self, channels: Sequence[int], sides: Sequence[int], *, condition: int = 0, norm: str = "batch"
+        self,
+        channels: Sequence[int],
+        sides: Sequence[int],
+        *,
+        condition: int = 0,
+        norm: str = "batch",
+        pixels: bool = False,
     ) -> None:
         super().__init__()
         self.mixing = RandomMixing(channels)
@@ -80,9 +89,15 @@ class ProjectedCritic(nn.Module):
             _Head(width, side, condition=condition if k == len(sides) - 1 else 0, norm=norm)
             for k, (width, side) in enumerate(zip(self.mixing.channels, sides, strict=True))
         )
+        self.of_pixels = _pixel_head(norm) if pixels else None
 
     def forward(
-        self, maps: Sequence[Tensor], c: Tensor | None = None, strength: Tensor | None = None
+        self,
+        maps: Sequence[Tensor],
+        c: Tensor | None = None,
+        strength: Tensor | None = None,
+        *,
+        pixels: Tensor | None = None,
     ) -> list[Tensor]:
         """Judge images by their maps.
 
@@ -90,10 +105,15 @@ class ProjectedCritic(nn.Module):
             maps: float (N, F_k, S_k, S_k), the finest first.
             c: float (N, C), norm sqrt(C), or None: the images alone are judged.
             strength: float (N,), factor of the projection for each image; None is 1 for all.
+            pixels: the images, float (N, 3, S, S) in [-1, 1], for a critic that looks at them; others leave them alone.
         Returns:
             One float32 tensor (N, P) of logits per scale, of P = 16 places where sides are powers of two; great for real.
+            That of the pixels comes last, of S / 8 x S / 8 places.
         """
-        return [head(x, c, strength) for head, x in zip(self.heads, self.mixing(maps), strict=True)]
+        said = [head(x, c, strength) for head, x in zip(self.heads, self.mixing(maps), strict=True)]
+        if self.of_pixels is not None and pixels is not None:
+            said.append(self.of_pixels(pixels).flatten(1).float())
+        return said
 
 
 class _Head(nn.Module):
@@ -126,6 +146,21 @@ class _Head(nn.Module):
         if self.projection is not None and c is not None:
             logits = logits + self.projection(features.mean((2, 3)), c, strength)[:, None]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _pixel_head(norm: str) -> nn.Module:
+    """Build a critic of patches: three strided convolutions, and one that gives logits."""
+    stages = [
+        nn.Sequential(
+            nn.Conv2d(a, b, 4, stride=2, padding=1),
+            norm_of_maps("none" if a == 3 else norm, b),
+            build_activation("leaky"),
+        )
+        for a, b in pairwise(_OF_PIXELS)
+    ]
+    head = nn.Sequential(*stages, nn.Conv2d(_OF_PIXELS[-1], 1, 3, padding=1))
+    normalise_spectrally(head)
+    return head
 
 
 def _random_kernel(channels: int, channels_in: int, side: int) -> Tensor:
