@@ -27,7 +27,7 @@ from chimera_core.subjects.options import HeadOptions, SubjectOptions
 
 if TYPE_CHECKING:
     from chimera_core.arrays import blend_pyramids, blurred, resized, sampled, sharpened, smoothstep
-    from chimera_core.assets import work_alone
+    from chimera_core.assets import check_may_download, work_alone
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
@@ -127,6 +127,7 @@ _LAZY = {
     "transfer_colour": "chimera_core.subjects.colour",
     "choose_precision": "chimera_core.training.precision",
     "check_state": "chimera_core.weights",
+    "check_may_download": "chimera_core.assets",
     "load_state": "chimera_core.weights",
     "default_data_root": "chimera_core.use",
     "find_asset": "chimera_core.use",
@@ -191,6 +192,7 @@ __all__ = [
     "blend_pyramids",
     "blurred",
     "build_optimizer",
+    "check_may_download",
     "check_state",
     "choose_precision",
     "colour_spread",

@@ -14,16 +14,48 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chimera_core.errors import DataError, RunError
+from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files import AnyPath, disk_trouble, one_line, quote
 from chimera_core.registry import AssetEntry
 
 Progress = Callable[[float, float], None]
 
 _log = logging.getLogger(__name__)
+
+
+_refused_for: ContextVar[str] = ContextVar("refused_for", default="")
+
+
+@contextmanager
+def no_downloads(whose: str) -> Iterator[None]:
+    """Refuse every download in the block.
+
+    Args:
+        whose: on whose behalf it would be made, as the message names it; empty: none is refused.
+    """
+    token = _refused_for.set(whose)
+    try:
+        yield
+    finally:
+        _refused_for.reset(token)
+
+
+def check_may_download(what: str) -> None:
+    """Ask before a download; a plugin that brings something by a library of its own asks, too.
+
+    Args:
+        what: would be brought, e.g. ``the weights of resnet50``.
+    Raises:
+        ConfigError: if it is on behalf of a file that the user has not said to trust.
+    """
+    if whose := _refused_for.get():
+        raise ConfigError(
+            f"{whose} asks for {one_line(what, limit=120)}, to be downloaded: add --fetch if you trust the file"
+        )
 
 
 def asset_path(
@@ -83,8 +115,10 @@ def _bring(entry: AssetEntry, path: Path, progress: Progress, timeout_s: float) 
     """Try one place after the other.
 
     Raises:
+        ConfigError: if it is on behalf of a file that is not trusted.
         RunError: if none gives the right file.
     """
+    check_may_download(f"{entry.filename} ({entry.size:,} bytes)")
     # Not at the top: urllib costs 60 ms, and nearly every start finds its assets in place.
     from chimera_core.download import DownloadError, length_of, writing
 

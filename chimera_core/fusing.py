@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chimera_core.assets import no_downloads
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion, untrained
 from chimera_core.library.fetching import fetch_into_library
@@ -45,7 +47,8 @@ class Fusion:
         if fuser is not None:
             self.fuser = fuser
         elif plan.trained is not None:
-            self.fuser = load_fuser(plan.trained, plan.config, self.device)
+            with self._downloads():
+                self.fuser = load_fuser(plan.trained, plan.config, self.device)
         else:
             self.fuser = plan.component.load_class()(plan.config, device=self.device)
         if plan.trained is None:
@@ -78,15 +81,20 @@ class Fusion:
 
         if progress is not None:
             self.fuser.progress = progress
-        if not self._parents.depend_on_seed:
-            made = self.fuser.fuse(self.parents(seeds[0]), weights, seeds=seeds, size=self.plan.size)
-        else:
-            made = torch.cat(
-                [self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.plan.size) for s in seeds]
-            )
+        with self._downloads():
+            if not self._parents.depend_on_seed:
+                made = self.fuser.fuse(self.parents(seeds[0]), weights, seeds=seeds, size=self.plan.size)
+            else:
+                made = torch.cat(
+                    [self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.plan.size) for s in seeds]
+                )
         _check_made(made, len(seeds), self.plan.fuser_name)
         made = made.detach().float().cpu()
         return made if opacity else over_white(made)
+
+    def _downloads(self) -> AbstractContextManager[None]:
+        """Let the fuser bring what it asks for, or not."""
+        return no_downloads("" if self.plan.may_download else str(self.plan.trained))
 
     @property
     def fuser_name(self) -> str:

@@ -51,6 +51,8 @@ class FusionPlan:
     """Photographs are cut to their middle square first, the one shape in which creatures are scored."""
     pictures: tuple[NamedPicture | None, ...] = ()
     """For each parent that was given by name and is a picture of the library or a collection: which one."""
+    may_download: bool = True
+    """Whether the fuser may bring what it asks for: an exported file may be a stranger's, so it needs leave."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -98,7 +100,8 @@ def plan_fusion(
         square: cut photographs to their middle square first.
         seed: the first one asked for. It picks among several pictures of a name, once for all creatures of a
             request, so that they share their parents.
-        fetch: brings pictures of a name that is found nowhere into the library; None: nothing is fetched.
+        fetch: brings pictures of a name that is found nowhere into the library; None: nothing is fetched, nor is
+            anything that an exported fuser asks for.
         merits: looks at pictures where a name has several (``library.merits.PictureMerits``), which needs torch;
             None: the best is known by headers alone.
         host: plugins to use; the installed ones when None.
@@ -153,6 +156,7 @@ def plan_fusion(
         is_chosen=model is not None,
         square=square,
         pictures=pictures,
+        may_download=fetch is not None or trained is None or trained.trained.form != "file",
     )
 
 

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.util
 import re
+import shlex
 import sys
 import time
 import traceback
@@ -50,7 +51,7 @@ class Component:
         if all(_is_findable(name) for name in self.spec.requires):
             return ""
         extra = f"[{self.spec.extra}]" if self.spec.extra else ""
-        return f"pip install '{self.distribution}{extra}'"
+        return f"pip install {shlex.quote(self.distribution + extra)}"
 
     def load_class(self) -> type:
         """Import the component's class.
@@ -209,7 +210,8 @@ def _is_findable(name: str) -> bool:
 def _mend(distribution: str) -> str:
     if not distribution:
         return "update the plugin or remove it"
-    return f"update the plugin with pip install -U {distribution}, or remove it with pip uninstall {distribution}"
+    name = shlex.quote(distribution)
+    return f"update the plugin with pip install -U {name}, or remove it with pip uninstall {name}"
 
 
 def _said(error: BaseException, *, with_type: bool = True) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +24,10 @@ FOLDER = "models"
 """Where a plugin's package carries the files of its models."""
 SUFFIX = ".safetensors"
 _TRAINED = ("feature-encoder", "fusion-generator")
+# ``PLUGIN:NAME``: a folder of that name is never meant.
+_NAMES_A_COMPONENT = re.compile(r"[a-z0-9-]+:[a-z0-9-]+")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,14 +55,27 @@ def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
     Returns:
         None if the name means none of them, so that it can only be a component's.
     """
-    if kind not in _TRAINED:
+    if kind not in _TRAINED or _NAMES_A_COMPONENT.fullmatch(name):
         return None
     if run := find_run(name, host.settings.path("runs")):
+        if host.has(kind, name):
+            _say_shadowed(name, run)
         return Trained(name, "run", run)
     if name.endswith(SUFFIX):
         return Trained(name, "file", Path(os.path.expanduser(name)))
     entry = host.registry.models.get(name)
     return Trained(name, "model") if entry is not None and entry.kind == kind else None
+
+
+@functools.cache
+def _say_shadowed(name: str, run: Path) -> None:
+    """Say once that a run goes before what else has its name."""
+    _log.warning(
+        "%s is the run %s here, not the component of that name: write PLUGIN:%s for that",
+        name,
+        quote(run),
+        name,
+    )
 
 
 def check_references(host: PluginHost, config: BaseModel, *, where: str) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import logging
 import re
+import shlex
 from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -20,8 +22,10 @@ from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files import one_line
 from chimera_core.loading import Component, PluginRecord, load_plugin, record_of
 from chimera_core.options import suggest
-from chimera_core.registry import PluginEntry, Registry, read_registry
+from chimera_core.registry import PluginEntry, Registry, read_registry, shipped_registry
 from chimera_core.settings import Settings, read_settings
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["Component", "PluginHost", "PluginRecord", "default_host", "discover", "registry_file"]
 
@@ -126,7 +130,11 @@ def discover(
     installed = {record.name for record in records}
     for name, known in registry.plugins.items():
         if name not in installed:
-            mend = f"pip install {known.distribution}" if known.distribution else "see its home page"
+            mend = (
+                f"pip install {shlex.quote(known.distribution)}"
+                if known.distribution
+                else "see its home page"
+            )
             records.append(PluginRecord(name, known.distribution, "", "not-installed", error=mend))
     host = PluginHost(tuple(records), registry, settings)
     _check_presets_of_registry(host)
@@ -147,8 +155,10 @@ def _discover_once(named: Path | None) -> PluginHost:
     settings = read_settings()
     if named is None and settings.by_name["registry"].value:
         named = settings.path("registry")
-    if named is None and Path("registry.toml").is_file():
-        named = Path("registry.toml")
+    here = Path("registry.toml")
+    if named is None and here.is_file() and not here.samefile(shipped_registry()):
+        named = here
+        _log.warning("registry.toml in this folder changes the registry: name it with --registry to agree")
     host = discover(settings, read_registry(named))
     if settings.strict_plugins and host.broken:
         first = host.broken[0]
@@ -183,7 +193,7 @@ def _trouble_of_rivals(point: EntryPoint, rivals: Collection[EntryPoint], entry:
     if owner in map(_normal, distributions):
         return (
             f"the registry gives its name to {entry.distribution if entry else owner}: "
-            f"remove it with pip uninstall {_distribution(point)}"
+            f"remove it with pip uninstall {shlex.quote(_distribution(point))}"
         )
     return (
         f"{' and '.join(distributions)} both name a plugin '{point.name}': remove one with pip uninstall, "

@@ -45,12 +45,23 @@ class PluginEntry(Config):
     enabled: StrictBool = option(True, help="false: never import it")
     options: dict[str, dict[str, Any]] = option({}, help="default options by component name")
 
+    @field_validator("distribution")
+    @classmethod
+    def _distribution_is_a_name(cls, value: str) -> str:
+        # It goes into a command line that users copy.
+        if value and not _DISTRIBUTION.fullmatch(value):
+            raise ValueError(
+                f"{quote(one_line(value, limit=100))} is no name of a distribution: use letters, digits and . _ -"
+            )
+        return value
+
 
 class AssetEntry(Config):
     """A file of weights or data that is downloaded once: where it lies, and how to know it is the right one.
 
     A prefix of 8 digits tells a damaged file from a whole one. It does not stop a forger, who tries 2**32 files:
-    there the encryption of https does, and that weights are read without running what is in them.
+    there the encryption of https does, which is asked for then, and that weights are read without running what is in
+    them.
     """
 
     url: str = option("", help="where to get it: http, https or file")
@@ -108,6 +119,10 @@ class AssetEntry(Config):
         for pair in _EITHER_OR["assets"]:
             if sum(bool(getattr(self, name)) for name in pair) != 1:
                 raise ValueError(f"give either {pair[0]} or {pair[1]}")
+        if self.sha256_prefix and any(urlsplit(url).scheme == "http" for url in self.places):
+            raise ValueError(
+                "over http anyone on the way can send another file with such a prefix: write https, or the whole sha256"
+            )
         return self
 
 
@@ -275,7 +290,24 @@ def read_registry(user_file: Path | None = None) -> Registry:
         return registry
     # The shipped tables are right by themselves, so whatever is wrong in the sum is the user's.
     mine = read_toml(user_file, what="registry")
+    _refuse_trust(mine, registry)
     return _check(_lay_over(shipped.table, mine.table), mine, below=shipped)
+
+
+def _refuse_trust(mine: TomlFile, shipped: Registry) -> None:
+    """Let nobody but the shipped registry say what is ours; what its user has reviewed, a registry may say."""
+    plugins = mine.table.get("plugins")
+    for name, entry in plugins.items() if isinstance(plugins, Mapping) else ():
+        if not isinstance(entry, Mapping) or entry.get("trust") != "first-party":
+            continue
+        ours = shipped.plugins.get(name)
+        is_ours = ours and ours.distribution == entry.get("distribution", ours.distribution)
+        if not (ours and is_ours and ours.trust == "first-party"):
+            place = mine.place(("plugins", name, "trust"))
+            raise ConfigError(
+                f"{place}: plugins.{one_line(name, limit=60)}.trust: only the registry that comes along says what is "
+                "first-party: write reviewed or listed, or leave it out"
+            )
 
 
 def shipped_registry() -> Path:
@@ -289,6 +321,7 @@ _EITHER_OR = {
     "assets": (("url", "urls"), ("sha256", "sha256_prefix")),
     "models": (("fuser", "encoder"), ("file", "asset")),
 }
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # No folder, no hidden file, no option's dash in front, no final dot and none of the devices of Windows.
 _PLAIN_NAME = re.compile(
@@ -401,4 +434,6 @@ def _lay_entry(below: Mapping[str, Any] | None, above: Any, pairs: tuple[tuple[s
         return above
     # A mirror list replaces the one address, and a full checksum the published digits.
     replaced = {name for pair in pairs if above.keys() & set(pair) for name in pair}
+    if above.get("distribution", below.get("distribution")) != below.get("distribution"):
+        replaced.add("trust")  # we know the plugin, not another one under its name
     return merge({key: value for key, value in below.items() if key not in replaced}, above)

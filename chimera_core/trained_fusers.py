@@ -160,14 +160,17 @@ def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> 
         config: its options.
         device: where it works.
     Raises:
-        DataError: if its weights are damaged, or made for other options.
+        DataError: if its weights are damaged, made for other options, or of a fuser that learns nothing.
     """
     from chimera_core.training.exported import lengthened
     from chimera_core.training.learner import TrainedFacts
     from chimera_core.weights import load_state
 
-    fuser: FusionGenerator = found.component.load_class()(config, device=device)
-    said = found.said
+    said, fuser_class = found.said, found.component.load_class()
+    # Asked before it is built: one that learns nothing loads, or downloads, what it needs by itself.
+    if not fuser_class.needs_training:  # type: ignore[attr-defined]
+        raise DataError(f"{found} names the fuser {said.fuser}, which learns nothing: get the file anew")
+    fuser: FusionGenerator = fuser_class(config, device=device)
     try:
         fuser.load(lengthened(load_state(found.weights)), TrainedFacts(said.classes, said.size, said.facts))
     except DataError as error:

@@ -88,7 +88,8 @@ GIF_FPS = 6
 @click.option(
     "--fetch",
     is_flag=True,
-    help="Fetch pictures of names that are found nowhere, from iNaturalist into your library.",
+    help="Fetch pictures of names that are found nowhere, from iNaturalist into your library; and what an exported "
+    "fuser asks for.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(

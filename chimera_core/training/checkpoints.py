@@ -180,7 +180,17 @@ def check_fits(checkpoint: Checkpoint, modules: Mapping[str, nn.Module]) -> None
         DataError: naming the first tensor that is missing, other, or too many.
     """
     for name, module in modules.items():
-        _check(module, _under(name, checkpoint.tensors), where=f"the checkpoint's {name}")
+        check_weights(module, _under(name, checkpoint.tensors), where=f"the checkpoint's {name}")
+
+
+def check_weights(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
+    """Check that a state dict is of a network's architecture; the network may lie on ``meta``.
+
+    Raises:
+        DataError: naming the first tensor that is missing, other, or too many.
+    """
+    own = {name: (tuple(value.shape), value.dtype) for name, value in module.state_dict().items()}
+    check_state(state, own, where=where)
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
@@ -189,7 +199,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, where: str) 
     Raises:
         DataError: naming the first tensor that is missing, other, or too many.
     """
-    _check(module, state, where=where)
+    check_weights(module, state, where=where)
     with torch.no_grad():
         for key, value in module.state_dict().items():
             value.copy_(state[key])
@@ -218,11 +228,6 @@ def write_tensors(
     noted = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
     with atomic_path(path) as temporary:
         safetensors.torch.save_file(plain, temporary, metadata=noted)
-
-
-def _check(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
-    own = {name: (tuple(value.shape), value.dtype) for name, value in module.state_dict().items()}
-    check_state(state, own, where=where)
 
 
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from chimera_core.assets import no_downloads
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import quote
 from chimera_core.interfaces import FeatureEncoder
@@ -74,8 +75,15 @@ def load_exported_encoder(path: Path, host: PluginHost) -> FeatureEncoder:
         PluginError: if its component is not installed.
     """
     said = read_header(path, ExportedEncoder)
-    encoder = build_without_weights(host, said.encoder, said.options)
-    checkpoints.load_weights(encoder, lengthened(load_state(path)), where=quote(path))
+    state = lengthened(load_state(path))
+    with no_downloads(quote(path)):
+        # Without memory first: options of a stranger's file may ask for any size.
+        with torch.device("meta"):
+            checkpoints.check_weights(
+                build_without_weights(host, said.encoder, said.options), state, where=quote(path)
+            )
+        encoder = build_without_weights(host, said.encoder, said.options)
+    checkpoints.load_weights(encoder, state, where=quote(path))
     return encoder.eval()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import timm
 from torch import nn
 
-from chimera_core.api import ConfigError, DataError, RunError, find_asset, load_state
+from chimera_core.api import ConfigError, DataError, RunError, check_may_download, find_asset, load_state
 from chimera_timm.config import PIP_PACKAGES
 
 
@@ -83,6 +83,7 @@ def _from_file(name: str, path: Path) -> nn.Module:
 
 
 def _from_hub(name: str) -> nn.Module:
+    check_may_download(f"the weights of {name}")
     try:
         model: nn.Module = timm.create_model(name, pretrained=True)
     except RuntimeError as error:  # "No pretrained weights exist for ..."

@@ -43,6 +43,37 @@ def test_a_users_file_lies_over_the_shipped_one(tmp_path: Path) -> None:
     assert "wolf" in registry.plugins
 
 
+def test_another_distribution_under_our_name_is_not_ours(tmp_path: Path) -> None:
+    registry = read_registry(write(tmp_path, '[plugins.timm]\ndistribution = "timm-of-another"\n'))
+    assert registry.plugins["timm"].trust == "listed"
+    same = read_registry().plugins["timm"].distribution
+    registry = read_registry(write(tmp_path, f'[plugins.timm]\ndistribution = "{same}"\n'))
+    assert registry.plugins["timm"].trust == "first-party"
+
+
+def test_a_whole_checksum_may_come_over_http(tmp_path: Path) -> None:
+    text = f'[assets.vgg19]\nurl = "http://example.org/vgg19.pth"\nsha256 = "{"ab" * 32}"\n'
+    assert read_registry(write(tmp_path, text)).assets["vgg19"].checksum == "ab" * 32
+
+
+def test_a_registry_that_merely_lies_here_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from chimera_core import plugins
+
+    (tmp_path / "registry.toml").write_text("[plugins.wolf]\nsummary = 'howls'\n")
+    monkeypatch.chdir(tmp_path)
+    for named, said in (
+        (None, ["registry.toml in this folder changes the registry: name it with --registry to agree"]),
+        (Path("registry.toml"), []),
+    ):
+        caplog.clear()
+        plugins._discover_once.cache_clear()
+        assert plugins._discover_once(named).registry.plugins["wolf"].summary == "howls"
+        assert [record.getMessage() for record in caplog.records] == said
+    plugins._discover_once.cache_clear()
+
+
 def test_default_options_come_by_plugin_and_component(tmp_path: Path) -> None:
     registry = read_registry(write(tmp_path, "[plugins.style.options.style-transfer]\niterations = 7\n"))
     (layer,) = registry.option_layers("style", "style-transfer")
@@ -70,6 +101,23 @@ def test_default_options_come_by_plugin_and_component(tmp_path: Path) -> None:
         ("[plugins.timm]\n\n\nkinds = 'fuser'", 4, "but it is 'fuser': write a list, kinds = [\"...\"]"),
         ("[plugins.timm]\nkinds = ['feature-encoderr']", 2, "(did you mean 'feature-encoder'?)"),
         ("[plugins.timm]\ntrust = 'first party'", 2, "(did you mean 'first-party'?)"),
+        (
+            "[plugins.wolf]\ntrust = 'first-party'",
+            2,
+            "only the registry that comes along says what is first-party",
+        ),
+        (
+            "[plugins.timm]\ndistribution = 'another'\ntrust = 'first-party'",
+            3,
+            "only the registry that comes along says what is first-party",
+        ),
+        ("[plugins.wolf]\ndistribution = 'x; rm -rf ~'", 2, "'x; rm -rf ~' is no name of a distribution"),
+        ("[plugins.wolf]\ndistribution = '--index-url=x'", 2, "is no name of a distribution"),
+        (
+            "[assets.vgg19]\nurl = 'http://example.org/vgg19.pth'\nsha256_prefix = 'dcbb9e9d'",
+            1,
+            "over http anyone on the way can send another file with such a prefix: write https, or the whole sha256",
+        ),
         ("[plugins.timm.options]\ntimm = 3", 2, "plugins.timm.options.timm: "),
         ("[plugins]\ntimm = 'on'", 2, "plugins.timm: write a table"),
         ("plugins = 3", 1, "write a table, [... .plugins]"),
@@ -132,10 +180,10 @@ def test_the_shipped_registry_knows_vgg19() -> None:
     "changes",
     [
         {},
-        {"url": None, "urls": ["https://a.org/x", "http://b.org:8080/x?y=%20", "file:///srv/x"]},
+        {"url": None, "urls": ["https://a.org/x", "https://b.org:8080/x?y=%20", "file:///srv/x"]},
         {"sha256_prefix": None, "sha256": "AB" * 32},
         {"filename": "a+b_c-1.0.safetensors"},
-        {"url": "http://[::1]:8000/a.pth"},
+        {"sha256_prefix": None, "sha256": "ab" * 32, "url": "http://[::1]:8000/a.pth"},
     ],
 )
 def test_a_good_asset_is_read(tmp_path: Path, changes: dict[str, object]) -> None:

@@ -116,6 +116,22 @@ def test_a_damaged_or_missing_file_is_refused(run: Path, here: Here) -> None:
         load_encoder("gone.safetensors")
 
 
+def test_a_file_that_asks_for_a_huge_network_is_refused_before_it_is_built(run: Path, here: Here) -> None:
+    words = {**said(exported(run, here)), "encoder": "cnn:cnn", "options": {"classes": 2_000_000_000}}
+    huge = write(Path("huge.safetensors"), words)
+    with pytest.raises(DataError, match=r"'huge\.safetensors' has no tensor"):
+        load_encoder(str(huge))
+
+
+def test_a_file_may_not_bring_weights_from_elsewhere(run: Path, here: Here) -> None:
+    words = {**said(exported(run, here)), "encoder": "timm:inception-2015-12-05", "options": {}}
+    asking = write(Path("asking.safetensors"), words)
+    with pytest.raises(
+        ConfigError, match=r"'asking\.safetensors' asks for .*: add --fetch if you trust the file"
+    ):
+        load_encoder(str(asking))
+
+
 def test_export_refuses_what_it_cannot_write(run: Path, here: Here) -> None:
     code, _, err = here("encoder", "export", "one", "-o", "tiny.pt")
     assert code == 2 and "must end in .safetensors" in err

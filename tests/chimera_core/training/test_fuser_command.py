@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from chimera_core.fusing_plan import triangle_weights
 from chimera_core.images import read_picture
@@ -388,6 +389,83 @@ def test_photographs_are_parents_of_a_run_that_takes_them(mean: Path, pictures: 
         fuse(["class-0", "class-1"], [1, 0], fuser="p", noise=0.0, seed=s, **source).images for s in (0, 1)
     ]
     assert (drawn[0] - drawn[1]).abs().max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("fuser", "more", "message"),
+    [
+        (
+            "style:style-transfer",
+            {},
+            "file strange.safetensors names the fuser style:style-transfer, which learns nothing",
+        ),
+        (
+            "gan:gan",
+            {"classes": [f"c{k}" for k in range(200_000)], "size": 64},
+            "file strange.safetensors: what was learned has no tensor",
+        ),
+    ],
+)
+def test_a_strange_file_is_refused_before_anything_is_built_or_brought(
+    run: Path, mean: Path, here: Here, pictures: Path, fuser: str, more: dict[str, Any], message: str
+) -> None:
+    import safetensors
+    from safetensors.torch import save_file
+
+    here("fuser", "export", "one", "-o", "creature.safetensors")
+    with safetensors.safe_open(mean / "creature.safetensors", "pt") as file:
+        said = json.loads(file.metadata()["chimera"])
+    said |= {"fuser": fuser, "options": {}, "accepts": ["photo", "class"], **more}
+    save_file({"x": torch.zeros(1)}, mean / "strange.safetensors", metadata={"chimera": json.dumps(said)})
+    photo = pictures / "val/class-2/0.png"
+    code, _, err = here("fuse", photo, photo, "--fuser", "strange.safetensors", "-o", "out.png")
+    assert code == 2 and err.startswith(f"chimera: {message}"), err
+    assert not (mean / "out.png").exists()
+
+
+def test_what_an_exported_fuser_asks_for_is_brought_with_leave_alone(
+    run: Path, mean: Path, here: Here, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chimera_core.api import check_may_download
+    from chimera_core.testing.fakes.mean_image import MeanImage
+
+    brought = []
+
+    def fuse(self: MeanImage, parents: Any, *rest: Any, seeds: Any, size: int) -> torch.Tensor:
+        check_may_download("the weights of everything")
+        brought.append(1)
+        return torch.zeros(len(seeds), 3, size, size)
+
+    here("fuser", "export", "one", "-o", "creature.safetensors")
+    monkeypatch.setattr(MeanImage, "fuse", fuse)
+    words = ("fuse", "class-0", "class-1", "-o", "out.png", "--fuser")
+    code, _, err = here(*words, "creature.safetensors")
+    assert code == 2 and not brought
+    assert err == (
+        "chimera: file creature.safetensors asks for the weights of everything, to be downloaded: "
+        "add --fetch if you trust the file\n"
+    )
+    for more in (("creature.safetensors", "--fetch"), ("one",)):
+        code, _, err = here(*words, *more)
+        assert code == 0, err
+    assert len(brought) == 2
+
+
+def test_plugin_and_name_never_mean_a_folder_and_a_run_that_goes_before_a_component_is_said(
+    run: Path, mean: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from chimera_core.models import _say_shadowed, find_trained
+    from chimera_core.plugins import default_host
+
+    _say_shadowed.cache_clear()
+    shutil.copytree(run, mean / "timm:timm")
+    shutil.copytree(run, mean / "timm")
+    assert find_trained(default_host(), "feature-encoder", "timm:timm") is None
+    for _ in range(2):
+        found = find_trained(default_host(), "feature-encoder", "timm")
+    assert found is not None and found.form == "run"
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == "timm is the run 'timm' here, not the component of that name: write PLUGIN:timm for that"
 
 
 def test_a_model_of_the_registry_is_taken_for_the_classes_that_it_knows(
