@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         RobustnessTrainer,
         Split,
     )
+    from chimera_core.own_folders import make_folder, relative_name, remove_file
     from chimera_core.pixels import parent_pixels, resize_shorter
     from chimera_core.scoring.probe import Probe, fit_probe
     from chimera_core.subjects.alignment import aligned_face
@@ -99,6 +100,9 @@ _LAZY = {
     "picture_shape": "chimera_core.images",
     "pictures_below": "chimera_core.folders",
     "read_picture": "chimera_core.images",
+    "make_folder": "chimera_core.own_folders",
+    "relative_name": "chimera_core.own_folders",
+    "remove_file": "chimera_core.own_folders",
     "parent_pixels": "chimera_core.pixels",
     "resize_shorter": "chimera_core.pixels",
     "Subject": "chimera_core.subjects.window",
@@ -213,6 +217,7 @@ __all__ = [
     "load_encoder",
     "load_fuser",
     "load_state",
+    "make_folder",
     "one_line",
     "open_source",
     "option",
@@ -229,6 +234,8 @@ __all__ = [
     "propose_cuts",
     "random_start",
     "read_picture",
+    "relative_name",
+    "remove_file",
     "resize_shorter",
     "resize_to",
     "resized",

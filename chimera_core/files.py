@@ -15,6 +15,10 @@ from chimera_core.errors import RunError
 
 AnyPath = str | os.PathLike[str]
 
+LINK_OUT = (
+    "it is or lies behind a link that leaves its folder: remove the link, or name the place it leads to"
+)
+
 
 def one_line(text: object, *, limit: int | None = None) -> str:
     """Return text that prints on one line and cannot move the cursor, colour or reorder the terminal.
@@ -78,6 +82,15 @@ def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def leads_out(path: AnyPath, root: AnyPath) -> bool:
+    """Say whether a path, its links resolved, lies outside a folder. Neither need exist."""
+    real, home = os.path.realpath(path), os.path.realpath(root)
+    try:
+        return os.path.commonpath([real, home]) != home
+    except ValueError:  # on two drives
+        return True
+
+
 @contextmanager
 def atomic_path(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it becomes ``path``.
@@ -87,8 +100,9 @@ def atomic_path(path: AnyPath) -> Iterator[Path]:
     as trouble with this file.
 
     Args:
-        path: the file to write. A symbolic link stays, the file it points to is replaced; the
-            permissions of a file that is replaced are kept.
+        path: the file to write. A symbolic link within its own folder stays, the file it points to is
+            replaced; a link that leaves the folder is refused. The permissions of a file that is replaced are
+            kept.
     Returns:
         A context manager whose value is an existing, empty file ``.NAME.XXXXXXXX.tmp`` to write into.
     Raises:
@@ -148,6 +162,8 @@ def _target(path: AnyPath) -> tuple[Path, int | None]:
     """Return the real file to replace, and its permission bits if it exists."""
     try:
         target = Path(os.path.realpath(path))
+        if os.path.islink(path) and leads_out(path, os.path.dirname(path) or os.curdir):
+            raise RunError(f"cannot write {quote(path)}: {LINK_OUT}")
         found = os.stat(target)
     except FileNotFoundError:
         return target, None

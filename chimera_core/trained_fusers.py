@@ -16,6 +16,7 @@ from chimera_core.images import check_picture
 from chimera_core.layers import build_config, merge
 from chimera_core.models import SUFFIX, Trained, check_references, find_trained, model_file
 from chimera_core.options import suggest
+from chimera_core.own_folders import inside
 from chimera_core.plugins import Component, PluginHost
 from chimera_core.registry import ModelEntry
 from chimera_core.training.exported_header import ExportedFuser, read_header, read_notes
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from chimera_core.interfaces import FusionGenerator
 
 KIND = "fusion-generator"
-_WEIGHTS = Path("checkpoints") / "best.safetensors"
+_WEIGHTS = "checkpoints/best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser
         host: where its component is found.
         name: as the user typed it.
     """
-    weights = run / _WEIGHTS
+    weights = inside(run, _WEIGHTS)
     said = _said_by_run(run, weights)
     return TrainedFuser(Trained(name or run.name, "run", run), host.find(KIND, said.fuser), said, weights)
 

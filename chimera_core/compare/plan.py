@@ -27,9 +27,10 @@ from chimera_core.compare.trainings import (
     train,
 )
 from chimera_core.compare.tuples import ParentTuple, check_tuples, check_weights_fit, make_tuples
-from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files import quote, write_text_atomic
 from chimera_core.fusing_plan import check_weights
+from chimera_core.own_folders import inside
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD, is_untouched, read_run_record
 from chimera_core.scoring.judge_names import default_judge
@@ -222,8 +223,8 @@ def lay_out(experiment: Experiment, folder: Path) -> Comparison:
 def _facts(entries: list[FuserEntry], path: Path) -> dict[str, FuserFacts]:
     """Give what fusers say of themselves; kept in a file, because asking imports torch."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept = json.loads(inside(path.parent, path.name).read_text(encoding="utf-8"))
+    except (DataError, OSError, ValueError):
         kept = {}
     found, written = {}, {}
     for entry in entries:

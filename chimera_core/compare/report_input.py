@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import describe_folder, one_line, quote
+from chimera_core.own_folders import inside, relative_name
 from chimera_core.runs import RECORD
 
 FILE = "comparison.json"
@@ -28,9 +29,10 @@ class _Part(BaseModel):
 def _inside(path: str | None) -> str | None:
     """Refuse a picture outside the run's folder: a report that travels must not carry the reader's files."""
     if path is not None:
-        parts = PurePosixPath(path)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in path or "\0" in path:
-            raise ValueError(f"{quote(path)} lies outside the folder of the comparison")
+        try:
+            relative_name(path)
+        except DataError as error:
+            raise ValueError(str(error)) from None
     return path
 
 
@@ -246,8 +248,9 @@ def read_comparison(folder: Path) -> Comparison:
     Raises:
         ConfigError: one line, if the folder is no comparison, or the file is missing, cut short or says what
             cannot be.
+        DataError: if it is a link out of the folder.
     """
-    path = folder / FILE
+    path = inside(folder, FILE)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(

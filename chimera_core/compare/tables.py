@@ -22,6 +22,7 @@ from chimera_core.compare.tuples import ParentTuple
 from chimera_core.errors import ChimeraError
 from chimera_core.files import atomic_path, write_text_atomic
 from chimera_core.models import find_trained
+from chimera_core.own_folders import make_folder
 from chimera_core.runs import read_run_record
 from chimera_core.use import layered_options, resolve_config
 
@@ -122,7 +123,7 @@ def _shown(parents: ParentTuple, position: int, folder: Path) -> str | None:
         return None
     name = f"{PARENTS}/{parents.id}-{position}.png"
     if files[0] != folder / name:
-        (folder / PARENTS).mkdir(exist_ok=True)
+        make_folder(folder / PARENTS, within=folder)
         _copy_as_png(files[0], folder / name)
     return name
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from chimera_core.api import DataError, RunError, atomic_path, one_line
+from chimera_core.api import DataError, atomic_path, one_line
 from chimera_inaturalist.config import class_name
 
 MANIFEST = "attribution.csv"
@@ -90,21 +90,6 @@ def write_rows(root: Path, rows: Iterable[Row]) -> None:
     table.writerows(astuple(row) for row in rows)
     with atomic_path(root / MANIFEST) as temporary:
         temporary.write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises:
-        RunError: if the disk refuses.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise RunError(
-            f"cannot make the folder '{one_line(folder)}' ({reason}): name another --root"
-        ) from error
 
 
 def _makes_sense(row: Row) -> bool:

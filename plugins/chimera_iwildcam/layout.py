@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chimera_core.api import DataError, MissingDataError
+from chimera_core.api import DataError, MissingDataError, relative_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +72,11 @@ def read_table(folder: Path) -> pandas.DataFrame:
         raise DataError(
             f"'{path}' has split '{met}' in line {_line(strange)}: the splits are {', '.join(SPLITS)}"
         )
+    for line, name in enumerate(table["filename"], 2):
+        try:
+            relative_name(name)
+        except DataError as error:
+            raise DataError(f"'{path}', line {line}: {error}") from None
     for name in NUMBERS:
         wrong = ~table[name].str.fullmatch(r"\s*\d{1,15}\s*").astype(bool)
         if wrong.any():

@@ -632,7 +632,7 @@ def test_a_full_disk_is_one_line_and_after_tidying_it_goes_on(
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"cannot write '.*model\.pth': a part of the path is a file"):
+    with pytest.raises(RunError, match=r"cannot make the folder '.*assets': a part of the path is a file"):
         asset_path(entry_of("http://127.0.0.1:9/"), tmp_path / "file" / "assets")
     with pytest.raises(RunError, match=r"a\\x00b.*choose another name"):
         asset_path(entry_of("http://127.0.0.1:9/"), tmp_path / "a\0b")
