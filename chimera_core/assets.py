@@ -70,7 +70,6 @@ def work_alone(path: Path) -> Iterator[None]:
     Raises:
         RunError: if the disk refuses.
     """
-    from chimera_core.download import writing
     from chimera_core.locks import hold
 
     make_folder(path.parent)

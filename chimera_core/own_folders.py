@@ -65,23 +65,27 @@ def check_file_part(name: str, *, what: str) -> str:
     return name
 
 
-def make_folder(folder: AnyPath, *, within: AnyPath | None = None) -> Path:
+def make_folder(folder: AnyPath, *, within: AnyPath | None = None, mend: str = "") -> Path:
     """Make a folder, and those above it.
 
     Args:
         folder: need not exist.
         within: a folder that it must not leave through links. None: it is the user who named it.
+        mend: what else the user can do when the disk refuses, such as ``set CHIMERA_CACHE``.
     Raises:
         RunError: if the disk refuses, a file is in the way, or a link leads out of ``within``.
     """
+    also = f", or {mend}" if mend else ""
     try:
         if within is not None and leads_out(folder, within):
             raise RunError(f"cannot write into {quote(folder)}: {LINK_OUT}")
         Path(folder).mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise RunError(f"cannot make the folder {quote(folder)}: a file is in the way, remove it") from None
+        raise RunError(
+            f"cannot make the folder {quote(folder)}: a file is in the way: remove it{also}"
+        ) from None
     except (OSError, ValueError) as error:
-        raise RunError(f"cannot make the folder {quote(folder)}: {disk_trouble(error)}") from error
+        raise RunError(f"cannot make the folder {quote(folder)}: {disk_trouble(error)}{also}") from error
     return Path(folder)
 
 

@@ -41,7 +41,7 @@ def make_run_folder(path: Path) -> Path:
         )
     if any(os.path.exists(place) and not os.path.isdir(place) for place in (path, *path.parents)):
         raise ConfigError(f"the run folder {quote(path)} lies at or under a file: name another with --run")
-    return make_folder(path)
+    return make_folder(path, mend="name another with --run")
 
 
 def _holds_something(folder: Path) -> bool:

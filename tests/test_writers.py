@@ -25,8 +25,14 @@ FUNCTIONS = {
 NAMES = {"SummaryWriter", "FileHandler", "RotatingFileHandler", "NamedTemporaryFile", "mkstemp"}
 EXCUSED = {
     ("chimera_core/compare/report.py", "_write_page"): "its path is one of three that atomic_path gave",
-    ("chimera_core/training/metrics.py", "_open_tensorboard"): "into a folder of make_folder, names by the clock",
-    ("chimera_core/library/folder.py", "remove"): "rmdir takes empty folders only, found without following links",
+    (
+        "chimera_core/training/metrics.py",
+        "_open_tensorboard",
+    ): "into a folder of make_folder, names by the clock",
+    (
+        "chimera_core/library/folder.py",
+        "remove",
+    ): "rmdir takes empty folders only, found without following links",
     ("chimera_core/cli/root.py", "run"): "os.devnull",
     ("chimera_core/cli/demo.py", "_photographs"): "into a temporary folder",
 }
@@ -44,7 +50,9 @@ def writes(call: ast.Call, safe: set[str]) -> bool:
     target = call.func
     given = {n.id for a in call.args[:2] for n in ast.walk(a) if isinstance(n, ast.Name)}
     if isinstance(target, ast.Name):
-        mode = next((k.value for k in call.keywords if k.arg == "mode"), call.args[1] if len(call.args) > 1 else None)
+        mode = next(
+            (k.value for k in call.keywords if k.arg == "mode"), call.args[1] if len(call.args) > 1 else None
+        )
         if target.id == "open" and mode is not None:
             text = ast.unparse(mode)
             return any(letter in text for letter in "wax+") and not given & safe

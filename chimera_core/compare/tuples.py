@@ -155,7 +155,7 @@ def _place(folder: Path, name: str, named: Sequence[tuple[str, ...]]) -> Path:
     """Say where a picture of the record lies: where the experiment names it, else in the folder of the drawn ones."""
     if any(name in parents for parents in named):
         return Path(name)
-    return inside(folder.parent, f"{folder.name}/{name}")
+    return inside(folder.parent, Path(folder.name, name))
 
 
 def _located(name: str, beside: Path) -> Path | None:

@@ -24,7 +24,7 @@ from chimera_core.data.duplicates import find_duplicates
 from chimera_core.data.fingerprint import digest_of, folder_name, hash_file, real_path, stamp_files
 from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, open_packed, read_index
 from chimera_core.errors import ConfigError, DataError, RunError
-from chimera_core.files import disk_trouble, quote, write_text_atomic
+from chimera_core.files import quote, write_text_atomic
 from chimera_core.interfaces import DatasetSource, Split, no_progress
 from chimera_core.locks import hold
 from chimera_core.own_folders import check_file_part, make_folder, move, remove_file, remove_tree
@@ -165,12 +165,7 @@ def _check_size(images: int, packing: Mapping[str, Any], cache: Path, max_gb: fl
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Wait until no other process packs into this folder."""
-    try:
-        make_folder(target.parent)
-    except OSError as error:
-        raise RunError(
-            f"cannot write into the cache {quote(target.parent)} ({disk_trouble(error)}), or set CHIMERA_CACHE"
-        ) from error
+    make_folder(target.parent, mend="set CHIMERA_CACHE")
     lock = target.with_name(f".{target.name}.lock")
     with hold(lock, what=f"cache {target.name}", work="packed", wait=True, on_wait=_log.warning):
         yield

@@ -61,7 +61,7 @@ def bring(config: InaturalistConfig, root: Path, *, progress: Callable[[float, f
     for name, taxon in found.items():
         if not taxon.exact:
             _log.warning("%s is taken to be %s, taxon %s", name, taxon, taxon.id)
-    make_folder(root)
+    make_folder(root, mend="name another --root")
     with work_alone(root / MANIFEST):
         _Collection(config, root, found, service, progress).complete()
 

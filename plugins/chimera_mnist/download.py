@@ -53,7 +53,7 @@ def _is_whole(path: Path, ndim: int) -> bool:
 
 
 def _unfold(packed: Path, path: Path) -> None:
-    make_folder(path.parent)
+    make_folder(path.parent, mend="name another --root")
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         try:
             with gzip.open(packed, "rb") as source:

@@ -80,7 +80,7 @@ def test_a_chain_of_links_counts_by_where_it_ends(home: Path, own: Path) -> None
 @pytest.mark.parametrize("mode", ["new", "append"])
 def test_a_log_is_not_opened_through_a_link(home: Path, own: Path, mode: str) -> None:
     (own / "log").symlink_to(home / "key")
-    with pytest.raises(RunError, match="'.*log': it is a link: remove it"):
+    with pytest.raises(RunError, match=r"'.*log': it is a link: remove it"):
         open_own(own / "log", mode)  # type: ignore[arg-type]
     with pytest.raises(RunError):
         refuse_link(own / "log")
@@ -124,8 +124,8 @@ def test_no_folder_is_made_through_a_link_out(home: Path, own: Path) -> None:
     assert make_folder(own / "a" / "b", within=own).is_dir() and make_folder(own / "a" / "b", within=own)
     assert os.listdir(home) == ["key"]
     (own / "file").write_text("")
-    with pytest.raises(RunError, match="a file is in the way"):
-        make_folder(own / "file", within=own)
+    with pytest.raises(RunError, match="a file is in the way: remove it, or set X"):
+        make_folder(own / "file", within=own, mend="set X")
 
 
 def test_nothing_is_removed_or_moved_behind_a_link_out(home: Path, own: Path) -> None:
@@ -156,7 +156,18 @@ def test_a_tree_with_a_link_in_it_is_removed_without_what_the_link_leads_to(home
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/etc/passwd", "../key", "a/../../key", "C:\\key", "\\\\host\\share", "a\\..\\..\\key", "C:key", "a\0b"]
+    "name",
+    [
+        "",
+        "/etc/passwd",
+        "../key",
+        "a/../../key",
+        "C:\\key",
+        "\\\\host\\share",
+        "a\\..\\..\\key",
+        "C:key",
+        "a\0b",
+    ],
 )
 def test_names_that_leave_the_folder_of_their_list_are_refused_on_every_system(own: Path, name: str) -> None:
     with pytest.raises(DataError, match="lies outside the folder"):
@@ -170,9 +181,11 @@ def test_names_below_the_folder_are_given_back(own: Path, name: str) -> None:
     assert relative_name(name) == name and inside(own, name) == own / name
 
 
-@pytest.mark.parametrize("name", ["/any/dir/pwn:all", "..", ".hidden", "a/b", "a\\b", "a:b", "", "a\nb", "x" * 101, "a*"])
+@pytest.mark.parametrize(
+    "name", ["/any/dir/pwn:all", "..", ".hidden", "a/b", "a\\b", "a:b", "", "a\nb", "x" * 101, "a*"]
+)
 def test_a_split_that_could_lead_elsewhere_is_no_part_of_a_file_name(name: str) -> None:
-    with pytest.raises(DataError, match="split '.*' cannot be part of a file's name: rename it"):
+    with pytest.raises(DataError, match=r"split '.*' cannot be part of a file's name: rename it"):
         check_file_part(name, what="split")
 
 
