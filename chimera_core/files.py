@@ -6,12 +6,12 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from chimera_core.errors import RunError
+from chimera_core.errors import ConfigError, RunError
 
 AnyPath = str | os.PathLike[str]
 
@@ -49,6 +49,16 @@ def disk_trouble(error: OSError | ValueError) -> str:
     )
 
 
+def broken_link(path: AnyPath) -> str:
+    """Say that a path is a link to nothing, and to what; empty if it is not."""
+    try:
+        if os.path.islink(path) and not os.path.exists(path):
+            return f"{quote(path)} is a broken link: there is no {quote(os.readlink(path))}"
+    except (OSError, ValueError):
+        pass
+    return ""
+
+
 def describe_folder(path: AnyPath) -> str:
     """Say in a few words what is at the place of a folder, for messages that name what was expected there.
 
@@ -61,7 +71,7 @@ def describe_folder(path: AnyPath) -> str:
     except NotADirectoryError:
         return "it is a file" if os.path.isfile(path) else "a part of the path is a file, not a folder"
     except FileNotFoundError:
-        return "there is no such folder"
+        return "it is a broken link" if broken_link(path) else "there is no such folder"
     except PermissionError:
         return "permission denied"
     except (OSError, ValueError) as error:
@@ -80,6 +90,25 @@ def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for key, value in options.items()
     }
+
+
+def refuse_inputs(outputs: Iterable[AnyPath], inputs: Iterable[tuple[str, AnyPath]]) -> None:
+    """Refuse an output that would replace what it is made from, by whatever name it goes.
+
+    A link, a hard link, another spelling, or other letters on a disk that does not tell them apart: the same file.
+
+    Args:
+        outputs: files to be written. Only those that are there already can be an input.
+        inputs: what each is, as the message names it, and where it lies; gone through only if an output is there.
+    Raises:
+        ConfigError: naming the output.
+    """
+    there = {key: output for output in outputs if (key := _identity(output)) is not None}
+    if not there:
+        return
+    for what, path in inputs:
+        if (found := there.get(_identity(path))) is not None:
+            raise ConfigError(f"output {quote(found)} is {what}, which would be lost: name another")
 
 
 def leads_out(path: AnyPath, root: AnyPath) -> bool:
@@ -156,6 +185,15 @@ def write_text_atomic(path: AnyPath, text: str) -> None:
         raise RunError(f"cannot write {quote(path)}: {bad} is not Unicode: rename that file") from None
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _identity(path: AnyPath) -> object:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    # Some network disks number no files.
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(os.path.realpath(path))
 
 
 def _target(path: AnyPath) -> tuple[Path, int | None]:

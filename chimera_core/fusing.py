@@ -6,6 +6,7 @@ parents and makes as many chimeras as are asked for.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import ConfigError, PluginError
-from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion, untrained
+from chimera_core.files import refuse_inputs
+from chimera_core.fusing_plan import FusionPlan, check_seeds, check_weights, plan_fusion, untrained
 from chimera_core.library.fetching import fetch_into_library
 from chimera_core.library.lookup import NamedPicture
 from chimera_core.library.merits import PictureMerits
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from chimera_core.interfaces import FusionGenerator
+
+_log = logging.getLogger(__name__)
 
 
 class Fusion:
@@ -176,17 +180,20 @@ class FusionResult:
     """What stands for the parents that were given by name, with licence and attribution."""
     opacity: Tensor | None = field(repr=False, default=None)
     """float32 (n, 1, H, W) in [0, 1] of creatures that are cut-outs; ``images`` then have any colour where it is 0."""
+    plan: FusionPlan | None = field(repr=False, default=None)
+    """What was asked for; ``save`` replaces none of the files that it names."""
 
     def save(self, path: str | Path, index: int = 0) -> Path:
         """Write one image as PNG, with its origin as text inside.
 
         Raises:
-            ConfigError: if the path cannot be written.
+            ConfigError: if the path cannot be written, or is one of the files that the images are made from.
         """
         from chimera_core.images import check_output, write_png
         from chimera_core.pixels import to_uint8
 
         checked = check_output(path, (".png",))
+        refuse_inputs([checked], self.plan.inputs() if self.plan else ())
         image = self.images[index]
         if self.opacity is not None:
             import torch
@@ -218,7 +225,7 @@ def fuse(
     Args:
         parents: image files, classes that the fuser knows, names of pictures in the library or a collection or,
             with ``source``, classes of it; two or more.
-        weights: how much of each, sum 1; equal shares when None.
+        weights: how much of each; equal shares when None. Another sum than 1 is scaled to it, with a line in the log.
         fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
             or, for photographs, ``auto``, which goes by what they hold.
         preset: a preset of the fuser.
@@ -237,6 +244,7 @@ def fuse(
     """
     if n < 1:
         raise ConfigError(f"n must be 1 or more, but it is {n}")
+    check_seeds(seed, n)
     start = time.perf_counter()
     plan = plan_fusion(
         parents,
@@ -252,7 +260,7 @@ def fuse(
         fetch=fetch_into_library if fetch else None,
         merits=PictureMerits.of(default_host()),
     )
-    checked = check_weights(weights, len(parents))
+    checked = check_weights(weights, len(parents), remark=_log.warning)
     fusion = Fusion(plan)
     seeds = tuple(range(seed, seed + n))
     images = fusion.make(checked, seeds, progress=progress, opacity=True)
@@ -267,4 +275,5 @@ def fuse(
         wall_s=time.perf_counter() - start,
         texts=tuple(fusion.text(checked, s) for s in seeds),
         pictures=tuple(p for p in plan.pictures if p is not None),
+        plan=plan,
     )

@@ -89,7 +89,12 @@ class TrainedFuser:
         path, is_file = Path(parent), os.path.isfile(parent)
         if is_file and "photo" not in self.said.accepts:
             raise ConfigError(f"{self} takes class names, not photographs: leave out {quote(parent)}")
-        if not is_file and len(path.parts) == 1 and (source is not None or not path.suffix):
+        if (
+            not is_file
+            and not path.is_symlink()
+            and len(path.parts) == 1
+            and (source is not None or not path.suffix)
+        ):
             if source is not None:  # it knows whether it has that class
                 return
             known = suggest(parent, self.said.classes) if "class" in self.said.accepts else ""
@@ -149,8 +154,8 @@ def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
 def is_class_name(parent: str) -> bool:
     """Say whether a parent can only be the name of a class: no file, and nothing that looks like one."""
     path = Path(parent)
-    # os.path, because a name that is too long for the disk makes Path.exists raise.
-    return len(path.parts) == 1 and not path.suffix and not os.path.exists(path)
+    # os.path, because a name that is too long for the disk makes Path.exists raise. A broken link is no name either.
+    return len(path.parts) == 1 and not path.suffix and not os.path.lexists(path)
 
 
 def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> FusionGenerator:

@@ -12,7 +12,7 @@ from chimera_core.cli._options import ComponentCommand, Selector, component_valu
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.errors import DataError, RunError
-from chimera_core.files import one_line
+from chimera_core.files import one_line, refuse_inputs
 
 if TYPE_CHECKING:
     from chimera_core.data.blocks import Fit
@@ -194,7 +194,10 @@ def preview(ctx: click.Context, name: str, split: str | None, seed: int, output:
     from chimera_core.images import check_output
 
     path: Path = check_output(output, (".png",))
-    _draw_preview(_open(ctx, name), split, seed, path)
+    opened = _open(ctx, name)
+    splits = opened.info.splits
+    refuse_inputs([path], ((f"a picture of source {name}", f) for s in splits for f in opened.files(s)))
+    _draw_preview(opened, split, seed, path)
     click.echo(str(path))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from chimera_core.compare.trainings import (
 )
 from chimera_core.compare.tuples import ParentTuple, check_tuples, check_weights_fit, make_tuples
 from chimera_core.errors import ChimeraError, ConfigError, DataError
-from chimera_core.files import quote, write_text_atomic
+from chimera_core.files import leads_out, quote, write_text_atomic
 from chimera_core.fusing_plan import check_weights
 from chimera_core.own_folders import inside
 from chimera_core.plugins import PluginHost
@@ -168,12 +169,22 @@ def _fuser_trainings(said: Said, host: PluginHost, entries: list[FuserEntry], na
     ]
 
 
-def check_folder(folder: Path, name: str) -> None:
-    """Refuse a folder that holds something else than this experiment's results.
+def check_folder(folder: Path, name: str, named: Sequence[Sequence[str]] = ()) -> None:
+    """Refuse a folder that holds something else than this experiment's results, or its parents.
 
+    Args:
+        folder: of the run.
+        name: of the experiment.
+        named: tuples of parents, files among them.
     Raises:
         ConfigError: saying what it holds.
     """
+    for parent in itertools.chain.from_iterable(named):
+        if Path(parent).is_file() and not leads_out(parent, folder):
+            raise ConfigError(
+                f"parent {quote(parent)} lies in the run folder {quote(folder)}, where it could be replaced: copy it "
+                "elsewhere, or name another folder with --run"
+            )
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"the run folder {quote(folder)} is a file: name another with --run")
     if is_untouched(folder):

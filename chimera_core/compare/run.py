@@ -73,7 +73,7 @@ def run_comparison(
         KeyboardInterrupt: after Ctrl-C; whole cells stay, and the next call goes on.
     """
     name = experiment.said.top.name
-    check_folder(folder, name)
+    check_folder(folder, name, experiment.named)
     with work_in(folder, work="compared"):
         try:
             outcome = _run(experiment, folder, working, command, retry_failed, progress or _quiet, say)

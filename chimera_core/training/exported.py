@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.files import quote
+from chimera_core.files import quote, refuse_inputs
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import Config
 from chimera_core.plugins import PluginHost
@@ -40,11 +40,12 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "
     Returns:
         What the file says of itself.
     Raises:
-        ConfigError: if it is no run of an encoder, or the name of the file ends otherwise.
+        ConfigError: if it is no run of an encoder, the name of the file ends otherwise, or it is one of the run's.
         DataError: if the run has no weights yet, or one is too large for fp16.
         RunError: if the disk refuses.
     """
     check_name(to)
+    refuse_inputs([to], (("a file of the run", file) for file in run.rglob("*.safetensors")))
     config, record = read_training(run)
     encoder = load_trained_encoder(run, host)
     component = host.find("feature-encoder", config.encoder.name)

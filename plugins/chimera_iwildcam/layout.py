@@ -33,7 +33,8 @@ def find_folder(root: str) -> Path:
     """
     path = Path(os.path.abspath(Path(os.path.expanduser(root))))
     if not os.path.isdir(path):
-        met = "is a file" if os.path.isfile(path) else "does not exist"
+        is_broken = os.path.islink(path)
+        met = "is a file" if os.path.isfile(path) else "is a broken link" if is_broken else "does not exist"
         raise MissingDataError(f"the folder '{path}' {met}: name the folder that holds {FOLDER} with --root")
     folder = path if path.name == FOLDER and not os.path.isdir(path / FOLDER) else path / FOLDER
     if not os.path.isdir(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -131,6 +132,15 @@ def test_a_stranger_s_run_does_not_name_files_of_mine(done: Path, home: Path, he
     code, out, err = here("encoder", "export", "one", "-o", "stolen.safetensors")
     assert (code, out) == (2, "") and "is not read: it is or lies behind a link that leaves its folder" in err
     assert not Path("stolen.safetensors").exists()
+
+
+def test_an_export_does_not_replace_the_run_s_own_weights(done: Path, here: Here) -> None:
+    os.link(done / "checkpoints" / "best.safetensors", "mine.safetensors")
+    before = (done / "checkpoints" / "best.safetensors").read_bytes()
+    for output in (done / "checkpoints" / "best.safetensors", "mine.safetensors"):
+        code, out, err = here("encoder", "export", "one", "-o", output)
+        assert (code, out) == (2, "") and "is a file of the run, which would be lost: name another" in err
+    assert (done / "checkpoints" / "best.safetensors").read_bytes() == before
 
 
 def test_a_trained_fuser_is_not_read_through_a_link(tiny: Path, home: Path, here: Here) -> None:
