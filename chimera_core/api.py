@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
+    from chimera_core.csv_tables import csv_text, plain_cell
     from chimera_core.data.batches import Batch, ImageSplit
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
@@ -100,6 +101,8 @@ _LAZY = {
     "picture_shape": "chimera_core.images",
     "pictures_below": "chimera_core.folders",
     "read_picture": "chimera_core.images",
+    "csv_text": "chimera_core.csv_tables",
+    "plain_cell": "chimera_core.csv_tables",
     "make_folder": "chimera_core.own_folders",
     "relative_name": "chimera_core.own_folders",
     "remove_file": "chimera_core.own_folders",
@@ -198,6 +201,7 @@ __all__ = [
     "check_state",
     "choose_precision",
     "colour_spread",
+    "csv_text",
     "cut",
     "default_data_root",
     "describe_folder",
@@ -229,6 +233,7 @@ __all__ = [
     "pgd",
     "picture_shape",
     "pictures_below",
+    "plain_cell",
     "project_l2",
     "project_linf",
     "propose_cuts",

@@ -21,6 +21,7 @@ from chimera_core.library.lookup import NamedPicture
 from chimera_core.library.merits import PictureMerits
 from chimera_core.parents import ParentReader
 from chimera_core.plugins import default_host
+from chimera_core.privacy import without_folders
 from chimera_core.records import Parent
 from chimera_core.trained_fusers import load_fuser
 
@@ -122,19 +123,10 @@ class Fusion:
             "chimera.seed": str(seed),
             "chimera.size": str(self.plan.size),
             "chimera.options": json.dumps(
-                _without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
+                without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
             ),
             **({"chimera.attribution": json.dumps(credits, ensure_ascii=False)} if credits else {}),
         }
-
-
-def _without_folders(value: Any) -> Any:
-    """Shorten every absolute path in options to its last part."""
-    if isinstance(value, dict):
-        return {key: _without_folders(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(inner) for inner in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:

@@ -20,7 +20,7 @@ from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._types import WEIGHTS
 from chimera_core.errors import ConfigError
-from chimera_core.files import refuse_inputs
+from chimera_core.files import one_line, refuse_inputs
 from chimera_core.fusing_plan import (
     DEFAULT_PHOTO_FUSER,
     DEFAULT_SIZE,
@@ -165,10 +165,10 @@ def fuse(
     )
     refuse_inputs(paths, plan.inputs())
     if plan.is_chosen:
-        print(f"fuser: {plan.trained}", file=sys.stderr)
+        print(one_line(f"fuser: {plan.trained}"), file=sys.stderr)
     pictures = [picture for picture in plan.pictures if picture is not None]
     for picture in pictures:
-        print(picture, file=sys.stderr)
+        print(one_line(picture), file=sys.stderr)
     if sweep:
         written, fusion = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
     elif triangle:
@@ -266,5 +266,5 @@ def _open(plan: FusionPlan) -> Fusion:
     from chimera_core.fusing import Fusion
 
     fusion = Fusion(plan)
-    fusion.fuser.remark = lambda line: print(line, file=sys.stderr)
+    fusion.fuser.remark = lambda line: print(one_line(line), file=sys.stderr)
     return fusion

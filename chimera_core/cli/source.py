@@ -56,7 +56,7 @@ def list_sources(ctx: click.Context, as_json: bool) -> None:
     print_table(columns, [[row[column] for column in columns] for row in rows])
     for row in rows:
         if row["mend"]:
-            click.echo(f"{row['name']}: {row['mend']}")
+            click.echo(one_line(f"{row['name']}: {row['mend']}"))
 
 
 @source.command(cls=ComponentCommand, selectors=[_SELECTOR])
@@ -85,16 +85,16 @@ def info(ctx: click.Context, name: str, as_json: bool) -> None:
         )
         return
     for note in found.notes:
-        click.echo(note)
-    click.echo("splits: " + ", ".join(f"{split} {count}" for split, count in found.splits.items()))
-    click.echo(f"classes ({len(found.classes)}): " + ", ".join(found.classes))
+        click.echo(one_line(note))
+    click.echo(one_line("splits: " + ", ".join(f"{split} {count}" for split, count in found.splits.items())))
+    click.echo(one_line(f"classes ({len(found.classes)}): " + ", ".join(found.classes)))
     if found.domains:
-        click.echo(f"domains ({len(found.domains)}): " + ", ".join(found.domains))
-    click.echo(f"licence: {found.licence}")
+        click.echo(one_line(f"domains ({len(found.domains)}): " + ", ".join(found.domains)))
+    click.echo(one_line(f"licence: {found.licence}"))
     if found.unreadable:
         click.echo(f"{len(found.unreadable)} files cannot be read and are left out:")
         for line in found.unreadable:
-            click.echo(f"  {line}")
+            click.echo(f"  {one_line(line)}")
 
 
 _size = click.option(

@@ -26,6 +26,7 @@ from chimera_core.errors import ConfigError
 from chimera_core.files import atomic_path, one_line
 from chimera_core.images import write_png
 from chimera_core.own_folders import inside
+from chimera_core.privacy import without_folders
 from chimera_core.runs import read_run_record
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def write_report(folder: Path) -> Path:
     """Write ``report.html``, ``sheet.png`` and ``report.md`` of a comparison, all three or none.
 
     The page holds everything: pictures, styles and script. It asks for nothing, and its own policy forbids
-    whatever it might ask for.
+    whatever it might ask for. Reports travel, so folders are left out of paths.
 
     Args:
         folder: of the run, with ``comparison.json`` and the pictures it names. ``run.json`` and ``config.toml``
@@ -122,19 +123,20 @@ def _context(folder: Path, comparison: Comparison) -> dict[str, Any]:
 def _record(folder: Path) -> dict[str, Any]:
     """Return ``run.json``, or nothing where it is missing: a copied report must not fail over its footnotes."""
     try:
-        return read_run_record(folder)
+        record: dict[str, Any] = without_folders(read_run_record(folder))
     except ConfigError:
         return {}
+    return record
 
 
 def _experiment(folder: Path) -> str:
-    """Return the text of ``config.toml``, "" if it is missing or no TOML; a link out of the folder is refused."""
+    """Return ``config.toml`` without folders, "" if it is missing or no TOML; a link out of the folder is refused."""
     try:
         text = inside(folder, "config.toml").read_text(encoding="utf-8")
         tomllib.loads(text)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ""
-    return text
+    return str(without_folders(text))
 
 
 def _page_environment() -> Environment:

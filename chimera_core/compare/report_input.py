@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import describe_folder, one_line, quote
 from chimera_core.own_folders import inside, relative_name
+from chimera_core.privacy import without_folders
 from chimera_core.runs import RECORD
 
 FILE = "comparison.json"
@@ -243,7 +244,7 @@ def weight_key(weights: Iterable[float]) -> tuple[float, ...]:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read and check ``comparison.json`` of a run.
+    """Read and check ``comparison.json`` of a run, without the folders of its paths.
 
     Raises:
         ConfigError: one line, if the folder is no comparison, or the file is missing, cut short or says what
@@ -265,7 +266,7 @@ def read_comparison(folder: Path) -> Comparison:
             f"{quote(path)} is damaged or cut short ({one_line(error, limit=80)}): {_MEND}"
         ) from None
     try:
-        comparison = Comparison.model_validate(content)
+        comparison = Comparison.model_validate(_for_others(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -274,6 +275,27 @@ def read_comparison(folder: Path) -> Comparison:
         ) from None
     _check_names(comparison, path)
     return comparison
+
+
+_PICTURES = ("image", "images")
+
+
+def _for_others(content: Any) -> Any:
+    """Leave folders out of all paths, but where two fusers would have one name then."""
+    shortened = without_folders(content, keep=_PICTURES)
+    if _names_in(shortened) == _names_in(content):
+        return shortened
+    return without_folders(content, keep=(*_PICTURES, "id", "label", "fuser", "tied_with", "a", "b"))
+
+
+def _names_in(content: Any) -> int:
+    """Count the names of fusers, in whatever form the file is."""
+    fusers = content.get("fusers") if isinstance(content, dict) else None
+    return (
+        len({str(f.get("id")) for f in fusers or () if isinstance(f, dict)})
+        if isinstance(fusers, list)
+        else 0
+    )
 
 
 _MEND = "run `chimera compare` again, it keeps the cells that are done"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chimera_core.csv_tables import plain_cell
 from chimera_core.errors import ConfigError, DataError, PluginError
 from chimera_core.files import leads_out, one_line, quote
 from chimera_core.library.folder import Library
@@ -98,7 +99,9 @@ def _listed(root: Path) -> Iterator[tuple[Path, PictureRecord]]:
             "are not known: fetch them again"
         ) from None
     for row in rows:
-        values = {key: one_line(value) for key, value in row.items() if key and isinstance(value, str)}
+        values = {
+            key: one_line(plain_cell(value)) for key, value in row.items() if key and isinstance(value, str)
+        }
         picture = root / values.get("file", "")
         if not values.get("licence") or not picture.is_file() or leads_out(picture, root):
             _log.warning("left out: %s has no licence or no file", quote(values.get("file", "")))

@@ -14,6 +14,7 @@ from chimera_core.files import quote, refuse_inputs
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import Config
 from chimera_core.plugins import PluginHost
+from chimera_core.privacy import without_folders
 from chimera_core.training import checkpoints
 from chimera_core.training.exported_header import ExportedEncoder, read_header, read_notes
 from chimera_core.training.trained import build_without_weights, load_trained_encoder, read_training
@@ -86,14 +87,14 @@ def write_exported(to: Path, state: Mapping[str, Tensor], said: Config, *, numbe
     Args:
         to: a .safetensors file.
         state: by name.
-        said: what the file says.
+        said: what the file says; folders are left out of paths.
         numbers: of tensors with two dimensions and more; the few others (norms, biases) stay in fp32.
     Raises:
         DataError: if a value is too large for fp16.
         RunError: if the disk refuses.
     """
     tensors = {name: _shortened(t, numbers, name) for name, t in state.items()}
-    checkpoints.write_tensors(to, tensors, metadata=said.model_dump(mode="json"))
+    checkpoints.write_tensors(to, tensors, metadata=without_folders(said.model_dump(mode="json")))
 
 
 def check_name(to: Path) -> None:
