@@ -33,6 +33,13 @@ def one_line(text: object, *, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
 
+def clean_lines(text: str) -> str:
+    """Return text in which nothing can move the cursor, colour or reorder the terminal; lines and tabs stay."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(c if c in "\n\t" else one_line(c) for c in text)
+
+
 def quote(text: object) -> str:
     """Return ``one_line`` of a path, name or value in single quotes, for use inside a message."""
     return f"'{one_line(text)}'"

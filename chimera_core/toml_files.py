@@ -125,8 +125,11 @@ def _value(value: Any) -> str:
         return repr(value) if math.isfinite(value) else str(value)
     if isinstance(value, int):
         return str(value)
-    # JSON's strings are TOML's, but for the control character DEL.
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")
+    # JSON's strings are TOML's, but that it leaves DEL, C1 controls and marks of direction as they are.
+    return "".join(
+        c if c.isprintable() or "\ud800" <= c <= "\udfff" else f"\\U{ord(c):08X}"
+        for c in json.dumps(str(value), ensure_ascii=False)
+    )
 
 
 def _keys_by_line(text: str) -> Iterator[tuple[int, Keys]]:

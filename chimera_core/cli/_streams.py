@@ -13,7 +13,7 @@ import sys
 from typing import IO, Any, TextIO
 
 from chimera_core.errors import RunError
-from chimera_core.files import disk_trouble, one_line
+from chimera_core.files import clean_lines, disk_trouble
 
 
 def prepare_streams() -> None:
@@ -33,12 +33,9 @@ def prepare_streams() -> None:
 
 
 def clean(text: str) -> str:
-    """Write what could move the cursor, colour or reorder the terminal as escapes; lines and tabs stay."""
-    if text.replace("\n", "").replace("\t", "").isprintable():
-        return text
+    """Clean what is printed; see ``clean_lines``."""
     # Progress bars of libraries begin their line anew; whoever begins with that hides nothing that was there.
-    start = "\r" if text.startswith("\r") else ""
-    return start + "".join(c if c in "\n\t" else one_line(c) for c in text.removeprefix("\r"))
+    return "\r" * text.startswith("\r") + clean_lines(text.removeprefix("\r"))
 
 
 def terminal_of(stream: TextIO) -> IO[str]:
