@@ -81,8 +81,9 @@ def make_folder(folder: AnyPath, *, within: AnyPath | None = None, mend: str = "
             raise RunError(f"cannot write into {quote(folder)}: {LINK_OUT}")
         Path(folder).mkdir(parents=True, exist_ok=True)
     except FileExistsError:
+        what = "a broken link" if os.path.islink(folder) else "a file"
         raise RunError(
-            f"cannot make the folder {quote(folder)}: a file is in the way: remove it{also}"
+            f"cannot make the folder {quote(folder)}: {what} is in the way: remove it{also}"
         ) from None
     except (OSError, ValueError) as error:
         raise RunError(f"cannot make the folder {quote(folder)}: {disk_trouble(error)}{also}") from error
