@@ -99,12 +99,13 @@ def _cleaned(stream: TextIO | None, number: int, *, is_lossy: bool) -> TextIO:
     if isinstance(stream, _CleanStream):
         return stream
     buffer: Any = None
-    encoding, is_line_wise = "utf-8", number == 2
+    encoding, is_line_wise, is_unbuffered = "utf-8", number == 2, False
     if stream is not None:
         # ASCII is what a system says that was never set up (LANG=C); click would write UTF-8 there past the cleaner.
         if stream.encoding and codecs.lookup(stream.encoding).name != "ascii":
             encoding = stream.encoding
         is_line_wise = getattr(stream, "line_buffering", is_line_wise)
+        is_unbuffered = getattr(stream, "write_through", False)  # python -u
         try:
             stream.flush()
             buffer = stream.detach()  # type: ignore[attr-defined]
@@ -112,4 +113,5 @@ def _cleaned(stream: TextIO | None, number: int, *, is_lossy: bool) -> TextIO:
             return stream
     # As stderr has it: a name that the encoding lacks (cp1252, when Windows redirects) is written as an escape.
     how: dict[str, Any] = {"encoding": encoding, "errors": "backslashreplace", "line_buffering": is_line_wise}
+    how["write_through"] = is_unbuffered
     return _CleanStream(buffer or open(number, "wb", closefd=False), is_lossy=is_lossy, **how)
