@@ -52,7 +52,9 @@ class _CleanStream(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Write text, cleaned."""
-        self.write_raw(clean(text))
+        # click asks by writing nothing, "" and b"", what kind of stream this is; a full device refuses even that.
+        if text != "":
+            self.write_raw(clean(text))
         return len(text)
 
     def write_raw(self, text: str) -> None:

@@ -65,8 +65,9 @@ def test_a_stream_that_is_closed_or_full_costs_neither_the_picture_nor_the_exit_
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
-def test_a_full_stdout_is_one_line_and_the_picture_stays(tmp_path: Path) -> None:
-    done = shell(">/dev/full", tmp_path)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_stdout_is_one_line_and_the_picture_stays(tmp_path: Path, unbuffered: str) -> None:
+    done = shell(">/dev/full", tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == 1 and (tmp_path / "picture").read_text() == "whole"
     assert done.stderr.splitlines()[-1] == (
         "chimera: cannot write to standard output: the disk is full: free some space or write elsewhere"
