@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
+    from chimera_core.csv_tables import csv_text, plain_cell
     from chimera_core.data.batches import Batch, ImageSplit
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         RobustnessTrainer,
         Split,
     )
+    from chimera_core.own_folders import make_folder, relative_name, remove_file
     from chimera_core.pixels import parent_pixels, resize_shorter
     from chimera_core.scoring.probe import Probe, fit_probe
     from chimera_core.subjects.alignment import aligned_face
@@ -99,6 +101,11 @@ _LAZY = {
     "picture_shape": "chimera_core.images",
     "pictures_below": "chimera_core.folders",
     "read_picture": "chimera_core.images",
+    "csv_text": "chimera_core.csv_tables",
+    "plain_cell": "chimera_core.csv_tables",
+    "make_folder": "chimera_core.own_folders",
+    "relative_name": "chimera_core.own_folders",
+    "remove_file": "chimera_core.own_folders",
     "parent_pixels": "chimera_core.pixels",
     "resize_shorter": "chimera_core.pixels",
     "Subject": "chimera_core.subjects.window",
@@ -196,6 +203,7 @@ __all__ = [
     "check_state",
     "choose_precision",
     "colour_spread",
+    "csv_text",
     "cut",
     "default_data_root",
     "describe_folder",
@@ -215,6 +223,7 @@ __all__ = [
     "load_encoder",
     "load_fuser",
     "load_state",
+    "make_folder",
     "one_line",
     "open_source",
     "option",
@@ -226,11 +235,14 @@ __all__ = [
     "pgd",
     "picture_shape",
     "pictures_below",
+    "plain_cell",
     "project_l2",
     "project_linf",
     "propose_cuts",
     "random_start",
     "read_picture",
+    "relative_name",
+    "remove_file",
     "resize_shorter",
     "resize_to",
     "resized",

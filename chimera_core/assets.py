@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files import AnyPath, disk_trouble, one_line, quote
+from chimera_core.own_folders import make_folder, move, open_own, refuse_link, remove_file
 from chimera_core.registry import AssetEntry
 
 Progress = Callable[[float, float], None]
@@ -101,11 +102,9 @@ def work_alone(path: Path) -> Iterator[None]:
     Raises:
         RunError: if the disk refuses.
     """
-    from chimera_core.download import writing
     from chimera_core.locks import hold
 
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = path.with_name(f".{path.name}.lock")
     with hold(lock, what=path.name, work="fetched", wait=True, on_wait=_log.warning):
         yield
@@ -124,6 +123,7 @@ def _bring(entry: AssetEntry, path: Path, progress: Progress, timeout_s: float) 
 
     part = path.with_name(f"{path.name}.part")
     wanted = f"{entry.filename} ({entry.size:,} bytes, {_checksum_in_words(entry)})"
+    refuse_link(part)  # of a folder that several people share: it would be written through
     missing = entry.size - length_of(part)
     with writing(path):
         free = shutil.disk_usage(path.parent).free
@@ -159,13 +159,13 @@ def _bring_from(
         fetch(url, part, size=entry.size, report=progress, timeout_s=timeout_s)
         with writing(path):
             # Without fsync a power cut after the rename can leave zeros under the right name.
-            with open(part, "rb+") as file:
+            with open_own(part, "append") as file:
                 os.fsync(file.fileno())
             trouble = _trouble(entry, part)
             if trouble is None:
-                os.replace(part, path)
+                move(part, path, within=part.parent)
                 return
-            part.unlink()
+            remove_file(part, within=part.parent)
         if not continued:
             raise DownloadError(f"it sent a file that {trouble}")
         _log.info("%s went on with an old part and came out wrong: starting afresh", part.name)

@@ -25,6 +25,7 @@ from urllib.parse import urljoin, urlsplit
 
 from chimera_core.errors import RunError
 from chimera_core.files import disk_trouble, one_line, quote
+from chimera_core.own_folders import open_own, remove_file
 
 BLOCK_BYTES = 1 << 20
 # Waited after a cut. Whoever brings another megabyte in between gets all the tries again: a line that
@@ -184,10 +185,8 @@ def _copy(
 ) -> None:
     """Append what comes to ``part``, block by block as it arrives, so that a cut loses nothing."""
     done = stream.start
-    with writing(part):
-        # Unbuffered: what has arrived is in the file, even when the process is killed.
-        file = open(part, "ab" if done else "wb", buffering=0)  # noqa: SIM115
-    with closing(file):
+    # Unbuffered: what has arrived is in the file, even when the process is killed.
+    with open_own(part, "append" if done else "new") as file:
         while done < size or not stream.bounded:
             try:
                 block = stream.body.read1(min(BLOCK_BYTES, size - done) or 1)
@@ -198,8 +197,7 @@ def _copy(
             if not block:
                 break
             if done == size:
-                with writing(part):
-                    part.unlink()
+                remove_file(part, within=part.parent)
                 raise DownloadError(f"it sends more than {size:,} bytes")
             with writing(part):
                 rest = memoryview(block)

@@ -6,14 +6,18 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from chimera_core.errors import RunError
+from chimera_core.errors import ConfigError, RunError
 
 AnyPath = str | os.PathLike[str]
+
+LINK_OUT = (
+    "it is or lies behind a link that leaves its folder: remove the link, or name the place it leads to"
+)
 
 
 def one_line(text: object, *, limit: int | None = None) -> str:
@@ -27,6 +31,13 @@ def one_line(text: object, *, limit: int | None = None) -> str:
     """
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
+
+
+def clean_lines(text: str) -> str:
+    """Return text in which nothing can move the cursor, colour or reorder the terminal; lines and tabs stay."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(c if c in "\n\t" else one_line(c) for c in text)
 
 
 def quote(text: object) -> str:
@@ -45,6 +56,16 @@ def disk_trouble(error: OSError | ValueError) -> str:
     )
 
 
+def broken_link(path: AnyPath) -> str:
+    """Say that a path is a link to nothing, and to what; empty if it is not."""
+    try:
+        if os.path.islink(path) and not os.path.exists(path):
+            return f"{quote(path)} is a broken link: there is no {quote(os.readlink(path))}"
+    except (OSError, ValueError):
+        pass
+    return ""
+
+
 def describe_folder(path: AnyPath) -> str:
     """Say in a few words what is at the place of a folder, for messages that name what was expected there.
 
@@ -57,7 +78,7 @@ def describe_folder(path: AnyPath) -> str:
     except NotADirectoryError:
         return "it is a file" if os.path.isfile(path) else "a part of the path is a file, not a folder"
     except FileNotFoundError:
-        return "there is no such folder"
+        return "it is a broken link" if broken_link(path) else "there is no such folder"
     except PermissionError:
         return "permission denied"
     except (OSError, ValueError) as error:
@@ -78,6 +99,34 @@ def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def refuse_inputs(outputs: Iterable[AnyPath], inputs: Iterable[tuple[str, AnyPath]]) -> None:
+    """Refuse an output that would replace what it is made from, by whatever name it goes.
+
+    A link, a hard link, another spelling, or other letters on a disk that does not tell them apart: the same file.
+
+    Args:
+        outputs: files to be written. Only those that are there already can be an input.
+        inputs: what each is, as the message names it, and where it lies; gone through only if an output is there.
+    Raises:
+        ConfigError: naming the output.
+    """
+    there = {key: output for output in outputs if (key := _identity(output)) is not None}
+    if not there:
+        return
+    for what, path in inputs:
+        if (found := there.get(_identity(path))) is not None:
+            raise ConfigError(f"output {quote(found)} is {what}, which would be lost: name another")
+
+
+def leads_out(path: AnyPath, root: AnyPath) -> bool:
+    """Say whether a path, its links resolved, lies outside a folder. Neither need exist."""
+    real, home = os.path.realpath(path), os.path.realpath(root)
+    try:
+        return os.path.commonpath([real, home]) != home
+    except ValueError:  # on two drives
+        return True
+
+
 @contextmanager
 def atomic_path(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it becomes ``path``.
@@ -87,8 +136,9 @@ def atomic_path(path: AnyPath) -> Iterator[Path]:
     as trouble with this file.
 
     Args:
-        path: the file to write. A symbolic link stays, the file it points to is replaced; the
-            permissions of a file that is replaced are kept.
+        path: the file to write. A symbolic link within its own folder stays, the file it points to is
+            replaced; a link that leaves the folder is refused. The permissions of a file that is replaced are
+            kept.
     Returns:
         A context manager whose value is an existing, empty file ``.NAME.XXXXXXXX.tmp`` to write into.
     Raises:
@@ -144,10 +194,21 @@ def write_text_atomic(path: AnyPath, text: str) -> None:
         temporary.write_bytes(data)
 
 
+def _identity(path: AnyPath) -> object:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    # Some network disks number no files.
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(os.path.realpath(path))
+
+
 def _target(path: AnyPath) -> tuple[Path, int | None]:
     """Return the real file to replace, and its permission bits if it exists."""
     try:
         target = Path(os.path.realpath(path))
+        if os.path.islink(path) and leads_out(path, os.path.dirname(path) or os.curdir):
+            raise RunError(f"cannot write {quote(path)}: {LINK_OUT}")
         found = os.stat(target)
     except FileNotFoundError:
         return target, None

@@ -6,6 +6,7 @@ parents and makes as many chimeras as are asked for.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from chimera_core.assets import no_downloads
 from chimera_core.errors import ConfigError, PluginError
-from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion, untrained
+from chimera_core.files import refuse_inputs
+from chimera_core.fusing_plan import FusionPlan, check_seeds, check_weights, plan_fusion, untrained
 from chimera_core.library.fetching import fetch_into_library
 from chimera_core.library.lookup import NamedPicture
 from chimera_core.library.merits import PictureMerits
 from chimera_core.parents import ParentReader
 from chimera_core.plugins import default_host
+from chimera_core.privacy import without_folders
 from chimera_core.records import Parent
 from chimera_core.trained_fusers import load_fuser
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from chimera_core.interfaces import FusionGenerator
+
+_log = logging.getLogger(__name__)
 
 
 class Fusion:
@@ -126,19 +131,10 @@ class Fusion:
             "chimera.seed": str(seed),
             "chimera.size": str(self.plan.size),
             "chimera.options": json.dumps(
-                _without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
+                without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
             ),
             **({"chimera.attribution": json.dumps(credits, ensure_ascii=False)} if credits else {}),
         }
-
-
-def _without_folders(value: Any) -> Any:
-    """Shorten every absolute path in options to its last part."""
-    if isinstance(value, dict):
-        return {key: _without_folders(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(inner) for inner in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:
@@ -184,17 +180,20 @@ class FusionResult:
     """What stands for the parents that were given by name, with licence and attribution."""
     opacity: Tensor | None = field(repr=False, default=None)
     """float32 (n, 1, H, W) in [0, 1] of creatures that are cut-outs; ``images`` then have any colour where it is 0."""
+    plan: FusionPlan | None = field(repr=False, default=None)
+    """What was asked for; ``save`` replaces none of the files that it names."""
 
     def save(self, path: str | Path, index: int = 0) -> Path:
         """Write one image as PNG, with its origin as text inside.
 
         Raises:
-            ConfigError: if the path cannot be written.
+            ConfigError: if the path cannot be written, or is one of the files that the images are made from.
         """
         from chimera_core.images import check_output, write_png
         from chimera_core.pixels import to_uint8
 
         checked = check_output(path, (".png",))
+        refuse_inputs([checked], self.plan.inputs() if self.plan else ())
         image = self.images[index]
         if self.opacity is not None:
             import torch
@@ -226,7 +225,7 @@ def fuse(
     Args:
         parents: image files, classes that the fuser knows, names of pictures in the library or a collection or,
             with ``source``, classes of it; two or more.
-        weights: how much of each, sum 1; equal shares when None.
+        weights: how much of each; equal shares when None. Another sum than 1 is scaled to it, with a line in the log.
         fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
             or, for photographs, ``auto``, which goes by what they hold.
         preset: a preset of the fuser.
@@ -245,6 +244,7 @@ def fuse(
     """
     if n < 1:
         raise ConfigError(f"n must be 1 or more, but it is {n}")
+    check_seeds(seed, n)
     start = time.perf_counter()
     plan = plan_fusion(
         parents,
@@ -260,7 +260,7 @@ def fuse(
         fetch=fetch_into_library if fetch else None,
         merits=PictureMerits.of(default_host()),
     )
-    checked = check_weights(weights, len(parents))
+    checked = check_weights(weights, len(parents), remark=_log.warning)
     fusion = Fusion(plan)
     seeds = tuple(range(seed, seed + n))
     images = fusion.make(checked, seeds, progress=progress, opacity=True)
@@ -275,4 +275,5 @@ def fuse(
         wall_s=time.perf_counter() - start,
         texts=tuple(fusion.text(checked, s) for s in seeds),
         pictures=tuple(p for p in plan.pictures if p is not None),
+        plan=plan,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from chimera_core.library.choosing import Merits
 from chimera_core.library.lookup import NamedPicture, find_pictures
 from chimera_core.plugins import Component, PluginHost, default_host
 from chimera_core.trained_fusers import TrainedFuser, choose_model, find_trained_fuser, is_class_name
-from chimera_core.use import layered_options, resolve_config
+from chimera_core.use import build, layered_options, resolve_config
 
 # With its plugin, so that a stranger who offers the same name cannot get into the default's way.
 DEFAULT_PHOTO_FUSER = "parts:auto"
 MIN_SIZE, MAX_SIZE = 16, 2048
+MAX_SEED = 2**31 - 1
 DEFAULT_SIZE = 256
 """Of what a fuser of photographs makes; a trained one has a size of its own."""
 # Photographs are handed to fusers no larger than this (shorter side), or than the result if that is larger:
@@ -64,6 +65,15 @@ class FusionPlan:
     def fuser_name(self) -> str:
         """The fuser as users name it."""
         return self.trained.name if self.trained else self.component.spec.name
+
+    def inputs(self) -> Iterator[tuple[str, Path]]:
+        """Name the files that creatures are made from, each with what it is; no output may be one of them."""
+        for what, names in (("a parent", self.parents), ("a mask", self.masks)):
+            yield from ((what, Path(name)) for name in names if os.path.isfile(name))
+        if self.source is not None:
+            source = build(self.host, "dataset-source", self.source, self.source_options)
+            for split in source.info.splits:
+                yield from ((f"a picture of source {self.source}", file) for file in source.files(split))
 
 
 def plan_fusion(
@@ -160,11 +170,31 @@ def plan_fusion(
     )
 
 
-def check_weights(weights: Sequence[float] | None, parents: int) -> tuple[float, ...]:
+def check_seeds(first: int, count: int) -> None:
+    """Check that seeds ``first``, ``first + 1``, ... can each be asked for by themselves.
+
+    Raises:
+        ConfigError: if one is negative or above ``MAX_SEED``.
+    """
+    last = first + count - 1
+    if first < 0 or last > MAX_SEED:
+        many = f" and so the last of {count} is {last}" if count > 1 else ""
+        raise ConfigError(
+            f"seeds lie between 0 and {MAX_SEED}, but the seed is {first}{many}: take another --seed"
+        )
+
+
+def check_weights(
+    weights: Sequence[float] | None, parents: int, *, remark: Callable[[str], object] | None = None
+) -> tuple[float, ...]:
     """Check one weight per parent, none negative, sum 1; None means equal shares.
 
     A sum within 0.001 of 1 is taken for 1 (".333,.333,.334") and scaled to it.
 
+    Args:
+        weights: one per parent.
+        parents: how many there are.
+        remark: called with one line when weights of another sum (7,3) are scaled to 1. None: these are refused.
     Raises:
         ConfigError: naming the weights.
     """
@@ -176,9 +206,12 @@ def check_weights(weights: Sequence[float] | None, parents: int) -> tuple[float,
     if not all(math.isfinite(w) for w in weights) or min(weights) < 0:
         raise ConfigError(f"weights must be 0 or more, but they are {said}")
     total = sum(weights)
-    if abs(total - 1) > 1e-3:
+    if abs(total - 1) > 1e-3 and (remark is None or not total or math.isinf(total)):
         raise ConfigError(f"weights must sum to 1, but {said} sum to {total:g}")
-    return tuple(w / total for w in weights)
+    scaled = tuple(w / total for w in weights)
+    if abs(total - 1) > 1e-3 and remark is not None:
+        remark(f"weights {said} sum to {total:g}: taken as {','.join(f'{w:.3g}' for w in scaled)}")
+    return scaled
 
 
 def sweep_weights(weights: Sequence[float], frames: int) -> list[tuple[float, ...]]:
@@ -259,7 +292,7 @@ def _check_parent(name: str, source: str | None) -> None:
         # A class name; the source knows whether it has it. It may hold a dot ("St. Bernard"), and a folder of
         # that name may lie here: the class's own.
         return
-    if is_bare and not path.suffix and not os.path.exists(path):
+    if is_bare and not path.suffix and not os.path.lexists(path):
         raise DataError(
             f"there is no file {quote(name)}: name an image file, or give --source for class names"
         )

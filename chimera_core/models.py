@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from chimera_core.errors import ConfigError, DataError, PluginError
 from chimera_core.files import one_line, quote
 from chimera_core.layers import references_in
+from chimera_core.own_folders import relative_name
 from chimera_core.plugins import PluginHost
 from chimera_core.registry import ModelEntry
 from chimera_core.runs import find_run
@@ -133,4 +134,4 @@ def _carried(host: PluginHost, entry: ModelEntry) -> Path:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise PluginError(f"the package of plugin {component.plugin} is not there: install it anew")
-    return Path(found.submodule_search_locations[0]) / FOLDER / entry.file
+    return Path(found.submodule_search_locations[0]) / FOLDER / relative_name(entry.file)

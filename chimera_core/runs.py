@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core import __version__
-from chimera_core.errors import ChimeraError, ConfigError, RunError
-from chimera_core.files import disk_trouble, one_line, quote, write_text_atomic
+from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.files import one_line, quote, write_text_atomic
 from chimera_core.locks import Holder, hold, holder_of
+from chimera_core.own_folders import inside, make_folder
 from chimera_core.plugins import PluginHost
 from chimera_core.toml_files import write_toml
 
@@ -30,18 +31,23 @@ def make_run_folder(path: Path) -> Path:
     """Make the folder of a run, with the folders above it where they are missing.
 
     Raises:
-        ConfigError: if a file is in the way.
+        ConfigError: if a file is in the way, or a link to a folder of other things.
         RunError: if the disk refuses.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
+    if os.path.islink(path) and not os.path.isfile(path / RECORD) and _holds_something(path):
         raise ConfigError(
-            f"the run folder {quote(path)} lies at or under a file: name another with --run"
-        ) from None
-    except OSError as error:
-        raise RunError(f"the run folder {quote(path)} cannot be made: {disk_trouble(error)}") from None
-    return path
+            f"the run folder {quote(path)} is a link to a folder that is no run, whose files would be replaced: "
+            "name another with --run"
+        )
+    if any(os.path.exists(place) and not os.path.isdir(place) for place in (path, *path.parents)):
+        raise ConfigError(f"the run folder {quote(path)} lies at or under a file: name another with --run")
+    return make_folder(path, mend="name another with --run")
+
+
+def _holds_something(folder: Path) -> bool:
+    with suppress(OSError):
+        return bool(os.listdir(folder))
+    return False
 
 
 @contextmanager
@@ -133,8 +139,9 @@ def read_run_record(folder: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: if there is no run, or its record is damaged.
+        DataError: if its record is a link out of the folder.
     """
-    path = folder / RECORD
+    path = inside(folder, RECORD)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict):

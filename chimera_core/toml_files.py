@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.errors import ConfigError
-from chimera_core.files import one_line, write_text_atomic
+from chimera_core.files import broken_link, one_line, write_text_atomic
 from chimera_core.options import Keys
 
 LARGEST_BYTES = 4 << 20
@@ -68,7 +68,7 @@ def read_toml(path: Path, *, what: str) -> TomlFile:
     name = f"{what} {one_line(path)}"
     try:
         if not path.exists():
-            raise ConfigError(f"{name} does not exist: name a TOML file")
+            raise ConfigError(f"{broken_link(path) or f'{name} does not exist'}: name a TOML file")
         if not path.is_file():  # a pipe or device may never end
             raise ConfigError(f"{name} is no file: name a TOML file")
         with open(path, "rb") as file:
@@ -125,8 +125,11 @@ def _value(value: Any) -> str:
         return repr(value) if math.isfinite(value) else str(value)
     if isinstance(value, int):
         return str(value)
-    # JSON's strings are TOML's, but for the control character DEL.
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")
+    # JSON's strings are TOML's, but that it leaves DEL, C1 controls and marks of direction as they are.
+    return "".join(
+        c if c.isprintable() or "\ud800" <= c <= "\udfff" else f"\\U{ord(c):08X}"
+        for c in json.dumps(str(value), ensure_ascii=False)
+    )
 
 
 def _keys_by_line(text: str) -> Iterator[tuple[int, Keys]]:

@@ -16,6 +16,7 @@ from chimera_core.images import check_picture
 from chimera_core.layers import build_config, merge
 from chimera_core.models import SUFFIX, Trained, check_references, find_trained, model_file
 from chimera_core.options import suggest
+from chimera_core.own_folders import inside
 from chimera_core.plugins import Component, PluginHost
 from chimera_core.registry import ModelEntry
 from chimera_core.training.exported_header import ExportedFuser, read_header, read_notes
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from chimera_core.interfaces import FusionGenerator
 
 KIND = "fusion-generator"
-_WEIGHTS = Path("checkpoints") / "best.safetensors"
+_WEIGHTS = "checkpoints/best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,12 @@ class TrainedFuser:
         path, is_file = Path(parent), os.path.isfile(parent)
         if is_file and "photo" not in self.said.accepts:
             raise ConfigError(f"{self} takes class names, not photographs: leave out {quote(parent)}")
-        if not is_file and len(path.parts) == 1 and (source is not None or not path.suffix):
+        if (
+            not is_file
+            and not path.is_symlink()
+            and len(path.parts) == 1
+            and (source is not None or not path.suffix)
+        ):
             if source is not None:  # it knows whether it has that class
                 return
             known = suggest(parent, self.said.classes) if "class" in self.said.accepts else ""
@@ -125,7 +131,7 @@ def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser
         host: where its component is found.
         name: as the user typed it.
     """
-    weights = run / _WEIGHTS
+    weights = inside(run, _WEIGHTS)
     said = _said_by_run(run, weights)
     return TrainedFuser(Trained(name or run.name, "run", run), host.find(KIND, said.fuser), said, weights)
 
@@ -148,8 +154,8 @@ def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
 def is_class_name(parent: str) -> bool:
     """Say whether a parent can only be the name of a class: no file, and nothing that looks like one."""
     path = Path(parent)
-    # os.path, because a name that is too long for the disk makes Path.exists raise.
-    return len(path.parts) == 1 and not path.suffix and not os.path.exists(path)
+    # os.path, because a name that is too long for the disk makes Path.exists raise. A broken link is no name either.
+    return len(path.parts) == 1 and not path.suffix and not os.path.lexists(path)
 
 
 def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> FusionGenerator:

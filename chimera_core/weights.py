@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import DataError
-from chimera_core.files import AnyPath, one_line, quote
+from chimera_core.files import AnyPath, broken_link, one_line, quote
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,8 @@ def load_state(path: AnyPath) -> dict[str, Tensor]:
     if suffix not in (".safetensors", *_PICKLES):
         raise DataError(f"{quote(path)} is no file of weights: it must end in .safetensors, .pth or .pt")
     if not file.is_file():
-        raise DataError(f"there is no file of weights {quote(path)}: check its name")
+        what = broken_link(path) or f"there is no file of weights {quote(path)}"
+        raise DataError(f"{what}: check its name")
     try:
         content = _read_pickle(file) if suffix in _PICKLES else _read_safetensors(file)
     except Exception as error:  # the readers raise whatever a damaged file makes them stumble over

@@ -14,6 +14,9 @@ def main(args: Sequence[str] | None = None) -> None:
 
         end_by_signals()
         keep_current_folder_out()
+        from chimera_core.cli._streams import prepare_streams
+
+        prepare_streams()
         from chimera_core.cli.root import run
 
         code = run(args)

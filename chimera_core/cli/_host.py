@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from chimera_core.files import one_line
 from chimera_core.plugins import PluginHost, default_host
 
 
@@ -17,7 +18,9 @@ def plugin_host(ctx: click.Context, *, say_broken: bool = True) -> PluginHost:
         root.meta["chimera.broken-said"] = True
         for record in host.broken:
             print(
-                f"chimera: plugin {record.name} ({record.distribution} {record.version}) is left out: {record.error}",
+                one_line(
+                    f"chimera: plugin {record.name} ({record.distribution} {record.version}) is left out: {record.error}"
+                ),
                 file=sys.stderr,
             )
     return host

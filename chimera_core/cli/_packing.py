@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chimera_core.cli._output import print_json
+from chimera_core.files import one_line
 
 if TYPE_CHECKING:
     from chimera_core.data.losses import DataLosses
@@ -53,7 +54,7 @@ def print_packed(packed: PackedSource, *, as_json: bool) -> None:
         if unreadable:
             click.echo(f"{len(unreadable)} images cannot be read and are left out:")
             for line in unreadable:
-                click.echo(f"  {line}")
+                click.echo(f"  {one_line(line)}")
         within = duplicates["pairs"] - duplicates["across"]
         if within:
             click.echo(
@@ -66,6 +67,6 @@ def print_packed(packed: PackedSource, *, as_json: bool) -> None:
             err=True,
         )
         for pair in duplicates["across_examples"][:SHOWN]:
-            click.echo(f"  {' = '.join(pair)}", err=True)
+            click.echo(one_line(f"  {' = '.join(pair)}"), err=True)
         if duplicates["across"] > SHOWN:
             click.echo(f"  ... and {duplicates['across'] - SHOWN} more", err=True)

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from chimera_core.cli._streams import terminal_of
+from chimera_core.files import one_line
+
 PLAIN_INTERVAL_S = 5.0
 _SLOW_INTERVAL_S = 30.0
 
@@ -27,7 +30,7 @@ def progress(
     """
     if quiet:
         yield lambda done, total: None
-    elif sys.stderr.isatty():
+    elif sys.stderr is not None and sys.stderr.isatty():
         with _bar(title, parts, unit) as report:
             yield report
     else:
@@ -37,14 +40,15 @@ def progress(
 @contextmanager
 def _bar(title: str, parts: int, unit: str) -> Iterator[Callable[[float, float], None]]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()]
     if unit:
         columns.append(TextColumn("{task.fields[speed]}"))
     share, speed = _shares(parts), _Speed(unit)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(title, total=1.0, speed="")
+    with Progress(*columns, console=Console(file=terminal_of(sys.stderr)), transient=True) as shown:
+        task = shown.add_task(escape(one_line(title)), total=1.0, speed="")
 
         def report(done: float, total: float) -> None:
             shown.update(task, completed=share(done, total), speed=speed(done))

@@ -38,7 +38,7 @@ class DurationType(click.ParamType[float]):
 
 
 class WeightsType(click.ParamType[tuple[float, ...]]):
-    """Numbers, as ``.5,.5`` on the line and as a list in a file."""
+    """Numbers, as ``.5,.5`` or ``50%,50%`` on the line and as a list in a file."""
 
     name = "weights"
 
@@ -47,6 +47,10 @@ class WeightsType(click.ParamType[tuple[float, ...]]):
     ) -> tuple[float, ...]:
         try:
             parts = value.split(",") if isinstance(value, str) else value
+            if isinstance(value, str) and "%" in value:
+                if not all(part.strip().endswith("%") for part in parts):
+                    self.fail(f"{value!r}: write % behind each of the weights, or behind none.", param, ctx)
+                parts = [part.strip().removesuffix("%") for part in parts]
             return tuple(float(read_fraction(part)) for part in parts)
         except (TypeError, ValueError):
             self.fail(f"{value!r} are no numbers: write them as .7,.3.", param, ctx)

@@ -87,7 +87,7 @@ def compare(
     host = plugin_host(ctx)
     checked = check_experiment(experiment, host)
     folder = place_run(run_name or checked.said.top.name, host.settings.path("runs"))
-    check_folder(folder, checked.said.top.name)
+    check_folder(folder, checked.said.top.name, checked.named)
     registry = ctx.find_root().params.get("registry")
     working = Working(
         jobs=jobs or _default_jobs(device),

@@ -29,6 +29,7 @@ from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_export import export
 from chimera_core.cli.encoder_study import study
 from chimera_core.errors import ConfigError
+from chimera_core.files import one_line
 from chimera_core.layers import merge
 from chimera_core.plugins import PluginHost
 from chimera_core.processes import is_worker
@@ -134,7 +135,7 @@ def _train(
             host,
             resume=resume,
             progress=report,
-            say=lambda line: print(f"chimera: {line}", file=sys.stderr),
+            say=lambda line: print(f"chimera: {one_line(line)}", file=sys.stderr),
         )
     if is_first:
         show_outcome(outcome, folder, as_json, best=_best_line(outcome.best))

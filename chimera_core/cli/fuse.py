@@ -20,10 +20,13 @@ from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._types import WEIGHTS
 from chimera_core.errors import ConfigError
+from chimera_core.files import one_line, refuse_inputs
 from chimera_core.fusing_plan import (
     DEFAULT_PHOTO_FUSER,
     DEFAULT_SIZE,
+    MAX_SEED,
     FusionPlan,
+    check_seeds,
     check_weights,
     plan_fusion,
     sweep_weights,
@@ -58,7 +61,9 @@ GIF_FPS = 6
     f"or {DEFAULT_PHOTO_FUSER}]",
 )
 @click.option("--preset", help="A preset of the fuser: see `chimera plugins show NAME`.")
-@click.option("--weights", type=WEIGHTS, help="How much of each parent, e.g. .7,.3; sum 1.  [default: equal]")
+@click.option(
+    "--weights", type=WEIGHTS, help="How much of each parent, e.g. .7,.3 or 70%,30%.  [default: equal]"
+)
 @click.option(
     "--n", "count", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many creatures."
 )
@@ -72,7 +77,7 @@ GIF_FPS = 6
     type=click.IntRange(2, 20),
     help="All weights of three parents, N along each edge, as one picture.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="First seed.")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="First seed.")
 @click.option(
     "--size",
     type=int,
@@ -129,6 +134,9 @@ def fuse(
     from chimera_core.images import check_output
 
     path = check_output(output, (".png", ".gif") if sweep else (".png",))
+    paths = _numbered(path, count)
+    for numbered in paths:  # before the work: "-1" may be what makes a name too long
+        check_output(numbered)
     asked = [
         name for name, is_on in (("--sweep", sweep), ("--triangle", triangle), ("--n", count > 1)) if is_on
     ]
@@ -138,7 +146,8 @@ def fuse(
         raise ConfigError(f"--triangle is for three parents, not {len(parents)}: name three, or take --sweep")
     if triangle and weights:
         raise ConfigError("--triangle takes all weights: leave out --weights")
-    checked = check_weights(weights, max(2, len(parents)))
+    check_seeds(seed, count)
+    checked = check_weights(weights, max(2, len(parents)), remark=lambda line: print(line, file=sys.stderr))
     host = plugin_host(ctx)
     plan = plan_fusion(
         parents,
@@ -155,17 +164,18 @@ def fuse(
         merits=picture_merits(host),
         host=host,
     )
+    refuse_inputs(paths, plan.inputs())
     if plan.is_chosen:
-        print(f"fuser: {plan.trained}", file=sys.stderr)
+        print(one_line(f"fuser: {plan.trained}"), file=sys.stderr)
     pictures = [picture for picture in plan.pictures if picture is not None]
     for picture in pictures:
-        print(picture, file=sys.stderr)
+        print(one_line(picture), file=sys.stderr)
     if sweep:
         written, fusion = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
     elif triangle:
         written, fusion = _write_triangle(plan, triangle_weights(triangle), seed, path)
     else:
-        written, fusion = _write_creatures(plan, checked, range(seed, seed + count), path)
+        written, fusion = _write_creatures(plan, checked, range(seed, seed + count), paths)
     if as_json:
         print_json(
             {
@@ -186,8 +196,13 @@ def fuse(
         print(f"{time.perf_counter() - start:.1f} s on {fusion.device}", file=sys.stderr)
 
 
+def _numbered(path: Path, count: int) -> list[Path]:
+    """Name a file for each creature: ``out.png``, or ``out-1.png``, ``out-2.png`` ..."""
+    return [path] if count == 1 else [path.with_stem(f"{path.stem}-{k}") for k in range(1, count + 1)]
+
+
 def _write_creatures(
-    plan: FusionPlan, weights: Sequence[float], seeds: Sequence[int], path: Path
+    plan: FusionPlan, weights: Sequence[float], seeds: Sequence[int], paths: list[Path]
 ) -> tuple[list[Path], Fusion]:
     from chimera_core.images import write_png
     from chimera_core.pixels import to_uint8
@@ -195,9 +210,6 @@ def _write_creatures(
     fusion = _open(plan)
     with progress("fusing") as report:
         made = fusion.make(weights, seeds, progress=report, opacity=True)
-    paths = (
-        [path] if len(seeds) == 1 else [path.with_stem(f"{path.stem}-{k}") for k in range(1, len(seeds) + 1)]
-    )
     for file, image, seed in zip(paths, made, seeds, strict=True):
         write_png(file, to_uint8(image), text=fusion.text(weights, seed))
     return paths, fusion
@@ -255,5 +267,5 @@ def _open(plan: FusionPlan) -> Fusion:
     from chimera_core.fusing import Fusion
 
     fusion = Fusion(plan)
-    fusion.fuser.remark = lambda line: print(line, file=sys.stderr)
+    fusion.fuser.remark = lambda line: print(one_line(line), file=sys.stderr)
     return fusion

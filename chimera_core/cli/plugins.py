@@ -9,6 +9,7 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.errors import PluginError
+from chimera_core.files import one_line
 from chimera_core.flags import Flag, flags_of
 from chimera_core.options import suggest
 from chimera_core.plugins import Component, PluginHost, PluginRecord
@@ -196,14 +197,14 @@ def _plain(value: Any) -> Any:
 
 
 def _print_details(detail: dict[str, Any]) -> None:
-    click.echo(f"{detail['name']} ({detail['kind'] or 'plugin'}): {detail['summary']}")
+    click.echo(one_line(f"{detail['name']} ({detail['kind'] or 'plugin'}): {detail['summary']}"))
     if "plugin" in detail:
         who = (detail["distribution"], detail["version"])
-        click.echo(f"  plugin {detail['plugin']}, {' '.join(filter(None, who))}, {detail['trust']}")
+        click.echo(one_line(f"  plugin {detail['plugin']}, {' '.join(filter(None, who))}, {detail['trust']}"))
     if detail.get("home_page"):
-        click.echo(f"  {detail['home_page']}")
+        click.echo(one_line(f"  {detail['home_page']}"))
     if detail.get("status"):
-        click.echo(f"  {detail['status']}" + (f": {detail['error']}" if detail["error"] else ""))
+        click.echo(one_line(f"  {detail['status']}" + (f": {detail['error']}" if detail["error"] else "")))
     if detail["registry"]:
         print_table(
             ("registry", "value", "from"),
@@ -218,7 +219,7 @@ def _print_details(detail: dict[str, Any]) -> None:
             ],
         )
     for preset in detail.get("presets", ()):
-        click.echo(f"  preset {preset['name']}: {preset['summary']}")
+        click.echo(one_line(f"  preset {preset['name']}: {preset['summary']}"))
 
 
 def _bounds(option: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from chimera_core.cli._options import ComponentCommand, Selector, component_valu
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.errors import DataError, RunError
-from chimera_core.files import one_line
+from chimera_core.files import one_line, refuse_inputs
 
 if TYPE_CHECKING:
     from chimera_core.data.blocks import Fit
@@ -56,7 +56,7 @@ def list_sources(ctx: click.Context, as_json: bool) -> None:
     print_table(columns, [[row[column] for column in columns] for row in rows])
     for row in rows:
         if row["mend"]:
-            click.echo(f"{row['name']}: {row['mend']}")
+            click.echo(one_line(f"{row['name']}: {row['mend']}"))
 
 
 @source.command(cls=ComponentCommand, selectors=[_SELECTOR])
@@ -85,16 +85,16 @@ def info(ctx: click.Context, name: str, as_json: bool) -> None:
         )
         return
     for note in found.notes:
-        click.echo(note)
-    click.echo("splits: " + ", ".join(f"{split} {count}" for split, count in found.splits.items()))
-    click.echo(f"classes ({len(found.classes)}): " + ", ".join(found.classes))
+        click.echo(one_line(note))
+    click.echo(one_line("splits: " + ", ".join(f"{split} {count}" for split, count in found.splits.items())))
+    click.echo(one_line(f"classes ({len(found.classes)}): " + ", ".join(found.classes)))
     if found.domains:
-        click.echo(f"domains ({len(found.domains)}): " + ", ".join(found.domains))
-    click.echo(f"licence: {found.licence}")
+        click.echo(one_line(f"domains ({len(found.domains)}): " + ", ".join(found.domains)))
+    click.echo(one_line(f"licence: {found.licence}"))
     if found.unreadable:
         click.echo(f"{len(found.unreadable)} files cannot be read and are left out:")
         for line in found.unreadable:
-            click.echo(f"  {line}")
+            click.echo(f"  {one_line(line)}")
 
 
 _size = click.option(
@@ -194,7 +194,10 @@ def preview(ctx: click.Context, name: str, split: str | None, seed: int, output:
     from chimera_core.images import check_output
 
     path: Path = check_output(output, (".png",))
-    _draw_preview(_open(ctx, name), split, seed, path)
+    opened = _open(ctx, name)
+    splits = opened.info.splits
+    refuse_inputs([path], ((f"a picture of source {name}", f) for s in splits for f in opened.files(s)))
+    _draw_preview(opened, split, seed, path)
     click.echo(str(path))
 
 

@@ -11,7 +11,9 @@ from typing import Any
 from chimera_core.compare.entries import FuserEntry
 from chimera_core.compare.identity import file_hash, hash_of, making_code
 from chimera_core.compare.tuples import ParentTuple
-from chimera_core.files import one_line, write_text_atomic
+from chimera_core.errors import DataError
+from chimera_core.files import leads_out, one_line, write_text_atomic
+from chimera_core.own_folders import inside
 
 FOLDER = "cells"
 # What a fuser of classes makes depends on names and seeds alone: each drawn tuple gets seeds of its own.
@@ -138,12 +140,13 @@ def image_path(folder: Path, cell_id: str) -> Path:
 def read_record(folder: Path, cell_id: str) -> dict[str, Any] | None:
     """Read a cell's record; None if it was not made, or its picture is gone."""
     try:
-        record = json.loads(record_path(folder, cell_id).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(inside(folder, f"{FOLDER}/{cell_id}.json").read_text(encoding="utf-8"))
+    except (DataError, OSError, ValueError):
         return None
     if not isinstance(record, dict) or record.get("id") != cell_id:
         return None
-    if record["status"] == "ok" and not image_path(folder, cell_id).is_file():
+    picture = image_path(folder, cell_id)
+    if record["status"] == "ok" and (not picture.is_file() or leads_out(picture, folder)):
         return None
     return record
 

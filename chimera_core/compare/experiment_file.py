@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from chimera_core.errors import ConfigError
 from chimera_core.files import one_line
+from chimera_core.fusing_plan import check_seeds
 from chimera_core.layers import Layer, build_config, check_layer
 from chimera_core.options import Config, option
 from chimera_core.toml_files import TomlFile, read_toml
@@ -146,8 +147,11 @@ def _check(said: Said) -> None:
             raise said.error("there is none: give one or more", key)
     _check_once(said, top.seeds, "seeds")
     _check_once(said, top.weights, "weights")
-    if any(seed < 0 for seed in top.seeds):
-        raise said.error(f"seeds are 0 or more, but one is {min(top.seeds)}", "seeds")
+    for seed in (min(top.seeds), max(top.seeds)):
+        try:
+            check_seeds(seed, 1)
+        except ConfigError as error:
+            raise said.error(error, "seeds") from None
     parents = said.parents
     if bool(parents.tuples) == (parents.sample is not None):
         raise said.error("give either tuples, or a source and sample, the number of pairs", "parents")

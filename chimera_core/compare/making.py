@@ -12,7 +12,9 @@ from typing import Any
 from chimera_core.compare.cells import FOLDER, Cell, read_record, record_path
 from chimera_core.compare.plan import Comparison
 from chimera_core.compare.pool import Group, Limits, Pool
+from chimera_core.errors import RunError
 from chimera_core.host_memory import available_bytes
+from chimera_core.own_folders import make_folder, remove_file
 
 _FEW = 4
 """Of a fuser with no more cells than these no trial is made: it would cost more than it tells."""
@@ -50,7 +52,7 @@ def pending(comparison: Comparison, folder: Path, *, retry_failed: bool = False)
             continue
         record = read_record(folder, cell.id)
         if record is not None and retry_failed and record["status"] == "failed":
-            record_path(folder, cell.id).unlink()
+            remove_file(record_path(folder, cell.id), within=folder)
             record = None
         if record is None:
             waiting.setdefault(cell.id, cell)
@@ -88,7 +90,7 @@ def make_cells(
         KeyboardInterrupt: after Ctrl-C; whole cells stay.
         RunError: if the disk refuses.
     """
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    make_folder(folder / FOLDER, within=folder)
     groups: dict[tuple[str, int], Group] = {}
     for cell in cells:
         key = (cell.fuser, cell.tuple_id)
@@ -122,9 +124,9 @@ def estimate_s(cells: Sequence[Cell], trials: Sequence[Cell], folder: Path, jobs
 def _sweep_up(folder: Path, *, older_s: float = 0.0) -> None:
     """Remove what workers that were killed had begun to write."""
     for path in (folder / FOLDER).glob(".*.tmp"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime >= older_s:
-                path.unlink()
+        with suppress(OSError, RunError):
+            if time.time() - path.lstat().st_mtime >= older_s:
+                remove_file(path, within=folder)
 
 
 def _job(comparison: Comparison, fuser: str, folder: Path, working: Working) -> Mapping[str, Any]:

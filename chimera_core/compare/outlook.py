@@ -27,7 +27,7 @@ class Outlook:
 
 def look_ahead(experiment: Experiment, folder: Path, working: Working) -> Outlook:
     """Say what a comparison will take; nothing is left behind."""
-    check_folder(folder, experiment.said.top.name)
+    check_folder(folder, experiment.said.top.name, experiment.named)
     trainings = waits_for_training(experiment, folder)
     with tempfile.TemporaryDirectory(prefix="chimera-trial-") as place:
         if trainings:

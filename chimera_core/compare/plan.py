@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ from chimera_core.compare.trainings import (
     train,
 )
 from chimera_core.compare.tuples import ParentTuple, check_tuples, check_weights_fit, make_tuples
-from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.files import quote, write_text_atomic
+from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.files import leads_out, quote, write_text_atomic
 from chimera_core.fusing_plan import check_weights
+from chimera_core.own_folders import inside
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD, is_untouched, read_run_record
 from chimera_core.scoring.judge_names import default_judge
@@ -167,12 +169,22 @@ def _fuser_trainings(said: Said, host: PluginHost, entries: list[FuserEntry], na
     ]
 
 
-def check_folder(folder: Path, name: str) -> None:
-    """Refuse a folder that holds something else than this experiment's results.
+def check_folder(folder: Path, name: str, named: Sequence[Sequence[str]] = ()) -> None:
+    """Refuse a folder that holds something else than this experiment's results, or its parents.
 
+    Args:
+        folder: of the run.
+        name: of the experiment.
+        named: tuples of parents, files among them.
     Raises:
         ConfigError: saying what it holds.
     """
+    for parent in itertools.chain.from_iterable(named):
+        if Path(parent).is_file() and not leads_out(parent, folder):
+            raise ConfigError(
+                f"parent {quote(parent)} lies in the run folder {quote(folder)}, where it could be replaced: copy it "
+                "elsewhere, or name another folder with --run"
+            )
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"the run folder {quote(folder)} is a file: name another with --run")
     if is_untouched(folder):
@@ -222,8 +234,8 @@ def lay_out(experiment: Experiment, folder: Path) -> Comparison:
 def _facts(entries: list[FuserEntry], path: Path) -> dict[str, FuserFacts]:
     """Give what fusers say of themselves; kept in a file, because asking imports torch."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept = json.loads(inside(path.parent, path.name).read_text(encoding="utf-8"))
+    except (DataError, OSError, ValueError):
         kept = {}
     found, written = {}, {}
     for entry in entries:

@@ -19,6 +19,7 @@ from typing import Any
 from chimera_core.compare.cells import read_record, write_record
 from chimera_core.files import one_line
 from chimera_core.host_memory import resident_bytes
+from chimera_core.own_folders import open_own, remove_file
 from chimera_core.processes import python_command
 
 _LOOK_S = 0.05
@@ -192,7 +193,7 @@ class _Worker:
     def __init__(self, plugin: str, log: Path, threads: int) -> None:
         self.plugin = plugin
         self.fuser = ""
-        self._log = open(log, "w+b")  # noqa: SIM115 -- closed with the process
+        self._folder, self._log_path, self._log = log.parent, log, open_own(log, "new")
         environ = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"} | os.environ
         self._process = subprocess.Popen(
             python_command("-m", "chimera_core.compare.worker"),
@@ -266,9 +267,8 @@ class _Worker:
     def _close(self) -> None:
         self._is_closed = True
         self._log.close()
-        log = Path(self._log.name)
-        if log.is_file() and not log.stat().st_size:
-            log.unlink()
+        if self._log_path.is_file() and not self._log_path.stat().st_size:
+            remove_file(self._log_path, within=self._folder)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with suppress(OSError):

@@ -25,6 +25,8 @@ from chimera_core.compare.report_sheet import draw_sheet
 from chimera_core.errors import ConfigError
 from chimera_core.files import atomic_path, one_line
 from chimera_core.images import write_png
+from chimera_core.own_folders import inside
+from chimera_core.privacy import without_folders
 from chimera_core.runs import read_run_record
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def write_report(folder: Path) -> Path:
     """Write ``report.html``, ``sheet.png`` and ``report.md`` of a comparison, all three or none.
 
     The page holds everything: pictures, styles and script. It asks for nothing, and its own policy forbids
-    whatever it might ask for.
+    whatever it might ask for. Reports travel, so folders are left out of paths.
 
     Args:
         folder: of the run, with ``comparison.json`` and the pictures it names. ``run.json`` and ``config.toml``
@@ -47,6 +49,7 @@ def write_report(folder: Path) -> Path:
         The page.
     Raises:
         ConfigError: if the folder is no comparison or its record is damaged; nothing is written.
+        DataError: if one of its files is a link out of the folder; nothing is written.
         RunError: if the disk refuses.
     """
     comparison = read_comparison(folder)
@@ -56,9 +59,8 @@ def write_report(folder: Path) -> Path:
             files.enter_context(atomic_path(folder / f)) for f in (PAGE, SHEET, MARKDOWN)
         )
         write_png(sheet, draw_sheet(folder, comparison))
-        markdown.write_text(
-            _markdown_environment().get_template("report.md").render(context), encoding="utf-8"
-        )
+        text = _markdown_environment().get_template("report.md").render(context)
+        markdown.write_bytes(text.encode(errors="replace"))
         _write_page(page, folder, comparison, context)
     return folder / PAGE
 
@@ -121,19 +123,20 @@ def _context(folder: Path, comparison: Comparison) -> dict[str, Any]:
 def _record(folder: Path) -> dict[str, Any]:
     """Return ``run.json``, or nothing where it is missing: a copied report must not fail over its footnotes."""
     try:
-        return read_run_record(folder)
+        record: dict[str, Any] = without_folders(read_run_record(folder))
     except ConfigError:
         return {}
+    return record
 
 
 def _experiment(folder: Path) -> str:
-    """Return the text of ``config.toml``, "" if it is missing or no TOML."""
+    """Return ``config.toml`` without folders, "" if it is missing or no TOML; a link out of the folder is refused."""
     try:
-        text = (folder / "config.toml").read_text(encoding="utf-8")
+        text = inside(folder, "config.toml").read_text(encoding="utf-8")
         tomllib.loads(text)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ""
-    return text
+    return str(without_folders(text))
 
 
 def _page_environment() -> Environment:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import describe_folder, one_line, quote
+from chimera_core.own_folders import inside, relative_name
+from chimera_core.privacy import without_folders
 from chimera_core.runs import RECORD
 
 FILE = "comparison.json"
@@ -28,9 +30,10 @@ class _Part(BaseModel):
 def _inside(path: str | None) -> str | None:
     """Refuse a picture outside the run's folder: a report that travels must not carry the reader's files."""
     if path is not None:
-        parts = PurePosixPath(path)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in path or "\0" in path:
-            raise ValueError(f"{quote(path)} lies outside the folder of the comparison")
+        try:
+            relative_name(path)
+        except DataError as error:
+            raise ValueError(str(error)) from None
     return path
 
 
@@ -241,13 +244,14 @@ def weight_key(weights: Iterable[float]) -> tuple[float, ...]:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read and check ``comparison.json`` of a run.
+    """Read and check ``comparison.json`` of a run, without the folders of its paths.
 
     Raises:
         ConfigError: one line, if the folder is no comparison, or the file is missing, cut short or says what
             cannot be.
+        DataError: if it is a link out of the folder.
     """
-    path = folder / FILE
+    path = inside(folder, FILE)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(
@@ -262,7 +266,7 @@ def read_comparison(folder: Path) -> Comparison:
             f"{quote(path)} is damaged or cut short ({one_line(error, limit=80)}): {_MEND}"
         ) from None
     try:
-        comparison = Comparison.model_validate(content)
+        comparison = Comparison.model_validate(_for_others(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -271,6 +275,27 @@ def read_comparison(folder: Path) -> Comparison:
         ) from None
     _check_names(comparison, path)
     return comparison
+
+
+_PICTURES = ("image", "images")
+
+
+def _for_others(content: Any) -> Any:
+    """Leave folders out of all paths, but where two fusers would have one name then."""
+    shortened = without_folders(content, keep=_PICTURES)
+    if _names_in(shortened) == _names_in(content):
+        return shortened
+    return without_folders(content, keep=(*_PICTURES, "id", "label", "fuser", "tied_with", "a", "b"))
+
+
+def _names_in(content: Any) -> int:
+    """Count the names of fusers, in whatever form the file is."""
+    fusers = content.get("fusers") if isinstance(content, dict) else None
+    return (
+        len({str(f.get("id")) for f in fusers or () if isinstance(f, dict)})
+        if isinstance(fusers, list)
+        else 0
+    )
 
 
 _MEND = "run `chimera compare` again, it keeps the cells that are done"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from chimera_core.files import one_line
+from chimera_core.files import clean_lines, one_line
 
 
 class Fenced(str):
@@ -27,4 +27,4 @@ def fenced(text: str, language: str = "") -> Fenced:
     """Wrap text in a fence longer than any run of backticks inside it."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Fenced(f"{fence}{language}\n{text.rstrip()}\n{fence}")
+    return Fenced(f"{fence}{language}\n{clean_lines(text.rstrip())}\n{fence}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from chimera_core.compare.report_input import Cell, Comparison, Measured, Tuple, weight_key
 from chimera_core.errors import DataError
+from chimera_core.files import leads_out
 from chimera_core.images import read_picture
+from chimera_core.own_folders import inside
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,7 +61,7 @@ def choose_embedding(folder: Path, comparison: Comparison, *, budget: int = BUDG
     chosen = Embedding(_LARGEST, 85, seeds)
     for side, quality, most in _LADDER:
         chosen = Embedding(side, quality, seeds[:most])
-        sizes = [len(data) for path in sample if (data := _try_encode(folder / path, chosen)) is not None]
+        sizes = [len(data) for path in sample if (data := _try_encode(folder, path, chosen)) is not None]
         count = len(drawn) * len(chosen.seeds) / max(1, len(seeds))
         if not sizes or count * sum(sizes) / len(sizes) <= budget:
             break
@@ -114,18 +117,19 @@ def metric_names(comparison: Comparison) -> list[str]:
 def missing_pictures(folder: Path, comparison: Comparison) -> list[str]:
     """Name the files that should be there and are not."""
     named = [cell.image for cell in comparison.cells] + [path for t in comparison.tuples for path in t.images]
-    return [path for path in named if path is not None and not (folder / path).is_file()]
+    return [path for path in named if path is not None and not _is_there(folder, path)]
 
 
-def read_scaled(path: Path, side: int) -> Image.Image:
-    """Read an image, on white where it is transparent, with its shorter side at most ``side``.
+def read_scaled(folder: Path, name: str, side: int) -> Image.Image:
+    """Read an image of a run, on white where it is transparent, with its shorter side at most ``side``.
 
     Raises:
-        DataError: as ``read_picture``.
+        DataError: as ``read_picture``, and if it is a link out of the run: a report that travels must not carry the
+            reader's files.
     """
     from PIL import Image
 
-    image = Image.fromarray(read_picture(path).on_white())
+    image = Image.fromarray(read_picture(inside(folder, name)).on_white())
     scale = side / min(image.size)
     if scale < 1:
         image = image.resize(
@@ -135,34 +139,38 @@ def read_scaled(path: Path, side: int) -> Image.Image:
     return image
 
 
-def _encode(path: Path, embedding: Embedding) -> bytes:
+def _is_there(folder: Path, name: str) -> bool:
+    return (folder / name).is_file() and not leads_out(folder / name, folder)
+
+
+def _encode(folder: Path, name: str, embedding: Embedding) -> bytes:
     buffer = io.BytesIO()
-    read_scaled(path, embedding.side).save(buffer, "WEBP", quality=embedding.quality, method=4)
+    read_scaled(folder, name, embedding.side).save(buffer, "WEBP", quality=embedding.quality, method=4)
     return buffer.getvalue()
 
 
-def _try_encode(path: Path, embedding: Embedding) -> bytes | None:
+def _try_encode(folder: Path, name: str, embedding: Embedding) -> bytes | None:
     try:
-        return _encode(path, embedding)
+        return _encode(folder, name, embedding)
     except DataError:
         return None
 
 
-def _base64(path: Path, embedding: Embedding) -> tuple[str | None, str | None]:
+def _base64(folder: Path, name: str, embedding: Embedding) -> tuple[str | None, str | None]:
     """Return the picture, or what is wrong with its file: one lost file must not cost the whole report."""
     try:
-        return base64.b64encode(_encode(path, embedding)).decode("ascii"), None
+        return base64.b64encode(_encode(folder, name, embedding)).decode("ascii"), None
     except DataError as error:
-        return None, str(error).replace(str(path.parent.parent) + "/", "")
+        return None, str(error).replace(f"{folder}{os.sep}", "")
 
 
 def _tile(folder: Path, cell: Cell | None, embedding: Embedding) -> tuple[str | None, str | None]:
-    return (None, None) if cell is None or cell.image is None else _base64(folder / cell.image, embedding)
+    return (None, None) if cell is None or cell.image is None else _base64(folder, cell.image, embedding)
 
 
 def _parent(folder: Path, tuple_: Tuple, index: int, embedding: Embedding) -> str | None:
     path = tuple_.images[index] if index < len(tuple_.images) else None
-    return None if path is None else _base64(folder / path, embedding)[0]
+    return None if path is None else _base64(folder, path, embedding)[0]
 
 
 def _facts(cell: Cell | None, trouble: str | None, names: list[str], reasons: dict[str, int]) -> Any:

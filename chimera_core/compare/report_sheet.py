@@ -85,7 +85,7 @@ def _tile(folder: Path, path: str | None) -> UInt8 | None:
     if path is None:
         return None
     try:
-        image = read_scaled(folder / path, TILE)
+        image = read_scaled(folder, path, TILE)
     except DataError:
         return None
     # Wide photographs would make every cell wide.

@@ -27,6 +27,7 @@ from chimera_core.compare.statistics import LEAST_PAIRS
 from chimera_core.compare.tables import COMPARISON, write_tables
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files import one_line, quote, spell_paths
+from chimera_core.own_folders import inside
 from chimera_core.runs import read_run_record, work_in, write_run_record
 from chimera_core.toml_files import write_toml
 
@@ -72,7 +73,7 @@ def run_comparison(
         KeyboardInterrupt: after Ctrl-C; whole cells stay, and the next call goes on.
     """
     name = experiment.said.top.name
-    check_folder(folder, name)
+    check_folder(folder, name, experiment.named)
     with work_in(folder, work="compared"):
         try:
             outcome = _run(experiment, folder, working, command, retry_failed, progress or _quiet, say)
@@ -222,7 +223,7 @@ def _finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
         record = read_run_record(folder)
         if record.get("status") != "done" or record.get("fingerprint") != fingerprint:
             return None
-        document: dict[str, Any] = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(inside(folder, COMPARISON).read_text(encoding="utf-8"))
     except (ChimeraError, OSError, ValueError):
         return None
     return document

@@ -16,6 +16,7 @@ from chimera_core.compare.plan import Comparison
 from chimera_core.compare.tuples import ANY_SEED, ParentTuple, Slot
 from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files import one_line, spell_paths, write_text_atomic
+from chimera_core.own_folders import inside, make_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -253,10 +254,10 @@ def _set_key(cells: Sequence[Cell]) -> str:
 
 def _kept(store: Path) -> dict[str, Any]:
     try:
-        kept = json.loads(store.read_text(encoding="utf-8"))
+        kept = json.loads(inside(store.parent.parent, f"{FOLDER}/{store.name}").read_text(encoding="utf-8"))
         return {"cells": dict(kept["cells"]), "sets": dict(kept["sets"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        store.parent.mkdir(parents=True, exist_ok=True)
+    except (DataError, OSError, ValueError, KeyError, TypeError):
+        make_folder(store.parent, within=store.parent.parent)
         return {"cells": {}, "sets": {}}
 
 

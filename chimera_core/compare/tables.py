@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +17,11 @@ from chimera_core.compare.statistics import CONFIDENCE
 from chimera_core.compare.summary import METRIC, is_mixed, judge_name, summarise, warnings_of
 from chimera_core.compare.tuples import FOLDER as PARENTS
 from chimera_core.compare.tuples import ParentTuple
+from chimera_core.csv_tables import csv_text
 from chimera_core.errors import ChimeraError
 from chimera_core.files import atomic_path, write_text_atomic
 from chimera_core.models import find_trained
+from chimera_core.own_folders import make_folder
 from chimera_core.runs import read_run_record
 from chimera_core.use import layered_options, resolve_config
 
@@ -70,7 +70,7 @@ def write_tables(
     write_text_atomic(folder / COMPARISON, _json(document))
     write_text_atomic(folder / RESULTS, _json(rows))
     write_text_atomic(
-        folder / RESULTS_CSV, _csv(_COLUMNS, [[_flat(row[c]) for c in _COLUMNS] for row in rows])
+        folder / RESULTS_CSV, csv_text(_COLUMNS, [[_flat(row[c]) for c in _COLUMNS] for row in rows])
     )
     write_text_atomic(folder / SUMMARY_CSV, _summary(document))
     write_text_atomic(folder / AXES_CSV, _axes(document))
@@ -122,7 +122,7 @@ def _shown(parents: ParentTuple, position: int, folder: Path) -> str | None:
         return None
     name = f"{PARENTS}/{parents.id}-{position}.png"
     if files[0] != folder / name:
-        (folder / PARENTS).mkdir(exist_ok=True)
+        make_folder(folder / PARENTS, within=folder)
         _copy_as_png(files[0], folder / name)
     return name
 
@@ -257,7 +257,7 @@ def _summary(document: Mapping[str, Any]) -> str:
             rows.append(
                 [place["fuser"], str(place["rank"]), metric, *interval, place["pairs"], place["seeds"]]
             )
-    return _csv(("fuser", "rank", "metric", "mean", "low", "high", "pairs", "seeds"), rows)
+    return csv_text(("fuser", "rank", "metric", "mean", "low", "high", "pairs", "seeds"), rows)
 
 
 def _axes(document: Mapping[str, Any]) -> str:
@@ -272,15 +272,7 @@ def _axes(document: Mapping[str, Any]) -> str:
         for axis in document["axes"]
         for row in axis["values"]
     ]
-    return _csv(("table", "axis", "metric", "trainings", *_AXIS_COLUMNS), rows)
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(("table", "axis", "metric", "trainings", *_AXIS_COLUMNS), rows)
 
 
 def _flat(value: Any) -> Any:

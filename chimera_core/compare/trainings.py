@@ -23,6 +23,7 @@ from chimera_core.compare.identity import hash_of
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files import one_line, quote, spell_paths
 from chimera_core.layers import Layer, check_layer, merge, references_in
+from chimera_core.own_folders import make_folder, open_own
 from chimera_core.plugins import PluginHost
 from chimera_core.processes import python_command
 from chimera_core.runs import RECORD, read_run_record
@@ -180,7 +181,7 @@ def train(
         RunError: if it fails; with its last words.
         KeyboardInterrupt: after Ctrl-C, when it has saved its checkpoint.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent, within=folder.parent.parent)
     command = python_command("-m", "chimera_core.cli")
     command += ["--registry", registry] if registry else []
     command += [training.kind, "train"]
@@ -192,7 +193,7 @@ def train(
         command += ["--config", str(options), "--run", str(folder)]
     say(f"training {training.kind} {training.name}")
     log = folder.with_suffix(".log")
-    with open(log, "wb") as output:
+    with open_own(log, "new") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             code = process.wait()

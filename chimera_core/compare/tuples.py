@@ -17,6 +17,7 @@ from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files import quote, spell_paths, write_text_atomic
 from chimera_core.images import check_picture
 from chimera_core.options import suggest
+from chimera_core.own_folders import inside, make_folder
 from chimera_core.plugins import PluginHost
 from chimera_core.trained_fusers import is_class_name
 
@@ -118,7 +119,7 @@ def make_tuples(
     if said.parents.source is None:
         return [ParentTuple(k, tuple(_plain(name) for name in parents)) for k, parents in enumerate(named)]
     key = hash_of([said.parents.model_dump(mode="json"), list(said.top.seeds), named])
-    record = _kept(folder / FOLDER / _DRAWN, key)
+    record = _kept(folder / FOLDER / _DRAWN, key, named)
     if record is None:
         try:
             record = _draw(said, host, named, folder / FOLDER)
@@ -133,7 +134,9 @@ def make_tuples(
             Slot(
                 label=s["label"],
                 class_name=s["class_name"],
-                files={int(seed): _absolute(folder / FOLDER, f["file"]) for seed, f in s["files"].items()},
+                files={
+                    int(seed): _place(folder / FOLDER, f["file"], named) for seed, f in s["files"].items()
+                },
             )
             for s in slots
         )
@@ -148,8 +151,11 @@ def _plain(name: str) -> Slot:
     return Slot(name, name, {})
 
 
-def _absolute(folder: Path, name: str) -> Path:
-    return folder / name
+def _place(folder: Path, name: str, named: Sequence[tuple[str, ...]]) -> Path:
+    """Say where a picture of the record lies: where the experiment names it, else in the folder of the drawn ones."""
+    if any(name in parents for parents in named):
+        return Path(name)
+    return inside(folder.parent, Path(folder.name, name))
 
 
 def _located(name: str, beside: Path) -> Path | None:
@@ -159,21 +165,21 @@ def _located(name: str, beside: Path) -> Path | None:
     return None
 
 
-def _kept(path: Path, key: str) -> list[Any] | None:
+def _kept(path: Path, key: str, named: Sequence[tuple[str, ...]]) -> list[Any] | None:
     """Read what was drawn before, if it still holds: the same asked for, and no file changed."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(_place(path.parent, path.name, ()).read_text(encoding="utf-8"))
         if record["key"] != key:
             return None
         for slots in record["tuples"]:
             for slot in slots:
                 for drawn in slot["files"].values():
-                    if file_hash(_absolute(path.parent, drawn["file"])) != drawn["hash"]:
+                    if file_hash(_place(path.parent, drawn["file"], named)) != drawn["hash"]:
                         return None
                     origin = drawn["origin"]
                     if origin is not None and _stamp(Path(origin["path"])) != origin["stamp"]:
                         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None
     tuples: list[Any] = record["tuples"]
     return tuples
@@ -186,7 +192,7 @@ def _stamp(path: Path) -> list[int]:
 
 def _draw(said: Said, host: PluginHost, named: Sequence[tuple[str, ...]], folder: Path) -> list[Any]:
     """Draw images of classes and write them as PNG: per tuple, per parent {label, class_name, files}."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, within=folder.parent)
     deck = _Deck(said, host)
     record = []
     if said.parents.sample is not None:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from chimera_core.errors import DataError
 from chimera_core.files import quote
+from chimera_core.own_folders import inside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class PackedSplit:
     @cached_property
     def names(self) -> Sequence[str]:
         """File of every image, or its index in the source where it has none of its own."""
-        names: list[str] = json.loads((self._folder / f"{self.name}-files.json").read_text())["names"]
+        names: list[str] = json.loads(inside(self._folder, f"{self.name}-files.json").read_text())["names"]
         return names
 
     def take(self, indices: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -138,7 +139,7 @@ def open_packed(folder: Path) -> PackedSource:
 def read_index(folder: Path) -> dict[str, Any]:
     """Read what a cache folder says about itself; raises as ``open_packed``."""
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = json.loads(inside(folder, INDEX).read_text(encoding="utf-8"))
         form = index["format"]
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
@@ -161,7 +162,7 @@ def damage_of(packed: PackedSource) -> Iterator[str]:
     for entry in packed.index["splits"].values():
         written = {shard["file"]: shard["sha256"] for shard in entry["shards"]} | entry.get("columns", {})
         for name, checksum in written.items():
-            path = packed.folder / name
+            path = inside(packed.folder, name)
             try:
                 with open(path, "rb") as file:
                     found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -173,7 +174,7 @@ def damage_of(packed: PackedSource) -> Iterator[str]:
 
 
 def _map_shard(folder: Path, shard: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
-    path = folder / shard["file"]
+    path = inside(folder, shard["file"])
     try:
         mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -185,7 +186,7 @@ def _map_shard(folder: Path, shard: Mapping[str, Any], size: int) -> NDArray[np.
 
 def _read_column(folder: Path, name: str, count: int) -> Tensor:
     try:
-        column = np.load(folder / name, allow_pickle=False)
+        column = np.load(inside(folder, name), allow_pickle=False)
     except (OSError, ValueError) as error:
         raise _damaged(folder / name, type(error).__name__) from None
     if column.shape != (count,) or column.dtype != np.int64:

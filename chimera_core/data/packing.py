@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,9 +24,10 @@ from chimera_core.data.duplicates import find_duplicates
 from chimera_core.data.fingerprint import digest_of, folder_name, hash_file, real_path, stamp_files
 from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, open_packed, read_index
 from chimera_core.errors import ConfigError, DataError, RunError
-from chimera_core.files import disk_trouble, quote, write_text_atomic
+from chimera_core.files import quote, write_text_atomic
 from chimera_core.interfaces import DatasetSource, Split, no_progress
 from chimera_core.locks import hold
+from chimera_core.own_folders import check_file_part, make_folder, move, remove_file, remove_tree
 
 _log = logging.getLogger(__name__)
 
@@ -55,12 +55,13 @@ def pack(
         progress: called with (done, total) in images.
     Raises:
         ConfigError: if it would be larger than ``max_gb``; the size that fits is named.
-        DataError: if the source holds nothing that can be read, or contradicts itself.
+        DataError: if the source holds nothing that can be read, contradicts itself, or has a split whose name can be no
+            part of a file's.
         RunError: if the disk refuses.
     """
     info = source.info
     target = cache / folder_name(packing)
-    splits = {name: source.open(name) for name in info.splits}
+    splits = {check_file_part(name, what="split"): source.open(name) for name in info.splits}
     stamps = {name: _stamps_of(source, name, split) for name, split in splits.items()}
     if found := _sound(target, packing, source, stamps, splits):
         return found
@@ -74,7 +75,7 @@ def pack(
             _finish(source, splits, partial, packing, stamps)
         for record in partial.glob("*.json"):
             if record.name != INDEX and not record.name.endswith("-files.json"):
-                record.unlink()
+                remove_file(record, within=cache)
         _put_in_place(partial, target)
     return open_packed(target)
 
@@ -164,12 +165,7 @@ def _check_size(images: int, packing: Mapping[str, Any], cache: Path, max_gb: fl
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     """Wait until no other process packs into this folder."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot write into the cache {quote(target.parent)} ({disk_trouble(error)}), or set CHIMERA_CACHE"
-        ) from error
+    make_folder(target.parent, mend="set CHIMERA_CACHE")
     lock = target.with_name(f".{target.name}.lock")
     with hold(lock, what=f"cache {target.name}", work="packed", wait=True, on_wait=_log.warning):
         yield
@@ -180,14 +176,11 @@ def _partial_folder(target: Path, identity: str) -> Path:
     partial = target.with_name(f".{target.name}.{identity[:12]}.partial")
     for other in target.parent.glob(f".{target.name}.*.partial"):
         if other != partial:
-            shutil.rmtree(other, ignore_errors=True)
-    try:
-        partial.mkdir(exist_ok=True)
-        for leftover in partial.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-        shutil.rmtree(_old(target), ignore_errors=True)
-    except OSError as error:
-        raise RunError(f"cannot write {quote(partial)}: {disk_trouble(error)}") from error
+            remove_tree(other, within=target.parent)
+    make_folder(partial, within=target.parent)
+    for leftover in partial.glob(".*.tmp"):
+        remove_file(leftover, within=target.parent)
+    remove_tree(_old(target), within=target.parent)
     return partial
 
 
@@ -269,19 +262,17 @@ def _content_of(source: DatasetSource, name: str, split: Split, contents: Sequen
 
 
 def _put_in_place(partial: Path, target: Path) -> None:
-    try:
-        for leftover in partial.glob(".*.tmp"):  # of a worker that outlived its killed parent
-            leftover.unlink(missing_ok=True)
-        if target.exists():  # a stale one; readers that have it open keep its memory
-            old = _old(target)
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(target, old)
-            os.replace(partial, target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(partial, target)
-    except OSError as error:
-        raise RunError(f"cannot write {quote(target)}: {disk_trouble(error)}") from error
+    cache = target.parent
+    for leftover in partial.glob(".*.tmp"):  # of a worker that outlived its killed parent
+        remove_file(leftover, within=cache)
+    if os.path.lexists(target):  # a stale one; readers that have it open keep its memory
+        old = _old(target)
+        remove_tree(old, within=cache)
+        move(target, old, within=cache)
+        move(partial, target, within=cache)
+        remove_tree(old, within=cache)
+    else:
+        move(partial, target, within=cache)
 
 
 def _old(target: Path) -> Path:

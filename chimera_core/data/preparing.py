@@ -14,8 +14,9 @@ from chimera_core.data.blocks import Fit
 from chimera_core.data.fingerprint import folder_name, packing_of
 from chimera_core.data.packed import INDEX, PackedSource, damage_of, open_packed
 from chimera_core.data.packing import pack, staleness
-from chimera_core.errors import ChimeraError, ConfigError, DataError, MissingDataError
+from chimera_core.errors import ChimeraError, ConfigError, DataError, MissingDataError, RunError
 from chimera_core.interfaces import DatasetSource, no_progress
+from chimera_core.own_folders import remove_file
 from chimera_core.plugins import Component, PluginHost
 from chimera_core.use import layered_options, resolve_config
 
@@ -89,8 +90,8 @@ def verify(request: Request) -> tuple[PackedSource | None, list[str]]:
     except DataError as error:
         damage = [str(error)]
     if damage:
-        with suppress(OSError):  # of somebody else's cache the damage can only be told
-            (request.folder / INDEX).unlink()
+        with suppress(RunError):  # of somebody else's cache the damage can only be told
+            remove_file(request.folder / INDEX, within=request.cache)
     return packed, [*damage, *([stale] if stale and stale not in damage else [])]
 
 

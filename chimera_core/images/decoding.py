@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from chimera_core.errors import DataError
-from chimera_core.files import AnyPath, one_line, quote
+from chimera_core.files import AnyPath, broken_link, one_line, quote
 from chimera_core.images.limits import excess_of, too_large, too_large_tiles, without_chunk
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def _open_file(path: AnyPath) -> BinaryIO:
             raise DataError(f"{quote(path)} is empty (0 bytes): copy or download it again")
         return open(path, "rb")
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"there is no file {quote(path)}{_nearest(Path(path))}: check the path") from None
+        what = broken_link(path) or f"there is no file {quote(path)}{_nearest(Path(path))}"
+        raise DataError(f"{what}: check the path") from None
     except PermissionError as error:
         raise DataError(f"{quote(path)} may not be read: permission denied: change its rights") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -110,7 +111,7 @@ def _open_file(path: AnyPath) -> BinaryIO:
 def _nearest(path: Path) -> str:
     """Return ``, did you mean 'cat.png'?`` if the folder holds such a name."""
     with suppress(OSError), os.scandir(path.parent) as entries:
-        names = [entry.name for entry in itertools.islice(entries, 2000)]
+        names = [entry.name for entry in itertools.islice(entries, 2000) if entry.name != path.name]
         if near := difflib.get_close_matches(path.name, names, n=1, cutoff=0.7):
             return f" (did you mean {quote(near[0])}?)"
     return ""

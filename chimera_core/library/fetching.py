@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chimera_core.csv_tables import plain_cell
 from chimera_core.errors import ConfigError, DataError, PluginError
-from chimera_core.files import one_line, quote
+from chimera_core.files import leads_out, one_line, quote
 from chimera_core.library.folder import Library
 from chimera_core.library.names import plain_name
 from chimera_core.library.records import PictureRecord
+from chimera_core.own_folders import remove_tree
 
 if TYPE_CHECKING:
     from chimera_core.plugins import PluginHost
@@ -79,7 +80,7 @@ def fetch_into_library(
             _log.warning("left out: %s", error)
     if not added:
         raise DataError(f"{SOURCE} has no free picture of {quote(name)} that can be read: try another name")
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_tree(scratch, within=library.root)
     return added
 
 
@@ -97,11 +98,12 @@ def _listed(root: Path) -> Iterator[tuple[Path, PictureRecord]]:
             f"{SOURCE} left no {MANIFEST} that can be read ({one_line(error, limit=120)}), so the pictures' terms "
             "are not known: fetch them again"
         ) from None
-    inside = root.resolve()
     for row in rows:
-        values = {key: one_line(value) for key, value in row.items() if key and isinstance(value, str)}
+        values = {
+            key: one_line(plain_cell(value)) for key, value in row.items() if key and isinstance(value, str)
+        }
         picture = root / values.get("file", "")
-        if not values.get("licence") or not picture.is_file() or inside not in picture.resolve().parents:
+        if not values.get("licence") or not picture.is_file() or leads_out(picture, root):
             _log.warning("left out: %s has no licence or no file", quote(values.get("file", "")))
             continue
         yield (

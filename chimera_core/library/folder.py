@@ -18,6 +18,7 @@ from chimera_core.images import PICTURE_SUFFIXES, read_picture
 from chimera_core.library.names import plain_name
 from chimera_core.library.records import PictureRecord, read_record, record_file, write_record
 from chimera_core.options import suggest
+from chimera_core.own_folders import make_folder, remove_file
 
 
 class Library:
@@ -71,8 +72,6 @@ class Library:
             DataError: if the picture cannot be read.
             RunError: if the disk refuses.
         """
-        from chimera_core.download import writing
-
         plain, source = plain_name(name), Path(file)
         read_picture(source)
         folder = self.check_folder(plain)
@@ -82,8 +81,7 @@ class Library:
             checksum = hashlib.file_digest(opened, "sha256").hexdigest()
         copy = folder / f"{stem}-{checksum[:8]}{suffix}"
         known = record or PictureRecord()
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, within=self.root)
         for place in (copy, record_file(copy)):
             if place.is_symlink() or (place.exists() and not place.is_file()):
                 raise ConfigError(f"{quote(place)} is a link or folder in the way: remove it first")
@@ -114,8 +112,6 @@ class Library:
             DataError: if the library has no such name or picture.
             RunError: if the disk refuses.
         """
-        from chimera_core.download import writing
-
         plain, pictures = plain_name(name), self.pictures()
         if plain not in pictures:
             near = suggest(plain, pictures) if len(pictures) < 20 else ""
@@ -127,10 +123,9 @@ class Library:
             known = suggest(str(file), [p.name for p in pictures[plain]][:20])
             raise DataError(f"the library has no picture {quote(file)} of {plain}{known}")
         for picture in gone:
-            with writing(picture):
-                # The picture first: a record without a picture harms nobody, the other way round terms are lost.
-                picture.unlink(missing_ok=True)
-                record_file(picture).unlink(missing_ok=True)
+            # The picture first: a record without a picture harms nobody, the other way round terms are lost.
+            remove_file(picture, within=self.root)
+            remove_file(record_file(picture), within=self.root)
             if picture.parent != self.root:
                 with suppress(OSError):
                     picture.parent.rmdir()

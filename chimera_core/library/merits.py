@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chimera_core.errors import ChimeraError, DataError, PluginError, RunError
 from chimera_core.files import write_text_atomic
 from chimera_core.images import READING, read_picture
+from chimera_core.own_folders import make_folder
 
 if TYPE_CHECKING:
     from chimera_core.interfaces import FeatureEncoder
@@ -106,15 +107,12 @@ class PictureMerits:
 
     def _write(self, new: Mapping[str, float]) -> None:
         """Add merits to the file, which another process may have written since; the oldest make room."""
-        from chimera_core.download import writing
-
         if not new:
             return
         merits = {key: merit for key, merit in self._read().items() if key not in new} | dict(new)
         kept = dict(list(merits.items())[-MOST_REMEMBERED:])
         try:
-            with writing(self.file):
-                self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.file.parent)
             write_text_atomic(self.file, json.dumps({"by": _measure(), "merits": kept}, indent=0))
         except RunError as error:
             _log.warning("what pictures show is not remembered: %s", error)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from chimera_core.errors import DataError, ShapeError
 from chimera_core.files import atomic_path, quote
+from chimera_core.own_folders import make_folder
 
 
 def write_features(path: Path, batches: Iterable[Tensor], *, n: int) -> Tensor:
@@ -25,7 +26,7 @@ def write_features(path: Path, batches: Iterable[Tensor], *, n: int) -> Tensor:
     Raises:
         ShapeError: if the batches do not go together, or are not n rows.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_path(path) as partial:
         table: np.memmap | None = None
         done = 0

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chimera_core.errors import ConfigError
-from chimera_core.files import quote
+from chimera_core.files import broken_link, quote
 from chimera_core.layers import references_in
 from chimera_core.models import find_trained
 from chimera_core.options import suggest
@@ -55,7 +55,9 @@ def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Na
     options = dict(options)
     if trained := find_trained(host, _KIND, name):
         if trained.form == "file" and trained.path is not None and not trained.path.is_file():
-            raise ConfigError(f"there is no file {quote(name)}: name a judge that is there")
+            raise ConfigError(
+                f"{broken_link(name) or f'there is no file {quote(name)}'}: name a judge that is there"
+            )
         return NamedJudge(name, {})
     if name in _offline_models():
         return NamedJudge(_TIMM, {"model": name, **options})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files import describe_folder, quote
 from chimera_core.folders import is_picture_name
-from chimera_core.fusing_plan import FusionPlan, check_weights, plan_fusion
+from chimera_core.fusing_plan import FusionPlan, check_seeds, check_weights, plan_fusion
 from chimera_core.images import check_picture, read_png_text
 from chimera_core.library.choosing import Merits
 from chimera_core.models import SUFFIX, find_trained
@@ -22,6 +23,8 @@ from chimera_core.scoring.judge_names import check_judge, default_judge, judge_o
 from chimera_core.trained_fusers import is_class_name
 from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.run_options import FUSER, read_options
+
+_log = logging.getLogger(__name__)
 
 _KIND = "fusion-generator"
 
@@ -84,6 +87,7 @@ def plan_score(
     fusion = None
     named: tuple[str, Mapping[str, Any]] | None = (source, source_options) if source else None
     if files is None:
+        check_seeds(seed, count)
         fusion = plan_fusion(
             parents,
             fuser=targets[0],
@@ -97,7 +101,9 @@ def plan_score(
             host=host,
         )
         named = named or _source_of_run(fusion)
-        rows = tuple(check_weights(w, len(parents)) for w in weights) or (check_weights(None, len(parents)),)
+        rows = tuple(check_weights(w, len(parents), remark=_log.warning) for w in weights) or (
+            check_weights(None, len(parents)),
+        )
     else:
         if preset is not None:
             raise ConfigError("--preset is for a fuser, but pictures were given: leave it out")
@@ -206,7 +212,7 @@ def _check_parents(parents: Sequence[str], source: tuple[str, Mapping[str, Any]]
 def _weights_of(file: Path, weights: Sequence[Sequence[float]], parents: Sequence[str]) -> tuple[float, ...]:
     """Take the weights that are given, else those that the picture says it was made with, else equal ones."""
     if weights:
-        return check_weights(weights[0], len(parents))
+        return check_weights(weights[0], len(parents), remark=_log.warning)
     try:
         told = json.loads(read_png_text(file).get("chimera.weights", "null"))
         return check_weights(told, len(parents))

@@ -14,6 +14,7 @@ from torch import Tensor
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import DataError
+from chimera_core.own_folders import remove_file
 from chimera_core.scoring.coats import CoatScale
 from chimera_core.scoring.feature_file import open_features, write_features
 from chimera_core.scoring.features import at_size, index_batches
@@ -150,7 +151,7 @@ def _kept(path: Path, look: Callable[[Tensor], Tensor], pictures: Iterable[Tenso
         try:
             return open_features(path)
         except DataError:
-            path.unlink()
+            remove_file(path, within=path.parent)
     return write_features(path, (look(batch) for batch in pictures), n=n)
 
 

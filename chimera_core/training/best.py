@@ -16,7 +16,9 @@ from typing import Any
 
 from torch import Tensor
 
+from chimera_core.errors import RunError
 from chimera_core.files import atomic_path
+from chimera_core.own_folders import inside, remove_file
 from chimera_core.training.checkpoints import BEST, list_checkpoints, read_state, write_tensors
 
 _PREFIX = "best-"
@@ -59,12 +61,12 @@ def forget_best(folder: Path, best: Mapping[str, Any] | None) -> None:
     kept = {f"{found['images']:09d}" for found in known if found}
     for path in folder.glob(f"{_PREFIX}*.safetensors"):
         if path.stem.removeprefix(_PREFIX) not in kept:
-            with suppress(OSError):
-                path.unlink()
+            with suppress(RunError):
+                remove_file(path, within=folder.parent)
 
 
 def _own(folder: Path, images: int) -> Path:
-    return folder / f"{_PREFIX}{images:09d}.safetensors"
+    return inside(folder.parent, f"{folder.name}/{_PREFIX}{images:09d}.safetensors")
 
 
 def _put(own: Path, used: Path) -> None:

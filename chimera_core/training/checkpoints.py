@@ -20,9 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from chimera_core import own_folders
 from chimera_core.data.fingerprint import hash_file
 from chimera_core.errors import DataError, RunError
-from chimera_core.files import atomic_path, disk_trouble, quote, write_text_atomic
+from chimera_core.files import atomic_path, quote, write_text_atomic
+from chimera_core.own_folders import inside, remove_file
 from chimera_core.weights import check_state, load_state
 
 FORMAT = 1
@@ -67,8 +69,8 @@ def save_checkpoint(
     """
     make_folder(folder)
     for left in folder.glob(".*.tmp"):  # half a file of a process that was killed: as large as a checkpoint
-        with suppress(OSError):
-            left.unlink()
+        with suppress(RunError):
+            remove_file(left, within=folder)
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
@@ -77,8 +79,8 @@ def save_checkpoint(
         moments, settings[name] = _split_optimizer(optimizer)
         tensors |= {f"{name}.{key}": value for key, value in moments.items()}
     path = folder / f"{images:09d}.safetensors"
-    with suppress(OSError):  # one of the same name, of a run that went back: not whole from now on
-        path.with_suffix(".json").unlink()
+    with suppress(RunError):  # one of the same name, of a run that went back: not whole from now on
+        remove_file(path.with_suffix(".json"), within=folder)
     write_tensors(path, tensors)
     record = {
         "format": FORMAT,
@@ -99,12 +101,9 @@ def make_folder(folder: Path) -> None:
     """Make the folder of the checkpoints, if it is not there.
 
     Raises:
-        RunError: if the disk refuses.
+        RunError: if the disk refuses, or a link leads out of the run.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {quote(folder)}: {disk_trouble(error)}") from error
+    own_folders.make_folder(folder, within=folder.parent)
 
 
 def list_checkpoints(folder: Path) -> list[int]:
@@ -118,7 +117,7 @@ def read_checkpoint(folder: Path, images: int) -> Checkpoint:
     Raises:
         DataError: if it is damaged, cut short, or of another version.
     """
-    path = folder / f"{images:09d}.json"
+    path = _inside(folder, f"{images:09d}.json")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         form, checksum = record["format"], record["sha256"]
@@ -127,7 +126,7 @@ def read_checkpoint(folder: Path, images: int) -> Checkpoint:
         raise DataError(f"checkpoint {quote(path)} is damaged ({type(error).__name__})") from None
     if form != FORMAT:
         raise DataError(f"checkpoint {quote(path)} is of version {form}, this is version {FORMAT}")
-    tensors = path.with_suffix(".safetensors")
+    tensors = _inside(folder, path.with_suffix(".safetensors").name)
     if hash_file(tensors) != checksum:
         raise DataError(f"checkpoint {quote(tensors)} is damaged: it is not what was written")
     return Checkpoint(found.images, load_state(tensors), found.optimizers, found.state)
@@ -136,8 +135,8 @@ def read_checkpoint(folder: Path, images: int) -> Checkpoint:
 def read_state(folder: Path, images: int) -> dict[str, Any]:
     """Read the state alone that a checkpoint's writer gave; empty where it is damaged."""
     try:
-        return dict(json.loads((folder / f"{images:09d}.json").read_text(encoding="utf-8"))["state"])
-    except (OSError, ValueError, TypeError, KeyError):
+        return dict(json.loads(_inside(folder, f"{images:09d}.json").read_text(encoding="utf-8"))["state"])
+    except (DataError, OSError, ValueError, TypeError, KeyError):
         return {}
 
 
@@ -264,11 +263,15 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
 
 
+def _inside(folder: Path, name: str) -> Path:
+    return inside(folder.parent, f"{folder.name}/{name}")
+
+
 def _tensor_files(folder: Path) -> list[int]:
     return [int(f.stem) for f in folder.glob("*.safetensors") if f.stem.isdigit()]
 
 
 def _remove(folder: Path, images: int) -> None:
     for suffix in (".json", ".safetensors"):  # in this order: without its JSON it is none
-        with suppress(OSError):
-            (folder / f"{images:09d}{suffix}").unlink()
+        with suppress(RunError):
+            remove_file(folder / f"{images:09d}{suffix}", within=folder.parent)

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from chimera_core.assets import no_downloads
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.files import quote
+from chimera_core.files import quote, refuse_inputs
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import Config
 from chimera_core.plugins import PluginHost
+from chimera_core.privacy import without_folders
 from chimera_core.training import checkpoints
 from chimera_core.training.exported_header import ExportedEncoder, read_header, read_notes
 from chimera_core.training.trained import build_without_weights, load_trained_encoder, read_training
@@ -41,11 +42,12 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "
     Returns:
         What the file says of itself.
     Raises:
-        ConfigError: if it is no run of an encoder, or the name of the file ends otherwise.
+        ConfigError: if it is no run of an encoder, the name of the file ends otherwise, or it is one of the run's.
         DataError: if the run has no weights yet, or one is too large for fp16.
         RunError: if the disk refuses.
     """
     check_name(to)
+    refuse_inputs([to], (("a file of the run", file) for file in run.rglob("*.safetensors")))
     config, record = read_training(run)
     encoder = load_trained_encoder(run, host)
     component = host.find("feature-encoder", config.encoder.name)
@@ -93,14 +95,14 @@ def write_exported(to: Path, state: Mapping[str, Tensor], said: Config, *, numbe
     Args:
         to: a .safetensors file.
         state: by name.
-        said: what the file says.
+        said: what the file says; folders are left out of paths.
         numbers: of tensors with two dimensions and more; the few others (norms, biases) stay in fp32.
     Raises:
         DataError: if a value is too large for fp16.
         RunError: if the disk refuses.
     """
     tensors = {name: _shortened(t, numbers, name) for name, t in state.items()}
-    checkpoints.write_tensors(to, tensors, metadata=said.model_dump(mode="json"))
+    checkpoints.write_tensors(to, tensors, metadata=without_folders(said.model_dump(mode="json")))
 
 
 def check_name(to: Path) -> None:

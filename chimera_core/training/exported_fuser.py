@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chimera_core.files import refuse_inputs
 from chimera_core.layers import references_in
 from chimera_core.models import find_trained
 from chimera_core.plugins import PluginHost
@@ -30,11 +31,12 @@ def export_fuser(
     Returns:
         What the file says of itself, and the names of trained encoders that it needs beside itself.
     Raises:
-        ConfigError: if it is no run of a fuser, or the name of the file ends otherwise.
+        ConfigError: if it is no run of a fuser, the name of the file ends otherwise, or it is one of the run's.
         DataError: if the run has no weights yet, or one is too large for fp16.
         RunError: if the disk refuses.
     """
     check_name(to)
+    refuse_inputs([to], (("a file of the run", file) for file in run.rglob("*.safetensors")))
     found = fuser_of_run(run, host)
     config = found.component.spec.config
     options: dict[str, Any] = dict(found.said.options)

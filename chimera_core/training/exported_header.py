@@ -10,7 +10,7 @@ import safetensors
 from pydantic import ValidationError
 
 from chimera_core.errors import DataError
-from chimera_core.files import one_line, quote
+from chimera_core.files import broken_link, one_line, quote
 from chimera_core.options import Config, option
 
 FORMAT = 1
@@ -55,7 +55,8 @@ def read_notes(path: Path) -> dict[str, Any]:
         DataError: no such file, or damaged.
     """
     if not path.is_file():
-        raise DataError(f"there is no file of weights {quote(path)}: check its name")
+        what = broken_link(path) or f"there is no file of weights {quote(path)}"
+        raise DataError(f"{what}: check its name")
     try:
         # "np" opens the file without torch; no tensor of it is read here.
         with safetensors.safe_open(path, "np") as file:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from chimera_core.contact_sheet import grid
 from chimera_core.images import write_png
 from chimera_core.interfaces import FusionGenerator
+from chimera_core.own_folders import make_folder
 from chimera_core.pixels import to_uint8
 from chimera_core.records import Parent
 from chimera_core.training.learner import FuserLearner
@@ -58,6 +59,6 @@ def draw_sweeps(run: Path, fuser: FusionGenerator, classes: Sequence[str], image
 
 
 def _write(path: Path, rows: Sequence[Sequence[Tensor] | Tensor]) -> Path:
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent, within=path.parent.parent)
     write_png(path, grid([[to_uint8(image) for image in row] for row in rows], pad=_PAD))
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.files import disk_trouble, quote
+from chimera_core.own_folders import inside, make_folder, open_own
 
 FILE = "metrics.jsonl"
 TIMINGS = ("wall_s", "images_per_s")
@@ -33,9 +33,9 @@ class MetricsLog:
 
     def __init__(self, folder: Path, *, position: int | None = 0, tensorboard: bool = False) -> None:
         self.path = folder / FILE
-        self._board: Any = _open_tensorboard(folder / "tensorboard") if tensorboard else None
+        self._board: Any = _open_tensorboard(folder) if tensorboard else None
         try:
-            self._file = open(self.path, "ab")  # noqa: SIM115
+            self._file = open_own(self.path, "append", buffered=True)
             if position is not None and position < self._file.tell():
                 self._file.truncate(position)
                 self._file.seek(position)
@@ -109,7 +109,7 @@ class Means:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Read a run's metrics; a last line that was cut short is left out."""
     try:
-        text = (folder / FILE).read_text(encoding="utf-8")
+        text = inside(folder, FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
     lines = text.split("\n")
@@ -132,8 +132,7 @@ def _open_tensorboard(folder: Path) -> Any:
     check_tensorboard()
     from torch.utils.tensorboard import SummaryWriter
 
-    os.makedirs(folder, exist_ok=True)
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(make_folder(folder / "tensorboard", within=folder)))
 
 
 def _plain(value: Any) -> Any:

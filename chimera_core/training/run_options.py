@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from chimera_core.errors import ConfigError
 from chimera_core.files import quote
 from chimera_core.layers import build_config
+from chimera_core.own_folders import inside
 from chimera_core.runs import read_run_record
 from chimera_core.training import config_file
 from chimera_core.training.config import TrainingOptions
@@ -28,5 +29,5 @@ def read_options(run: Path, model: type[OptionsT], kind: str) -> tuple[OptionsT,
     record = read_run_record(run)
     if record.get("kind") != kind:
         raise ConfigError(f"{quote(run)} is no {_SAID[kind]}: name another run")
-    values = config_file.read_config(run / config_file.FILE)
+    values = config_file.read_config(inside(run, config_file.FILE))
     return build_config(model, values, where=f"run {run.name}"), record

@@ -17,6 +17,7 @@ from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
 from chimera_core.errors import ChimeraError, ConfigError, RunError
 from chimera_core.files import one_line, quote
 from chimera_core.interfaces import no_progress
+from chimera_core.own_folders import inside
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD, read_run_record, work_in, write_run_record
 from chimera_core.training import checkpoints, config_file
@@ -234,7 +235,7 @@ def _first_row(plan: StudyPlan, folder: Path, domain: Domain, *, resume: bool) -
     """Say what is known of a domain before anything is trained."""
     if domain.reason is not None:
         return row_without_result(domain, "n/a", domain.reason)
-    run = folder / domain.folder
+    run = inside(folder, domain.folder)
     if resume and (run / RECORD).is_file():
         found = read_run_record(run)
         if found.get("status") in _ENDED:
@@ -255,7 +256,7 @@ def _study_domain(
     """Train and test in one domain; None if a signal came before that was finished."""
     if stop.requested:
         return None
-    run = folder / domain.folder
+    run = inside(folder, domain.folder)
     try:
         # The network lives in this function only: at 448 px two of the first report's would not fit into memory.
         training = plan_training(training_of(plan.config, domain), host, may_fill=(), data=plan.data)

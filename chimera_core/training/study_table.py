@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from chimera_core.files import one_line, write_text_atomic
+from chimera_core.csv_tables import csv_text
+from chimera_core.files import write_text_atomic
 
 if TYPE_CHECKING:
     from chimera_core.training.study_domains import Domain
@@ -140,13 +139,9 @@ def write_table(folder: Path, document: Mapping[str, Any]) -> None:
         RunError: if the disk refuses.
     """
     write_text_atomic(folder / JSON, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    text = io.StringIO(newline="")
     names = [field.name for field in dataclasses.fields(Row)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for row in document["rows"]:
-        writer.writerow({**row, "domain": one_line(row["domain"]), "notes": "; ".join(row["notes"])})
-    write_text_atomic(folder / CSV, text.getvalue())
+    rows = [{**row, "notes": "; ".join(row["notes"])} for row in document["rows"]]
+    write_text_atomic(folder / CSV, csv_text(names, ([row[name] for name in names] for row in rows)))
 
 
 def _counts(domain: Domain) -> dict[str, Any]:

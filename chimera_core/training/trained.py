@@ -9,6 +9,7 @@ from typing import Any
 from chimera_core.errors import DataError
 from chimera_core.files import quote
 from chimera_core.interfaces import FeatureEncoder
+from chimera_core.own_folders import inside
 from chimera_core.plugins import PluginHost
 from chimera_core.training import checkpoints
 from chimera_core.training.config import EncoderTraining
@@ -41,7 +42,7 @@ def load_trained_encoder(run: Path, host: PluginHost) -> FeatureEncoder:
         DataError: if it has no weights yet, or they are damaged or of another architecture.
     """
     config, record = read_training(run)
-    path = run / checkpoints.FOLDER / checkpoints.BEST
+    path = inside(run, f"{checkpoints.FOLDER}/{checkpoints.BEST}")
     if not path.is_file():
         raise DataError(
             f"run {quote(run.name)} has no weights yet (its status is {record.get('status')}): "

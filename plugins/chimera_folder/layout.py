@@ -54,7 +54,7 @@ def scan(root: Path, layout: str) -> Sorted:
         DataError: no such folder, no images, none where the layout says, or a folder that cannot be read.
     """
     if not root.is_dir():
-        met = "is a file" if root.is_file() else "does not exist"
+        met = "is a file" if root.is_file() else "is a broken link" if root.is_symlink() else "does not exist"
         raise MissingDataError(f"the folder '{root}' {met}: name a folder of images with --root")
     found = pictures_below(root)
     if not found.files:

@@ -21,12 +21,14 @@ from chimera_core.api import (
     DataError,
     DownloadError,
     atomic_path,
+    make_folder,
     one_line,
     read_picture,
+    remove_file,
     work_alone,
 )
 from chimera_inaturalist.config import InaturalistConfig, read_licences, read_taxa
-from chimera_inaturalist.manifest import MANIFEST, Row, make_folder, read_rows, write_rows
+from chimera_inaturalist.manifest import MANIFEST, Row, read_rows, write_rows
 from chimera_inaturalist.service import Photo, Service, Taxon
 
 MOST_PHOTO_BYTES = 30_000_000
@@ -59,7 +61,7 @@ def bring(config: InaturalistConfig, root: Path, *, progress: Callable[[float, f
     for name, taxon in found.items():
         if not taxon.exact:
             _log.warning("%s is taken to be %s, taxon %s", name, taxon, taxon.id)
-    make_folder(root)
+    make_folder(root, mend="name another --root")
     with work_alone(root / MANIFEST):
         _Collection(config, root, found, service, progress).complete()
 
@@ -121,7 +123,7 @@ class _Collection:
                 row.licence,
                 photo.licence or "none",
             )
-            (self.root / row.file).unlink(missing_ok=True)
+            remove_file(self.root / row.file, within=self.root)
             self.here.remove(photo.id)
             self.left_out.add(photo.id)
             self.by_content = {key: other for key, other in self.by_content.items() if other != row}
@@ -131,7 +133,7 @@ class _Collection:
         wanted, total = self.config.per_class, self.config.per_class * len(self.taxa)
         self.progress(before + min(self._count(name), wanted), total)
         if self._count(name) < wanted:
-            make_folder(self.root / name)
+            make_folder(self.root / name, within=self.root)
             for page in self.service.photos_of(taxon, self.licences, per_page=max(30, wanted)):
                 for photo in self._planned(name, page):
                     self._take(name, photo)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from chimera_core.api import DataError, RunError, atomic_path, one_line
+from chimera_core.api import DataError, atomic_path, csv_text, one_line, plain_cell
 from chimera_inaturalist.config import class_name
 
 MANIFEST = "attribution.csv"
@@ -70,7 +70,7 @@ def read_rows(root: Path) -> tuple[dict[str, Row], int]:
         raise DataError(f"'{path}' cannot be read ({reason}): move it away and download anew") from error
     rows, strange = {}, 0
     for line in lines:
-        row = Row(*(str(line[column] or "") for column in COLUMNS)) if None not in line else None
+        row = Row(*(plain_cell(line[column] or "") for column in COLUMNS)) if None not in line else None
         if row is None or not _makes_sense(row) or row.photo_id in rows:
             strange += 1
         else:
@@ -84,27 +84,9 @@ def write_rows(root: Path, rows: Iterable[Row]) -> None:
     Raises:
         RunError: if the disk refuses.
     """
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    table.writerows(astuple(row) for row in rows)
+    text = csv_text(COLUMNS, (astuple(row) for row in rows))
     with atomic_path(root / MANIFEST) as temporary:
-        temporary.write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises:
-        RunError: if the disk refuses.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise RunError(
-            f"cannot make the folder '{one_line(folder)}' ({reason}): name another --root"
-        ) from error
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _makes_sense(row: Row) -> bool:

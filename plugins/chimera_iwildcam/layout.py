@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chimera_core.api import DataError, MissingDataError
+from chimera_core.api import DataError, MissingDataError, relative_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,8 @@ def find_folder(root: str) -> Path:
     """
     path = Path(os.path.abspath(Path(os.path.expanduser(root))))
     if not os.path.isdir(path):
-        met = "is a file" if os.path.isfile(path) else "does not exist"
+        is_broken = os.path.islink(path)
+        met = "is a file" if os.path.isfile(path) else "is a broken link" if is_broken else "does not exist"
         raise MissingDataError(f"the folder '{path}' {met}: name the folder that holds {FOLDER} with --root")
     folder = path if path.name == FOLDER and not os.path.isdir(path / FOLDER) else path / FOLDER
     if not os.path.isdir(folder):
@@ -72,6 +73,11 @@ def read_table(folder: Path) -> pandas.DataFrame:
         raise DataError(
             f"'{path}' has split '{met}' in line {_line(strange)}: the splits are {', '.join(SPLITS)}"
         )
+    for line, name in enumerate(table["filename"], 2):
+        try:
+            relative_name(name)
+        except DataError as error:
+            raise DataError(f"'{path}', line {line}: {error}") from None
     for name in NUMBERS:
         wrong = ~table[name].str.fullmatch(r"\s*\d{1,15}\s*").astype(bool)
         if wrong.any():

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from chimera_core.api import DataError, RunError, atomic_path, find_asset
+from chimera_core.api import DataError, atomic_path, find_asset, make_folder
 from chimera_mnist.idx import read_array
 from chimera_mnist.layout import PREFIXES, files_of
 
@@ -53,12 +53,7 @@ def _is_whole(path: Path, ndim: int) -> bool:
 
 
 def _unfold(packed: Path, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot make the folder '{path.parent}' ({error.strerror}): name another --root"
-        ) from error
+    make_folder(path.parent, mend="name another --root")
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         try:
             with gzip.open(packed, "rb") as source:

@@ -632,7 +632,7 @@ def test_a_full_disk_is_one_line_and_after_tidying_it_goes_on(
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"cannot write '.*model\.pth': a part of the path is a file"):
+    with pytest.raises(RunError, match=r"cannot make the folder '.*assets': a part of the path is a file"):
         asset_path(entry_of("http://127.0.0.1:9/"), tmp_path / "file" / "assets")
     with pytest.raises(RunError, match=r"a\\x00b.*choose another name"):
         asset_path(entry_of("http://127.0.0.1:9/"), tmp_path / "a\0b")
@@ -737,3 +737,18 @@ def test_whatever_a_server_does_a_wrong_file_never_gets_the_name(given: list[Ans
         finally:
             running.over.set()
             running.shutdown()
+
+
+def test_a_part_that_is_a_link_is_not_written_through(server: Server, tmp_path: Path) -> None:
+    """Where several people share a folder of assets, one could have it laid there."""
+    server.answers["/m"] = gives()
+    (tmp_path / "assets").mkdir()
+    for name, content in (("key", b"precious"), ("long", BODY)):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / "assets" / PART).symlink_to(tmp_path / name)
+        assert "it is a link: remove it" in refused(entry_of(server.url()), tmp_path / "assets")
+        assert (tmp_path / name).read_bytes() == content
+        (tmp_path / "assets" / PART).unlink()
+    os.link(tmp_path / "key", tmp_path / "assets" / PART)
+    assert asset_path(entry_of(server.url()), tmp_path / "assets").read_bytes() == BODY
+    assert (tmp_path / "key").read_bytes() == b"precious"

@@ -10,7 +10,16 @@ import pytest
 
 from chimera_core import files
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.files import atomic_path, check_writable, one_line, quote, write_text_atomic
+from chimera_core.files import (
+    atomic_path,
+    broken_link,
+    check_writable,
+    describe_folder,
+    one_line,
+    quote,
+    refuse_inputs,
+    write_text_atomic,
+)
 
 
 def test_quote_escapes_what_could_break_a_line_or_the_terminal():
@@ -151,3 +160,31 @@ def test_the_longest_allowed_name_can_be_written(tmp_path: Path):
 def test_check_writable_leaves_no_trace(tmp_path: Path):
     check_writable(tmp_path / "a.png")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_an_output_that_is_an_input_by_any_name_is_refused(tmp_path: Path):
+    lion = tmp_path / "lion.png"
+    lion.write_text("a photograph")
+    (tmp_path / "link.png").symlink_to(lion)
+    os.link(lion, tmp_path / "LION.PNG")  # as a disk shows it that tells no letters apart
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "here").symlink_to(tmp_path)
+    for output in ("lion.png", "link.png", "LION.PNG", "folder/../lion.png", "here/lion.png"):
+        with pytest.raises(ConfigError, match=r"' is a parent, which would be lost: name another"):
+            refuse_inputs([tmp_path / "new.png", tmp_path / output], [("a parent", lion)])
+    refuse_inputs([tmp_path / "new.png"], [("a parent", lion), ("a mask", tmp_path / "missing")])
+
+
+def test_inputs_are_not_even_listed_where_no_output_is_there(tmp_path: Path):
+    refuse_inputs([tmp_path / "new.png"], (pytest.fail("asked") for _ in range(1)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_broken_link_is_called_that(tmp_path: Path):
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "fine").symlink_to(tmp_path)
+    assert broken_link(tmp_path / "gone").endswith("gone' is a broken link: there is no 'nowhere'")
+    assert broken_link(tmp_path / "circle") and describe_folder(tmp_path / "gone") == "it is a broken link"
+    assert [broken_link(tmp_path / n) for n in ("fine", "missing", "a\0b")] == ["", "", ""]

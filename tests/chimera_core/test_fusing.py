@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chimera_core.errors import ChimeraError, ConfigError, DataError, PluginError
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import check_weights, plan_fusion, sweep_weights
+from chimera_core.fusing import Fusion, FusionResult, fuse
+from chimera_core.fusing_plan import check_seeds, check_weights, plan_fusion, sweep_weights
 from chimera_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
 from chimera_core.interfaces import FusionGenerator
 from chimera_core.options import Config, option
@@ -274,6 +274,56 @@ def test_a_mask_of_another_aspect_ratio_is_refused(host, picture) -> None:
 def test_wrong_weights_are_refused(weights: tuple[float, ...]) -> None:
     with pytest.raises(ChimeraError):
         check_weights(weights, 2)
+
+
+@pytest.mark.parametrize(
+    ("given_", "taken"), [((7, 3), "0.7,0.3"), ((70, 30), "0.7,0.3"), ((0.5, 0.3), "0.625,0.375")]
+)
+def test_weights_of_another_sum_are_scaled_and_a_line_says_so(given_: tuple[float, ...], taken: str) -> None:
+    lines: list[str] = []
+    checked = check_weights(given_, 2, remark=lines.append)
+    assert sum(checked) == pytest.approx(1) and checked[0] / checked[1] == pytest.approx(
+        given_[0] / given_[1]
+    )
+    assert len(lines) == 1 and lines[0].endswith(f": taken as {taken}")
+    with pytest.raises(ConfigError):
+        check_weights(given_, 2)
+    for wrong in ((0, 0), (-7, 3), (float("inf"), 1), (1e308, 1e308)):
+        with pytest.raises(ConfigError):
+            check_weights(wrong, 2, remark=lines.append)
+    check_weights((0.333, 0.667), 2, remark=lines.append)
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("value", ["70%,30%", "7,3", "70 %, 30 %"])
+def test_weights_are_read_as_people_write_them(value: str) -> None:
+    from chimera_core.cli._types import WEIGHTS
+
+    weights = check_weights(WEIGHTS.convert(value, None, None), 2, remark=str)
+    assert weights == pytest.approx((0.7, 0.3))
+
+
+def test_seeds_that_nobody_could_ask_for_by_themselves_are_refused_however_they_come_about(
+    host, picture
+) -> None:
+    check_seeds(2**31 - 1, 1)
+    check_seeds(2**31 - 2, 2)
+    for first, count in ((2**31, 1), (2**31 - 1, 2), (-1, 1)):
+        with pytest.raises(ConfigError, match="take another --seed"):
+            check_seeds(first, count)
+    with pytest.raises(ConfigError, match="the last of 2 is 2147483648"):
+        fuse([picture("a.png")] * 2, seed=2**31 - 1, n=2)
+
+
+def test_a_result_is_not_saved_over_its_parents(host, picture) -> None:
+    plan = plan_fusion([picture("a.png"), picture("b.png")], fuser="mix", masks=[picture("m.png")], host=host)
+    result = FusionResult(torch.zeros(1, 3, 8, 8), "mix", (), (0.5, 0.5), (0,), "cpu", 0.0, ({},), plan=plan)
+    before = [Path(p).read_bytes() for p in plan.parents]
+    for name in ("a.png", "b.png", "m.png"):
+        with pytest.raises(ConfigError, match=f"{name}' is a (parent|mask), which would be lost"):
+            result.save(Path(plan.parents[0]).with_name(name))
+    assert [Path(p).read_bytes() for p in plan.parents] == before
+    assert result.save(Path(plan.parents[0]).with_name("new.png")).is_file()
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda w: sum(w) > 0.01))

@@ -151,3 +151,11 @@ def test_looking_for_a_line_never_takes_long(tmp_path: Path, text: str) -> None:
     start = time.monotonic()
     file.line_of(("b",))  # it may give up
     assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\x7f\x9bb", "a\u202eb", "a\u00a0b", "\U000e0041", "虎 é"])
+def test_what_does_not_print_is_escaped_and_read_back(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.toml"
+    write_toml(path, {"name": name, name: 1})
+    assert read_toml(path, what="file").table == {"name": name, name: 1}
+    assert path.read_text().replace("\n", "").isprintable()

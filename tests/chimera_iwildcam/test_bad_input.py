@@ -148,3 +148,10 @@ def test_a_share_that_leaves_a_side_empty_is_refused(root: Path, share: float) -
 def test_root_is_required() -> None:
     with pytest.raises(ConfigError, match="needs the option 'root'"):
         open_source("iwildcam")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../metadata.csv", "a/../../b.jpg", "C:\\photo.jpg"])
+def test_an_image_outside_the_folder_is_no_part_of_the_data(edit: Callable[..., Path], name: str) -> None:
+    root = edit(setting(3, filename=name))
+    assert "metadata.csv', line 5: " in complaint(DataError, root)
+    assert "lies outside the folder that names it" in complaint(DataError, root)

@@ -43,6 +43,11 @@ def bad(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     (tmp_path / "huge.png").write_bytes(huge_header())
     Image.new("RGB", (9, 1)).save(tmp_path / "line.png")
     (tmp_path / "folder").mkdir()
+    for name in ("gone", "gone.jpg", "gone.safetensors"):
+        (tmp_path / name).symlink_to("nowhere.jpg")
+    picture("c.png"), picture("mask.png")
+    (tmp_path / "linked-2.png").symlink_to("b.jpg")
+    os.link(tmp_path / "b.jpg", tmp_path / "hard.png")
     return tmp_path
 
 
@@ -90,7 +95,21 @@ CASES: list[tuple[list[str], str]] = [
     ([*STYLE, "--preset", "report-stile"], "did you mean 'report-style'?"),
     (["a.jpg"], "two parents or more"),
     ([], "two parents or more"),
-    (["a.jpg", "b.jpg", "--weights", ".5,.6"], "must sum to 1"),
+    (["a.jpg", "b.jpg", "--weights", "0,0"], "must sum to 1"),
+    (["a.jpg", "b.jpg", "--weights", "70%,.3"], "write % behind each of the weights"),
+    (["a.jpg", "b.jpg", "--seed", "2147483648"], "2147483647"),
+    (
+        ["a.jpg", "b.jpg", "--seed", "2147483647", "--n", "2"],
+        "the last of 2 is 2147483648: take another --seed",
+    ),
+    (["a.jpg", "b.jpg", "--n", "2", "-o", "o" * 251 + ".png"], "name is too long"),
+    (["gone.jpg", "b.jpg"], "'gone.jpg' is a broken link: there is no 'nowhere.jpg'"),
+    (["gone", "b.jpg"], "'gone' is a broken link"),
+    (["c.png", "b.jpg", "-o", "c.png"], "output 'c.png' is a parent, which would be lost: name another"),
+    (["folder/../c.png", "b.jpg", "-o", "c.png"], "output 'c.png' is a parent"),
+    (["a.jpg", "b.jpg", "-o", "hard.png"], "output 'hard.png' is a parent"),
+    (["a.jpg", "b.jpg", "--n", "2", "-o", "linked.png"], "output 'linked-2.png' is a parent"),
+    (["a.jpg", "b.jpg", "--mask", "mask.png", "-o", "./mask.png"], "is a mask, which would be lost"),
     (["a.jpg", "b.jpg", "--weights", "-.5,1.5"], "0 or more"),
     (["a.jpg", "b.jpg", "--weights", ".3,.3,.4"], "3 weights"),
     (["a.jpg", "b.jpg", "--weights", "half,half"], "are no numbers"),
@@ -134,10 +153,21 @@ def test_fuse_refuses_bad_input_in_one_line(
         (["plugins", "show", "stiletransfer"], "did you mean"),
         (["plugins", "lst"], "list"),
         (["source", "info", "foldr", "--root", "x"], "did you mean 'folder'?"),
-        (["source", "info", "folder", "--root", "gone"], "does not exist"),
+        (["source", "info", "folder", "--root", "missing"], "does not exist"),
         (["source", "info", "folder", "--root", "a.jpg"], "is a file"),
         (["source", "preview", "folder", "--root", ".", "-o", "gone/x.png"], "no folder"),
         (["source", "preview", "folder", "--root", ".", "--split", "train"], "no split 'train'"),
+        (
+            ["source", "preview", "folder", "--root", ".", "-o", "c.png"],
+            "output 'c.png' is a picture of source",
+        ),
+        (
+            ["fuse", "x", "y", "--fuser", "copy", "--source", "folder", "--source.root", ".", "-o", "c.png"],
+            "output 'c.png' is a picture of source",
+        ),
+        (["source", "info", "folder", "--root", "gone"], "is a broken link"),
+        (["fuse", "a.jpg", "b.jpg", "--config", "gone"], "is a broken link"),
+        (["fuse", "a.jpg", "b.jpg", "--fuser", "gone.safetensors"], "is a broken link"),
         (["demo", "--run", "a.jpg"], "a.jpg"),
         (["--registry", "gone.toml", "plugins", "list"], "does not exist"),
     ],

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from chimera_core.compare.report import write_report
+from chimera_core.compare.report_input import read_comparison
 from chimera_core.errors import ConfigError
 from chimera_core.testing.fixtures.comparison import FUSERS, SHARES, WEIRD, write_comparison
 
@@ -313,3 +314,35 @@ def test_the_page_and_the_text_say_what_an_axis_does(page: Page, written: Path) 
     assert "0.120" in robust and "0.050 to 0.200" in robust and "0.010" in robust
     assert "## Axes" in (text := (written / "report.md").read_text(encoding="utf-8"))
     assert "| 0.120 (0.050 to 0.200) | 0.010 |" in text
+
+
+def test_a_report_travels_without_the_folders_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    write_comparison(folder, pairs=1, trios=0)
+    document = json.loads((folder / "comparison.json").read_text())
+    failed = next(cell for cell in document["cells"] if cell["status"] == "failed")
+    failed["error"] = "'/home/me/private pictures/lion.png' is damaged"
+    document["command"] = "chimera compare /home/me/secret/e.toml --run /home/me/runs/x"
+    document["fusers"][0]["options"] = {"root": "/home/me/secret/data", "page": "https://example.org/a/b"}
+    (folder / "comparison.json").write_text(json.dumps(document))
+    (folder / "config.toml").write_text(
+        '# /home/me\n[parents]\nsource = "folder"\noptions = { root = "/home/me/secret" }\n'
+    )
+    (folder / "run.json").write_text(
+        json.dumps({"command": ["chimera", "/home/me/x"], "device": "/home/me/gpu"})
+    )
+    page = write_report(folder).read_text() + (folder / "report.md").read_text()
+    assert "/home/me" not in page and "private pictures" not in page
+    assert (
+        "lion.png" in page
+        and "chimera compare e.toml --run x" in page
+        and 'root = "secret"' in page.replace("&#34;", '"')
+    )
+
+
+def test_fusers_that_only_their_folders_tell_apart_keep_them(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    write_comparison(folder, pairs=1, trios=0, fusers=("skin", "copy"))
+    text = (folder / "comparison.json").read_text()
+    (folder / "comparison.json").write_text(text.replace('"skin"', '"/a/x"').replace('"copy"', '"/b/x"'))
+    assert {fuser.id for fuser in read_comparison(folder).fusers} == {"/a/x", "/b/x"}

@@ -423,3 +423,54 @@ def test_a_cache_of_pictures_that_were_read_otherwise_is_made_again(
     assert why == "it was made when image files were read in another way"
     assert prepare(new, workers=0).content != before.content
     assert staleness(new.folder, new.packing, new.open()) is None
+
+
+@pytest.mark.parametrize("name", ["../pwn", "{outside}/pwn", ".hidden", "a*b"])
+def test_a_split_whose_name_leads_elsewhere_writes_nothing(folder: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "outside").mkdir()
+    split = name.format(outside=tmp_path / "outside")
+    source = {"name": "folder", "options": {"root": str(folder)}}
+    members = [{"class_name": c, "source": source, "split": f"{split}:train"} for c in ("cat", "dog")]
+    request = plan_packing(default_host(), "mixture", {"members": members}, size=16)
+    request = Request(request.component, request.config, request.packing, tmp_path / "cache")
+    before = sorted(p for p in tmp_path.rglob("*") if "images" not in p.parts)
+    with pytest.raises(DataError, match=r"split '.*' cannot be part of a file's name"):
+        prepare(request, workers=0)
+    assert sorted(p for p in tmp_path.rglob("*") if "images" not in p.parts) == before
+
+
+def test_an_index_or_shard_that_leads_out_of_the_cache_is_refused(
+    folder: Path, request_of: Make, tmp_path: Path
+) -> None:
+    packed = prepare(request_of(folder), workers=0)
+    index = packed.folder / "index.json"
+    text = index.read_text()
+    secret = tmp_path / "secret.npy"
+    (packed.folder / "val-00000.npy").rename(secret)
+    for file in (str(secret), f"../../{secret.name}"):
+        index.write_text(text.replace('"val-00000.npy"', json.dumps(file)))
+        with pytest.raises(DataError, match="lies outside the folder"):
+            open_packed(packed.folder)
+    index.write_text(text)
+    (packed.folder / "val-00000.npy").symlink_to(secret)
+    with pytest.raises(DataError, match="leaves its folder"):
+        open_packed(packed.folder)
+    index.rename(tmp_path / "index.json")
+    index.symlink_to(tmp_path / "index.json")
+    with pytest.raises(DataError, match="leaves its folder"):
+        open_packed(packed.folder)
+
+
+def test_a_cache_of_links_is_made_anew_and_what_they_lead_to_stays(
+    folder: Path, request_of: Make, tmp_path: Path
+) -> None:
+    request = request_of(folder)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "index.json").write_text("{}")
+    request.cache.mkdir()
+    request.folder.symlink_to(home)
+    (request.cache / f".{request.folder.name}.old").symlink_to(home)
+    (request.cache / f".{request.folder.name}.0.partial").symlink_to(home)
+    assert len(prepare(request, workers=0).split("val")) == 30
+    assert not request.folder.is_symlink() and [p.name for p in home.iterdir()] == ["index.json"]

@@ -103,7 +103,7 @@ MISTAKES: list[tuple[list[str], str]] = [
         ["made", "--parents", "a.png", "b.png", "--weights", ".5,.2,.3"],
         "3 weights (0.5,0.2,0.3) for 2 parents",
     ),
-    (["made", "--parents", "a.png", "b.png", "--weights", ".5,.9"], "must sum to 1"),
+    (["made", "--parents", "a.png", "b.png", "--weights", "0,0"], "must sum to 1"),
     (["made", "--parents", "a.png", "b.png", "--parent", "a.png"], "weights [0.75, 0.25] for other parents"),
     (
         ["made", "--parents", "a.png", "b.png", "--weights", "1,0", "--weights", "0,1"],

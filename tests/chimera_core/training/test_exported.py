@@ -160,3 +160,30 @@ def test_a_model_of_the_registry_is_an_encoder_by_name(
     assert torch.equal(load_encoder("given")(x), load_encoder(str(file))(x))
     with pytest.raises(DataError, match=r"model 'elsewhere' should lie in '.*models.elsewhere.safetensors'"):
         load_encoder("elsewhere")
+
+
+def test_no_folder_of_the_machine_goes_along_in_whatever_option_it_stands(tmp_path: Path) -> None:
+    from chimera_core.training.exported import write_exported
+    from chimera_core.training.exported_header import ExportedFuser
+
+    nested = {
+        "condition": {"name": "/home/me/runs/mine", "options": {"root": "/home/me/secret"}},
+        "members": ["cat=folder:root=/home/me/secret/cats"],
+    }
+    words = ExportedFuser(
+        fuser="gan:gan",
+        options=nested,
+        classes=("a", "b"),
+        accepts=("class",),
+        size=16,
+        facts={"seen": "/home/me/secret/x.png"},
+    )
+    write_exported(tmp_path / "f.safetensors", {"x": torch.zeros(1)}, words, numbers="fp32")
+    assert (
+        b"/home" not in (tmp_path / "f.safetensors").read_bytes()
+        and b"secret/" not in (tmp_path / "f.safetensors").read_bytes()
+    )
+    assert said(tmp_path / "f.safetensors")["options"]["condition"] == {
+        "name": "mine",
+        "options": {"root": "secret"},
+    }
