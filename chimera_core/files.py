@@ -89,11 +89,16 @@ def describe_folder(path: AnyPath) -> str:
     return "it holds " + ", ".join(one_line(name, limit=40) for name in names[:3]) + more
 
 
+def is_path_option(name: str) -> bool:
+    """Say whether an option says where files lie: ``root``, ``cat_root``, ``labels_file``."""
+    return name.endswith(("root", "folder", "path", "file"))
+
+
 def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:
     """Spell in full the options that say where files lie, so that they mean the same in any working folder."""
     return {
         key: os.path.abspath(os.path.expanduser(value))
-        if key.endswith(("root", "folder", "path", "file")) and isinstance(value, str) and value
+        if is_path_option(key) and isinstance(value, str) and value
         else value
         for key, value in options.items()
     }
@@ -125,6 +130,15 @@ def leads_out(path: AnyPath, root: AnyPath) -> bool:
         return os.path.commonpath([real, home]) != home
     except ValueError:  # on two drives
         return True
+
+
+def without_places(value: Any) -> Any:
+    """Leave out of plain values all that says where files lie, however deep: what is left is what they are."""
+    if isinstance(value, Mapping):
+        return {k: without_places(v) for k, v in value.items() if not is_path_option(str(k))}
+    if isinstance(value, (list, tuple)):
+        return [without_places(v) for v in value]
+    return value
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def _section(
     command: click.Command, ctx: click.Context, selector: Selector, args: Sequence[str]
 ) -> tuple[str, list[click.Option]] | None:
     told = component_in_file(ctx, selector.key)
-    name = _first_argument(command, ctx, args) if not selector.flag else given(args, selector.flag)
+    name = first_argument(command, ctx, args) if not selector.flag else given(args, selector.flag)
     host = plugin_host(ctx)
     if name is None and told is not None and "name" in told.values:
         name = told.values["name"]
@@ -257,7 +257,7 @@ def _named_by(args: Sequence[str], flags: Sequence[Flag]) -> dict[str, Any]:
     return values
 
 
-def _first_argument(command: click.Command, ctx: click.Context, args: Sequence[str]) -> str | None:
+def first_argument(command: click.Command, ctx: click.Context, args: Sequence[str]) -> str | None:
     """Find the first word that is no option and no option's value."""
     options = [p for p in command.params if isinstance(p, click.Option)]
     flags = {name for p in options if p.is_flag for name in (*p.opts, *p.secondary_opts)}

@@ -135,13 +135,20 @@ def read_file(args: Sequence[str], host: PluginHost) -> dict[str, Any]:
     if "--resume" in args and (run := given(args, "--run")):
         found = find_run(run, host.settings.path("runs"))
         path = str(found / config_file.FILE) if found else path
-    if path is None:
-        return {}
-    values = config_file.read_config(Path(path))
+    return {} if path is None else read_options_file(Path(path))
+
+
+def read_options_file(path: Path) -> dict[str, Any]:
+    """Read a file of options, each component as a table with a name.
+
+    Raises:
+        ConfigError: if it is missing or no TOML, or names no component where one belongs.
+    """
+    values = config_file.read_config(path)
     for key in COMPONENTS:
         if isinstance(values.get(key), str):
             values[key] = {"name": values[key]}
-        if key in values and not isinstance(values[key].get("name"), str):
+        if key in values and not (isinstance(values[key], dict) and isinstance(values[key].get("name"), str)):
             raise ConfigError(f'{path}: [{key}] needs a name, e.g. name = "cnn"')
     return values
 

@@ -14,6 +14,7 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json
 from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
+from chimera_core.cli._resuming import asked_again
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import (
     TrainingCommand,
@@ -28,7 +29,6 @@ from chimera_core.cli._training import (
 from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_export import export
 from chimera_core.cli.encoder_study import study
-from chimera_core.errors import ConfigError
 from chimera_core.files import one_line
 from chimera_core.layers import merge
 from chimera_core.plugins import PluginHost
@@ -80,11 +80,18 @@ def train(
     asked = asked_options(ctx, options, names)
     folder = run_folder(run_name, host, resume=resume, dry_run=dry_run, stem="encoder")
     if resume:
-        from chimera_core.training.run_folder import resumed_config
+        from chimera_core.training.resumed_options import resumed_config
 
-        if preset or trainer_preset:
-            raise ConfigError("a run that is resumed has its options already: leave the preset out")
-        config = resumed_config(folder, asked, model=EncoderTraining, kind=ENCODER, where="encoder training")
+        asked = asked_again(
+            asked,
+            folder,
+            host,
+            config_path=config_path,
+            presets={"encoder": preset, "trainer": trainer_preset},
+        )
+        config = resumed_config(
+            folder, asked, host, model=EncoderTraining, kind=ENCODER, where="encoder training"
+        )
         may_fill: tuple[str, ...] = ()
     else:
         config, may_fill = merged_options(
@@ -114,7 +121,7 @@ def _train(
     from chimera_core.training import launch
     from chimera_core.training.encoder_plan import plan_training
     from chimera_core.training.encoder_run import run_training
-    from chimera_core.training.run_folder import check_same_data
+    from chimera_core.training.resumed_options import check_same_data
 
     is_first = launch.rank() == 0
     with progress("packing images", quiet=not is_first, unit="images") as report:
@@ -122,7 +129,7 @@ def _train(
     if is_first:
         warn_of_losses(plan.lost, config.source.name)
     if resume:
-        check_same_data(folder, plan.packed.content, config.source.name)
+        check_same_data(folder, plan.packed, config.source.name)
     if not resume and not is_worker():
         folder = take_folder(folder, is_named=is_named)
     if config.devices > 1 and not is_worker():

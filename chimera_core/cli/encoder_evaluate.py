@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
+from chimera_core.cli._options import ComponentCommand, Selector, component_values, first_argument
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.cli._training import read_options_file
 from chimera_core.errors import ConfigError
 from chimera_core.layers import build_config
 from chimera_core.models import find_trained
@@ -17,7 +23,31 @@ from chimera_core.training import config_file
 from chimera_core.training.config import EncoderTraining
 
 
-@click.command()
+class _EvaluateCommand(ComponentCommand):
+    """Takes the options of the source that the run, or the file of options, names."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        command = copy.copy(self)
+        named = self._source_of(ctx, args)
+        command.selectors = [
+            Selector("source", "dataset-source", "--source", default=named, prefix="source.")
+        ]
+        return ComponentCommand.parse_args(command, ctx, args)
+
+    def _source_of(self, ctx: click.Context, args: list[str]) -> str | None:
+        if (path := given(args, "--config")) is not None:
+            options: Mapping[str, Any] = read_options_file(Path(path))
+        elif (name := first_argument(self, ctx, args)) is not None:
+            trained = find_trained(plugin_host(ctx), "feature-encoder", name)
+            is_run = trained is not None and trained.form == "run" and trained.path is not None
+            options = read_options_file(trained.path / config_file.FILE) if is_run else {}  # type: ignore[union-attr, operator]
+        else:
+            options = {}
+        named: str | None = options.get("source", {}).get("name")
+        return named
+
+
+@click.command(cls=_EvaluateCommand)
 @click.argument("name")
 @click.option(
     "--config",
@@ -60,7 +90,8 @@ def evaluate(
 ) -> None:
     """Measure a trained encoder: accuracy, macro F1, by domain and under attacks.
 
-    NAME is a run, a file of `chimera encoder export`, or a model; the last two need --config.
+    NAME is a run, a file of `chimera encoder export`, or a model; the last two need --config. Where the data lie
+    elsewhere now, --source.root says where, as the source's other options do.
     """
     from chimera_core.training.encoder_evaluation import evaluate_trained
 
@@ -80,6 +111,7 @@ def evaluate(
             trained,
             host,
             data=data,
+            source_options=component_values(ctx, "source"),
             split=split,
             attacks=attacks,
             eps=_fraction(eps, norm),

@@ -17,6 +17,7 @@ from chimera_core.cli._options import Selector
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
+from chimera_core.cli._resuming import asked_again
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import (
     TrainingCommand,
@@ -27,7 +28,6 @@ from chimera_core.cli._training import (
     take_folder,
     training_options,
 )
-from chimera_core.errors import ConfigError
 from chimera_core.files import one_line
 from chimera_core.plugins import PluginHost
 from chimera_core.training.config import lay
@@ -99,11 +99,20 @@ def study(
     folder = run_folder(run_name, host, resume=resume, dry_run=dry_run, stem="study")
     may_fill: tuple[str, ...] = ()
     if resume:
-        from chimera_core.training.run_folder import resumed_config
+        from chimera_core.training.resumed_options import resumed_config
 
-        if preset or encoder_preset or trainer_preset:
-            raise ConfigError("a run that is resumed has its options already: leave the preset out")
-        config = resumed_config(folder, asked, model=EncoderStudy, kind=STUDY, where="encoder study")
+        own = {} if preset is None else dict(find_preset(preset).options)
+        if preset is not None and encoder_preset is None:
+            encoder_preset = _encoder_preset(preset, encoder_name, host)
+        asked = asked_again(
+            asked,
+            folder,
+            host,
+            config_path=config_path,
+            presets={"encoder": encoder_preset, "trainer": trainer_preset},
+            below=own,
+        )
+        config = resumed_config(folder, asked, host, model=EncoderStudy, kind=STUDY, where="encoder study")
     else:
         below = lay(ctx.meta["chimera.below"], asked)
         if preset is not None and encoder_preset is None:
@@ -132,14 +141,14 @@ def _study(
     resume: bool,
     as_json: bool,
 ) -> None:
-    from chimera_core.training.run_folder import check_same_data
+    from chimera_core.training.resumed_options import check_same_data
     from chimera_core.training.study import plan_study, run_study
 
     with progress("packing images", unit="images") as report:
         plan = plan_study(config, host, may_fill=may_fill, progress=report)
     warn_of_losses(plan.lost, config.source.name)
     if resume:
-        check_same_data(folder, plan.data.images.content, config.source.name)
+        check_same_data(folder, plan.data.images, config.source.name)
     if not resume:
         folder = take_folder(folder, is_named=is_named)
     with progress("studying", unit="images") as report:

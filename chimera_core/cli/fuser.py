@@ -14,6 +14,7 @@ from chimera_core.cli._options import Selector, component_values
 from chimera_core.cli._output import print_json
 from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
+from chimera_core.cli._resuming import asked_again
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import (
     TrainingCommand,
@@ -85,12 +86,10 @@ def train(
     asked = _asked(ctx, options, name, source)
     folder = run_folder(run_name, host, resume=resume, dry_run=dry_run, stem="fuser")
     if resume:
-        from chimera_core.training.run_folder import resumed_config
+        from chimera_core.training.resumed_options import resumed_config
 
-        if preset:
-            raise ConfigError("a run that is resumed has its options already: leave the preset out")
-        said = _with_whole_names(asked, host)
-        config = resumed_config(folder, said, model=FuserTraining, kind=FUSER, where=_WHERE)
+        asked = asked_again(asked, folder, host, config_path=config_path, presets={"fuser": preset})
+        config = resumed_config(folder, asked, host, model=FuserTraining, kind=FUSER, where=_WHERE)
     else:
         config = _merged(lay(ctx.meta["chimera.below"], asked), host, preset)
     if dry_run:
@@ -109,15 +108,6 @@ def _asked(
         if named is not None or values:
             asked[key] = {**({"name": named} if named else {}), "options": values}
     return asked
-
-
-def _with_whole_names(asked: Mapping[str, Any], host: PluginHost) -> dict[str, Any]:
-    """Spell the fuser as runs record it, with its plugin."""
-    said = dict(asked)
-    if name := said.get("fuser", {}).get("name"):
-        component = host.find("fusion-generator", name)
-        said["fuser"] = {**said["fuser"], "name": f"{component.plugin}:{component.spec.name}"}
-    return said
 
 
 def _merged(said: Mapping[str, Any], host: PluginHost, preset: str | None) -> FuserTraining:
@@ -159,7 +149,7 @@ def _train(
     from chimera_core.training import launch
     from chimera_core.training.fuser_plan import plan_fuser
     from chimera_core.training.fuser_run import run_fuser
-    from chimera_core.training.run_folder import check_same_data
+    from chimera_core.training.resumed_options import check_same_data
 
     is_first = launch.rank() == 0
     with progress("packing images", quiet=not is_first, unit="images") as report:
@@ -167,7 +157,7 @@ def _train(
     if is_first:
         warn_of_losses(plan.lost, config.source.name)
     if resume:
-        check_same_data(folder, plan.packed.content, config.source.name)
+        check_same_data(folder, plan.packed, config.source.name)
     if not resume and not is_worker():
         folder = take_folder(folder, is_named=is_named)
     if config.devices > 1 and not is_worker():

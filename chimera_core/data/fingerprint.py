@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chimera_core.data.packed import FORMAT
+from chimera_core.files import is_path_option
 from chimera_core.images import READING
 from chimera_core.plugins import Component
 
@@ -96,7 +97,7 @@ def _resolved(value: Any, name: str = "") -> Any:
         return {key: _resolved(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_resolved(inner, name) for inner in value]
-    if isinstance(value, str) and value and name.endswith(("root", "folder", "path", "file")):
+    if isinstance(value, str) and value and is_path_option(name):
         return os.path.realpath(os.path.expanduser(value))
     return value
 

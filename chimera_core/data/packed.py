@@ -110,6 +110,15 @@ class PackedSource:
         """Hash of the files' contents and of all that decides how they are packed."""
         return str(self.index["content"])
 
+    @property
+    def data(self) -> str:
+        """Hash of what the data are, wherever they lie; empty for a cache of an older version that cannot be written."""
+        parts = {name: entry.get("data", "") for name, entry in self.index["splits"].items()}
+        if not all(parts.values()):
+            return ""
+        whole = json.dumps([list(self.classes), list(self.domains), parts], sort_keys=True)
+        return hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()
+
     def split(self, name: str) -> PackedSplit:
         """Look a split up.
 

@@ -24,7 +24,7 @@ from chimera_core.data.duplicates import find_duplicates
 from chimera_core.data.fingerprint import digest_of, folder_name, hash_file, real_path, stamp_files
 from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, open_packed, read_index
 from chimera_core.errors import ConfigError, DataError, RunError
-from chimera_core.files import quote, write_text_atomic
+from chimera_core.files import quote, without_places, write_text_atomic
 from chimera_core.interfaces import DatasetSource, Split, no_progress
 from chimera_core.locks import hold
 from chimera_core.own_folders import check_file_part, make_folder, move, remove_file, remove_tree
@@ -126,8 +126,10 @@ def _sound(
         return None
     if any(_reads_now(splits[name], split, packing) for name, split in packed.splits.items()):
         return None
-    if any(packed.index["splits"][name]["stamps"] != stamp for name, stamp in stamps.items()):
-        _note_stamps(target, packed.index, stamps)
+    entries = packed.index["splits"]
+    if any(entries[name]["stamps"] != stamp or "data" not in entries[name] for name, stamp in stamps.items()):
+        _note(target, packed.index, source, stamps, splits)
+        packed = open_packed(target)
     return packed
 
 
@@ -141,11 +143,23 @@ def _reads_now(split: Split, packed: PackedSplit, packing: Mapping[str, Any]) ->
     return False
 
 
-def _note_stamps(target: Path, index: Mapping[str, Any], stamps: Mapping[str, str]) -> None:
-    """Note the new times of files whose contents were compared and are the same, so that it is not done again."""
-    splits = {name: {**entry, "stamps": stamps[name]} for name, entry in index["splits"].items()}
+def _note(
+    target: Path,
+    index: Mapping[str, Any],
+    source: DatasetSource,
+    stamps: Mapping[str, str],
+    splits: Mapping[str, Split],
+) -> None:
+    """Note the new times of files whose contents were compared and are the same, so that it is not done again.
+
+    And what the data are wherever they lie, in a cache of an older version.
+    """
+    entries = {
+        name: {"data": _data_of(source, name, splits[name]), **entry, "stamps": stamps[name]}
+        for name, entry in index["splits"].items()
+    }
     with suppress(RunError):  # a cache that cannot be written can still be read
-        _write_index(target, {**index, "splits": splits})
+        _write_index(target, {**index, "splits": entries})
 
 
 def _check_size(images: int, packing: Mapping[str, Any], cache: Path, max_gb: float) -> None:
@@ -223,6 +237,7 @@ def _finish(
             "unreadable": column.get("unreadable", []),
             "stamps": stamps[name],
             "content": _content_of(source, name, split, column.get("contents", [])),
+            "data": _data_of(source, name, split, column.get("contents", [])),
         }
     if not any(entry["images"] for entry in entries.values()):
         first = next((line for entry in entries.values() for line in entry["unreadable"]), "it is empty")
@@ -254,11 +269,28 @@ def _stamps_of(source: DatasetSource, name: str, split: Split) -> str:
 
 def _content_of(source: DatasetSource, name: str, split: Split, contents: Sequence[str] = ()) -> str:
     """Hash a split's labels and its files' names and contents; those of its examples may be known already."""
+    hashed = _hashed_files(source, name, split, contents)
+    read = [[real_path(file), content] for file, content in hashed.items()]
+    return digest_of([read, list(map(int, split.labels)), source.made_of()])
+
+
+def _data_of(source: DatasetSource, name: str, split: Split, contents: Sequence[str] = ()) -> str:
+    """Hash what a split is wherever it lies: its files' contents in their order, and what is said of each.
+
+    Names are left out: they decide order, classes and domains, which count, and moved or linked they are others.
+    """
+    labels = [source.info.classes[int(label)] for label in split.labels]
+    domains = list(map(int, getattr(split, "domains", None) or ()))
+    known = source.info.domains
+    where = [known[domain] if domain < len(known) else domain for domain in domains]
+    hashed = list(_hashed_files(source, name, split, contents).values())
+    return digest_of([hashed, labels, where, without_places(source.made_of())])
+
+
+def _hashed_files(source: DatasetSource, name: str, split: Split, contents: Sequence[str]) -> dict[str, str]:
     paths: Sequence[Path] = getattr(split, "paths", ())
     known = dict(zip(map(os.fspath, paths), contents, strict=False))
-    files = list(dict.fromkeys(map(os.fspath, source.files(name))))
-    read = [[real_path(file), known.get(file) or hash_file(file)] for file in files]
-    return digest_of([read, list(map(int, split.labels)), source.made_of()])
+    return {file: known.get(file) or hash_file(file) for file in map(os.fspath, source.files(name))}
 
 
 def _put_in_place(partial: Path, target: Path) -> None:

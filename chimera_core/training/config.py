@@ -84,6 +84,10 @@ class TrainingOptions(Config):
     )
     """What ``--resume`` may be given anew."""
 
+    def as_before(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Write options that are given again as these do, which are resolved, where they mean the same."""
+        return dict(given)
+
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if self.images is not None and self.epochs is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,9 +24,9 @@ from chimera_core.data.subsets import (
     hold_out_plainly,
     of_domains,
 )
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.interfaces import DatasetSource, no_progress
-from chimera_core.options import SourceRef
+from chimera_core.options import SourceRef, flag_name
 from chimera_core.plugins import Component, PluginHost
 from chimera_core.training.config import ImageTraining
 from chimera_core.use import layered_options, resolve_config
@@ -56,7 +58,11 @@ class Data(Protocol):
 
     @property
     def content(self) -> str:
-        """Hash of all that decides the images."""
+        """Hash of all that decides the images, where they lie among it."""
+
+    @property
+    def data(self) -> str:
+        """Hash of what they are, wherever they lie; empty if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class ListedData:
     domains: tuple[str, ...]
     splits: Mapping[str, ImageSplit]
     content: str = ""
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,18 @@ def open_domains(
     progress: Callable[[float, float], None] = no_progress,
 ) -> OpenedData:
     """List or pack the images of some domains; of all, where ``names`` are none or all of them."""
+    with naming_options(source.options):
+        return _open_domains(source, config, host, names, is_dry, progress)
+
+
+def _open_domains(
+    source: OpenedSource,
+    config: ImageTraining,
+    host: PluginHost,
+    names: Sequence[str],
+    is_dry: bool,
+    progress: Callable[[float, float], None],
+) -> OpenedData:
     known = source.opened.info.domains
     check_domains(names, known)
     some = () if set(names) == set(known) else sorted(names, key=known.index)
@@ -122,7 +141,22 @@ def open_source_of(source: SourceRef, host: PluginHost) -> OpenedSource:
     """Open a source."""
     component = host.find("dataset-source", source.name)
     options = resolve_config(component, host, layered_options(component, host, None, source.options))
-    return OpenedSource(component.load_class()(options), component, options)
+    with naming_options(options):
+        return OpenedSource(component.load_class()(options), component, options)
+
+
+@contextmanager
+def naming_options(options: BaseModel) -> Iterator[None]:
+    """Let what a source says of its options name them as a training takes them: ``--source.root`` for ``--root``."""
+    try:
+        yield
+    except ChimeraError as error:
+        text = str(error)
+        for name, field in type(options).model_fields.items():
+            flag = flag_name(name, field)
+            text = re.sub(rf"(?<!\S)--{re.escape(flag)}(?![\w-])", f"--source.{flag}", text)
+        error.args = (text, *error.args[1:])
+        raise
 
 
 def list_data(source: DatasetSource) -> ListedData:

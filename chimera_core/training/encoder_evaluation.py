@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -36,6 +36,7 @@ def evaluate_trained(
     host: PluginHost,
     *,
     data: EncoderTraining | None = None,
+    source_options: Mapping[str, Any] | None = None,
     split: str | None = None,
     attacks: Sequence[str] = (),
     eps: float = 4 / 255,
@@ -52,6 +53,7 @@ def evaluate_trained(
         trained: what.
         host: where source and encoder are found.
         data: the training whose source, size and held-out part are used; None: the run's own.
+        source_options: laid over those of its source: where the data lie now, say.
         split: which; None: the one that the training validates on.
         attacks: names of attacks.
         eps: their radius, on the [0, 1] pixel scale.
@@ -70,6 +72,9 @@ def evaluate_trained(
     where = select_device(device)
     chosen = _find_attacks(attacks, eps=eps, norm=norm)
     encoder, classes, config = _what_and_on_what(trained, host, data)
+    if source_options:
+        options = {**config.source.options, **source_options}
+        config = config.model_copy(update={"source": config.source.model_copy(update={"options": options})})
     encoder = encoder.to(where)
     # Another split than its own is of all domains.
     whole = split is not None and split != config.val_split

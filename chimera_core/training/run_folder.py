@@ -14,13 +14,11 @@ from chimera_core.data.batches import ImageSplit
 from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.files import one_line, quote
-from chimera_core.layers import build_config, merge
 from chimera_core.plugins import PluginHost
-from chimera_core.runs import RECORD, make_run_folder, read_run_record, work_in, write_run_record
+from chimera_core.runs import RECORD, make_run_folder, work_in, write_run_record
 from chimera_core.training import checkpoints, config_file, launch
 from chimera_core.training.config import ImageTraining
 from chimera_core.training.data import Data
-from chimera_core.training.run_options import OptionsT, read_options
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -155,59 +153,5 @@ def data_facts(
         "val_images": len(val),
         "content": packed.content,
         "lost": lost.facts if lost is not None else None,
+        "data": packed.data,
     }
-
-
-def resumed_config(
-    folder: Path, given: Mapping[str, Any], *, model: type[OptionsT], kind: str, where: str
-) -> OptionsT:
-    """Read the options that a run was started with, and lay over them those that ``--resume`` may change.
-
-    Args:
-        folder: of the run.
-        given: the options of this command line, nested.
-        model: the kind of its options.
-        kind: of the run, as its record says.
-        where: what messages name.
-    Raises:
-        ConfigError: if the folder holds no such run, or an option differs that may not.
-    """
-    before, record = read_options(folder, model, kind)
-    kept = {name: value for name, value in before.model_dump(mode="json").items() if value is not None}
-    if model.MAY_CHANGE & given.keys() & {"images", "epochs"}:
-        kept = {k: v for k, v in kept.items() if k not in ("images", "epochs")}
-    config = build_config(model, merge(kept, given), where=where)
-    old, new = before.model_dump(mode="json"), config.model_dump(mode="json")
-    for name in given.keys() - model.MAY_CHANGE - ({"precision"} if config.precision == "auto" else set()):
-        if changed := _first_difference(old[name], new[name], name):
-            raise ConfigError(
-                f"the run was started with {changed[0]} {changed[1]}, not {changed[2]}: leave that out of --resume, "
-                "or start another run"
-            )
-    return config.model_copy(update={"precision": record.get("precision", before.precision)})
-
-
-def check_same_data(folder: Path, content: str, source: str) -> None:
-    """Refuse to go on with a run on other data than it began with.
-
-    Args:
-        folder: of the run.
-        content: hash of the data as they are.
-        source: what the message names.
-    Raises:
-        ConfigError: if contents or labels have changed.
-    """
-    known = read_run_record(folder).get("content")
-    if known is not None and known != content:
-        raise ConfigError(f"the data of source {source} have changed since the run began: start another run")
-
-
-def _first_difference(old: Any, new: Any, path: str) -> tuple[str, str, str] | None:
-    """Name the first plain value that differs, as the command line spells it."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in {**old, **new}:
-            inner = path if key in ("name", "options") else f"{path}.{key}"
-            if found := _first_difference(old.get(key), new.get(key), inner):
-                return found
-        return None
-    return None if old == new else (path.replace("_", "-"), one_line(old), one_line(new))

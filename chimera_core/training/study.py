@@ -23,7 +23,7 @@ from chimera_core.runs import RECORD, read_run_record, work_in, write_run_record
 from chimera_core.training import checkpoints, config_file
 from chimera_core.training.best import forget_best
 from chimera_core.training.config import DEFAULT_EPOCHS
-from chimera_core.training.data import OpenedData, open_domains, open_source_of
+from chimera_core.training.data import OpenedData, naming_options, open_domains, open_source_of
 from chimera_core.training.encoder_plan import plan_training, resolve_training
 from chimera_core.training.encoder_run import run_training
 from chimera_core.training.interrupts import Stop, catch_interrupts
@@ -109,7 +109,8 @@ def plan_study(
     for reference in (config.trainer, config.encoder):
         host.find(reference.kind, reference.name)
     source = open_source_of(config.source, host)
-    names = choose_domains(config, source.opened.info.domains)
+    with naming_options(source.options):
+        names = choose_domains(config, source.opened.info.domains)
     data = open_domains(source, config, host, names, is_dry=is_dry, progress=progress)
     lost = count_losses(data.source.opened.info, data.images)
     if config.strict_data:
@@ -317,5 +318,6 @@ def _write_record(
         size=config.size,
         content=plan.data.images.content,
         lost=plan.lost.facts,
+        data=plan.data.images.data,
         **document["summary"],
     )

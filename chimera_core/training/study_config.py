@@ -48,6 +48,16 @@ class EncoderStudy(EncoderTraining):
         {"device", "checkpoint_minutes", "keep", "log", "compile"}
     )
 
+    def as_before(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the domains by their names, as a study that has begun does."""
+        again = dict(given)
+        if again.get("domains_first") == len(self.domains):
+            del again["domains_first"]
+        words = tuple(again.get("domains", ()))
+        if words and tuple(w.strip() for word in words for w in word.split(",")) == self.domains:
+            again["domains"] = self.domains
+        return again
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_what_is_decided(cls, values: Any) -> Any:
