@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.files import spell_paths
+from chimera_core.files import spell_paths, without_places
 from chimera_core.folders import walk
 from chimera_core.layers import references_in
 from chimera_core.models import find_trained, model_file
@@ -103,11 +103,12 @@ def encoder_identity(host: PluginHost, name: str, options: Mapping[str, Any]) ->
 
 
 def data_identity(name: str, options: Any) -> list[Any]:
-    """Say which data a source's options name: the options, and of every folder among them what lies in it, by names,
-    sizes and times: reading gigabytes to learn that nothing has changed would be the longest part of a second call.
+    """Say which data a source's options name, wherever they lie: the options, and of every folder among them what lies
+    in it, by names, sizes and times: reading gigabytes to learn that nothing has changed would be the longest part of a
+    second call.
     """
     spelled = spell_paths(options) if isinstance(options, Mapping) else options
-    return [name, spelled, [[folder, folder_stamp(folder)] for folder in sorted(_folders_in(spelled))]]
+    return [name, without_places(spelled), [folder_stamp(folder) for folder in _folders_in(spelled)]]
 
 
 def folder_stamp(folder: str) -> str:
@@ -133,14 +134,15 @@ def is_same_network(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return models[0] == models[1] if any(models) else bool(one["options"] == other["options"])
 
 
-def _folders_in(options: Any) -> set[str]:
+def _folders_in(options: Any) -> list[str]:
+    """Find the folders that options name, in the order of their keys."""
     if isinstance(options, Mapping):
-        return {folder for value in options.values() for folder in _folders_in(value)}
+        return [folder for key in sorted(options) for folder in _folders_in(options[key])]
     if isinstance(options, (list, tuple)):
-        return {folder for value in options for folder in _folders_in(value)}
+        return [folder for value in options for folder in _folders_in(value)]
     if isinstance(options, str) and options and os.path.isdir(os.path.expanduser(options)):
-        return {os.path.abspath(os.path.expanduser(options))}
-    return set()
+        return [os.path.abspath(os.path.expanduser(options))]
+    return []
 
 
 def _hash_files(paths: Iterable[Path]) -> str:

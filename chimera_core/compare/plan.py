@@ -18,6 +18,7 @@ from chimera_core.compare.entries import (
 from chimera_core.compare.experiment_file import JudgeTable, Said, read_experiment
 from chimera_core.compare.identity import hash_of
 from chimera_core.compare.judges import check_judges, judge_identities
+from chimera_core.compare.moved import place_of
 from chimera_core.compare.trainings import (
     Names,
     Training,
@@ -128,7 +129,7 @@ def train_first(
     said, host = experiment.said, experiment.host
 
     def run_of(training: Training) -> str:
-        place = (folder / training.folder).resolve()
+        place = place_of(training, folder, host)
         if not is_done(place):
             train(training, place, device=device, registry=registry, say=say)
         return str(place)
@@ -142,14 +143,15 @@ def train_first(
 
 def waits_for_training(experiment: Experiment, folder: Path) -> list[Training]:
     """List the trainings that are not done; a fuser's waits as long as an encoder's does, which it may need."""
+    said, host = experiment.said, experiment.host
     encoders = {t.name: t for t in experiment.trainings if t.kind == "encoder"}
-    waiting = [t for t in encoders.values() if not is_done(folder / t.folder)]
+    places = {name: place_of(t, folder, host) for name, t in encoders.items()}
+    waiting = [t for name, t in encoders.items() if not is_done(places[name])]
     fusers = [t for t in experiment.trainings if t.kind == "fuser"]
     if not waiting:
-        names = {name: {"name": str((folder / t.folder).resolve())} for name, t in encoders.items()}
-        said, host = experiment.said, experiment.host
+        names = {name: {"name": str(place)} for name, place in places.items()}
         known = _fuser_trainings(said, host, find_entries(said, host, names=names), names)
-        fusers = [t for t in known if not is_done(folder / t.folder)]
+        fusers = [t for t in known if not is_done(place_of(t, folder, host))]
     return [*waiting, *fusers]
 
 

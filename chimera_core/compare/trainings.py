@@ -21,7 +21,7 @@ from chimera_core import __version__
 from chimera_core.compare.experiment_file import Said
 from chimera_core.compare.identity import hash_of
 from chimera_core.errors import ChimeraError, RunError
-from chimera_core.files import one_line, quote, spell_paths
+from chimera_core.files import is_path_option, one_line, quote, spell_paths
 from chimera_core.layers import Layer, check_layer, merge, references_in
 from chimera_core.own_folders import make_folder, open_own
 from chimera_core.plugins import PluginHost
@@ -186,7 +186,7 @@ def train(
     command += ["--registry", registry] if registry else []
     command += [training.kind, "train"]
     if (folder / RECORD).is_file():
-        command += ["--run", str(folder), "--resume"]
+        command += ["--run", str(folder), "--resume", *_places(training)]
     else:
         options = folder.with_suffix(".toml")
         write_toml(options, lay({"device": device}, training.table))
@@ -207,6 +207,16 @@ def train(
         words = log.read_text(errors="replace").strip().splitlines()
         last = one_line(words[-1], limit=300) if words else f"it ended with code {code}"
         raise RunError(f"training {training.kind} {quote(training.name)} failed: {last} (see {log})")
+
+
+def _places(training: Training) -> list[str]:
+    """Say on the line where the data lie now: a run that goes on may have begun elsewhere."""
+    source = training.table["source"]
+    options = source.get("options", {}) if isinstance(source, Mapping) else {}
+    named = [
+        (name, value) for name, value in options.items() if is_path_option(name) and isinstance(value, str)
+    ]
+    return [word for name, value in named for word in (f"--source.{name.replace('_', '-')}", value)]
 
 
 def _spelled(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,10 +114,7 @@ class PackedSource:
     def data(self) -> str:
         """Hash of what the data are, wherever they lie; empty for a cache of an older version that cannot be written."""
         parts = {name: entry.get("data", "") for name, entry in self.index["splits"].items()}
-        if not all(parts.values()):
-            return ""
-        whole = json.dumps([list(self.classes), list(self.domains), parts], sort_keys=True)
-        return hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()
+        return join_data(self.classes, self.domains, parts) if all(parts.values()) else ""
 
     def split(self, name: str) -> PackedSplit:
         """Look a split up.
@@ -130,6 +127,12 @@ class PackedSource:
                 f"{self.index['source']} has no split {quote(name)} (it has: {', '.join(self.splits)})"
             )
         return self.splits[name]
+
+
+def join_data(classes: Sequence[str], domains: Sequence[str], splits: Mapping[str, str]) -> str:
+    """Hash what data are from the names of their classes and domains, and the hash of each split."""
+    whole = json.dumps([list(classes), list(domains), dict(splits)], sort_keys=True)
+    return hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()
 
 
 def open_packed(folder: Path) -> PackedSource:

@@ -22,7 +22,7 @@ import numpy as np
 from chimera_core.data.blocks import blocks_of, square, write_array, write_blocks
 from chimera_core.data.duplicates import find_duplicates
 from chimera_core.data.fingerprint import digest_of, folder_name, hash_file, real_path, stamp_files
-from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, open_packed, read_index
+from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, join_data, open_packed, read_index
 from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files import quote, without_places, write_text_atomic
 from chimera_core.interfaces import DatasetSource, Split, no_progress
@@ -78,6 +78,13 @@ def pack(
                 remove_file(record, within=cache)
         _put_in_place(partial, target)
     return open_packed(target)
+
+
+def data_of(source: DatasetSource) -> str:
+    """Hash what a source is wherever it lies, as ``PackedSource.data`` does, by reading its files and decoding none."""
+    info = source.info
+    parts = {name: _data_of(source, name, source.open(name)) for name in info.splits}
+    return join_data(info.classes, info.domains, parts)
 
 
 def staleness(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from PIL import Image
 
 from chimera_core.compare.cells import read_record
+from chimera_core.compare.identity import data_identity
 from chimera_core.compare.making import Working, make_cells
-from chimera_core.compare.plan import check_experiment, lay_out, train_first, waits_for_training
+from chimera_core.compare.moved import place_of
+from chimera_core.compare.plan import Experiment, check_experiment, lay_out, train_first, waits_for_training
+from chimera_core.compare.trainings import Training, train
 from chimera_core.errors import ChimeraError
 from chimera_core.plugins import default_host
 from chimera_core.runs import read_run_record
@@ -87,6 +91,56 @@ def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
         default_host(),
     )
     assert [t.name for t in waits_for_training(longer, run)] == ["mean/train.seed=2"]
+
+
+def test_trainings_and_figures_stand_where_the_data_have_moved(
+    experiment: Write, data: Path, place: Path
+) -> None:
+    def checked(*replaced: tuple[str, str]) -> Experiment:
+        path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), *replaced, fusers=ENCODER + FUSER)
+        return check_experiment(path, default_host())
+
+    run = place / "run"
+    run.mkdir()
+    said: list[str] = []
+    first = train_first(checked(), run, device="cpu", say=said.append)
+    assert len(said) == 2
+    identity = data_identity("folder", {"root": str(data), "size": 3})
+    data.rename(place / "moved")
+    assert data_identity("folder", {"root": str(place / "moved"), "size": 3}) == identity
+    moved = [('root = "data"', 'root = "moved"')] * 2
+    assert waits_for_training(checked(*moved), run) == []
+    again = train_first(checked(*moved), run, device="cpu", say=said.append)
+    assert len(said) == 2
+    assert [e.identity for e in again.entries] == [e.identity for e in first.entries]
+    # Other images of the same names are other data.
+    shutil.copytree(place / "moved", place / "other")
+    shutil.copy(place / "other" / "cat" / "1.png", place / "other" / "cat" / "2.png")
+    assert len(waits_for_training(checked(*[('root = "data"', 'root = "other"')] * 2), run)) == 2
+
+
+def test_a_training_that_was_interrupted_goes_on_where_its_data_lie_now(
+    experiment: Write, data: Path, place: Path
+) -> None:
+    def encoder(root: str) -> Training:
+        path = experiment(
+            ('encoder = "cnn"', 'encoder = "robust-lite0"'),
+            ('root = "data"', f'root = "{root}"'),
+            fusers=ENCODER + FUSER,
+        )
+        return check_experiment(path, default_host()).trainings[0]
+
+    run = place / "run"
+    run.mkdir()
+    begun = place_of(encoder("data"), run, default_host())
+    train(encoder("data"), begun, device="cpu", registry=None, say=lambda line: None)
+    record = json.loads((begun / "run.json").read_text())
+    (begun / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    data.rename(place / "moved")
+    found = place_of(encoder("moved"), run, default_host())
+    assert found == begun
+    train(encoder("moved"), found, device="cpu", registry=None, say=lambda line: None)
+    assert read_run_record(begun)["status"] == "done"
 
 
 def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in(
