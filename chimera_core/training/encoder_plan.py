@@ -83,7 +83,7 @@ def plan_training(
     Raises:
         ChimeraError: for whatever is wrong, in one line.
     """
-    device, precision = check_machine(config)
+    device, precision = check_machine(config, host.settings.path("cache"))
     # Components are looked up before the data are packed, which may take minutes.
     trainer = build(host, "robustness-trainer", config.trainer.name, config.trainer.options)
     host.find("feature-encoder", config.encoder.name)

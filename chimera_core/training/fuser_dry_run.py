@@ -53,7 +53,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     Raises:
         ChimeraError: for whatever is wrong with the options or the data.
     """
-    device, precision = check_machine(config)
+    device, precision = check_machine(config, host.settings.path("cache"))
     _, fuser, options = find_learning_fuser(config, host)
     check_init_from(config, host)
     if config.judge is not None and not find_trained(host, config.judge.kind, config.judge.name):

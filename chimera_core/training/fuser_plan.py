@@ -91,7 +91,7 @@ def plan_fuser(
     Raises:
         ChimeraError: for whatever is wrong, in one line.
     """
-    device, precision = check_machine(config)
+    device, precision = check_machine(config, host.settings.path("cache"))
     chosen = _choose(config, host)  # before the data are packed, which may take minutes
     data = data or open_data(config, host, progress=progress)
     train, val, val_name = choose_splits(data.images, config)

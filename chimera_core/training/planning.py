@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,9 +28,12 @@ from chimera_core.training.precision import Precision, choose_precision
 from chimera_core.use import layered_options, resolve_config
 
 
-def check_machine(config: TrainingOptions) -> tuple[torch.device, Precision]:
+def check_machine(config: TrainingOptions, cache: Path) -> tuple[torch.device, Precision]:
     """Give the device and precision of a training, having checked that this machine can do all that it asks for.
 
+    Args:
+        config: of the training.
+        cache: the setting ``cache``, below which compiled code is kept.
     Raises:
         ConfigError: if not.
     """
@@ -37,12 +42,22 @@ def check_machine(config: TrainingOptions) -> tuple[torch.device, Precision]:
     if config.log == "tensorboard":
         check_tensorboard()
     if config.compile:
+        keep_compiled_code_private(cache)
         _check_compiler(device)
     if config.batch % config.devices:
         raise ConfigError(
             f"a batch of {config.batch} cannot be shared by {config.devices} devices: make it a multiple"
         )
     return device, precision
+
+
+def keep_compiled_code_private(cache: Path) -> None:
+    """Let torch keep what it compiles below our cache, unless the user has said where.
+
+    It would take a folder of the shared temporary one, whose name anyone can guess and fill before: with code that is
+    then loaded.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "compiled"))
 
 
 def count_steps(config: TrainingOptions, images: int) -> int:

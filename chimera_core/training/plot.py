@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,23 @@ _WIDTH_IN, _PANEL_IN, _GAP_IN = 7.0, 2.4, 0.2
 _LEFT_IN, _RIGHT_IN, _TOP_IN, _BOTTOM_IN = 0.75, 0.15, 0.4, 0.5  # for the labels
 
 
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Let matplotlib draw by its own defaults, whatever a ``matplotlibrc`` says.
+
+    It reads one that lies in the current folder, a stranger's perhaps, which could have LaTeX run over our words.
+    """
+    import matplotlib
+
+    own: Any = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
+    with matplotlib.rc_context():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of settings that matplotlib is about to give up
+            matplotlib.rcParams.update(own)
+        yield
+
+
+@own_style()
 def draw_progress(
     path: Path, metrics: Sequence[Mapping[str, Any]], panels: Sequence[Sequence[str]], *, title: str
 ) -> None:

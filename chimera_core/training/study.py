@@ -105,7 +105,7 @@ def plan_study(
     Raises:
         ChimeraError: for whatever is wrong, in one line.
     """
-    device, precision = check_machine(config)
+    device, precision = check_machine(config, host.settings.path("cache"))
     for reference in (config.trainer, config.encoder):
         host.find(reference.kind, reference.name)
     source = open_source_of(config.source, host)

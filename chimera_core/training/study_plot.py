@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.files import atomic_path, one_line
+from chimera_core.training.plot import own_style
 
 FILE = "study.png"
 # Okabe and Ito 2008: told apart by people who do not see all colours.
@@ -15,6 +16,7 @@ _ROW_IN, _MARGIN_IN, _WIDTH_IN = 0.3, 1.5, 8.5
 _MOST_IN = 150.0  # a picture of 245 cameras is tall; one of 5000 would be refused
 
 
+@own_style()
 def draw_study(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str) -> None:
     """Draw one line per domain, from the top: dot and interval, tick of the baseline, counts; or why there is none.
 

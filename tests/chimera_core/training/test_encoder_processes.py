@@ -337,3 +337,19 @@ def test_under_nohup_a_training_outlives_its_terminal(workshop: Workshop, device
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert json.loads((run / "run.json").read_text())["status"] == "done"
+
+
+def test_processes_whose_agent_was_killed_still_hold_their_run(workshop: Workshop) -> None:
+    run = workshop.run("orphans")
+    process = workshop.start("orphans", *workshop.new("--devices", 2, "--images=10M"))
+    wait_for(lambda: has_metrics(run), process)
+    ranks = children_of(process.pid)
+    try:
+        process.kill()
+        process.wait()
+        code, err = workshop.train("orphans", "--resume")
+        assert code == 2 and re.search(rf"is being trained by process ({ranks[0]}|{ranks[1]}) on ", err), err
+    finally:
+        for rank in ranks:
+            os.kill(rank, signal.SIGTERM)
+    wait_for(lambda: not any(os.path.exists(f"/proc/{rank}") for rank in ranks), process)

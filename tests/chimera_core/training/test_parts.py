@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from chimera_core.training.ema import Ema
 from chimera_core.training.guard import NanGuard, is_sound
 from chimera_core.training.interrupts import catch_interrupts
 from chimera_core.training.metrics import Means, MetricsLog, check_tensorboard, read_metrics
+from chimera_core.training.planning import keep_compiled_code_private
 from chimera_core.training.precision import choose_precision
 from chimera_core.training.randomness import seed_step
 
@@ -176,3 +179,45 @@ def test_dropout_of_a_step_depends_on_seed_step_and_rank_alone() -> None:
     first = mask(0, 5)
     assert torch.equal(mask(0, 5), first)
     assert not any(torch.equal(mask(*key), first) for key in ((1, 5), (0, 6), (0, 5, 1)))
+
+
+def test_pictures_do_not_depend_on_a_matplotlibrc_in_the_current_folder(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from chimera_core.training.plot import draw_progress\n"
+        "draw_progress(Path('p.png'), [{'images': 1, 'loss': 2.0}, {'images': 2, 'loss': 1.0}], [['loss']], title='t')"
+    )
+    pictures = []
+    for name, said in (("plain", ""), ("strange", "text.usetex: True\nfigure.facecolor: red\n")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "matplotlibrc").write_text(said)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        pictures.append((folder / "p.png").read_bytes())
+    assert pictures[0] == pictures[1]
+
+
+def test_what_torch_compiles_is_kept_in_no_shared_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    keep_compiled_code_private(tmp_path)
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "compiled")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
+    keep_compiled_code_private(tmp_path)
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
+
+
+def test_the_end_of_a_terminal_asks_to_stop_unless_it_is_ignored() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        for handler, expected in ((signal.SIG_DFL, True), (signal.SIG_IGN, False)):
+            signal.signal(signal.SIGHUP, handler)
+            with catch_interrupts() as stop:
+                os.kill(os.getpid(), signal.SIGHUP)
+                assert stop.requested is expected
+            assert signal.getsignal(signal.SIGHUP) == handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
