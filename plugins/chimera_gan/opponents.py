@@ -190,7 +190,7 @@ class FrozenCritic(Opponent):
     def _critic_loss(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         return self._summed([self.objective.critic_loss(r, f) for r, f in zip(real, fake, strict=True)])
 
-    def _summed(self, losses: Sequence[Tensor]) -> Tensor:
+    def _summed(self, losses: list[Tensor]) -> Tensor:
         """Take the mean over the scales, and add the pixels', which weighs as much: as one scale more it goes unheard."""
         scales = len(self.features.sides)
         return torch.stack([torch.stack(losses[:scales]).mean(), *losses[scales:]]).sum()
