@@ -178,7 +178,7 @@ class FrozenCritic(Opponent):
     ) -> Tensor:
         """Judge fakes. See ``Opponent``."""
         said = self.network(self.features.maps(fake), given, strength, pixels=fake)
-        return torch.stack([self.objective.generator_loss(s, s) for s in said]).mean()
+        return self._summed([self.objective.generator_loss(s, s) for s in said])
 
     def held_out(self, real: Tensor, fake: Tensor, given: Given) -> dict[str, float]:
         """Judge held-out images. See ``Opponent``."""
@@ -188,8 +188,12 @@ class FrozenCritic(Opponent):
         return {"held_out": float(_gap(said_real, said_fake)), "held_out_loss": float(loss)}
 
     def _critic_loss(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-        each = [self.objective.critic_loss(r, f) for r, f in zip(real, fake, strict=True)]
-        return torch.stack(each).mean()
+        return self._summed([self.objective.critic_loss(r, f) for r, f in zip(real, fake, strict=True)])
+
+    def _summed(self, losses: list[Tensor]) -> Tensor:
+        """Take the mean over the scales, and add the pixels', which weighs as much: as one scale more it goes unheard."""
+        scales = len(self.features.sides)
+        return torch.stack([torch.stack(losses[:scales]).mean(), *losses[scales:]]).sum()
 
 
 def build_opponents(config: GanConfig, *, size: int, condition: int) -> dict[str, Opponent]:

@@ -7,6 +7,7 @@ Legend of shapes: N images, Z noise, C condition, s side of the trunk's pictures
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,6 +17,7 @@ from chimera_gan.networks.parts import Generator, build_activation, draw_he
 _CHANNELS, _BLOCKS = 48, 3
 _FOLD = 2  # the stage works at s / 2, where a pixel holds 2 x 2 of the picture: four times as fast
 _FINE = 12  # channels at s and S
+_TAPS = (-1 / 16, 4 / 16, 10 / 16, 4 / 16, -1 / 16)
 
 
 class GrownGenerator(Generator):
@@ -54,8 +56,9 @@ class GrownGenerator(Generator):
 class Doubling(nn.Module):
     """Enlarges a picture (bicubic) and adds detail: residual 3 x 3 convolutions at half of its side, two at twice its side.
 
-    The last step up is bilinear, then convolved (Odena et al. 2016, "Deconvolution and checkerboard artifacts"): with pixels
-    unfolded there instead, a critic on features, whose first layer strides, let dots at every other pixel pass.
+    A critic on features, whose first layer strides, lets dots and stripes pass for texture, and what it lets pass is drawn. So
+    the last step up is bilinear, then convolved (Odena et al. 2016, "Deconvolution and checkerboard artifacts"), and of the
+    trunk's picture what changes sign from pixel to pixel is filtered out.
     """
 
     def __init__(self) -> None:
@@ -73,6 +76,7 @@ class Doubling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures (N, 3, s, s) to (N, 3, 2 s, 2 s), both in [-1, 1]; float32."""
+        x = without_stripes(x)
         maps = self.first(F.pixel_unshuffle(x, _FOLD))
         for block in self.blocks:
             maps = block(maps)
@@ -97,6 +101,17 @@ class _Block(nn.Module):
         """Map (N, C, H, W) to the same shape."""
         change: Tensor = self.conv2(self.active(self.conv1(self.active(x))))
         return x + change
+
+
+def without_stripes(x: Tensor) -> Tensor:
+    """Filter the finest stripes out of maps (N, C, H, W): nothing is left of a period of 2 pixels, 3/4 of one of 4."""
+    taps = torch.tensor(_TAPS, device=x.device, dtype=x.dtype)
+    channels, reach = x.shape[1], len(_TAPS) // 2
+    with torch.autocast(x.device.type, enabled=False):  # pictures have more than the three digits of bfloat16
+        for shape, pad in (((1, 1, 1, -1), (reach, reach, 0, 0)), ((1, 1, -1, 1), (0, 0, reach, reach))):
+            kernel = taps.view(shape).repeat(channels, 1, 1, 1)
+            x = F.conv2d(F.pad(x, pad, mode="reflect"), kernel, groups=channels)
+    return x
 
 
 def enlarged(x: Tensor) -> Tensor:
