@@ -112,6 +112,7 @@ def _context(folder: Path, comparison: Comparison) -> dict[str, Any]:
         "failures": words.failures(comparison),
         "not_applicable": words.not_applicable(comparison),
         "unmeasured": words.unmeasured(comparison),
+        "formula": words.formula(comparison),
         "highest": max((p.high or p.mean or 0 for p in comparison.ranking), default=0) or 1,
         "record": record,
         "experiment": experiment,

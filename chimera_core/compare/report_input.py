@@ -197,6 +197,7 @@ class Comparison(_Part):
     created: str = ""
     command: str = ""
     judges: list[Judge] = []
+    formula: int | None = None
     reference: Reference | None = None
     notes: list[str] = []
     tuples: list[Tuple]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chimera_core.compare.report_input import Comparison, Fuser, Interval, Place
 from chimera_core.compare.report_numbers import listed, show
+from chimera_core.scoring.formula import EARLIER, FORMULA
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,23 @@ def _gather(comparison: Comparison, status: str) -> list[Trouble]:
     return sorted(found, key=lambda trouble: -trouble.count)
 
 
+def formula(comparison: Comparison) -> str:
+    """Say which formula the scores follow, and whether it is today's."""
+    if all("score" not in cell.metrics for cell in comparison.cells):
+        return ""
+    if comparison.formula == FORMULA:
+        return f"Fused and score follow formula {FORMULA}."
+    known = (
+        f"formula {comparison.formula}"
+        if comparison.formula is not None
+        else f"formula {EARLIER} or an older one"
+    )
+    return (
+        f"Fused and score follow {known}, and do not compare with those of formula {FORMULA}, today's: "
+        "chimera compare measures anew."
+    )
+
+
 def _places(names: Sequence[str]) -> str:
     """Name up to three tuples; apart by ; because a name may hold commas and "and"."""
     distinct = list(dict.fromkeys(names))
@@ -167,12 +185,21 @@ _WARNINGS = {
 _MEANINGS = {
     "score": (
         "higher",
-        "The headline: square root of fused times realism, less half of it for a montage. A copy of a parent gets 0.",
+        "The headline: square root of fused times realism, less what a montage of pieces costs. A copy of a parent gets 0.",
     ),
     "fused": (
         "higher",
-        "How well every parent is present: the smallest of (likeness / weight, at most 1), without the leakage.",
+        "Kinship times unity times presence: all of it its parents', one creature, nobody missing.",
     ),
+    "kinship": (
+        "higher",
+        "How much of the creature is its parents' at all: the sum of the likenesses, at most 1.",
+    ),
+    "unity": (
+        "higher",
+        "Whether all views of the creature show the same mix (1), or each another parent (0), as of pieces that were joined.",
+    ),
+    "presence": ("higher", "1 where a fifth of every parent's weight is seen at least, 0 for a copy of one."),
     "realism": (
         "higher",
         "How near the creature's textures are to real animals', 1 being as near as real ones are to each other.",
@@ -196,7 +223,7 @@ _MEANINGS = {
     "coat": ("higher", "How much of a parent's coat the creature wears, by textures; photographs only."),
     "montage": (
         "lower",
-        "How much of the creature is its parents' own pixels, laid or pasted together; all of it costs half the score.",
+        "How much of the creature is its parents' own pixels, laid or pasted together; it costs the more, the less unity there is.",
     ),
     "patch_distance": ("", "Fréchet distance between the patches of the creature and of a parent's picture."),
     "membership": ("", "Share of the judge's probability that a parent gets."),

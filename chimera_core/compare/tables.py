@@ -23,6 +23,7 @@ from chimera_core.files import atomic_path, write_text_atomic
 from chimera_core.models import find_trained
 from chimera_core.own_folders import make_folder
 from chimera_core.runs import read_run_record
+from chimera_core.scoring.formula import FORMULA
 from chimera_core.use import layered_options, resolve_config
 
 COMPARISON, RESULTS, RESULTS_CSV, SUMMARY_CSV, AXES_CSV = (
@@ -98,6 +99,7 @@ def _document(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "judges": [{"name": judge_name(comparison, key), "resize": RESIZE} for key in experiment.judges],
+        "formula": FORMULA,
         "reference": reference and {"name": reference.source, "n": reference.images},
         "notes": list(notes),
         "tuples": [_tuple(t, folder) for t in comparison.tuples],

@@ -23,6 +23,7 @@ from chimera_core.options import suggest
 from chimera_core.pixels import middle_square
 from chimera_core.scoring.features import at_size
 from chimera_core.scoring.figures import Measurement
+from chimera_core.scoring.formula import FORMULA
 from chimera_core.scoring.judge import load_judge
 from chimera_core.scoring.parents_seen import ParentImages
 from chimera_core.scoring.pictures import load_finder, parent_of_file, read_squares
@@ -71,6 +72,7 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
         "parents": [{"label": p.label, "images": len(p.images)} for p in parents],
         "size": plan.size,
         "seed": card.seed,
+        "formula": FORMULA,
         "judges": [{"name": j.name, "resize": j.resize} for j in judges],
         "reference": {"name": plan.reference.name, "n": len(card.reference)}
         if plan.reference is not None and card.reference is not None

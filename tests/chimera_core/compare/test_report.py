@@ -18,6 +18,7 @@ from PIL import Image
 from chimera_core.compare.report import write_report
 from chimera_core.compare.report_input import read_comparison
 from chimera_core.errors import ConfigError
+from chimera_core.scoring.formula import EARLIER, FORMULA
 from chimera_core.testing.fixtures.comparison import FUSERS, SHARES, WEIRD, write_comparison
 
 VOID = {"meta", "link", "img", "input", "br", "wbr", "col", "line", "circle", "path"}
@@ -346,3 +347,15 @@ def test_fusers_that_only_their_folders_tell_apart_keep_them(tmp_path: Path) -> 
     text = (folder / "comparison.json").read_text()
     (folder / "comparison.json").write_text(text.replace('"skin"', '"/a/x"').replace('"copy"', '"/b/x"'))
     assert {fuser.id for fuser in read_comparison(folder).fusers} == {"/a/x", "/b/x"}
+
+
+def test_scores_of_an_earlier_formula_are_readable_and_named_as_such(tmp_path: Path) -> None:
+    content = write_comparison(tmp_path / "c", pairs=1, trios=0, seeds=[0], shares=[0.5])
+    page = write_report(tmp_path / "c")
+    assert f"follow formula {FORMULA}." in page.read_text(encoding="utf-8")
+    del content["formula"]
+    (tmp_path / "c" / "comparison.json").write_text(json.dumps(content))
+    write_report(tmp_path / "c")
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / "c" / name).read_text(encoding="utf-8")
+        assert f"formula {EARLIER} or an older one, and do not compare" in text

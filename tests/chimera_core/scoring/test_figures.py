@@ -10,7 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from chimera_core.scoring.figures import Look, card_of, fused_of, score_of, weight_error
+from chimera_core.scoring.figures import (
+    Look,
+    card_of,
+    fused_of,
+    kinship_of,
+    presence_of,
+    score_of,
+    unity_of,
+    weight_error,
+)
 from chimera_core.scoring.likeness import Likeness
 from chimera_core.scoring.membership import Membership, fit_membership
 from chimera_core.scoring.parents_seen import SeenParents
@@ -26,23 +35,48 @@ def table(*views: tuple[float, ...]) -> Tensor:
 
 
 def test_fused_is_what_a_hand_computes() -> None:
-    assert fused_of(table((1, 0)), 0.0, EVEN) == 0  # a copy
-    assert fused_of(table((0.5, 0.5)), 0.2, EVEN) == pytest.approx(
-        0.8
-    )  # half and half, a fifth something else
-    assert fused_of(table((0.8, 0.9)), 0.2, EVEN) == pytest.approx(0.8)  # more like both than was asked for
-    assert fused_of(table((0.6, 0.125)), 0.2, EVEN) == pytest.approx(0.25 * 0.8)
-    assert fused_of(table((0.75, 0.125)), 0.0, (0.75, 0.25)) == pytest.approx(0.5)
-    assert fused_of(table((0.5, 0.5, 0.0)), 0.0, (0.4, 0.4, 0.2)) == 0
-    assert fused_of(table((0.5, 0.5, 0.0)), 0.0, (0.5, 0.5, 0)) == 1
+    assert fused_of(table((1, 0)), EVEN) == 0  # a copy
+    assert fused_of(table((0.5, 0.5)), EVEN) == 1
+    assert fused_of(table((0.8, 0.9)), EVEN) == 1  # more like both than a half
+    assert fused_of(table((0.6, 0.125)), EVEN) == pytest.approx(0.725)  # an eighth is enough to be seen
+    assert fused_of(table((0.6, 0.05)), EVEN) == pytest.approx(
+        0.65 * 0.5**3
+    )  # 0.05 of the 0.1 that says it is there
+    assert fused_of(table((0.7, 0.02)), (0.8, 0.2)) == pytest.approx(
+        0.72 * 0.5**3
+    )  # less is asked, less is enough
+    assert fused_of(table((0.5, 0.5, 0.0)), (0.4, 0.4, 0.2)) == 0
+    assert fused_of(table((0.5, 0.5, 0.0)), (0.5, 0.5, 0)) == 1
 
 
-def test_a_collage_whose_views_show_one_parent_each_is_hardly_fused() -> None:
-    views = table((1, 0), (0, 1), (0.5, 0.5), (0, 1))
-    assert fused_of(views, 0.0, EVEN) == pytest.approx((1 / 4) ** 16)  # one view of four shows both
-    assert fused_of(views.mean(0, keepdim=True), 0.0, EVEN) == pytest.approx(
-        0.75
-    )  # what averaging first would say
+def test_kinship_is_how_much_the_parents_explain_together() -> None:
+    assert kinship_of(table((0.3, 0.1), (0.2, 0.2)), EVEN) == pytest.approx(0.4)
+    assert kinship_of(table((1, 0), (1, 0.5)), EVEN) == 1
+    assert kinship_of(table((0.3, 0.2, 0.4)), (0.5, 0.5, 0)) == pytest.approx(0.5)
+
+
+def test_what_shows_another_parent_in_every_view_is_no_one_creature() -> None:
+    assert unity_of(table((1, 0), (0, 1)), EVEN) == 0
+    assert unity_of(table((0.9, 0.1), (0.9, 0.1), (0.9, 0.1)), EVEN) == pytest.approx(
+        1
+    )  # uneven, and everywhere alike
+    assert unity_of(table((0.2, 0.1), (0.8, 0.4)), EVEN) == pytest.approx(1)  # blurred here, sharp there
+    assert unity_of(table((1, 0), (0.3, 0), (0.9, 0)), EVEN) == pytest.approx(
+        1
+    )  # a copy, of which views show more or less
+    assert unity_of(table((0, 0), (0, 0)), EVEN) == 1
+    collage = table((1, 0), (0, 1), (0.5, 0.5), (0, 1))  # differences 1, -1, 0, -1; sums 1
+    assert unity_of(collage, EVEN) == pytest.approx(1 - math.sqrt(11) / 4)
+    assert fused_of(collage, EVEN) == pytest.approx(unity_of(collage, EVEN))
+    pieces = table((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    assert unity_of(pieces, (0.4, 0.3, 0.3)) == pytest.approx(1 - math.sqrt(2 / 3))
+    assert unity_of(pieces[:2], (0.5, 0, 0.5)) == 1  # of those that were asked for, one is nowhere else
+
+
+def test_a_parent_that_one_view_alone_shows_is_hardly_there() -> None:
+    noise = table((1, 0.16), *[(1, 0)] * 7)
+    assert presence_of(noise, EVEN) == pytest.approx(((0.4 / 8) ** 2 / 0.1) ** 3)
+    assert presence_of(table(*[(1, 0.02)] * 8), EVEN) == pytest.approx(0.2**3)  # as much, but in every view
 
 
 def test_likeness_is_0_for_the_other_parent_and_1_for_its_own_views() -> None:
@@ -69,19 +103,21 @@ def test_parents_that_cannot_be_told_apart_are_hardly_alike() -> None:
     assert bool(torch.isfinite(found).all()) and float(found.max()) < 0.1
 
 
-def test_a_coat_counts_as_much_as_what_the_embedding_sees() -> None:
-    seen = table((0.5, 0.5))
-    assert fused_of(seen, 0.0, EVEN, (0.5, 0.5)) == pytest.approx(1)
-    assert fused_of(seen, 0.0, EVEN, (1, 0.25)) == pytest.approx((1 + 0.5) / 2)
-    assert fused_of(table((1, 0)), 0.2, EVEN, (0.5, 0.5)) == pytest.approx(0.5 * 0.8)
-    assert fused_of(table((1, 0)), 0.0, EVEN, (1, 0)) == 0  # a copy
-    assert fused_of(table((0.5, 0.5, 0)), 0.0, (0.5, 0.5, 0), (1, 1, 0)) == pytest.approx(1)
+def test_a_parent_is_there_by_its_coat_or_by_what_the_embedding_sees() -> None:
+    assert presence_of(table((1, 0)), EVEN, (0.9, 0.05)) == pytest.approx(0.5**3)
+    assert presence_of(table((1, 0)), EVEN, (0, 0.1)) == 1
+    assert presence_of(table((0.5, 0.5)), EVEN, (1, 0)) == 1
+    assert fused_of(table((0.8, 0)), EVEN, (0.5, 0.5)) == pytest.approx(0.8)
+    assert fused_of(table((1, 0)), EVEN, (1, 0)) == 0  # a copy
+    assert fused_of(table((0.5, 0.5, 0)), (0.5, 0.5, 0), (1, 1, 0)) == pytest.approx(1)
 
 
-def test_a_montage_keeps_half_of_its_score() -> None:
-    assert score_of(0.4, 0.9, 0.0) == pytest.approx(0.6)
-    assert score_of(0.4, 0.9, 1.0) == pytest.approx(0.3)
-    assert score_of(0.4, 0.9, 0.5) == pytest.approx(0.45)
+def test_a_montage_costs_as_much_as_its_pieces_stay_apart() -> None:
+    assert score_of(0.4, 0.9, 0.0, 0.1) == pytest.approx(0.6)
+    assert score_of(0.4, 0.9, 1.0, 1.0) == pytest.approx(0.6)  # well joined
+    assert score_of(0.4, 0.9, 1.0, 0.75) == pytest.approx(0.45)
+    assert score_of(0.4, 0.9, 0.5, 0.5) == pytest.approx(0.45)
+    assert score_of(0.4, 0.9, 1.0, 0.0) == 0
 
 
 def look(views: Tensor, *, likeness: tuple[float, float] = (0.5, 0.25), realism: float | None = 0.25) -> Look:
@@ -113,13 +149,16 @@ def test_a_card_holds_every_figure_of_the_design() -> None:
             "weight_error": 0.25,
             "likeness_0": 0.5,
             "likeness_1": 0.25,
+            "kinship": 0.75,
+            "unity": 1.0,
+            "presence": 1.0,
             "identity_0": 0.3,
             "identity_1": 0.6,
             "log_odds": 1.0,
             "novelty": 0.3,
             "realism": 0.25,
-            "fused": 0.4,
-            "score": math.sqrt(0.4 * 0.25),
+            "fused": 0.75,
+            "score": math.sqrt(0.75 * 0.25),
         },
         abs=1e-6,
     )
@@ -129,17 +168,18 @@ def test_a_card_holds_every_figure_of_the_design() -> None:
 
 def test_a_card_of_photographs_knows_coats_and_montage() -> None:
     seen = replace(
-        look(table((0.6, 0.2, 0.2))),
-        coat=torch.tensor([[0.5, 0.375]]),
+        look(table((0.6, 0.2, 0.2)), likeness=(0.6, 0.0)),
+        coat=torch.tensor([[0.5, 0.05]]),
         montage=torch.tensor([0.5]),
         patches=torch.tensor([[3.0, 4.0]]),
     )
     card = card_of([seen], 0, EVEN_WEIGHTS)
-    assert (card["coat_0"].value, card["coat_1"].value) == (0.5, 0.375)
+    assert (card["coat_0"].value, card["coat_1"].value) == pytest.approx((0.5, 0.05))
     assert (card["patch_distance_0"].value, card["patch_distance_1"].value) == (3, 4)
     assert card["montage"].value == 0.5 and card["montage"].extractor == "pixels"
-    assert card["fused"].value == pytest.approx((0.5 + 0.75) / 2 * 0.8)
-    assert card["score"].value == pytest.approx(math.sqrt(0.5 * 0.25) * 0.75)
+    assert card["presence"].value == pytest.approx(0.125)
+    assert card["fused"].value == pytest.approx(0.6 * 0.125)
+    assert card["score"].value == pytest.approx(math.sqrt(0.075 * 0.25))
 
 
 EVEN_WEIGHTS: Any = [0.5, 0.5]
@@ -148,10 +188,12 @@ EVEN_WEIGHTS: Any = [0.5, 0.5]
 def test_a_figure_that_cannot_be_given_says_why() -> None:
     alone = card_of([look(table((1, 0, 0)))], 0, [1.0, 0.0])
     assert alone["fused"].value is None and "nothing to fuse" in str(alone["fused"].reason)
+    assert alone["unity"].value is None and "nothing to fuse" in str(alone["unity"].reason)
     assert alone["membership_0"].value == 1
     blind = card_of([look(table((0.5, 0.5, 0)), realism=None)], 0, EVEN_WEIGHTS)
     for name in ("leakage", "realism", "fused", "score"):
         assert blind[name].value is None and "reference" in str(blind[name].reason)
+    assert blind["kinship"].value == 0.75  # a matter of the parents alone
     no_scale = card_of([look(table((0.5, 0.5, 0)), likeness=(0.5, 0.5), realism=math.nan)], 0, EVEN_WEIGHTS)
     assert no_scale["score"].value is None and no_scale["fused"].value == 1
 
@@ -163,7 +205,7 @@ def test_a_second_judge_adds_its_headline() -> None:
         0,
         EVEN_WEIGHTS,
     )
-    assert card["fused"].value == 0 and card["fused[other]"].value == pytest.approx(0.8)
+    assert card["fused"].value == 0 and card["fused[other]"].value == 1
     assert card["score[other]"].extractor == "other"
 
 

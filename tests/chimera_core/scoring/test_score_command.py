@@ -12,6 +12,7 @@ from PIL import Image
 
 from chimera_core.images import write_png
 from chimera_core.scoring import parents_seen
+from chimera_core.scoring.formula import FORMULA
 
 Here = Callable[..., tuple[int, str, str]]
 Picture = Callable[..., Path]
@@ -59,9 +60,10 @@ def test_pictures_are_scored_with_the_weights_that_they_tell(here: Here, picture
     for row in found["images"]:
         for name in ("membership_0", "membership_1", "leakage", "realism", "fused", "score", "novelty"):
             assert 0 <= row["metrics"][name]["value"] <= 1, name
-        names = ("score", "fused", "realism", "montage")
-        score, fused, realism, montage = (row["metrics"][name]["value"] for name in names)
-        assert score == pytest.approx((fused * realism) ** 0.5 * (1 - montage / 2))
+        names = ("score", "fused", "realism", "montage", "unity")
+        score, fused, realism, montage, unity = (row["metrics"][name]["value"] for name in names)
+        assert score == pytest.approx((fused * realism) ** 0.5 * (1 - montage * (1 - unity)))
+    assert found["formula"] == FORMULA
     assert found["set"]["KID[robust-lite0]"]["value"] is None
     assert "fewer than 100" in found["set"]["KID[robust-lite0]"]["reason"]
 

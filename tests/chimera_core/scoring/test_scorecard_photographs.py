@@ -130,8 +130,11 @@ def test_noise_is_no_animal(cards: dict[str, dict[str, Any]]) -> None:
 
 
 def test_overlays_and_collages_are_not_whole_creatures(cards: dict[str, dict[str, Any]]) -> None:
+    assert (
+        cards["first"]["unity"] > 0.95 and cards["collage"]["unity"] < 0.75
+    )  # one animal here, another there
     for name in ("average", "collage"):
-        assert cards[name]["fused"] < 0.4, name
+        assert cards[name]["montage"] > 0.8 and cards[name]["score"] < 0.65, name
         assert cards[name]["fused"] > 2 * cards["first"]["fused"], (
             name
         )  # both parents are in it, for all that
