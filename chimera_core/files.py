@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -78,6 +79,8 @@ def describe_folder(path: AnyPath) -> str:
     except NotADirectoryError:
         return "it is a file" if os.path.isfile(path) else "a part of the path is a file, not a folder"
     except FileNotFoundError:
+        if is_address(path):
+            return "it is an address, which is not read"
         return "it is a broken link" if broken_link(path) else "there is no such folder"
     except PermissionError:
         return "permission denied"
@@ -92,6 +95,11 @@ def describe_folder(path: AnyPath) -> str:
 def is_path_option(name: str) -> bool:
     """Say whether an option says where files lie: ``root``, ``cat_root``, ``labels_file``."""
     return name.endswith(("root", "folder", "path", "file"))
+
+
+def is_address(path: AnyPath) -> bool:
+    """Say whether a path is an address, such as ``https://example.org/cat.jpg``; a path has shortened its ``//``."""
+    return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)))  # C:/ is a disk
 
 
 def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chimera_core.errors import ConfigError, RunError, ShapeError
-from chimera_core.files import AnyPath, atomic_path, check_writable, disk_trouble, quote
+from chimera_core.files import AnyPath, atomic_path, check_writable, disk_trouble, is_address, quote
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,6 +30,12 @@ def check_output(path: AnyPath, suffixes: Sequence[str] = (".png", ".gif")) -> P
         ConfigError: if the ending is unknown, ``path`` is a folder or device, or the folder is missing,
             a file, or not writable.
     """
+    if os.fspath(path) == "-":
+        raise ConfigError(f"output '-': pictures are written to files only: name one, 'out{suffixes[0]}'")
+    if is_address(path):
+        raise ConfigError(
+            f"output {quote(path)} is an address: name a file on this machine, 'out{suffixes[0]}'"
+        )
     target, suffix = Path(path), Path(path).suffix.lower()
     if not target.name or str(path).endswith(("/", os.sep)):
         raise ConfigError(f"output {quote(path)} names no file: add a name, such as 'out{suffixes[0]}'")
