@@ -149,6 +149,30 @@ def without_places(value: Any) -> Any:
     return value
 
 
+def find_beside(value: Any, folder: AnyPath, *, key: str = "") -> Any:
+    """Let the relative paths of a file of options mean what lies beside it, where the current folder has no such thing.
+
+    Args:
+        value: what the file says: tables, lists, plain values.
+        folder: where the file lies.
+        key: of the value. Paths are options that say where something lies, and whatever else names a file or folder by
+            a path of several parts, or by an ending.
+    Returns:
+        The same with those paths found; all else stays as it is, so that what is nowhere is named as it was written.
+    """
+    if isinstance(value, Mapping):
+        return {name: find_beside(inner, folder, key=str(name)) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [find_beside(inner, folder, key=key) for inner in value]
+    if not isinstance(value, str) or not value or len(value) > 4096 or "\0" in value:
+        return value
+    is_path = is_path_option(key) or os.path.dirname(value) or os.path.splitext(value)[1]
+    if not is_path or os.path.lexists(os.path.expanduser(value)):
+        return value
+    beside = os.path.join(folder, value)
+    return beside if os.path.exists(beside) else value
+
+
 @contextmanager
 def atomic_path(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it becomes ``path``.

@@ -103,7 +103,7 @@ def read_experiment(path: Path) -> Said:
     Raises:
         ConfigError: for the first mistake, with file, line and key.
     """
-    file = read_toml(path, what="experiment")
+    file = read_toml(path, what="experiment", paths_beside=True)
     whole = Layer(file.name, file.table, file.line_of)
     top = _read(ExperimentFile, whole, "the experiment")
     judges = {
