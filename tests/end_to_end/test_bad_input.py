@@ -171,7 +171,10 @@ def test_fuse_refuses_bad_input_in_one_line(
             ["source", "info", "folder", "--root", "https://a.org/x"],
             "'https://a.org/x' is an address: addresses",
         ),
-        (["score", "https://a.org/x.png", "--parents", "a.jpg", "b.jpg"], "'https://a.org/x.png' is an address"),
+        (
+            ["score", "https://a.org/x.png", "--parents", "a.jpg", "b.jpg"],
+            "'https://a.org/x.png' is an address",
+        ),
         (["source", "preview", "folder", "--root", ".", "-o", "gone/x.png"], "no folder"),
         (["source", "preview", "folder", "--root", ".", "--split", "train"], "no split 'train'"),
         (
