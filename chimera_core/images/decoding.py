@@ -97,7 +97,7 @@ def _open_file(path: AnyPath) -> BinaryIO:
             raise DataError(f"{quote(path)} is a device or pipe: save the image to a file first")
         if found.st_size == 0:
             raise DataError(f"{quote(path)} is empty (0 bytes): copy or download it again")
-        return open(path, "rb")
+        return open(path, "rb", 1 << 17)  # a header is read several times, from this buffer
     except (FileNotFoundError, NotADirectoryError):
         if is_address(path):
             typed = re.sub(r"^([^:/]+):/(?!/)", r"\1://", os.fspath(path))  # a path has shortened its //
