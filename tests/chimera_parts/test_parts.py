@@ -224,7 +224,7 @@ def test_auto_takes_portraits_where_faces_fill_the_frame_though_there_is_a_neck(
         monkeypatch.setattr("chimera_parts.auto.load_fuser", lambda name, stub=stub, **options: stub)
         auto = Auto(PartsConfig())
         auto.fuse(parents, [0.5, 0.5], seeds=[0], size=_SIZE)
-        assert auto.stand_in == chosen and auto.keeps_outline
+        assert auto.stand_in == chosen
 
 
 def test_a_hint_moves_the_head(parts, photographs):
