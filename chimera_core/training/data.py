@@ -124,7 +124,7 @@ def open_domains(
 ) -> OpenedData:
     """List or pack the images of some domains; of all, where ``names`` are none or all of them."""
     with naming_options(source.options):
-        return _open_domains(source, config, host, names, is_dry, progress)
+        return _open_domains(source, config, host, names, is_dry, check, progress)
 
 
 def _open_domains(
@@ -133,6 +133,7 @@ def _open_domains(
     host: PluginHost,
     names: Sequence[str],
     is_dry: bool,
+    check: Check | None,
     progress: Callable[[float, float], None],
 ) -> OpenedData:
     known = source.opened.info.domains

@@ -61,9 +61,7 @@ def scan(root: Path, layout: str) -> Sorted:
     """
     if not root.is_dir():
         met = "is a file" if root.is_file() else "is a broken link" if root.is_symlink() else "does not exist"
-        raise MissingDataError(
-            f"the folder '{root}' {met}: name a folder of images with --root, or --source.root in a training"
-        )
+        raise MissingDataError(f"the folder '{root}' {met}: name a folder of images with --root")
     found = pictures_below(root)
     if not found.files:
         raise MissingDataError(
