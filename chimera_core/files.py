@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -78,6 +79,8 @@ def describe_folder(path: AnyPath) -> str:
     except NotADirectoryError:
         return "it is a file" if os.path.isfile(path) else "a part of the path is a file, not a folder"
     except FileNotFoundError:
+        if is_address(path):
+            return "it is an address, which is not read"
         return "it is a broken link" if broken_link(path) else "there is no such folder"
     except PermissionError:
         return "permission denied"
@@ -92,6 +95,11 @@ def describe_folder(path: AnyPath) -> str:
 def is_path_option(name: str) -> bool:
     """Say whether an option says where files lie: ``root``, ``cat_root``, ``labels_file``."""
     return name.endswith(("root", "folder", "path", "file"))
+
+
+def is_address(path: AnyPath) -> bool:
+    """Say whether a path is an address, such as ``https://example.org/cat.jpg``; a path has shortened its ``//``."""
+    return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)))  # C:/ is a disk
 
 
 def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,6 +147,30 @@ def without_places(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_places(v) for v in value]
     return value
+
+
+def find_beside(value: Any, folder: AnyPath, *, key: str = "") -> Any:
+    """Let the relative paths of a file of options mean what lies beside it, where the current folder has no such thing.
+
+    Args:
+        value: what the file says: tables, lists, plain values.
+        folder: where the file lies.
+        key: of the value. Paths are options that say where something lies, and whatever else names a file or folder by
+            a path of several parts, or by an ending.
+    Returns:
+        The same with those paths found; all else stays as it is, so that what is nowhere is named as it was written.
+    """
+    if isinstance(value, Mapping):
+        return {name: find_beside(inner, folder, key=str(name)) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [find_beside(inner, folder, key=key) for inner in value]
+    if not isinstance(value, str) or not value or len(value) > 4096 or "\0" in value:
+        return value
+    is_path = is_path_option(key) or os.path.dirname(value) or os.path.splitext(value)[1]
+    if not is_path or os.path.lexists(os.path.expanduser(value)):
+        return value
+    beside = os.path.join(folder, value)
+    return beside if os.path.exists(beside) else value
 
 
 @contextmanager

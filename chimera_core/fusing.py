@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.assets import no_downloads
+from chimera_core.backgrounds import set_background
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files import refuse_inputs
 from chimera_core.fusing_plan import FusionPlan, check_seeds, check_weights, plan_fusion, untrained
@@ -94,7 +95,14 @@ class Fusion:
                     [self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.plan.size) for s in seeds]
                 )
         _check_made(made, len(seeds), self.plan.fuser_name)
-        made = made.detach().float().cpu()
+        made = set_background(
+            made,
+            self.parents(seeds[0])[0],
+            self.plan.background,
+            keeps_outline=self.fuser.keeps_outline,
+            device=self.device,
+            remark=self.fuser.remark,
+        )
         return made if opacity else over_white(made)
 
     def _downloads(self) -> AbstractContextManager[None]:
@@ -133,6 +141,7 @@ class Fusion:
             "chimera.options": json.dumps(
                 without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
             ),
+            **({"chimera.background": self.plan.background} if self.plan.background != "keep" else {}),
             **({"chimera.attribution": json.dumps(credits, ensure_ascii=False)} if credits else {}),
         }
 
@@ -217,6 +226,7 @@ def fuse(
     source: str | None = None,
     source_options: Mapping[str, Any] | None = None,
     fetch: bool = False,
+    background: str = "keep",
     progress: Callable[[float, float], None] | None = None,
     **options: Any,
 ) -> FusionResult:
@@ -237,6 +247,7 @@ def fuse(
         source: data set in which class names find their images.
         source_options: its options.
         fetch: fetch pictures of names that are found nowhere, from iNaturalist into the library.
+        background: ``keep`` (the first parent's; a cut-out has none), ``white`` or ``transparent``.
         progress: called with (done, total).
         options: the fuser's options, e.g. ``iterations=100``.
     Raises:
@@ -257,6 +268,7 @@ def fuse(
         size=size,
         device=device,
         seed=seed,
+        background=background,
         fetch=fetch_into_library if fetch else None,
         merits=PictureMerits.of(default_host()),
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from chimera_core.backgrounds import Background, check_background
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import quote
 from chimera_core.images import check_picture
@@ -50,6 +51,8 @@ class FusionPlan:
     """Whether the fuser was chosen for the classes that were named, and not by the user."""
     square: bool = False
     """Photographs are cut to their middle square first, the one shape in which creatures are scored."""
+    background: Background = "keep"
+    """What creatures stand on."""
     pictures: tuple[NamedPicture | None, ...] = ()
     """For each parent that was given by name and is a picture of the library or a collection: which one."""
     may_download: bool = True
@@ -89,6 +92,7 @@ def plan_fusion(
     device: str = "auto",
     square: bool = False,
     seed: int = 0,
+    background: str = "keep",
     fetch: Callable[[str], object] | None = None,
     merits: Merits | None = None,
     host: PluginHost | None = None,
@@ -110,6 +114,7 @@ def plan_fusion(
         square: cut photographs to their middle square first.
         seed: the first one asked for. It picks among several pictures of a name, once for all creatures of a
             request, so that they share their parents.
+        background: ``keep``, ``white`` or ``transparent``: what creatures stand on.
         fetch: brings pictures of a name that is found nowhere into the library; None: nothing is fetched, nor is
             anything that an exported fuser asks for.
         merits: looks at pictures where a name has several (``library.merits.PictureMerits``), which needs torch;
@@ -122,6 +127,8 @@ def plan_fusion(
     names = tuple(str(parent) for parent in parents)
     if len(names) < 2:
         raise ConfigError(f"a chimera needs two parents or more, but it got {len(names)}: name another")
+    if "-" in names:
+        raise DataError("parent '-': the standard input is not read: name an image file")
     if size is not None and not MIN_SIZE <= size <= MAX_SIZE:
         raise ConfigError(f"size must lie between {MIN_SIZE} and {MAX_SIZE} pixels, but it is {size}")
     if len(masks) > len(names):
@@ -165,6 +172,7 @@ def plan_fusion(
         trained=trained,
         is_chosen=model is not None,
         square=square,
+        background=check_background(background),
         pictures=pictures,
         may_download=fetch is not None or trained is None or trained.trained.form != "file",
     )

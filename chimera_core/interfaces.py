@@ -206,6 +206,8 @@ class FusionGenerator(ABC):
     """Whether it works only after ``load``; then ``learner`` makes what is loaded."""
     ordered: ClassVar[bool] = False
     """Whether the order of the parents matters."""
+    keeps_outline: bool = False
+    """Whether the first parent's animal stays in its place and outline: the host then gives a cut-out's alpha back."""
     max_parents: ClassVar[int | None] = None
     """None: any number."""
 

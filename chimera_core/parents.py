@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import quote
 from chimera_core.fusing_plan import PARENT_SIZE, FusionPlan
@@ -110,7 +111,7 @@ class ParentReader:
                 f"there is no file {quote(name)}, and source {plan.source} has no class of that name"
                 + suggest(name, info.classes)
             )
-        split = self._source.open("train" if "train" in info.splits else next(iter(info.splits)))
+        split = self._source.open(learning_split(info.splits))
         wanted = info.classes.index(name)
         members = [i for i, label in enumerate(split.labels) if label == wanted]
         if not members:

@@ -8,6 +8,7 @@ library has none; a test reads back whatever is written.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import json
 import math
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.errors import ConfigError
-from chimera_core.files import broken_link, one_line, write_text_atomic
+from chimera_core.files import broken_link, find_beside, one_line, write_text_atomic
 from chimera_core.options import Keys
 
 LARGEST_BYTES = 4 << 20
@@ -59,9 +60,13 @@ class TomlFile:
         return found
 
 
-def read_toml(path: Path, *, what: str) -> TomlFile:
-    """Read a file.
+def read_toml(path: Path, *, what: str, paths_beside: bool = False) -> TomlFile:
+    """Read a file, in UTF-8 or, as some editors of Windows write, UTF-16; a byte order mark is skipped.
 
+    Args:
+        path: the file.
+        what: how messages call it.
+        paths_beside: relative paths that lead nowhere from the current folder are looked for beside the file.
     Raises:
         ConfigError: it is missing, no file, too large or no TOML; with the line where there is one.
     """
@@ -75,8 +80,10 @@ def read_toml(path: Path, *, what: str) -> TomlFile:
             data = file.read(LARGEST_BYTES + 1)
         if len(data) > LARGEST_BYTES:
             raise ConfigError(f"{name} has more than {LARGEST_BYTES:,} bytes: name a TOML file")
-        text = data.decode().replace("\r\n", "\n")
-        return TomlFile(path, what, tomllib.loads(text), text)
+        is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = data.decode("utf-16" if is_wide else "utf-8-sig").replace("\r\n", "\n")
+        table = tomllib.loads(text)
+        return TomlFile(path, what, find_beside(table, path.parent) if paths_beside else table, text)
     # tomllib lets through the ValueError of an integer of 5000 digits and the RecursionError of "[[[[...".
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{name} cannot be read ({one_line(error, limit=200)}): mend the file") from None

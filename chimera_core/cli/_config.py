@@ -140,7 +140,7 @@ def read_config(command: ConfigCommand, ctx: click.Context, args: Sequence[str])
     path = given(args, "--config") if any(p.name == "config" for p in command.params) else None
     if path is None:
         return
-    file = ctx.meta[_FILE] = read_toml(Path(path), what="config file")
+    file = ctx.meta[_FILE] = read_toml(Path(path), what="config file", paths_beside=True)
     name, components = " ".join(ctx.command_path.split()[1:]), command.components
     written = file.table.get("command", name)
     if written != name:

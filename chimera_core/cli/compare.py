@@ -99,6 +99,8 @@ def compare(
     )
     if dry_run:
         found = look_ahead(checked, folder, working)
+        for line in found.remarks:
+            _say(line)
         if as_json:
             print_json(vars(found) | {"run": str(folder), "jobs": working.jobs})
             return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chimera_core.backgrounds import BACKGROUNDS
 from chimera_core.cli._config import config_option
 from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
@@ -20,7 +21,7 @@ from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._types import WEIGHTS
 from chimera_core.errors import ConfigError
-from chimera_core.files import one_line, refuse_inputs
+from chimera_core.files import one_line, quote, refuse_inputs
 from chimera_core.fusing_plan import (
     DEFAULT_PHOTO_FUSER,
     DEFAULT_SIZE,
@@ -96,6 +97,13 @@ GIF_FPS = 6
     help="Fetch pictures of names that are found nowhere, from iNaturalist into your library; and what an exported "
     "fuser asks for.",
 )
+@click.option(
+    "--background",
+    type=click.Choice(BACKGROUNDS),
+    default="keep",
+    show_default=True,
+    help="keep: the first parent's; a cut-out has none. white, transparent: the creature alone.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(
     "-o", "--output", default="chimera.png", show_default=True, help="A .png, or a .gif with --sweep."
@@ -117,6 +125,7 @@ def fuse(
     masks: tuple[str, ...],
     source: str | None,
     fetch: bool,
+    background: str,
     device: str,
     output: str,
     config: str | None,
@@ -133,6 +142,10 @@ def fuse(
     let_waiting_threads_sleep()
     from chimera_core.images import check_output
 
+    if output.lower().endswith(".gif") and not sweep:
+        raise ConfigError(
+            f"output {quote(output)} would move, and one picture does not: add --sweep 9, or name a .png"
+        )
     path = check_output(output, (".png", ".gif") if sweep else (".png",))
     paths = _numbered(path, count)
     for numbered in paths:  # before the work: "-1" may be what makes a name too long
@@ -160,6 +173,7 @@ def fuse(
         size=size,
         device=device,
         seed=seed,
+        background=background,
         fetch=(lambda name: fetch_pictures(name, host)) if fetch else None,
         merits=picture_merits(host),
         host=host,

@@ -43,7 +43,7 @@ class ReferenceTable(Config):
     source: str = option(..., help="a dataset source")
     options: dict[str, Any] = option({}, help="of the source")
     split: str | None = option(None, help="of the source; train where it has one")
-    images: int = option(2000, help="at most so many, spread evenly", ge=10)
+    images: int = option(2000, help="at most so many, spread evenly; fewer are no broad set", ge=100)
 
 
 class FuserTable(Config):
@@ -103,7 +103,7 @@ def read_experiment(path: Path) -> Said:
     Raises:
         ConfigError: for the first mistake, with file, line and key.
     """
-    file = read_toml(path, what="experiment")
+    file = read_toml(path, what="experiment", paths_beside=True)
     whole = Layer(file.name, file.table, file.line_of)
     top = _read(ExperimentFile, whole, "the experiment")
     judges = {

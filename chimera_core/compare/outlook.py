@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chimera_core.compare.data_checks import check_data
 from chimera_core.compare.making import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.compare.plan import Experiment, check_folder, lay_out, train_first, waits_for_training
 
@@ -15,7 +16,7 @@ from chimera_core.compare.plan import Experiment, check_folder, lay_out, train_f
 class Outlook:
     """What a comparison will take, by short trials.
 
-    ``trainings`` are to be done first; what they, and creatures that need them, take is not in ``seconds``.
+    ``remarks`` say what cannot be measured. ``trainings`` are to be done first; what they, and creatures that need them, take is not in ``seconds``.
     """
 
     cells: int
@@ -23,12 +24,14 @@ class Outlook:
     seconds: float
     fusers: Mapping[str, int]
     trainings: list[str]
+    remarks: list[str]
 
 
 def look_ahead(experiment: Experiment, folder: Path, working: Working) -> Outlook:
     """Say what a comparison will take; nothing is left behind."""
     check_folder(folder, experiment.said.top.name, experiment.named)
     trainings = waits_for_training(experiment, folder)
+    remarks = check_data(experiment, trainings)
     with tempfile.TemporaryDirectory(prefix="chimera-trial-") as place:
         if trainings:
             unready = {t.name for t in trainings}
@@ -50,4 +53,5 @@ def look_ahead(experiment: Experiment, folder: Path, working: Working) -> Outloo
         seconds=seconds,
         fusers=counts,
         trainings=[f"{t.kind} {t.name}" for t in trainings],
+        remarks=remarks,
     )

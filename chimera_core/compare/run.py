@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chimera_core.compare.cells import read_record
+from chimera_core.compare.data_checks import check_data
 from chimera_core.compare.identity import data_identity, hash_of, making_code, scoring_code
 from chimera_core.compare.making import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.compare.plan import (
@@ -22,9 +23,10 @@ from chimera_core.compare.plan import (
     waits_for_training,
 )
 from chimera_core.compare.report import write_report
-from chimera_core.compare.scoring import reference_identity, score_cells
+from chimera_core.compare.scoring import open_scorecard, reference_identity, score_cells
 from chimera_core.compare.statistics import LEAST_PAIRS
 from chimera_core.compare.tables import COMPARISON, write_tables
+from chimera_core.compare.trainings import Training
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files import one_line, quote, spell_paths
 from chimera_core.own_folders import inside
@@ -96,7 +98,9 @@ def _run(
     progress: Callable[[str], Any],
     say: Callable[[str], None],
 ) -> Outcome:
-    if waits_for_training(experiment, folder):
+    trainings = waits_for_training(experiment, folder)
+    if trainings:
+        _check_data(experiment, trainings, say)
         _record(experiment, folder, working, "running")
     experiment = train_first(experiment, folder, device=working.device, registry=working.registry, say=say)
     comparison = lay_out(experiment, folder)
@@ -105,13 +109,19 @@ def _run(
     if not waiting and (kept := _finished(folder, fingerprint)) is not None:
         say("nothing has changed: every cell and figure is there already")
         return _outcome(comparison, _records(comparison, folder), 0, 0, kept, _report_path(folder))
+    if waiting and not trainings:
+        _check_data(experiment, (), say)
     _write_config(experiment, folder)
     _record(experiment, folder, working, "running")
+    # Judges and reference are read before creatures are made: what is wrong with them should cost none.
+    card = open_scorecard(comparison, working.device) if waiting else None
     _make(comparison, waiting, folder, working, progress, say)
     records = _records(comparison, folder)
     made = {cell_id: r for cell_id, r in records.items() if r["status"] == "ok"}
     with progress("measuring") as report:
-        scores, measured = score_cells(comparison, made, folder, device=working.device, progress=report)
+        scores, measured = score_cells(
+            comparison, made, folder, device=working.device, card=card, progress=report
+        )
     document = write_tables(comparison, records, scores, folder, command=command, notes=_notes(comparison))
     page = write_report(folder)
     outcome = _outcome(comparison, records, len(waiting), measured, document, page)
@@ -126,6 +136,11 @@ def _run(
         fingerprint=fingerprint,
     )
     return outcome
+
+
+def _check_data(experiment: Experiment, trainings: Sequence[Training], say: Callable[[str], None]) -> None:
+    for line in check_data(experiment, trainings):
+        say(line)
 
 
 def _make(

@@ -14,6 +14,7 @@ from chimera_core.compare.experiment_file import Said
 from chimera_core.compare.identity import data_identity, file_hash, hash_of, scoring_code
 from chimera_core.compare.plan import Comparison
 from chimera_core.compare.tuples import ANY_SEED, ParentTuple, Slot
+from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files import one_line, spell_paths, write_text_atomic
 from chimera_core.own_folders import inside, make_folder
@@ -50,6 +51,7 @@ def score_cells(
     folder: Path,
     *,
     device: str = "auto",
+    card: Any = None,
     progress: Callable[[float, float], None] = lambda done, total: None,
 ) -> tuple[Scores, int]:
     """Measure all cells that were made, taking from the folder what was measured before.
@@ -59,6 +61,7 @@ def score_cells(
         made: records of the cells that are well, by id.
         folder: of the run.
         device: of the judges.
+        card: the scorecard, if it is open already.
         progress: called with (done, total) in tuples.
     Returns:
         The scores, and how many tuples had something new to measure.
@@ -66,7 +69,6 @@ def score_cells(
         ChimeraError: if a judge or the reference cannot be had.
     """
     scores, measured = Scores(), 0
-    card: Any = None
     for done, parents in enumerate(comparison.tuples):
         cells = _cells_of(comparison, made, parents)
         store = folder / FOLDER / f"{_key(comparison, parents)}.json"
@@ -277,7 +279,7 @@ def _packed(
     size = comparison.experiment.said.top.size
     request = plan_packing(comparison.experiment.host, source, spell_paths(options), size=size)
     packed = prepare(request)
-    name = wanted or ("train" if "train" in packed.splits else next(iter(packed.splits)))
+    name = wanted or learning_split(packed.splits)
     if name not in packed.splits:
         raise DataError(f"source {source} has no split '{name}' (it has: {', '.join(packed.splits)})")
     return packed.splits[name], tuple(packed.classes)

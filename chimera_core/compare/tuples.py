@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chimera_core.compare.experiment_file import Said
 from chimera_core.compare.identity import file_hash, hash_of
+from chimera_core.data.split_names import TRAIN_NAMES, VAL_NAMES
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files import quote, spell_paths, write_text_atomic
 from chimera_core.images import check_picture
@@ -288,4 +289,5 @@ def choose_split(splits: Mapping[str, int], wanted: str | None) -> str:
         if wanted not in splits:
             raise DataError(f"there is no split {quote(wanted)}" + suggest(wanted, splits))
         return wanted
-    return next((name for name in ("val", "test", "train") if name in splits), next(iter(splits)))
+    known = {name.lower(): name for name in splits}
+    return next((known[name] for name in (*VAL_NAMES, *TRAIN_NAMES) if name in known), next(iter(splits)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from chimera_core.errors import ConfigError
 from chimera_core.options import suggest
@@ -34,6 +34,12 @@ def is_split_name(name: str) -> bool:
 def is_train_name(name: str) -> bool:
     """Say whether a split of this name is to be learned from."""
     return name.lower() in TRAIN_NAMES
+
+
+def learning_split(names: Iterable[str]) -> str:
+    """Choose the split whose images stand for the whole: the one to learn from, else the first."""
+    known = list(names)
+    return min(filter(is_train_name, known), key=lambda n: TRAIN_NAMES.index(n.lower()), default=known[0])
 
 
 def name_splits(counts: Mapping[str, int], train: str | None, val: str | None) -> tuple[str, str]:

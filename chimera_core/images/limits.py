@@ -27,6 +27,7 @@ _MAX_SEGMENTS = 2_000  # before a JPEG's first scan; a profile takes at most 255
 _MAX_CHUNKS = 100_000  # in a PNG; the largest picture has 65,000 of 8 kB
 _MAX_IN_PYTHON = 8_000_000  # bytes of what Pillow decodes in Python, at about 1 s for 4 MB
 _AT_ONCE = 1 << 20
+_HEAD = 1 << 16
 
 
 def excess_of(file: BinaryIO, size: int) -> str:
@@ -39,7 +40,7 @@ def excess_of(file: BinaryIO, size: int) -> str:
         Words that follow the file's name, such as ``has more than 64 scans``; empty if it may be decoded.
     """
     file.seek(0)
-    head = file.read(64)
+    head = file.read(_HEAD)
     if size > MAX_BYTES:
         return f"is {size / 1e6:,.0f} MB long, and the limit is {MAX_BYTES // 1_000_000} MB"
     for starts, look in _LOOKS:
@@ -88,8 +89,10 @@ def without_chunk(file: BinaryIO, kind: bytes) -> BinaryIO | None:
 def _jpeg(file: BinaryIO, size: int, head: bytes) -> str:
     at = 2
     for _ in range(_MAX_SEGMENTS):
-        file.seek(at)
-        start = file.read(4)
+        start = head[at : at + 4]  # without another look at the file, where that is enough
+        if len(start) < 4:
+            file.seek(at)
+            start = file.read(4)
         if len(start) < 4 or start[0] != 0xFF or start[1] == 0xDA:
             break  # its scans begin, or it is damaged, which the decoder says better
         # A stray FF or a marker without length is stepped over as Pillow does.
@@ -97,7 +100,8 @@ def _jpeg(file: BinaryIO, size: int, head: bytes) -> str:
     else:
         return f"has more than {_MAX_SEGMENTS:,} segments before its picture"
     # Cheap first: pairs that look like a scan's start may also lie in a profile or in what follows the picture.
-    if _count(file, b"\xff\xda") <= _MAX_SCANS:
+    starts = head.count(b"\xff\xda") if size <= len(head) else _count(file, b"\xff\xda")
+    if starts <= _MAX_SCANS:
         return ""
     return f"has more than {_MAX_SCANS} scans" if _scans(file, at) > _MAX_SCANS else ""
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chimera_core.errors import ConfigError, RunError, ShapeError
-from chimera_core.files import AnyPath, atomic_path, check_writable, disk_trouble, quote
+from chimera_core.files import AnyPath, atomic_path, check_writable, disk_trouble, is_address, quote
+from chimera_core.images.decoding import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,6 +31,12 @@ def check_output(path: AnyPath, suffixes: Sequence[str] = (".png", ".gif")) -> P
         ConfigError: if the ending is unknown, ``path`` is a folder or device, or the folder is missing,
             a file, or not writable.
     """
+    if os.fspath(path) == "-":
+        raise ConfigError(f"output '-': pictures are written to files only: name one, 'out{suffixes[0]}'")
+    if is_address(path):
+        raise ConfigError(
+            f"output {quote(path)} is an address: name a file on this machine, 'out{suffixes[0]}'"
+        )
     target, suffix = Path(path), Path(path).suffix.lower()
     if not target.name or str(path).endswith(("/", os.sep)):
         raise ConfigError(f"output {quote(path)} names no file: add a name, such as 'out{suffixes[0]}'")
@@ -37,7 +44,9 @@ def check_output(path: AnyPath, suffixes: Sequence[str] = (".png", ".gif")) -> P
         if target.is_dir():
             raise ConfigError(f"output {quote(path)} is a folder: name a file in it, 'out{suffixes[0]}'")
         if suffix not in suffixes:
-            near = difflib.get_close_matches(suffix, suffixes, n=1, cutoff=0.4)
+            # Of another kind of picture none is meant by mistake.
+            guesses = () if suffix in PICTURE_SUFFIXES else suffixes
+            near = difflib.get_close_matches(suffix, guesses, n=1, cutoff=0.4)
             guess = f" (did you mean {quote(near[0])}?)" if near else ""
             ending = f"the unknown ending {quote(target.suffix)}{guess}" if suffix else "no ending"
             raise ConfigError(f"output {quote(path)} has {ending}: let it end in {' or '.join(suffixes)}")

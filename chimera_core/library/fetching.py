@@ -91,7 +91,7 @@ def _listed(root: Path) -> Iterator[tuple[Path, PictureRecord]]:
         DataError: if there is no manifest, or it cannot be read.
     """
     try:
-        with open(root / MANIFEST, encoding="utf-8", newline="") as file:
+        with open(root / MANIFEST, encoding="utf-8-sig", newline="") as file:
             rows = [row for row, _ in zip(csv.DictReader(file), range(_MOST_ROWS), strict=False)]
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(

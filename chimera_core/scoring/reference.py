@@ -53,6 +53,18 @@ class SeenReference:
     more: Callable[[], Tensor] | None = None
 
 
+def check_size(images: int) -> None:
+    """Refuse a reference of too few images.
+
+    Raises:
+        DataError: if there are fewer than ``LEAST_IMAGES``.
+    """
+    if images < LEAST_IMAGES:
+        raise DataError(
+            f"a reference of {images} images is too small: give {LEAST_IMAGES} animals or more, of many kinds"
+        )
+
+
 class Reference:
     """Real animals of many kinds, at the size that is scored.
 
@@ -65,10 +77,7 @@ class Reference:
     """
 
     def __init__(self, images: Tensor | ImageSplit, *, size: int, seed: int) -> None:
-        if len(images) < LEAST_IMAGES:
-            raise DataError(
-                f"a reference of {len(images)} images is too small: give {LEAST_IMAGES} animals or more, of many kinds"
-            )
+        check_size(len(images))
         self.seed, self._given, self._size = seed, images, size
         self.images = _taken(images, size, MOST_IMAGES)
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))

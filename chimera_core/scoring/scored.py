@@ -13,6 +13,7 @@ from torch import Tensor
 
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.preparing import plan_packing, prepare
+from chimera_core.data.split_names import learning_split
 from chimera_core.data.subsets import SubsetSplit, spread_subset
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
@@ -28,6 +29,7 @@ from chimera_core.scoring.judge import load_judge
 from chimera_core.scoring.parents_seen import ParentImages
 from chimera_core.scoring.pictures import load_finder, parent_of_file, read_squares
 from chimera_core.scoring.plan import ScorePlan
+from chimera_core.scoring.reference import check_size
 from chimera_core.scoring.scorecard import Scorecard
 from chimera_core.trained_fusers import is_class_name
 
@@ -53,12 +55,14 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     finder = load_finder() if any(not is_class_name(name) for name in plan.parents) else None
     parents = [_parent(plan, name, finder) for name in plan.parents]
     reference = open_reference(plan, plan.reference) if plan.reference is not None else None
+    if reference is not None:
+        check_size(len(reference))
+    judges = [load_judge(plan.host, name, device=device) for name in plan.judges]
     progress(1, 5)
     made = [dict(row) for row in _made(plan)]
     images = torch.cat([row.pop("pixels") for row in made])
     weights = torch.tensor([row["weights"] for row in made], dtype=torch.float64)
     progress(2, 5)
-    judges = [load_judge(plan.host, name, device=device) for name in plan.judges]
     cache = plan.host.settings.path("cache") / "judged"
     card = Scorecard(judges, reference=reference, size=plan.size, cache=cache)
     progress(3, 5)
@@ -92,7 +96,7 @@ def open_reference(plan: ScorePlan, folder: Path) -> ImageSplit:
         ChimeraError: if it holds no images in a layout of the folder source.
     """
     packed = prepare(plan_packing(plan.host, _FOLDER, {"root": str(folder)}, size=plan.size))
-    return packed.split("train" if "train" in packed.splits else next(iter(packed.splits)))
+    return packed.split(learning_split(packed.splits))
 
 
 def _made(plan: ScorePlan) -> list[dict[str, Any]]:
@@ -119,7 +123,7 @@ def _parent(plan: ScorePlan, name: str, finder: FeatureEncoder | None) -> Parent
     packed = prepare(plan_packing(plan.host, source, options, size=plan.size))
     if name not in packed.classes:
         raise ConfigError(f"source {source} has no class {quote(name)}" + suggest(name, packed.classes))
-    split = packed.split("train" if "train" in packed.splits else next(iter(packed.splits)))
+    split = packed.split(learning_split(packed.splits))
     own = (split.labels == packed.classes.index(name)).nonzero().flatten()
     if not len(own):
         raise ConfigError(f"source {source} has no image of class {quote(name)} to learn from")

@@ -21,9 +21,9 @@ def write_config(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read a file of options.
+    """Read a file of options; relative paths are looked for beside it, too.
 
     Raises:
         ConfigError: if it is missing or no TOML, with the line where there is one.
     """
-    return read_toml(path, what="file of options").table
+    return read_toml(path, what="file of options", paths_beside=True).table

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from chimera_core.data.batches import ImageSplit, TensorSplit
 from chimera_core.data.domains import DomainsOfSource
-from chimera_core.data.fingerprint import packing_of
+from chimera_core.data.fingerprint import folder_name, packing_of
 from chimera_core.data.packing import pack
 from chimera_core.data.split_names import HELD_OUT, JOINED, name_splits
 from chimera_core.data.subsets import (
@@ -84,15 +84,23 @@ class OpenedData:
     images: Data
 
 
+Check = Callable[[OpenedData], object]
+"""Raises where data cannot be learned from."""
+
+
 def open_data(
     config: ImageTraining,
     host: PluginHost,
     *,
     whole: bool = False,
     is_dry: bool = False,
+    check: Check | None = None,
     progress: Callable[[float, float], None] = no_progress,
 ) -> OpenedData:
     """Open the data of a training; ``is_dry``: list them and pack nothing; ``whole``: those of all domains.
+
+    ``check`` is given them as they are listed, before they are packed, which may take an hour; where they are packed
+    already it is not called.
 
     Where only some domains are learned from and validated on, the images of others are not packed: those of all
     cameras of iWildCam would take 122 GB at 448 px.
@@ -101,7 +109,7 @@ def open_data(
     # Which splits there are to choose from depends on the images, so only where the user has chosen.
     is_chosen = config.train_split is not None and config.val_split == HELD_OUT
     names = config.domains if is_chosen and not whole else ()
-    return open_domains(source, config, host, names, is_dry=is_dry, progress=progress)
+    return open_domains(source, config, host, names, is_dry=is_dry, check=check, progress=progress)
 
 
 def open_domains(
@@ -111,11 +119,12 @@ def open_domains(
     names: Sequence[str],
     *,
     is_dry: bool = False,
+    check: Check | None = None,
     progress: Callable[[float, float], None] = no_progress,
 ) -> OpenedData:
     """List or pack the images of some domains; of all, where ``names`` are none or all of them."""
     with naming_options(source.options):
-        return _open_domains(source, config, host, names, is_dry, progress)
+        return _open_domains(source, config, host, names, is_dry, check, progress)
 
 
 def _open_domains(
@@ -124,6 +133,7 @@ def _open_domains(
     host: PluginHost,
     names: Sequence[str],
     is_dry: bool,
+    check: Check | None,
     progress: Callable[[float, float], None],
 ) -> OpenedData:
     known = source.opened.info.domains
@@ -134,7 +144,10 @@ def _open_domains(
     if is_dry:
         return OpenedData(source, list_data(source.opened))
     packing = packing_of(source.component, source.options, size=config.size, fit=config.fit, domains=some)
-    return OpenedData(source, pack(source.opened, packing, host.settings.path("cache"), progress=progress))
+    cache = host.settings.path("cache")
+    if check is not None and not (cache / folder_name(packing)).exists():
+        check(OpenedData(source, list_data(source.opened)))
+    return OpenedData(source, pack(source.opened, packing, cache, progress=progress))
 
 
 def open_source_of(source: SourceRef, host: PluginHost) -> OpenedSource:

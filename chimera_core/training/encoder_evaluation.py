@@ -78,7 +78,9 @@ def evaluate_trained(
     encoder = encoder.to(where)
     # Another split than its own is of all domains.
     whole = split is not None and split != config.val_split
-    data_now = open_data(config, host, whole=whole)
+    data_now = open_data(
+        config, host, whole=whole, check=lambda listed: _images(listed.images, config, split)
+    )
     packed = data_now.images
     if lost := count_losses(data_now.source.opened.info, packed):
         _log.warning("source %s: %s", config.source.name, lost)

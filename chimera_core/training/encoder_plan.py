@@ -87,15 +87,12 @@ def plan_training(
     # Components are looked up before the data are packed, which may take minutes.
     trainer = build(host, "robustness-trainer", config.trainer.name, config.trainer.options)
     host.find("feature-encoder", config.encoder.name)
-    data = data or open_data(config, host, is_dry=is_dry, progress=progress)
+    _variation(config, 2)  # an unknown augmentation
+    data = data or open_data(
+        config, host, is_dry=is_dry, check=lambda listed: _part(listed, config), progress=progress
+    )
     classes = data.images.classes
-    if len(classes) < 2:
-        raise ConfigError(
-            f"source {config.source.name} has one class only ({', '.join(classes)}): an encoder learns to tell "
-            "classes apart, so give it two or more"
-        )
-    train, val, val_name = choose_splits(data.images, config)
-    lost = losses_of(config, data, train, val, val_name)
+    train, val, val_name, lost = _part(data, config)
     steps = count_steps(config, len(train))
     config = resolve_training(config, host, classes=len(classes), may_fill=may_fill, precision=precision)
     seed_step(config.seed, -1)
@@ -111,6 +108,24 @@ def plan_training(
     return EncoderPlan(
         resolved, data.images, train, val, val_name, encoder, trainer, device, steps, vary, shares, lost
     )
+
+
+def _part(data: OpenedData, config: EncoderTraining) -> tuple[ImageSplit, ImageSplit, str, DataLosses]:
+    """Give the images to learn from, those to validate on, the latter's name, and what was lost on the way.
+
+    Raises:
+        ConfigError, DataError: if they cannot be learned from.
+    """
+    classes = data.images.classes
+    if len(classes) < 2:
+        raise ConfigError(
+            f"source {config.source.name} has one class only ({', '.join(classes)}): an encoder learns to tell "
+            "classes apart, so give it two or more"
+        )
+    train, val, val_name = choose_splits(data.images, config)
+    lost = losses_of(config, data, train, val, val_name)
+    count_steps(config, len(train))
+    return train, val, val_name, lost
 
 
 def resolve_training(

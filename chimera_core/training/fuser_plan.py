@@ -93,10 +93,8 @@ def plan_fuser(
     """
     device, precision = check_machine(config, host.settings.path("cache"))
     chosen = _choose(config, host)  # before the data are packed, which may take minutes
-    data = data or open_data(config, host, progress=progress)
-    train, val, val_name = choose_splits(data.images, config)
-    lost = losses_of(config, data, train, val, val_name)
-    check_judged(config, len(val), val_name)
+    data = data or open_data(config, host, check=lambda listed: _part(listed, config), progress=progress)
+    train, val, val_name, lost = _part(data, config)
     steps = count_steps(config, len(train))
     resolved = _resolved(config, host, chosen, images=len(train), steps=steps, precision=precision)
     learner = build_learner(chosen.fuser, chosen.options, resolved, data.images, train, steps, device)
@@ -116,6 +114,19 @@ def plan_fuser(
         shares=shares_by_label(config, data),
         lost=lost,
     )
+
+
+def _part(data: OpenedData, config: FuserTraining) -> tuple[ImageSplit, ImageSplit, str, DataLosses]:
+    """Give the images to learn from, those held out, the latter's name, and what was lost on the way.
+
+    Raises:
+        ConfigError, DataError: if they cannot be learned from.
+    """
+    train, val, val_name = choose_splits(data.images, config)
+    lost = losses_of(config, data, train, val, val_name)
+    check_judged(config, len(val), val_name)
+    count_steps(config, len(train))
+    return train, val, val_name, lost
 
 
 def check_judged(config: FuserTraining, images: int, split: str) -> None:

@@ -165,7 +165,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         DataError: if the file cannot be read, or is no text.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 words = line.replace(",", " ").split()
                 if words:

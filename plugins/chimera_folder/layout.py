@@ -8,7 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chimera_core.api import DataError, MissingDataError, is_split_name, is_train_name, pictures_below
+from chimera_core.api import (
+    DataError,
+    MissingDataError,
+    is_split_name,
+    is_train_name,
+    pictures_below,
+)
 
 Parts = tuple[str, ...]
 """Of a file, the parts of its path below the root."""

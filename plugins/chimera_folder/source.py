@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from chimera_core.api import DataError, DatasetSource, Example, SourceInfo, read_picture
+from chimera_core.api import DataError, DatasetSource, Example, MissingDataError, SourceInfo, read_picture
 from chimera_folder.config import FolderConfig
 from chimera_folder.layout import scan
 
@@ -24,6 +24,10 @@ class FolderSource(DatasetSource):
 
     def __init__(self, config: FolderConfig) -> None:
         self.config = config
+        if "://" in config.root:
+            raise MissingDataError(
+                f"'{config.root}' is an address: addresses are not read, so download the images and name their folder"
+            )
         self._sorted = scan(Path(os.path.expanduser(config.root)), config.layout)
         self.layout, self._entries = self._sorted.layout, self._sorted.entries
         self._classes = tuple(sorted({e.class_name for e in self._entries}))

@@ -34,6 +34,7 @@ class FeatureMorph(FusionGenerator):
 
     accepts = frozenset({"photo"})
     ordered: ClassVar[bool] = True
+    keeps_outline = True
 
     config: MorphConfig
 

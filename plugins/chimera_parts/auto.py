@@ -45,6 +45,7 @@ class Auto(FusionGenerator):
         """Make one chimera per seed, by the fuser chosen; see ``FusionGenerator.fuse``."""
         fuser = self._choose(tuple(parents))
         fuser.progress, fuser.remark = self.progress, self.remark
+        self.keeps_outline = fuser.keeps_outline
         return fuser.fuse(parents, weights, seeds=seeds, size=size)
 
     def findings(self, parents: Sequence[Parent]) -> Sequence[Mapping[str, Any]]:

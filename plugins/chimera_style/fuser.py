@@ -48,6 +48,7 @@ class StyleTransfer(FusionGenerator):
 
     accepts = frozenset({"photo"})
     ordered: ClassVar[bool] = True
+    keeps_outline = True
 
     config: StyleConfig
 

@@ -159,3 +159,48 @@ def test_what_does_not_print_is_escaped_and_read_back(tmp_path: Path, name: str)
     write_toml(path, {"name": name, name: 1})
     assert read_toml(path, what="file").table == {"name": name, name: 1}
     assert path.read_text().replace("\n", "").isprintable()
+
+
+# What editors and folders do
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_byte_order_mark_is_skipped_and_lines_are_still_known(tmp_path: Path, encoding: str) -> None:
+    text = 'top = "é"\r\n[a]\r\nb = 2\r\n'
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    (tmp_path / "a.toml").write_bytes((mark + text).encode(encoding))
+    file = read_toml(tmp_path / "a.toml", what="config file")
+    assert file.table == {"top": "é", "a": {"b": 2}}
+    assert (file.line_of(("top",)), file.line_of(("a", "b"))) == (1, 3)
+
+
+def test_relative_paths_are_found_in_the_current_folder_first_and_then_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sub/data", "sub/both", "here/both", "sub/deep/er"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "sub" / "lion.jpg").touch()
+    (tmp_path / "sub" / "zebra").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    table = {
+        "root": "data",
+        "celeba_root": "both",
+        "parents": ["lion.jpg", "zebra", "nowhere.jpg"],
+        "source": {"options": {"root": "data", "size": 4, "label": "data"}},
+        "members": [{"source": {"options": {"root": "deep/er"}}}],
+        "output_folder": "new",
+        "file": "",
+    }
+    path = tmp_path / "sub" / "a.toml"
+    write_toml(path, table)
+    found = read_toml(Path("../sub/a.toml"), what="config file", paths_beside=True).table
+    assert found == {
+        "root": "../sub/data",
+        "celeba_root": "both",
+        "parents": ["../sub/lion.jpg", "zebra", "nowhere.jpg"],  # zebra may be a class
+        "source": {"options": {"root": "../sub/data", "size": 4, "label": "data"}},
+        "members": [{"source": {"options": {"root": "../sub/deep/er"}}}],
+        "output_folder": "new",
+        "file": "",
+    }
+    assert read_toml(path, what="registry").table == table

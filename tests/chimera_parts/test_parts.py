@@ -175,6 +175,8 @@ def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(part
 class _Stub:
     """Another fuser, with the faces that it found in the first parents."""
 
+    keeps_outline = True
+
     def __init__(self, faces=()):
         self._faces = faces
 
@@ -208,7 +210,7 @@ def test_auto_takes_portraits_or_coats_where_no_head_with_a_neck_is_in_sight(mon
     auto, lines = Auto(PartsConfig()), []
     auto.remark = lines.append
     auto.fuse([_drawn("a", (1, 0, 0)), _drawn("b", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
-    assert auto.stand_in == chosen
+    assert auto.stand_in == chosen and auto.keeps_outline
     reason = "the faces of a and b" if chosen == "portrait" else "no head with a neck was found in a"
     assert lines[0].startswith(f"fuser: {chosen} ({reason}")
 

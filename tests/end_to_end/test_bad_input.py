@@ -62,6 +62,18 @@ CASES: list[tuple[list[str], str]] = [
     (["a.jpg", "line.png"], "'line.png' is 9 x 1, too elongated"),
     (["a.jpg", "unicorn"], "there is no picture of 'unicorn'"),
     (["a.jpg", "b.jpg", "-o", "nowhere/out.png"], "no folder"),
+    (["a.jpg", "b.jpg", "-o", "out.gif"], "'out.gif' would move, and one picture does not: add --sweep 9"),
+    (["a.jpg", "b.jpg", "-o", "OUT.GIF", "--n", "2"], "'OUT.GIF' would move"),
+    (["a.jpg", "b.jpg", "-o", "out.jpg"], "the unknown ending '.jpg'"),
+    (["a.jpg", "b.jpg", "-o", "-"], "output '-': pictures are written to files only: name one, 'out.png'"),
+    (["a.jpg", "b.jpg", "-o", "s3://bucket/out.png"], "'s3://bucket/out.png' is an address: name a file"),
+    (["-", "b.jpg"], "the standard input is not read: name an image file"),
+    (
+        ["https://example.com/cat.jpg", "b.jpg"],
+        "'https://example.com/cat.jpg' is an address: addresses are not read, so download it first",
+    ),
+    (["a.jpg", "b.jpg", "--mask", "s3://here/a.png"], "'s3://here/a.png' is an address"),
+    (["a.jpg", "b.jpg", "--background", "black"], "background"),
     (["a.jpg", "b.jpg", "-o", "a.jpg/out.png"], "is a file"),
     (["a.jpg", "b.jpg", "-o", "folder"], "is a folder"),
     (["a.jpg", "b.jpg", "-o", "out.bmp"], "out.bmp"),
@@ -155,6 +167,14 @@ def test_fuse_refuses_bad_input_in_one_line(
         (["source", "info", "foldr", "--root", "x"], "did you mean 'folder'?"),
         (["source", "info", "folder", "--root", "missing"], "does not exist"),
         (["source", "info", "folder", "--root", "a.jpg"], "is a file"),
+        (
+            ["source", "info", "folder", "--root", "https://a.org/x"],
+            "'https://a.org/x' is an address: addresses",
+        ),
+        (
+            ["score", "https://a.org/x.png", "--parents", "a.jpg", "b.jpg"],
+            "'https://a.org/x.png' is an address",
+        ),
         (["source", "preview", "folder", "--root", ".", "-o", "gone/x.png"], "no folder"),
         (["source", "preview", "folder", "--root", ".", "--split", "train"], "no split 'train'"),
         (

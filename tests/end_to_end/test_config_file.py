@@ -256,3 +256,44 @@ def test_the_file_that_the_documentation_shows_is_taken(here: Any, tmp_path: Pat
     said = "".join(out.split())
     for value in ("100", "avg"):
         assert f"[default:{value},fromconfigfile{tmp_path}/c.tomlline" in said
+
+
+def test_a_file_of_windows_and_paths_beside_it_serve_every_command(
+    here: Any, picture: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "project" / "two"
+    for kind, colour in (("dog", (200, 30, 20)), ("horse", (20, 30, 200))):
+        for index in range(6):
+            made = picture(f"{kind}{index}.png", size=(24, 24), colour=colour)
+            (data / kind).mkdir(parents=True, exist_ok=True)
+            made.rename(data / kind / f"{index}.png")
+    file = tmp_path / "project" / "options.toml"
+    text = 'size = 16\r\n[source]\r\nname = "folder"\r\n[source.options]\r\nroot = "two"\r\n[encoder]\r\nname = "cnn"\r\n'
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    command = ("encoder", "train", "--config", file, "--batch", "4", "--images", "8", "--dry-run")
+    code, out, err = here(*command)
+    assert code == 0, err
+    assert "images: 10 to learn from, 2 to validate on" in out
+    # A folder of that name where the command is called goes before it.
+    (tmp_path / "elsewhere" / "two").mkdir()
+    code, _, err = here(*command)
+    assert code == 2 and "'two' holds no images" in err
+
+    fusing = tmp_path / "project" / "fuse.toml"
+    fusing.write_text(
+        'command = "fuse"\nparents = ["two/dog/0.png", "two/horse/0.png"]\nsize = 32\nfuser = "copy"\nweights = [1, 0]\n'
+    )
+    (tmp_path / "elsewhere" / "two").rmdir()
+    code, _, err = here("fuse", "--config", fusing, "-o", "o.png")
+    assert code == 0, err
+
+    experiment = tmp_path / "project" / "experiment.toml"
+    experiment.write_bytes(
+        b"\xef\xbb\xbf"
+        + b'name = "x"\nsize = 32\nseeds = [0]\nweights = [[0.5, 0.5]]\n[parents]\nsource = "folder"\nsample = 1\n'
+        + b'options = { root = "two" }\n[judge]\nencoder = "robust-small-64"\n[fusers.copy]\nfuser = "copy"\n'
+    )
+    code, _, err = here("compare", experiment, "--dry-run", "--run", tmp_path / "r")
+    assert code == 0, err

@@ -234,3 +234,16 @@ def test_doctor_says_where_settings_come_from(here: Any, monkeypatch: Any) -> No
     assert {p["name"] for p in found["plugins"]} >= {"folder", "timm", "style"}
     assert found["versions"]["torch"]
     assert here("doctor")[0] == 0
+
+
+def test_names_of_many_creatures_are_checked_before_any_is_made(
+    here: Any, pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chimera_core.fusing.Fusion.make", lambda *a, **k: pytest.fail("made first"))
+    (tmp_path / "out-3.png").mkdir()
+    code, _, err = here("fuse", *pair, *QUICK, "--n", 4, "-o", tmp_path / "out.png")
+    assert code == 2 and "out-3.png' is a folder" in err
+    longest = "n" * 251 + ".png"  # fits, but not with -1
+    code, _, err = here("fuse", *pair, *QUICK, "--n", 2, "-o", tmp_path / longest)
+    assert code == 2 and "the name is too long" in err
+    assert sorted(p.name for p in tmp_path.glob("*n-*")) == []

@@ -62,6 +62,7 @@ def red_and_blue(comparison: Comparison, made: Any, folder: Path, **_: Any) -> t
 @pytest.fixture
 def coloured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chimera_core.compare.run.score_cells", red_and_blue)
+    monkeypatch.setattr("chimera_core.compare.run.open_scorecard", lambda comparison, device: None)
 
 
 def test_an_experiment_becomes_tables_and_going_on_computes_nothing(

@@ -155,3 +155,14 @@ def test_a_mistake_is_one_line(here: Here, pictures: Path, asked: list[str], mes
 def test_a_reference_that_is_too_small_is_said(here: Here, pictures: Path) -> None:
     code, _, err = here("score", *ASKED, "--reference", "people")
     assert code == 2 and "a reference of 12 images is too small: give 100 animals or more" in err
+
+
+def test_a_reference_that_is_too_small_is_said_before_creatures_are_made(
+    here: Here, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "chimera_core.scoring.scored._made", lambda plan: pytest.fail("creatures were made first")
+    )
+    code, _, err = here("score", *ASKED, "--reference", "people")
+    assert code == 2, err
+    assert "a reference of 12 images is too small" in err
