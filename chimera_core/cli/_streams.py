@@ -28,8 +28,11 @@ def prepare_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
-    sys.stdout = sys.__stdout__ = _cleaned(sys.stdout, 1, is_lossy=False)  # type: ignore[misc, assignment]
-    sys.stderr = sys.__stderr__ = _cleaned(sys.stderr, 2, is_lossy=True)  # type: ignore[misc, assignment]
+    # Somebody's own stream, a test's or a notebook's, is theirs: to take its file would leave them without it.
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = sys.__stdout__ = _cleaned(sys.stdout, 1, is_lossy=False)  # type: ignore[misc, assignment]
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = sys.__stderr__ = _cleaned(sys.stderr, 2, is_lossy=True)  # type: ignore[misc, assignment]
 
 
 def clean(text: str) -> str:
