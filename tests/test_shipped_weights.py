@@ -12,7 +12,7 @@ from chimera_core.models import model_file
 from chimera_core.subjects import face_network, outline_network
 from chimera_core.training.exported_header import ExportedEncoder, read_header
 
-LARGEST, LARGEST_TOGETHER = 10_000_000, 25_000_000
+LARGEST, LARGEST_TOGETHER = 12_000_000, 40_000_000
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ CAT_OUTLINE = tuple(
 )
 OUTLINE_BLUR = 4
 
-# By names alone: the generator that comes along. Its pictures are small; twice as large they are easier to look at.
-GENERATOR, ENDS, BETWEEN = "person-cat", ("person", "cat"), "person-cat.png"
+# By names alone: the generator that comes along.
+GENERATOR, ENDS, BETWEEN = "faces-128", ("person", "cat"), "person-cat.png"
 GENERATOR_SIZE, GENERATOR_FRAMES, GENERATOR_ROWS = 128, 7, 3
 
 

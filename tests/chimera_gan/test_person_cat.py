@@ -1,4 +1,4 @@
-"""The generator that comes along: there, small, said what it is, and making creatures by names alone."""
+"""The generators that come along: there, small, said what they are, and making creatures by names."""
 
 from __future__ import annotations
 
@@ -13,23 +13,32 @@ from chimera_core.fusing import Fusion
 from chimera_core.fusing_plan import plan_fusion
 
 
-@pytest.fixture(scope="module")
-def fusion() -> Fusion:
-    return Fusion(plan_fusion(["person", "cat"], device="cpu"))
+SIDES = {"faces-128": 128, "person-cat": 64}
 
 
-def test_it_comes_with_the_package_with_card_and_licence() -> None:
+@pytest.fixture(scope="module", params=SIDES)
+def fusion(request: pytest.FixtureRequest) -> Fusion:
+    return Fusion(plan_fusion(["person", "cat"], fuser=request.param, device="cpu"))
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_it_comes_with_the_package_with_card_and_licence(name: str) -> None:
     spec = importlib.util.find_spec("chimera_gan")
     assert spec is not None and spec.origin is not None
     folder = Path(spec.origin).parent / "models"
-    assert (folder / "person-cat.safetensors").stat().st_size < 10_000_000
-    assert "CC BY-NC 4.0" in (folder / "person-cat.md").read_text(encoding="utf-8")
-    assert (folder / "LICENSE").is_file()
+    assert (folder / f"{name}.safetensors").stat().st_size < 10_000_000
+    assert "CC BY-NC 4.0" in (folder / f"{name}.md").read_text(encoding="utf-8")
+    assert f"{name}.safetensors" in (folder / "LICENSE").read_text(encoding="utf-8")
 
 
-def test_names_alone_make_a_creature_and_the_same_seed_makes_it_again(fusion: Fusion) -> None:
+def test_names_alone_mean_the_larger_one() -> None:
+    assert plan_fusion(["person", "cat"]).fuser_name == "faces-128"
+
+
+def test_names_make_a_creature_and_the_same_seed_makes_it_again(fusion: Fusion) -> None:
     one, two = fusion.make((0.5, 0.5), [3])[0], fusion.make((0.5, 0.5), [3])[0]
-    assert one.shape == (3, 64, 64)
+    side = SIDES[fusion.plan.fuser_name]
+    assert one.shape == (3, side, side)
     assert torch.equal(one, two)
     assert not torch.equal(one, fusion.make((0.5, 0.5), [4])[0])
 

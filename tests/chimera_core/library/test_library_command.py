@@ -107,7 +107,7 @@ def test_bad_input_is_one_line_and_exit_2(
 
 def test_a_models_classes_stay_classes_and_one_unknown_name_makes_pictures_of_all(place: Path) -> None:
     host = default_host()
-    assert plan_fusion(["person", "cat"], host=host).fuser_name == "person-cat"
+    assert plan_fusion(["person", "cat"], host=host).fuser_name == "faces-128"
     plan = plan_fusion(["person", "horse"], host=host)
     assert plan.trained is None and plan.named == ("person", "horse")
     assert [Path(p).name for p in plan.parents] == ["astronaut.png", "horse.png"]
