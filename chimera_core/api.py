@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from chimera_core.data.mixing import Mixture
     from chimera_core.data.split_names import is_split_name, is_train_name
     from chimera_core.download import DownloadError
+    from chimera_core.file_names import is_device, nfc
     from chimera_core.folders import pictures_below
     from chimera_core.images import Picture, picture_shape, read_picture
     from chimera_core.interfaces import (
@@ -96,6 +97,7 @@ _LAZY = {
     "project_l2": "chimera_core.attacks.geometry",
     "project_linf": "chimera_core.attacks.geometry",
     "random_start": "chimera_core.attacks.geometry",
+    "is_device": "chimera_core.file_names",
     "is_split_name": "chimera_core.data.split_names",
     "is_train_name": "chimera_core.data.split_names",
     "picture_shape": "chimera_core.images",
@@ -104,6 +106,7 @@ _LAZY = {
     "csv_text": "chimera_core.csv_tables",
     "plain_cell": "chimera_core.csv_tables",
     "make_folder": "chimera_core.own_folders",
+    "nfc": "chimera_core.file_names",
     "relative_name": "chimera_core.own_folders",
     "remove_file": "chimera_core.own_folders",
     "parent_pixels": "chimera_core.pixels",
@@ -218,12 +221,14 @@ __all__ = [
     "head_maps",
     "hookimpl",
     "input_gradient",
+    "is_device",
     "is_split_name",
     "is_train_name",
     "load_encoder",
     "load_fuser",
     "load_state",
     "make_folder",
+    "nfc",
     "one_line",
     "open_source",
     "option",

@@ -139,6 +139,8 @@ def plan_fusion(
     model = choose_model(host, names) if by_name and fuser is None else None
     chosen = fuser if model is None else model
     trained = find_trained_fuser(host, chosen) if chosen is not None else None
+    if trained is not None:
+        names = tuple(map(trained.spelled, names))
     component, config = _with_options(host, fuser, trained, preset, options or {})
     for mask in masks:
         if str(mask) not in ("auto", "none"):

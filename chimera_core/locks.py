@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.errors import ConfigError, RunError
+from chimera_core.file_names import on_windows
 from chimera_core.files import disk_trouble, one_line, quote
 
 BEAT_S = 15.0
@@ -77,7 +78,7 @@ def holder_of(lock: Path) -> Holder | None:
     except _Held:
         return holder
     except (_NoLocks, OSError):  # or a folder that this user may not write
-        return holder if _is_running(holder) else None
+        return holder if _is_running(holder, lock) else None
 
 
 @contextmanager
@@ -184,7 +185,7 @@ def _take(lock: Path, work: str, *, is_locked: bool) -> Holder | None:
     own = Holder(work, os.getpid(), platform.node(), _kernel(), _begun(os.getpid()), time.time())
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        draft.write_text(json.dumps(asdict(own)), encoding="utf-8")
+        draft.write_text(json.dumps(asdict(own)), encoding="utf-8", newline="\n")
         for _ in range(3):  # another machine may put its name there in between
             with suppress(FileExistsError):
                 _put(draft, path)
@@ -203,7 +204,7 @@ def _take(lock: Path, work: str, *, is_locked: bool) -> Holder | None:
 def _holds(holder: Holder, lock: Path, *, is_locked: bool) -> bool:
     """Say whether one whose name stands beside a lock has it still, where the system's lock is had or there is none."""
     if _is_here(holder):
-        return not is_locked and _is_running(holder)
+        return not is_locked and _is_running(holder, lock)
     return _silence_s(lock) < SILENCE_S
 
 
@@ -214,7 +215,7 @@ def _put(draft: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a folder without hard links: at once, but for a moment not whole
-        with open(path, "x", encoding="utf-8") as file:
+        with open(path, "x", encoding="utf-8", newline="\n") as file:
             file.write(draft.read_text(encoding="utf-8"))
 
 
@@ -244,11 +245,14 @@ def _silence_s(lock: Path) -> float:
         return float("inf")
 
 
-def _is_running(holder: Holder) -> bool:
+def _is_running(holder: Holder, lock: Path) -> bool:
     """Say whether a process of this machine still runs, and is the one that took the lock."""
+    if on_windows():
+        # There signal 0 is Ctrl-C: asking so would end the process.
+        return _silence_s(lock) < SILENCE_S
     try:
         os.kill(holder.pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         pass  # another user's
@@ -264,13 +268,18 @@ def _beat(path: Path, over: threading.Event) -> None:
 def _kernel() -> str:
     """Name this boot of this machine, which all its containers share: among them the system's locks hold."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
 
 
 def _begun(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()[19]
+        )
     except (OSError, IndexError):
         return ""

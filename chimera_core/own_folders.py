@@ -8,14 +8,15 @@ Torch-free.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, Literal
 
 from chimera_core.errors import DataError, RunError
+from chimera_core.file_names import name_trouble, same_file
 from chimera_core.files import LINK_OUT, AnyPath, atomic_path, disk_trouble, leads_out, quote
 
 
@@ -58,11 +59,29 @@ def check_file_part(name: str, *, what: str) -> str:
         name: such as that of a split.
         what: what the message calls it.
     Raises:
-        DataError: if it is empty, too long, hidden, or holds a separator, a colon or what does not print.
+        DataError: if it is empty, too long, hidden, or no system takes a file whose name begins so.
     """
-    if not re.fullmatch(r"[^./\\:*?\"<>|][^/\\:*?\"<>|]*", name) or not name.isprintable() or len(name) > 100:
-        raise DataError(f"{what} {quote(name[:100])} cannot be part of a file's name: rename it")
+    # What follows it saves a final dot, and "aux" alone, but not "aux.2".
+    trouble = "it is empty or hidden" if not name or name[0] == "." else name_trouble(f"{name}-")
+    trouble = trouble or ("it is longer than 100 characters" if len(name) > 100 else "")
+    if trouble:
+        raise DataError(f"{what} {quote(name[:100])} cannot be part of a file's name ({trouble}): rename it")
     return name
+
+
+def check_file_parts(names: Iterable[str], *, what: str) -> tuple[str, ...]:
+    """Check words that shall be parts of files' names in one folder: each, and that no two mean one file.
+
+    Raises:
+        DataError: as ``check_file_part``, or if two differ in capitals or in how accents are spelled only.
+    """
+    checked = tuple(check_file_part(name, what=what) for name in names)
+    if twins := same_file(checked):
+        raise DataError(
+            f"{what}s {quote(twins[0])} and {quote(twins[1])} would be one file on disks of Windows and macOS, "
+            "which tell no capitals apart: rename one"
+        )
+    return checked
 
 
 def make_folder(folder: AnyPath, *, within: AnyPath | None = None, mend: str = "") -> Path:

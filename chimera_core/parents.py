@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ConfigError, DataError
+from chimera_core.file_names import spelled_in
 from chimera_core.files import quote
 from chimera_core.fusing_plan import PARENT_SIZE, FusionPlan
 from chimera_core.options import suggest
@@ -105,8 +106,9 @@ class ParentReader:
         if self._source is None:
             self._source = build(plan.host, "dataset-source", str(plan.source), plan.source_options)
         info = self._source.info
-        name = plan.parents[index]
-        if name not in info.classes:
+        name = spelled_in(info.classes, plan.parents[index])
+        if name is None:
+            name = plan.parents[index]
             raise ConfigError(
                 f"there is no file {quote(name)}, and source {plan.source} has no class of that name"
                 + suggest(name, info.classes)

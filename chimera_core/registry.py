@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from chimera_core.errors import ConfigError
+from chimera_core.file_names import name_trouble
 from chimera_core.files import one_line, quote
 from chimera_core.layers import Layer, merge
 from chimera_core.options import Config, option, suggest
@@ -98,7 +99,7 @@ class AssetEntry(Config):
     @field_validator("filename")
     @classmethod
     def _filename_is_plain(cls, value: str) -> str:
-        if not _PLAIN_NAME.fullmatch(value) or value.lower().endswith(".part"):
+        if not _is_plain(value) or value.lower().endswith(".part"):
             raise ValueError(
                 f"{quote(value)} is no plain file name: use letters, digits and . _ + - without a folder"
             )
@@ -170,7 +171,7 @@ class ModelEntry(Config):
     @field_validator("file")
     @classmethod
     def _file_is_plain(cls, value: str) -> str:
-        if value and not (_PLAIN_NAME.fullmatch(value) and value.endswith(".safetensors")):
+        if value and not (_is_plain(value) and value.endswith(".safetensors")):
             raise ValueError(
                 f"{quote(one_line(value, limit=100))} is no plain file name ending in .safetensors"
             )
@@ -323,10 +324,12 @@ _EITHER_OR = {
 }
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-# No folder, no hidden file, no option's dash in front, no final dot and none of the devices of Windows.
-_PLAIN_NAME = re.compile(
-    r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?"
-)
+# No folder, no hidden file, no option's dash in front and no final dot.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?")
+
+
+def _is_plain(name: str) -> bool:
+    return bool(_PLAIN_NAME.fullmatch(name)) and not name_trouble(name)
 
 
 def _leaves(entry: Config) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from chimera_core import __version__
 from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.file_names import path_trouble, spelled_in
 from chimera_core.files import one_line, quote, write_text_atomic
 from chimera_core.locks import Holder, hold, holder_of
 from chimera_core.own_folders import inside, make_folder
@@ -155,16 +156,31 @@ def read_run_record(folder: Path) -> dict[str, Any]:
 
 def find_run(name: str, runs: Path) -> Path | None:
     """Look a run up: a folder, or a name below the folder of runs; None if there is none."""
-    for folder in (Path(os.path.expanduser(name)), runs / name):
+    for folder in (Path(os.path.expanduser(name)), runs / _spelled_below(runs, name)):
         if name and (folder / RECORD).is_file():
             return folder
     return None
 
 
 def place_run(name: str, runs: Path) -> Path:
-    """Say where a run of this name lies: a bare name below the folder of runs, a path where it says."""
+    """Say where a run of this name lies: a bare name below the folder of runs, a path where it says.
+
+    Raises:
+        ConfigError: for a name that this system would take for another one or for a device.
+    """
+    if trouble := path_trouble(name):
+        raise ConfigError(f"{quote(name)} cannot name a run here: {trouble}: choose another")
     path = Path(os.path.expanduser(name))
-    return runs / name if len(path.parts) == 1 and name not in (".", "..") else path
+    is_bare = len(path.parts) == 1 and name not in (".", "..")
+    return runs / _spelled_below(runs, name) if is_bare else path
+
+
+def _spelled_below(folder: Path, name: str) -> str:
+    """Give a name with its accents as an entry of a folder spells them: other systems may have written it."""
+    if not name.isascii():
+        with suppress(OSError):
+            return spelled_in(os.listdir(folder), name) or name
+    return name
 
 
 def write_run_config(folder: Path, command: str, **values: Any) -> None:
@@ -204,7 +220,8 @@ def _git_commit() -> str | None:
         shown = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "HEAD"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=10,
             check=False,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.file_names import nfc, spelled_in
 from chimera_core.files import one_line, quote
 from chimera_core.images import check_picture
 from chimera_core.layers import build_config, merge
@@ -85,6 +86,12 @@ class TrainedFuser:
             and not Path(parent).is_file()
         )
 
+    def spelled(self, parent: str) -> str:
+        """Give a parent with its accents as its class spells them; any other one as it is."""
+        if "class" not in self.said.accepts or os.path.isfile(parent):
+            return parent
+        return spelled_in(self.said.classes, parent) or parent
+
     def _check_photograph(self, parent: str, source: str | None) -> None:
         path, is_file = Path(parent), os.path.isfile(parent)
         if is_file and "photo" not in self.said.accepts:
@@ -145,7 +152,7 @@ def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
     """
     names = [p for p in parents if is_class_name(p)]
     for name, model in host.registry.models.items():
-        knows_all = model.kind == KIND and set(names) <= set(model.classes)
+        knows_all = model.kind == KIND and set(map(nfc, names)) <= set(map(nfc, model.classes))
         if knows_all and (len(names) == len(parents) or _takes_photos(model)):
             return name
     return None

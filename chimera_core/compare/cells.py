@@ -12,6 +12,7 @@ from chimera_core.compare.entries import FuserEntry
 from chimera_core.compare.identity import file_hash, hash_of, making_code
 from chimera_core.compare.tuples import ParentTuple
 from chimera_core.errors import DataError
+from chimera_core.file_names import spelled_in
 from chimera_core.files import leads_out, one_line, write_text_atomic
 from chimera_core.own_folders import inside
 
@@ -103,10 +104,8 @@ def parents_for(
     photos = [slot.file(seed) if "photo" in facts.accepts else None for slot in parents.slots]
     known = entry.trained.said.classes if entry.trained else ()
     classes = [
-        slot.class_name
-        if "class" in facts.accepts
-        and slot.class_name is not None
-        and (not known or slot.class_name in known)
+        (spelled_in(known, slot.class_name) if known else slot.class_name)
+        if "class" in facts.accepts and slot.class_name is not None
         else None
         for slot in parents.slots
     ]

@@ -257,8 +257,9 @@ class _Worker:
         """End it, and whatever it started."""
         if self._is_closed:
             return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):  # Windows knows no groups
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait()

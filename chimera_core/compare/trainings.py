@@ -7,6 +7,7 @@ and record as those do.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
@@ -194,7 +195,13 @@ def train(
     say(f"training {training.kind} {training.name}")
     log = folder.with_suffix(".log")
     with open_own(log, "new") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONIOENCODING": "utf-8"},  # into a file Windows would write cp1252
+            start_new_session=True,
+        )
         try:
             code = process.wait()
         except BaseException:
@@ -204,7 +211,7 @@ def train(
             process.wait()
             raise
     if code != 0:
-        words = log.read_text(errors="replace").strip().splitlines()
+        words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = one_line(words[-1], limit=300) if words else f"it ended with code {code}"
         raise RunError(f"training {training.kind} {quote(training.name)} failed: {last} (see {log})")
 

@@ -15,6 +15,7 @@ from chimera_core.compare.experiment_file import Said
 from chimera_core.compare.identity import file_hash, hash_of
 from chimera_core.data.split_names import TRAIN_NAMES, VAL_NAMES
 from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.file_names import spelled_in
 from chimera_core.files import quote, spell_paths, write_text_atomic
 from chimera_core.images import check_picture
 from chimera_core.options import suggest
@@ -214,6 +215,7 @@ def _draw(said: Said, host: PluginHost, named: Sequence[tuple[str, ...]], folder
                 }
                 slots.append({"label": Path(name).stem, "class_name": None, "files": files})
                 continue
+            name = deck.spelled(name)
             files = {str(s): deck.write(name, folder / f"{k}-{position}-{s}.png") for s in said.top.seeds}
             slots.append({"label": name, "class_name": name, "files": files})
         record.append(slots)
@@ -229,12 +231,10 @@ class _Deck:
         table = said.parents
         source: DatasetSource = build(host, "dataset-source", str(table.source), spell_paths(table.options))
         info = source.info
-        self._classes = table.classes or tuple(info.classes)
-        for name in self._classes:
-            if name not in info.classes:
-                raise DataError(
-                    f"source {table.source} has no class {quote(name)}" + suggest(name, info.classes)
-                )
+        wanted = {name: spelled_in(info.classes, name) for name in table.classes or info.classes}
+        for name in (name for name, found in wanted.items() if found is None):
+            raise DataError(f"source {table.source} has no class {quote(name)}" + suggest(name, info.classes))
+        self._classes = tuple(str(found) for found in wanted.values())
         if len(self._classes) < 2 and table.sample is not None:
             raise DataError(f"pairs need two classes or more, but there is {len(self._classes)}")
         self._split = source.open(choose_split(info.splits, table.split))
@@ -249,6 +249,10 @@ class _Deck:
         while True:
             self._random.shuffle(pairs)
             yield from pairs
+
+    def spelled(self, name: str) -> str:
+        """Give a class with its accents as the source spells them; what is none as it is."""
+        return spelled_in(self._known, name) or name
 
     def write(self, name: str, path: Path) -> dict[str, Any]:
         """Deal an image of a class, and write it."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Work until there is no more."""
-    events = os.fdopen(os.dup(1), "w", buffering=1)
+    events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", newline="\n")
     os.dup2(2, 1)  # a plugin's print must not break the protocol
     jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _read_jobs(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
-    for line in sys.stdin:
+    for line in sys.stdin.buffer:  # UTF-8, whatever the system calls text
         job = json.loads(line)
         jobs.put(job)
         if not job:

@@ -21,6 +21,7 @@ from chimera_core.data.framing import Box, eyes_box, parse_box
 from chimera_core.data.members import Eyes, Member, read_shares
 from chimera_core.data.mixed_split import MixedSplit, Part
 from chimera_core.errors import ConfigError, DataError, MissingDataError
+from chimera_core.file_names import spelled_in
 from chimera_core.files import spell_paths
 from chimera_core.interfaces import DatasetSource
 from chimera_core.plugins import default_host
@@ -265,8 +266,8 @@ def _words(eyes: Eyes) -> str:
 
 
 def _find_class(name: str, classes: Sequence[str], where: str) -> int:
-    if name in classes:
-        return classes.index(name)
+    if (found := spelled_in(classes, name)) is not None:
+        return classes.index(found)
     near = difflib.get_close_matches(name, classes, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(classes[:12])}"
     raise ConfigError(f"{where} has no class '{name}' ({hint})")

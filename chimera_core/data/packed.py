@@ -59,7 +59,9 @@ class PackedSplit:
     @cached_property
     def names(self) -> Sequence[str]:
         """File of every image, or its index in the source where it has none of its own."""
-        names: list[str] = json.loads(inside(self._folder, f"{self.name}-files.json").read_text())["names"]
+        names: list[str] = json.loads(inside(self._folder, f"{self.name}-files.json").read_text("utf-8"))[
+            "names"
+        ]
         return names
 
     def take(self, indices: Tensor, *, out: Tensor | None = None) -> Tensor:

@@ -27,7 +27,7 @@ from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files import quote, without_places, write_text_atomic
 from chimera_core.interfaces import DatasetSource, Split, no_progress
 from chimera_core.locks import hold
-from chimera_core.own_folders import check_file_part, make_folder, move, remove_file, remove_tree
+from chimera_core.own_folders import check_file_parts, make_folder, move, remove_file, remove_tree
 
 _log = logging.getLogger(__name__)
 
@@ -55,13 +55,13 @@ def pack(
         progress: called with (done, total) in images.
     Raises:
         ConfigError: if it would be larger than ``max_gb``; the size that fits is named.
-        DataError: if the source holds nothing that can be read, contradicts itself, or has a split whose name can be no
-            part of a file's.
+        DataError: if the source holds nothing that can be read, contradicts itself, or has splits whose names can be no
+            parts of files'.
         RunError: if the disk refuses.
     """
     info = source.info
     target = cache / folder_name(packing)
-    splits = {check_file_part(name, what="split"): source.open(name) for name in info.splits}
+    splits = {name: source.open(name) for name in check_file_parts(info.splits, what="split")}
     stamps = {name: _stamps_of(source, name, split) for name, split in splits.items()}
     if found := _sound(target, packing, source, stamps, splits):
         return found

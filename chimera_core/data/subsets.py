@@ -10,6 +10,7 @@ from torch import Tensor
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.order import seeded
 from chimera_core.errors import ConfigError
+from chimera_core.file_names import spelled_in
 from chimera_core.files import quote
 from chimera_core.options import suggest
 
@@ -106,22 +107,26 @@ def of_domains(split: ImageSplit, names: Sequence[str], known: Sequence[str]) ->
     Raises:
         ConfigError: for a domain that the source does not have, or if no example is left.
     """
-    check_domains(names, known)
-    wanted = torch.tensor([known.index(name) for name in names])
+    wanted = torch.tensor([known.index(name) for name in check_domains(names, known)])
     kept = torch.isin(split.domains, wanted).nonzero()[:, 0]
     if not len(kept):
         raise ConfigError(f"domains {', '.join(names)} have no image in this split: name others")
     return SubsetSplit(split, kept)
 
 
-def check_domains(names: Sequence[str], known: Sequence[str]) -> None:
+def check_domains(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """Check that a source has domains of these names.
 
+    Returns:
+        The names as the source spells them.
     Raises:
         ConfigError: naming the first that it has not.
     """
+    found = []
     for name in names:
-        if name not in known:
+        if (spelled := spelled_in(known, name)) is None:
             raise ConfigError(
                 f"there is no domain {quote(name)}" + (suggest(name, known) or ": the source has none")
             )
+        found.append(spelled)
+    return tuple(found)

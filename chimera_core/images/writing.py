@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chimera_core.errors import ConfigError, RunError, ShapeError
+from chimera_core.file_names import path_trouble
 from chimera_core.files import AnyPath, atomic_path, check_writable, disk_trouble, is_address, quote
 from chimera_core.images.decoding import PICTURE_SUFFIXES
 
@@ -40,6 +41,8 @@ def check_output(path: AnyPath, suffixes: Sequence[str] = (".png", ".gif")) -> P
     target, suffix = Path(path), Path(path).suffix.lower()
     if not target.name or str(path).endswith(("/", os.sep)):
         raise ConfigError(f"output {quote(path)} names no file: add a name, such as 'out{suffixes[0]}'")
+    if trouble := path_trouble(path):
+        raise ConfigError(f"output {quote(path)} cannot be written here: {trouble}: choose another name")
     try:
         if target.is_dir():
             raise ConfigError(f"output {quote(path)} is a folder: name a file in it, 'out{suffixes[0]}'")

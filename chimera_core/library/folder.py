@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from chimera_core.errors import ConfigError, DataError
+from chimera_core.file_names import nfc
 from chimera_core.files import AnyPath, atomic_path, quote
 from chimera_core.folders import is_picture_name, is_system_folder
 from chimera_core.images import PICTURE_SUFFIXES, read_picture
@@ -118,7 +119,7 @@ class Library:
             raise DataError(
                 f"the library has no pictures of {quote(plain)}{near}: see `chimera library list`"
             )
-        gone = [p for p in pictures[plain] if file is None or p.name == file]
+        gone = [p for p in pictures[plain] if file is None or nfc(p.name) == nfc(file)]
         if not gone:
             known = suggest(str(file), [p.name for p in pictures[plain]][:20])
             raise DataError(f"the library has no picture {quote(file)} of {plain}{known}")

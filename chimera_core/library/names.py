@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from chimera_core.errors import ConfigError
+from chimera_core.file_names import is_device
 from chimera_core.files import one_line, quote
 
 MAX_CHARACTERS, MAX_BYTES = 60, 180
@@ -85,8 +86,6 @@ _IRREGULAR = {
     "people": "person",
     "women": "woman",
 }
-# Windows refuses files of these names, and a library may travel.
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)")
 
 
 def plain_name(text: str) -> str:
@@ -113,7 +112,7 @@ def plain_name(text: str) -> str:
         )
     if len(name) > MAX_CHARACTERS or len(name.encode()) > MAX_BYTES:
         raise ConfigError(f"{shown} is too long for a name: use at most {MAX_CHARACTERS} characters")
-    if _DEVICE.fullmatch(name):
+    if is_device(name):  # a library may travel
         raise ConfigError(f"{shown} is a device of Windows, not a name: choose another, such as {name}_1")
     return name
 

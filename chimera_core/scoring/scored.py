@@ -17,6 +17,7 @@ from chimera_core.data.split_names import learning_split
 from chimera_core.data.subsets import SubsetSplit, spread_subset
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
+from chimera_core.file_names import spelled_in
 from chimera_core.files import quote
 from chimera_core.fusing import Fusion
 from chimera_core.interfaces import FeatureEncoder
@@ -121,10 +122,11 @@ def _parent(plan: ScorePlan, name: str, finder: FeatureEncoder | None) -> Parent
         return parent_of_file(Path(name), finder=finder, size=plan.size)
     source, options = plan.source
     packed = prepare(plan_packing(plan.host, source, options, size=plan.size))
-    if name not in packed.classes:
+    own_name = spelled_in(packed.classes, name)
+    if own_name is None:
         raise ConfigError(f"source {source} has no class {quote(name)}" + suggest(name, packed.classes))
     split = packed.split(learning_split(packed.splits))
-    own = (split.labels == packed.classes.index(name)).nonzero().flatten()
+    own = (split.labels == packed.classes.index(own_name)).nonzero().flatten()
     if not len(own):
         raise ConfigError(f"source {source} has no image of class {quote(name)} to learn from")
     part = spread_subset(SubsetSplit(split, own), CLASS_IMAGES)

@@ -137,7 +137,7 @@ def _open_domains(
     progress: Callable[[float, float], None],
 ) -> OpenedData:
     known = source.opened.info.domains
-    check_domains(names, known)
+    names = check_domains(names, known)
     some = () if set(names) == set(known) else sorted(names, key=known.index)
     if some:
         source = replace(source, opened=DomainsOfSource(source.opened, some))

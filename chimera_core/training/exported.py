@@ -11,6 +11,7 @@ from torch import Tensor
 
 from chimera_core.assets import no_downloads
 from chimera_core.errors import ConfigError, DataError
+from chimera_core.file_names import path_trouble
 from chimera_core.files import quote, refuse_inputs
 from chimera_core.interfaces import FeatureEncoder
 from chimera_core.options import Config
@@ -109,8 +110,10 @@ def check_name(to: Path) -> None:
     """Refuse a name that nobody would take for a file of weights.
 
     Raises:
-        ConfigError: if it ends otherwise.
+        ConfigError: if it ends otherwise, or this system takes it for another one.
     """
+    if trouble := path_trouble(to):
+        raise ConfigError(f"{quote(to)} cannot be written here: {trouble}: choose another name")
     if to.suffix != ".safetensors":
         raise ConfigError(f"{quote(to)} must end in .safetensors")
 

@@ -157,7 +157,9 @@ def _run_processes(count: int, arguments: Sequence[str], folder: Path) -> int:
         logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
         shutdown_timeout=_GRACE_S,
         # The agent would catch SIGHUP even where nohup lets everyone ignore it.
-        signals_to_handle=",".join(name for name in _SIGNALS if not _is_ignored(name)),
+        signals_to_handle=",".join(
+            name for name in _SIGNALS if hasattr(signal, name) and not _is_ignored(name)
+        ),
     )
     program, *switches = python_command()
     try:

@@ -15,6 +15,7 @@ from chimera_core.data.batches import ImageSplit
 from chimera_core.data.split_names import HELD_OUT
 from chimera_core.data.subsets import check_domains, of_domains
 from chimera_core.errors import ConfigError
+from chimera_core.file_names import is_device
 from chimera_core.training.config import EncoderTraining
 from chimera_core.training.data import Data, choose_pool, part
 from chimera_core.training.planning import count_steps
@@ -67,8 +68,7 @@ def choose_domains(config: EncoderStudy, known: Sequence[str]) -> tuple[str, ...
     named: dict[str, None] = {}
     for word in config.domains:
         for name in (word,) if word in known else (w.strip() for w in word.split(",")):
-            check_domains([name], known)
-            named[name] = None
+            named |= dict.fromkeys(check_domains([name], known))
     return tuple(named)
 
 
@@ -89,6 +89,8 @@ def name_folders(domains: Sequence[str]) -> dict[str, str]:
     for name in domains:
         safe = percent_encode(name, safe="").replace("~", "%7E")
         safe = re.sub(r"^\.|\.$", "%2E", safe) or "%"
+        if is_device(safe):
+            safe = f"%{ord(safe[0]):02X}{safe[1:]}"
         folders[name] = safe
         taken[safe.lower()] = taken.get(safe.lower(), 0) + 1
     for name, safe in folders.items():

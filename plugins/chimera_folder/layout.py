@@ -13,6 +13,7 @@ from chimera_core.api import (
     MissingDataError,
     is_split_name,
     is_train_name,
+    nfc,
     pictures_below,
 )
 
@@ -127,15 +128,17 @@ def _choose(files: Iterable[Parts], layout: str) -> tuple[list[Parts], dict[str,
 
 def _entry(root: Path, parts: Parts, layout: str) -> Entry:
     path = root.joinpath(*parts)
+    # A copy from a Mac's disk spells train/é otherwise than val/é: names are composed, files keep their own.
+    parts = tuple(map(nfc, parts))
     if layout == "flat":
-        return Entry(path, "all", root.resolve().name, "")
+        return Entry(path, "all", nfc(root.resolve().name), "")
     if layout == "class":
         return Entry(path, "all", parts[0], "")
     if layout == "cyclegan":
         split, side = _side_of(parts[0]) or ("", "")
         return Entry(path, split, side, "")
     if layout == "split-class":
-        return Entry(path, parts[0], parts[1] if len(parts) > 2 else root.resolve().name, "")
+        return Entry(path, parts[0], parts[1] if len(parts) > 2 else nfc(root.resolve().name), "")
     return Entry(path, "all", parts[1], parts[0])
 
 

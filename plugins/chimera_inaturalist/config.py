@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
-from chimera_core.api import Config, option
+from chimera_core.api import Config, is_device, nfc, option
 
 API = "https://api.inaturalist.org/v1"
 LICENCES = ("cc0", "cc-by", "cc-by-nc", "cc-by-sa", "cc-by-nd", "cc-by-nc-sa", "cc-by-nc-nd")
@@ -95,5 +95,6 @@ def read_licences(text: str) -> tuple[str, ...]:
 
 def class_name(name: str) -> str:
     """Spell a name as a folder's that is safe everywhere: letters and digits in lower case, ``-`` for all else."""
-    spelled = "".join(c if c.isalnum() else " " for c in name.casefold())
-    return "-".join(spelled.split())
+    spelled = "".join(c if c.isalnum() else " " for c in nfc(name.casefold()))
+    folder = "-".join(spelled.split())
+    return f"{folder}-1" if is_device(folder) else folder

@@ -28,7 +28,7 @@ class Wayward(FusionGenerator):
     ) -> Tensor:
         """Mix, or misbehave."""
         if self.config.diary:
-            with open(self.config.diary, "a") as diary:
+            with open(self.config.diary, "a", encoding="utf-8", newline="\n") as diary:
                 diary.write(f"{list(weights)} {list(seeds)}\n")
         time.sleep(self.config.pause_s)
         return torch.stack([self._creature(parents, weights, seed, size) for seed in seeds])

@@ -1,0 +1,123 @@
+"""Names that every system takes, and names compared as people read them."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chimera_core import file_names
+from chimera_core.errors import ConfigError, DataError
+from chimera_core.file_names import is_device, name_trouble, nfc, path_trouble, same_file, spelled_in
+from chimera_core.images import check_output
+from chimera_core.library.folder import Library
+from chimera_core.own_folders import check_file_part, check_file_parts
+from chimera_core.runs import RECORD, find_run, place_run
+from chimera_core.training.exported import check_name
+from chimera_core.training.study_domains import name_folders
+
+COMPOSED = "Épagneul"
+PARTED = unicodedata.normalize("NFD", COMPOSED)
+STRANGE = ["con", "NUL", "com1", "lpt9.png", "Aux.tar.gz", "com¹", "con .png", "CONIN$", "a.", "a ", "a:b", "a*", "a?", 'a"', "a<b",
+    "a|b", "a\\b", "a/b", "a\nb", "", ".", "..", "é" * 128]  # fmt: skip
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_names, "on_windows", lambda: True)
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_name_that_some_system_refuses_or_changes_is_trouble(name: str) -> None:
+    assert name_trouble(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["cone", "com", "com10", "a.con", "nul-1.png", "St. Bernard", COMPOSED, PARTED, "नीलगाय"]
+)
+def test_a_name_that_every_system_takes_is_none(name: str) -> None:
+    assert not name_trouble(name)
+    assert not is_device(name)
+
+
+@pytest.mark.parametrize("name", ["aux.2", "a:b", "a\\b", ".hidden", "", "a" * 101])
+def test_a_split_whose_files_some_system_refuses_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match="cannot be part of a file's name"):
+        check_file_part(name, what="split")
+
+
+def test_what_follows_a_part_makes_a_device_a_plain_name() -> None:
+    assert check_file_part("aux", what="split") == "aux"  # aux-files.json
+
+
+@pytest.mark.parametrize("other", ["TRAIN " + COMPOSED, "train " + PARTED])
+def test_two_splits_that_would_be_one_file_are_refused(other: str) -> None:
+    with pytest.raises(DataError, match="would be one file"):
+        check_file_parts(["val", "train " + COMPOSED, other], what="split")
+    assert same_file(["train", "val"]) is None
+
+
+@pytest.mark.parametrize("name", ["con", "runs/nul", "ab:c", "C:\\runs\\com1.old", "a.", "a /b", "x?"])
+@pytest.mark.usefixtures("windows")
+def test_windows_refuses_a_run_or_output_that_would_be_another_file(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot name a run here"):
+        place_run(name, tmp_path)
+    with pytest.raises(ConfigError, match="cannot be written here"):
+        check_output(f"{name}/a.png" if name != "con" else "con.png")
+    with pytest.raises(ConfigError, match="cannot be written here"):
+        check_name(Path(f"{name}/a.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "C:\\Users\\me\\a.png",
+        "..\\a.png",
+        "D:a.png",
+        "\\\\nas\\share\\a.png",
+        "./a/b.png",
+        "\\\\?\\C:\\a.png",
+    ],
+)
+@pytest.mark.usefixtures("windows")
+def test_windows_takes_its_own_paths(path: str) -> None:
+    assert not path_trouble(path)
+
+
+def test_other_systems_take_a_user_s_own_names(tmp_path: Path) -> None:
+    assert place_run("2026-11-28T12:30", tmp_path) == tmp_path / "2026-11-28T12:30"
+    assert check_output(tmp_path / "con.png") == tmp_path / "con.png"
+
+
+@pytest.mark.parametrize(("made", "asked"), [(PARTED, COMPOSED), (COMPOSED, PARTED)])
+def test_a_run_is_found_by_either_spelling_of_its_accents(made: str, asked: str, tmp_path: Path) -> None:
+    (tmp_path / made).mkdir()
+    (tmp_path / made / RECORD).write_text("{}", encoding="utf-8")
+    found = find_run(asked, tmp_path)
+    assert found is not None and found.samefile(tmp_path / made)
+    assert place_run(asked, tmp_path).samefile(tmp_path / made)
+
+
+def test_the_very_same_spelling_comes_first() -> None:
+    assert spelled_in([COMPOSED, PARTED], PARTED) == PARTED
+    assert spelled_in([PARTED], COMPOSED) == PARTED
+    assert spelled_in(["cat"], "Cat") is None
+    assert nfc(PARTED) == COMPOSED
+
+
+def test_folders_of_domains_are_distinct_and_no_device() -> None:
+    folders = name_folders(["con", "%63on", "CON.x", "nul", "a", "A", COMPOSED, PARTED, "plain"])
+    assert same_file(folders.values()) is None
+    assert not any(map(name_trouble, folders.values()))
+    assert folders["plain"] == "plain"
+
+
+def test_a_picture_of_the_library_is_removed_by_either_spelling(tmp_path: Path) -> None:
+    folder = tmp_path / "lion"
+    folder.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / f"{PARTED}.png")
+    assert Library(tmp_path).remove("lion", f"{COMPOSED}.png")
+    assert not folder.exists()
