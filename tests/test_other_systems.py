@@ -153,6 +153,14 @@ def test_the_everyday_commands_work_on_other_systems(system: str, tmp_path: Path
         "4",
     ]
     train += ["--device", "cpu", "--run", COMPOSED[0]]
+    rows = f'tuples = [["{PARTED[0]}", "{COMPOSED[1]}"]]\nsource = "folder"\noptions = {{ root = "data" }}\n'
+    (tmp_path / "experiment.toml").write_text(
+        f'name = "{COMPOSED[1]}"\nsize = 32\nseeds = [0]\nweights = [[0.5, 0.5]]\n[parents]\n{rows}'
+        '[fusers.average]\nfuser = "pixel-average"\n',
+        encoding="utf-8-sig",  # an editor of Windows
+        newline="\r\n",
+    )
+    fusing[1:3] = COMPOSED[0], PARTED[1]
     out = run_lines(
         system,
         [
@@ -173,11 +181,13 @@ def test_the_everyday_commands_work_on_other_systems(system: str, tmp_path: Path
             train,
             ["runs", "list"],
             ["runs", "show", PARTED[0]],
+            ["compare", "experiment.toml", "--device", "cpu", "--jobs", "1"],
         ],
         tmp_path,
     )
     assert (tmp_path / "Größe.png").is_file()
     assert COMPOSED[0] in out
+    assert (tmp_path / "chimera_runs" / COMPOSED[1] / "comparison.json").is_file()
 
 
 def test_accents_spelled_two_ways_are_one_class(tmp_path: Path) -> None:

@@ -121,3 +121,29 @@ def test_a_picture_of_the_library_is_removed_by_either_spelling(tmp_path: Path) 
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / f"{PARTED}.png")
     assert Library(tmp_path).remove("lion", f"{COMPOSED}.png")
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(("known", "asked"), [(PARTED, COMPOSED), (COMPOSED, PARTED)])
+def test_classes_and_domains_are_found_by_either_spelling(known: str, asked: str) -> None:
+    from chimera_core.data.mixing import _find_class
+    from chimera_core.data.subsets import check_domains
+
+    assert check_domains([asked], ["x", known]) == (known,)
+    assert _find_class(asked, ["x", known], "member") == 1
+
+
+@pytest.mark.parametrize(("known", "asked"), [(PARTED, COMPOSED), (COMPOSED, PARTED)])
+def test_a_trained_fuser_knows_its_classes_by_either_spelling(known: str, asked: str, tmp_path: Path) -> None:
+    from types import SimpleNamespace
+    from typing import Any
+
+    from chimera_core.trained_fusers import TrainedFuser, choose_model
+
+    said: Any = SimpleNamespace(
+        accepts=("class",), classes=(known, "x"), max_parents=None, kind="fusion-generator"
+    )
+    fuser = TrainedFuser(said, said, said, tmp_path)
+    assert fuser.knows(fuser.spelled(asked), None)
+    assert fuser.spelled("y") == "y"
+    host: Any = SimpleNamespace(registry=SimpleNamespace(models={"m": said}))
+    assert choose_model(host, [asked, "x"]) == "m"

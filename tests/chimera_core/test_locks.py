@@ -151,6 +151,32 @@ def test_where_the_folder_knows_no_locks_the_name_decides(tmp_path: Path, withou
         pass
 
 
+def test_on_windows_the_sign_of_life_decides_where_no_lock_does(
+    tmp_path: Path, without_locks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "on_windows", lambda: True)
+    monkeypatch.setattr(os, "kill", lambda *told: pytest.fail("signal 0 is Ctrl-C on Windows"))
+    lock = tmp_path / ".lock"
+    with held(lock):
+        found = holder_of(lock)
+        assert found is not None and found.pid == os.getpid()
+        with pytest.raises(ConfigError, match=f"by process {os.getpid()} on"), held(lock):
+            pass
+    leave_a_name(lock)
+    past = time.time() - locks.SILENCE_S - 5
+    os.utime(lock.with_name(".lock.json"), (past, past))
+    with held(lock):
+        pass
+
+
+@pytest.mark.parametrize("number", [2**22 + 1, 10**30])
+def test_a_number_that_no_process_can_have_holds_nothing(
+    tmp_path: Path, without_locks: None, number: int
+) -> None:
+    leave_a_name(tmp_path / ".lock", pid=number)
+    assert holder_of(tmp_path / ".lock") is None
+
+
 @pytest.mark.parametrize("name", [".lock", ".lock.json"])
 def test_a_lock_that_is_a_link_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "elsewhere").write_text("kept")
