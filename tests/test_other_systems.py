@@ -200,6 +200,18 @@ def test_accents_spelled_two_ways_are_one_class(tmp_path: Path) -> None:
     assert len(source.open("train").labels) == 8
 
 
+def test_an_animal_s_folder_is_no_device_and_one_for_either_spelling() -> None:
+    from chimera_inaturalist.config import class_name
+
+    assert [class_name(name) for name in ("Con", "Aux", "con-1", "Lion")] == [
+        "con-1",
+        "aux-1",
+        "con-1",
+        "lion",
+    ]
+    assert class_name(PARTED[0]) == class_name(COMPOSED[0]) == "épagneul"
+
+
 def text_without_encoding(file: Path) -> Iterator[int]:
     """Lines that open text in whatever encoding, or write it with whatever newlines, the system has."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -290,8 +290,8 @@ def choose_split(splits: Mapping[str, int], wanted: str | None) -> str:
         DataError: if the wanted one does not exist.
     """
     if wanted is not None:
-        if wanted not in splits:
+        if (found := spelled_in(splits, wanted)) is None:
             raise DataError(f"there is no split {quote(wanted)}" + suggest(wanted, splits))
-        return wanted
+        return found
     known = {name.lower(): name for name in splits}
     return next((known[name] for name in (*VAL_NAMES, *TRAIN_NAMES) if name in known), next(iter(splits)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from chimera_core.errors import ConfigError
+from chimera_core.file_names import spelled_in
 from chimera_core.options import suggest
 
 TRAIN_NAMES = ("train", "training")
@@ -56,6 +57,7 @@ def name_splits(counts: Mapping[str, int], train: str | None, val: str | None) -
         ConfigError: if a split does not exist or is empty, or it is not clear which to learn from.
     """
     filled = [name for name, count in counts.items() if count]
+    train, val = (name and (spelled_in(filled, name) or name) for name in (train, val))
     joins = train == JOINED and JOINED not in filled
     if joins and val not in (None, HELD_OUT):
         raise ConfigError(f"--train-split {JOINED} takes all splits: leave out --val-split {val}")

@@ -147,3 +147,12 @@ def test_a_trained_fuser_knows_its_classes_by_either_spelling(known: str, asked:
     assert fuser.spelled("y") == "y"
     host: Any = SimpleNamespace(registry=SimpleNamespace(models={"m": said}))
     assert choose_model(host, [asked, "x"]) == "m"
+
+
+@pytest.mark.parametrize(("known", "asked"), [(PARTED, COMPOSED), (COMPOSED, PARTED)])
+def test_splits_are_found_by_either_spelling(known: str, asked: str) -> None:
+    from chimera_core.compare.tuples import choose_split
+    from chimera_core.data.split_names import name_splits
+
+    assert name_splits({"train": 1, known: 1}, None, asked) == ("train", known)
+    assert choose_split({"train": 1, known: 1}, asked) == known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,6 +23,17 @@ GIB = 1 << 30
 def laid_out(path: Path, folder: Path) -> Comparison:
     folder.mkdir(exist_ok=True)
     return lay_out(check_experiment(path, default_host()), folder)
+
+
+def test_a_worker_is_ended_where_processes_have_no_groups(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chimera_core.compare.pool import _Worker
+
+    monkeypatch.delattr(os, "killpg")  # as on Windows
+    worker = _Worker("toys", place / "worker.log", 1)
+    worker.kill()
+    assert worker._process.poll() is not None
 
 
 def of(cells: Iterable[Cell], fuser: str) -> list[Cell]:
