@@ -12,7 +12,6 @@ from chimera_core.errors import ConfigError, DataError
 from chimera_core.fusing import Fusion
 from chimera_core.fusing_plan import plan_fusion
 
-
 SIDES = {"faces-128": 128, "person-cat": 64}
 
 
