@@ -47,9 +47,7 @@ def read_bytes(path: AnyPath, *, most_bytes: int = MOST_BYTES, mend: str = _MEND
     """
     try:
         _check_regular(os.stat(path).st_mode)
-        # Between the two looks the file may have become a pipe that nobody writes to; Windows has no such flag.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, flags), "rb") as file:
+        with open(path, "rb", opener=_open) as file:
             info = os.fstat(file.fileno())
             _check_regular(info.st_mode)
             # Some files of the system claim no length.
@@ -127,6 +125,11 @@ def check_depth(data: bytes) -> None:
     brackets = data.translate(None, delete=_NO_BRACKETS)
     if any(depth > DEEPEST for depth in itertools.accumulate(map(_STEPS.__getitem__, brackets))):
         raise ValueError(f"brackets deeper than {DEEPEST}")
+
+
+def _open(path: str, flags: int) -> int:
+    # Between two looks the file may have become a pipe that nobody writes to; Windows has no such flag.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_regular(mode: int) -> None:

@@ -93,7 +93,7 @@ def read_toml(path: Path, *, what: str, paths_beside: bool = False) -> TomlFile:
         text = data.decode("utf-16" if is_wide else "utf-8-sig").replace("\r\n", "\n")
         _check_text(text)
         table = tomllib.loads(text)
-        _check_values(table)
+        _check_values(TomlFile(path, what, table, text))
         return TomlFile(path, what, find_beside(table, path.parent) if paths_beside else table, text)
     except DataError as error:
         raise ConfigError(f"{what} {error}") from None
@@ -126,16 +126,19 @@ def _check_text(text: str) -> None:
         raise ValueError(f"a key of more than {_MOST_PARTS} parts")
 
 
-def _check_values(table: Mapping[str, Any]) -> None:
+def _check_values(file: TomlFile) -> None:
     """Refuse tables that dotted keys and brackets together nest too deep, and numbers that no option takes."""
-    waiting: list[tuple[Keys, Any]] = [((), table)]
+    waiting: list[tuple[Keys, Any]] = [((), file.table)]
     while waiting:
         keys, value = waiting.pop()
-        where = ".".join(map(str, keys[:_DEEPEST]))
+        wrong = ""
         if len(keys) > DEEPEST:
-            raise ValueError(f"{where}...: tables deeper than {DEEPEST}")
-        if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
-            raise ValueError(f"{where}: a number of {value.bit_length():,} bits is out of range")
+            wrong = f"tables deeper than {DEEPEST}"
+        elif isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
+            wrong = f"a number of {value.bit_length():,} bits is out of range"
+        if wrong:
+            where = one_line(".".join(map(str, keys[:_DEEPEST])), limit=120)
+            raise ConfigError(f"{file.place(keys)}: {where}: {wrong}: mend the file")
         waiting += [((*keys, key), inner) for key, inner in _items(value)]
 
 
