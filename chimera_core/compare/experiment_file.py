@@ -121,7 +121,9 @@ def read_experiment(path: Path) -> Said:
     fusers = {}
     for name in top.fusers:
         if not isinstance(top.fusers[name], Mapping):
-            raise ConfigError(f"{whole.place(('fusers', name))}: fusers.{one_line(name)} must be a table")
+            raise ConfigError(
+                f"{whole.place(('fusers', name))}: fusers.{one_line(name, limit=100)} must be a table"
+            )
         fusers[name] = _read(FuserTable, whole.inside("fusers", name), f"[fusers.{name}]")
     said = Said(
         file=file,

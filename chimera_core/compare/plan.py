@@ -30,7 +30,7 @@ from chimera_core.compare.trainings import (
 )
 from chimera_core.compare.tuples import ParentTuple, check_tuples, check_weights_fit, make_tuples
 from chimera_core.errors import ChimeraError, ConfigError, DataError
-from chimera_core.files import leads_out, quote, write_text_atomic
+from chimera_core.files import leads_out, one_line, quote, write_text_atomic
 from chimera_core.fusing_plan import check_weights
 from chimera_core.own_folders import inside
 from chimera_core.plugins import PluginHost
@@ -197,11 +197,11 @@ def check_folder(folder: Path, name: str, named: Sequence[Sequence[str]] = ()) -
     record = read_run_record(folder)
     if record.get("kind") != KIND:
         raise ConfigError(
-            f"{quote(folder)} is a run of another kind ({record.get('kind')}): name another with --run"
+            f"{quote(folder)} is a run of another kind ({one_line(record.get('kind'), limit=60)}): name another with --run"
         )
     if record.get("experiment") != name:
         raise ConfigError(
-            f"{quote(folder)} holds the results of experiment {quote(record.get('experiment'))}, not of "
+            f"{quote(folder)} holds the results of experiment {quote(str(record.get('experiment'))[:100])}, not of "
             f"{quote(name)}: name another with --run"
         )
 

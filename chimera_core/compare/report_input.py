@@ -319,7 +319,7 @@ def _check_names(comparison: Comparison, path: Path) -> None:
     ]
     wrong = next((name for name in named if name not in fusers), None)
     if wrong is not None:
-        raise ConfigError(f"{quote(path)} is damaged: it knows no fuser {quote(wrong)}: {_MEND}")
+        raise ConfigError(f"{quote(path)} is damaged: it knows no fuser {quote(wrong[:100])}: {_MEND}")
     if len(fusers) != len(comparison.fusers) or len(tuples) != len(comparison.tuples):
         raise ConfigError(f"{quote(path)} is damaged: two fusers or two tuples share an id: {_MEND}")
     for cell in comparison.cells:
@@ -327,6 +327,6 @@ def _check_names(comparison: Comparison, path: Path) -> None:
             raise ConfigError(f"{quote(path)} is damaged: it knows no tuple {cell.tuple}: {_MEND}")
         if len(cell.weights) != tuples[cell.tuple]:
             raise ConfigError(
-                f"{quote(path)} is damaged: cell {quote(cell.id)} has {len(cell.weights)} weights for "
+                f"{quote(path)} is damaged: cell {quote(cell.id[:100])} has {len(cell.weights)} weights for "
                 f"{tuples[cell.tuple]} parents: {_MEND}"
             )

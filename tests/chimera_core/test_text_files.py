@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import runpy
 import sys
 import time
 import tracemalloc
@@ -326,3 +328,19 @@ def test_a_header_whose_tensors_claim_gigabytes_is_refused(tmp_path: Path) -> No
     path = write(tmp_path / "a.safetensors", len(header).to_bytes(8, "little") + header)
     with within(1), pytest.raises(DataError, match="is damaged"):
         read_notes(path)
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/clear_refs"), reason="the peak of memory is measured on Linux"
+)
+@pytest.mark.timeout(180)
+def test_damaged_files_of_every_kind_end_in_a_value_or_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
+    monkeypatch.syspath_prepend(str(benchmarks))
+    monkeypatch.setattr(sys, "argv", ["fuzz_texts.py", "--files", "330", "--seed", "7"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(benchmarks / "fuzz_texts.py"), run_name="__main__")
+    logging.disable(logging.NOTSET)
+    assert ended.value.code == 0, capsys.readouterr().out
