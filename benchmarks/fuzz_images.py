@@ -98,8 +98,7 @@ def main() -> None:
 def read_once(path: Path, data: bytes) -> tuple[str, float, int]:
     """Read one file: (outcome, CPU seconds, bytes of memory beyond what the process had)."""
     path.write_bytes(data)
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak (Linux)
-    before = _memory("VmRSS")
+    before = reset_peak()
     start = time.process_time()
     try:
         picture = read_picture(path)
@@ -110,7 +109,18 @@ def read_once(path: Path, data: bytes) -> tuple[str, float, int]:
     except Exception as error:
         traceback.print_exc()
         outcome = type(error).__name__
-    return outcome, time.process_time() - start, _memory("VmHWM") - before
+    return outcome, time.process_time() - start, peak_beyond(before)
+
+
+def reset_peak() -> int:
+    """Forget the most memory that the process had (Linux), and give what it has, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def peak_beyond(before: int) -> int:
+    """Give the most memory since ``reset_peak``, beyond what there was."""
+    return _memory("VmHWM") - before
 
 
 def resized(data: bytes, size: tuple[int, int]) -> bytes:

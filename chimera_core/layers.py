@@ -172,7 +172,7 @@ def _explain(config: type[BaseModel], error: Any, where: str) -> str:
         parent, _, last = flag.rpartition(".")
         known = suggest(last, (flag_name(n, f) for n, f in owner.model_fields.items()))
         return one_line(
-            f"{where} has no option '{flag}'"
+            f"{where} has no option '{one_line(flag, limit=100)}'"
             + (known if not parent else known.replace("'", f"'{parent}.", 1))
         )
     if error["type"] == "missing":

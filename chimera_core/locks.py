@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime
 import errno
 import json
+import math
 import os
 import platform
 import secrets
@@ -23,13 +24,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from chimera_core.errors import ConfigError, RunError
+from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.file_names import on_windows
 from chimera_core.files import disk_trouble, one_line, quote
+from chimera_core.text_files import read_json_table
 
 BEAT_S = 15.0
+_MOST_BYTES = 1 << 16
 SILENCE_S = 120.0
 _POLL_S = 0.2
 # What file systems answer that know no locks: some mounts of NFS, FUSE, old SMB.
@@ -222,11 +224,12 @@ def _put(draft: Path, path: Path) -> None:
 def _read(path: Path) -> Holder | None:
     """Read who holds a lock; None where nobody says so."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        holder = Holder(**found)
-        return holder if isinstance(holder.pid, int) and isinstance(holder.since, float) else None
-    except (OSError, ValueError, TypeError):
+        holder = Holder(**read_json_table(path, most_bytes=_MOST_BYTES))
+    except (OSError, DataError, TypeError):
         return None
+    words = (holder.host, holder.kernel, holder.begun, holder.work)
+    is_sound = isinstance(holder.pid, int) and isinstance(holder.since, float) and math.isfinite(holder.since)
+    return holder if is_sound and all(isinstance(word, str) for word in words) else None
 
 
 def _is_here(holder: Holder) -> bool:

@@ -15,16 +15,29 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core import __version__
-from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.file_names import path_trouble, spelled_in
 from chimera_core.files import one_line, quote, write_text_atomic
 from chimera_core.locks import Holder, hold, holder_of
 from chimera_core.own_folders import inside, make_folder
 from chimera_core.plugins import PluginHost
+from chimera_core.text_files import read_json_table
 from chimera_core.toml_files import write_toml
 
 RECORD = "run.json"
 _LOCK = ".lock"
+_WORDS = (
+    "status kind written device source content data precision encoder trainer fuser experiment fingerprint"
+)
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(_WORDS.split(), str),
+    **dict.fromkeys(("command", "classes", "accepts", "fusers"), list),
+    **dict.fromkeys(("seed", "images", "size", "max_parents"), int),
+    **dict.fromkeys(("versions", "final"), dict),
+    "wall_s": (int, float),
+    "parameters": (int, dict),
+}
+"""What the values of a record are that anything is made of; a run may be a stranger's, or of an older version."""
 _VERSIONS_OF = ("torch", "torchvision", "timm", "numpy", "pillow", "opencv-python-headless")
 
 
@@ -144,14 +157,31 @@ def read_run_record(folder: Path) -> dict[str, Any]:
     """
     path = inside(folder, RECORD)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError
+        record = read_json_table(path, mend="name another run, or get it anew")
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"there is no run {quote(folder)}: check its name") from None
-    except (OSError, ValueError):
-        raise ConfigError(f"{quote(path)} is damaged: it is no record of a run") from None
+    except DataError as error:
+        raise ConfigError(f"{error}") from None
+    for key, type_ in _TYPES.items():
+        if not _is_of(record.get(key), type_):
+            raise ConfigError(
+                f"{quote(path)} is damaged: {key} is {one_line(repr(record[key]), limit=60)}: name another run, or get "
+                "it anew"
+            )
     return record
+
+
+def _is_of(value: Any, type_: type | tuple[type, ...]) -> bool:
+    """Say whether a value of a record is of a type, or not known; whole numbers fit into 64 bits, lists hold words."""
+    if value is None:
+        return True
+    if not isinstance(value, type_) or isinstance(value, bool):
+        return False
+    if isinstance(value, list):
+        return all(isinstance(word, str) for word in value)
+    if isinstance(value, (int, float)):
+        return abs(value) < 1 << 63  # neither does NaN
+    return True
 
 
 def find_run(name: str, runs: Path) -> Path | None:

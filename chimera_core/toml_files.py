@@ -12,18 +12,30 @@ import codecs
 import functools
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import broken_link, find_beside, one_line, write_text_atomic
 from chimera_core.options import Keys
+from chimera_core.text_files import DEEPEST, check_depth, read_bytes
 
-LARGEST_BYTES = 4 << 20
+LARGEST_BYTES = 1 << 20
+_MOST_PARTS = (
+    50  # of a key with dots. Time and memory of the parser go with the square: 20,000 parts took 1.6 GB
+)
+_LARGEST_NUMBER = 1 << 64
 _BUDGET_CHARACTERS, _DEEPEST = 2 << 20, 12  # beyond these no line is said, and nothing takes long
+# Every alternative matches to its end or to the end of line or text, so that no text is gone through twice.
+_STRING = re.compile(
+    rb"""\"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)|'{3}(?:[^']|'(?!''))*+(?:'{3,5}|\Z)"""
+    rb"""|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|\#[^\n]*+""",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -76,15 +88,16 @@ def read_toml(path: Path, *, what: str, paths_beside: bool = False) -> TomlFile:
             raise ConfigError(f"{broken_link(path) or f'{name} does not exist'}: name a TOML file")
         if not path.is_file():  # a pipe or device may never end
             raise ConfigError(f"{name} is no file: name a TOML file")
-        with open(path, "rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
-        if len(data) > LARGEST_BYTES:
-            raise ConfigError(f"{name} has more than {LARGEST_BYTES:,} bytes: name a TOML file")
+        data = read_bytes(path, most_bytes=LARGEST_BYTES, mend="name a TOML file")
         is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = data.decode("utf-16" if is_wide else "utf-8-sig").replace("\r\n", "\n")
+        _check_text(text)
         table = tomllib.loads(text)
+        _check_values(TomlFile(path, what, table, text))
         return TomlFile(path, what, find_beside(table, path.parent) if paths_beside else table, text)
-    # tomllib lets through the ValueError of an integer of 5000 digits and the RecursionError of "[[[[...".
+    except DataError as error:
+        raise ConfigError(f"{what} {error}") from None
+    # tomllib lets through the ValueError of an integer of 5000 digits.
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{name} cannot be read ({one_line(error, limit=200)}): mend the file") from None
 
@@ -102,6 +115,38 @@ def write_toml(path: Path, table: Mapping[str, Any], *, comment: str = "") -> No
 def to_toml(table: Mapping[str, Any]) -> str:
     """Write a table as TOML: plain values first, then tables. Tables inside lists stay on one line."""
     return "\n".join(_sections(table, ())).lstrip("\n") + "\n"
+
+
+def _check_text(text: str) -> None:
+    """Refuse what would take the parser long, before it begins."""
+    plain = _STRING.sub(b"s", text.encode(errors="surrogatepass"))
+    check_depth(plain)
+    # What has most dots between these is a key; a number has one.
+    if any(part.count(b".") >= _MOST_PARTS for part in re.split(rb"[\n=,\[\]{}]", plain)):
+        raise ValueError(f"a key of more than {_MOST_PARTS} parts")
+
+
+def _check_values(file: TomlFile) -> None:
+    """Refuse tables that dotted keys and brackets together nest too deep, and numbers that no option takes."""
+    waiting: list[tuple[Keys, Any]] = [((), file.table)]
+    while waiting:
+        keys, value = waiting.pop()
+        wrong = ""
+        if len(keys) > DEEPEST:
+            wrong = f"tables deeper than {DEEPEST}"
+        elif isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
+            wrong = f"a number of {value.bit_length():,} bits is out of range"
+        if wrong:
+            where = one_line(".".join(map(str, keys[:_DEEPEST])), limit=120)
+            raise ConfigError(f"{file.place(keys)}: {where}: {wrong}: mend the file")
+        waiting += [((*keys, key), inner) for key, inner in _items(value)]
+
+
+def _items(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from enumerate(value)
 
 
 def _sections(table: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[str]:
@@ -190,6 +235,5 @@ def _all_keys(parsed: Any) -> Iterator[Keys]:
         keys, value = waiting.pop()
         if keys:
             yield keys
-        if len(keys) < _DEEPEST and isinstance(value, (dict, list)):
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [((*keys, key), inner) for key, inner in items]
+        if len(keys) < _DEEPEST:
+            waiting += [((*keys, key), inner) for key, inner in _items(value)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PICKLES = (".pth", ".pt")
+_LONGEST_HEADER = 16 << 20  # a network of 1,000 tensors has 100 kB
 
 
 def load_state(path: AnyPath) -> dict[str, Tensor]:
@@ -34,6 +36,8 @@ def load_state(path: AnyPath) -> dict[str, Tensor]:
     if not file.is_file():
         what = broken_link(path) or f"there is no file of weights {quote(path)}"
         raise DataError(f"{what}: check its name")
+    if suffix not in _PICKLES:
+        check_header(file)
     try:
         content = _read_pickle(file) if suffix in _PICKLES else _read_safetensors(file)
     except Exception as error:  # the readers raise whatever a damaged file makes them stumble over
@@ -74,6 +78,24 @@ def check_state(
     for name in state:
         if name not in expected:
             raise DataError(f"{where} has a tensor {quote(name)} that the model does not know")
+
+
+def check_header(path: AnyPath) -> None:
+    """Refuse a .safetensors file whose header is not there, or too long: it is parsed as a whole, at 10 times its length.
+
+    Raises:
+        DataError: naming the file.
+    """
+    try:
+        with open(path, "rb") as file:
+            length, rest = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size - 8
+    except OSError as error:
+        raise DataError(f"{quote(path)} cannot be read ({error.strerror}): get it anew") from None
+    if not 2 <= length <= min(rest, _LONGEST_HEADER):
+        raise DataError(
+            f"{quote(path)} is damaged (a header of {length:,} bytes, where {max(rest, 0):,} follow and "
+            f"{_LONGEST_HEADER:,} are allowed): get it anew"
+        )
 
 
 def _read_safetensors(file: Path) -> Any:

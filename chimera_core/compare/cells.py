@@ -15,6 +15,7 @@ from chimera_core.errors import DataError
 from chimera_core.file_names import spelled_in
 from chimera_core.files import leads_out, one_line, write_text_atomic
 from chimera_core.own_folders import inside
+from chimera_core.text_files import read_json_table
 
 FOLDER = "cells"
 # What a fuser of classes makes depends on names and seeds alone: each drawn tuple gets seeds of its own.
@@ -139,10 +140,10 @@ def image_path(folder: Path, cell_id: str) -> Path:
 def read_record(folder: Path, cell_id: str) -> dict[str, Any] | None:
     """Read a cell's record; None if it was not made, or its picture is gone."""
     try:
-        record = json.loads(inside(folder, f"{FOLDER}/{cell_id}.json").read_text(encoding="utf-8"))
-    except (DataError, OSError, ValueError):
+        record = read_json_table(inside(folder, f"{FOLDER}/{cell_id}.json"))
+    except (DataError, OSError):
         return None
-    if not isinstance(record, dict) or record.get("id") != cell_id:
+    if record.get("id") != cell_id or not record.keys() >= {"status", "error", "wall_s", "device"}:
         return None
     picture = image_path(folder, cell_id)
     if record["status"] == "ok" and (not picture.is_file() or leads_out(picture, folder)):

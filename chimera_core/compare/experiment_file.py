@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +18,11 @@ from chimera_core.options import Config, option
 from chimera_core.toml_files import TomlFile, read_toml
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+MAX_FUSERS = 1_000
+"""Of one table, by its axes; each is looked up, checked and has a row in the report."""
+MAX_SEEDS = 10_000
+MAX_CELLS = 1_000_000
+"""Of an experiment: beyond, what is noted of them no longer fits into a report's file."""
 
 
 class ParentsTable(Config):
@@ -114,7 +121,9 @@ def read_experiment(path: Path) -> Said:
     fusers = {}
     for name in top.fusers:
         if not isinstance(top.fusers[name], Mapping):
-            raise ConfigError(f"{whole.place(('fusers', name))}: fusers.{one_line(name)} must be a table")
+            raise ConfigError(
+                f"{whole.place(('fusers', name))}: fusers.{one_line(name, limit=100)} must be a table"
+            )
         fusers[name] = _read(FuserTable, whole.inside("fusers", name), f"[fusers.{name}]")
     said = Said(
         file=file,
@@ -145,6 +154,8 @@ def _check(said: Said) -> None:
     for key in ("seeds", "weights", "fusers"):
         if not getattr(top, key):
             raise said.error("there is none: give one or more", key)
+    if len(top.seeds) > MAX_SEEDS:
+        raise said.error(f"{len(top.seeds):,} seeds: name {MAX_SEEDS:,} at most", "seeds")
     _check_once(said, top.seeds, "seeds")
     _check_once(said, top.weights, "weights")
     for seed in (min(top.seeds), max(top.seeds)):
@@ -171,15 +182,37 @@ def _check(said: Said) -> None:
             if not values:
                 raise said.error("an axis needs a value", "fusers", name, "axes", axis)
             _check_once(said, values, "fusers", name, "axes", axis)
+    _check_number(said)
+
+
+def _check_number(said: Said) -> None:
+    """Count the fusers and creatures by multiplying, before anything lists them."""
+    top, fusers = said.top, 0
+    for name, fuser in said.fusers.items():
+        lengths = [len(values) for values in fuser.axes.values()]
+        if (own := math.prod(lengths)) > MAX_FUSERS:
+            raise said.error(
+                f"{' x '.join(map(str, lengths))} values are {own:,} fusers: {MAX_FUSERS:,} at most, name fewer values",
+                *("fusers", name, "axes"),
+            )
+        fusers += own
+    tuples = said.parents.sample or len(said.parents.tuples)
+    cells = fusers * tuples * len(top.weights) * len(top.seeds)
+    if cells > MAX_CELLS:
+        raise said.error(
+            f"{fusers:,} fusers, {tuples:,} tuples of parents, {len(top.weights):,} weights and {len(top.seeds):,} "
+            f"seeds are {cells:,} creatures: {MAX_CELLS:,} at most, name fewer"
+        )
 
 
 def _check_once(said: Said, values: Any, *keys: str | int) -> None:
-    seen: list[Any] = []
+    seen: set[tuple[type, str]] = set()
     for value in values:
         # 1 and true are equal to Python.
-        if any(value == other and type(value) is type(other) for other in seen):
+        key = (type(value), json.dumps(value, sort_keys=True, default=str))
+        if key in seen:
             raise said.error(f"{_spelled(value)} stands there twice: leave one out", *keys)
-        seen.append(value)
+        seen.add(key)
 
 
 def _spelled(value: Any) -> str:

@@ -12,6 +12,7 @@ from chimera_core.files import without_places, write_text_atomic
 from chimera_core.options import SourceRef
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD, read_run_record
+from chimera_core.text_files import read_text
 from chimera_core.toml_files import read_toml
 
 _NOTE = ".same-as"
@@ -34,7 +35,7 @@ def place_of(training: Training, folder: Path, host: PluginHost) -> Path:
     others = list(_others(training, own))
     note = own.with_name(own.name + _NOTE)
     if note.is_file():
-        noted = note.read_text(encoding="utf-8", errors="replace").strip()
+        noted = read_text(note).strip()
         return next((run for run in others if run.name == noted), own)
     known = {run: read_run_record(run).get("data") for run in others}
     if not any(known.values()):

@@ -30,12 +30,13 @@ from chimera_core.compare.trainings import (
 )
 from chimera_core.compare.tuples import ParentTuple, check_tuples, check_weights_fit, make_tuples
 from chimera_core.errors import ChimeraError, ConfigError, DataError
-from chimera_core.files import leads_out, quote, write_text_atomic
+from chimera_core.files import leads_out, one_line, quote, write_text_atomic
 from chimera_core.fusing_plan import check_weights
 from chimera_core.own_folders import inside
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD, is_untouched, read_run_record
 from chimera_core.scoring.judge_names import default_judge
+from chimera_core.text_files import read_json_table
 from chimera_core.use import check_options
 
 KIND = "comparison"
@@ -196,11 +197,11 @@ def check_folder(folder: Path, name: str, named: Sequence[Sequence[str]] = ()) -
     record = read_run_record(folder)
     if record.get("kind") != KIND:
         raise ConfigError(
-            f"{quote(folder)} is a run of another kind ({record.get('kind')}): name another with --run"
+            f"{quote(folder)} is a run of another kind ({one_line(record.get('kind'), limit=60)}): name another with --run"
         )
     if record.get("experiment") != name:
         raise ConfigError(
-            f"{quote(folder)} holds the results of experiment {quote(record.get('experiment'))}, not of "
+            f"{quote(folder)} holds the results of experiment {quote(str(record.get('experiment'))[:100])}, not of "
             f"{quote(name)}: name another with --run"
         )
 
@@ -236,20 +237,14 @@ def lay_out(experiment: Experiment, folder: Path) -> Comparison:
 def _facts(entries: list[FuserEntry], path: Path) -> dict[str, FuserFacts]:
     """Give what fusers say of themselves; kept in a file, because asking imports torch."""
     try:
-        kept = json.loads(inside(path.parent, path.name).read_text(encoding="utf-8"))
-    except (DataError, OSError, ValueError):
+        kept = read_json_table(inside(path.parent, path.name))
+    except (DataError, OSError):
         kept = {}
     found, written = {}, {}
     for entry in entries:
         key = hash_of(entry.identity)
-        if entry.trained is not None or key not in kept:
-            found[entry.id] = FuserFacts.of(entry)
-        else:
-            said = kept[key]
-            found[entry.id] = FuserFacts(
-                frozenset(said["accepts"]), said["needs_training"], said["max_parents"]
-            )
-        facts = found[entry.id]
+        noted = _noted(kept.get(key)) if entry.trained is None else None
+        facts = found[entry.id] = noted or FuserFacts.of(entry)
         written[key] = {
             "accepts": sorted(facts.accepts),
             "needs_training": facts.needs_training,
@@ -258,3 +253,13 @@ def _facts(entries: list[FuserEntry], path: Path) -> dict[str, FuserFacts]:
     if written != kept:
         write_text_atomic(path, json.dumps(written, indent=1) + "\n")
     return found
+
+
+def _noted(said: Any) -> FuserFacts | None:
+    """Take what was noted of a fuser; None if that is something else, since the folder may be a stranger's."""
+    match said:
+        case {"accepts": [*accepts], "needs_training": bool(needs), "max_parents": int() | None as most} if (
+            set(map(str, accepts)) <= {"photo", "class"}
+        ):
+            return FuserFacts(frozenset(accepts), needs, most)
+    return None

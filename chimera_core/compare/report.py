@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +27,7 @@ from chimera_core.images import write_png
 from chimera_core.own_folders import inside
 from chimera_core.privacy import without_folders
 from chimera_core.runs import read_run_record
+from chimera_core.toml_files import read_toml
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -133,9 +133,8 @@ def _record(folder: Path) -> dict[str, Any]:
 def _experiment(folder: Path) -> str:
     """Return ``config.toml`` without folders, "" if it is missing or no TOML; a link out of the folder is refused."""
     try:
-        text = inside(folder, "config.toml").read_text(encoding="utf-8")
-        tomllib.loads(text)
-    except (OSError, ValueError, RecursionError):
+        text = read_toml(inside(folder, "config.toml"), what="experiment").text
+    except ConfigError:
         return ""
     return str(without_folders(text))
 

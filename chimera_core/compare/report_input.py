@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
-from chimera_core.errors import ConfigError, DataError
+from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files import describe_folder, one_line, quote
 from chimera_core.own_folders import inside, relative_name
 from chimera_core.privacy import without_folders
-from chimera_core.runs import RECORD
+from chimera_core.runs import read_run_record
+from chimera_core.text_files import read_json
 
 FILE = "comparison.json"
 KIND = "comparison"
@@ -254,18 +254,12 @@ def read_comparison(folder: Path) -> Comparison:
     """
     path = inside(folder, FILE)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(
-                f"{quote(path)} is larger than {MAX_BYTES:,} bytes: it is no record of a comparison"
-            )
-        # Python writes NaN where JSON has none: not measured is what it means.
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+        # NaN means not measured.
+        content = read_json(path, most_bytes=MAX_BYTES, mend=_MEND, constant=lambda _: None)
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(_what_is_there(folder)) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"{quote(path)} is damaged or cut short ({one_line(error, limit=80)}): {_MEND}"
-        ) from None
+    except DataError as error:
+        raise ConfigError(f"{error}") from None
     try:
         comparison = Comparison.model_validate(_for_others(content))
     except ValidationError as error:
@@ -305,10 +299,9 @@ _MEND = "run `chimera compare` again, it keeps the cells that are done"
 def _what_is_there(folder: Path) -> str:
     """Say what a folder without ``comparison.json`` is."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        command = record["command"]
-        shown = " ".join(command) if isinstance(command, list) else str(command)
-    except (OSError, ValueError, KeyError, TypeError):
+        record = read_run_record(folder)
+        shown = " ".join(record["command"])
+    except (ChimeraError, KeyError, TypeError):
         return f"{quote(folder)} is no comparison, {describe_folder(folder)}: name the folder of a `chimera compare`"
     if record.get("kind") == KIND:
         return f"the comparison {quote(folder)} has no {FILE} yet: {_MEND}"
@@ -326,7 +319,7 @@ def _check_names(comparison: Comparison, path: Path) -> None:
     ]
     wrong = next((name for name in named if name not in fusers), None)
     if wrong is not None:
-        raise ConfigError(f"{quote(path)} is damaged: it knows no fuser {quote(wrong)}: {_MEND}")
+        raise ConfigError(f"{quote(path)} is damaged: it knows no fuser {quote(wrong[:100])}: {_MEND}")
     if len(fusers) != len(comparison.fusers) or len(tuples) != len(comparison.tuples):
         raise ConfigError(f"{quote(path)} is damaged: two fusers or two tuples share an id: {_MEND}")
     for cell in comparison.cells:
@@ -334,6 +327,6 @@ def _check_names(comparison: Comparison, path: Path) -> None:
             raise ConfigError(f"{quote(path)} is damaged: it knows no tuple {cell.tuple}: {_MEND}")
         if len(cell.weights) != tuples[cell.tuple]:
             raise ConfigError(
-                f"{quote(path)} is damaged: cell {quote(cell.id)} has {len(cell.weights)} weights for "
+                f"{quote(path)} is damaged: cell {quote(cell.id[:100])} has {len(cell.weights)} weights for "
                 f"{tuples[cell.tuple]} parents: {_MEND}"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files import one_line, quote, spell_paths
 from chimera_core.own_folders import inside
 from chimera_core.runs import read_run_record, work_in, write_run_record
+from chimera_core.text_files import LARGE_BYTES, read_json_table
 from chimera_core.toml_files import write_toml
 
 Progress = Callable[[float, float], None]
@@ -238,10 +238,9 @@ def _finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
         record = read_run_record(folder)
         if record.get("status") != "done" or record.get("fingerprint") != fingerprint:
             return None
-        document: dict[str, Any] = json.loads(inside(folder, COMPARISON).read_text(encoding="utf-8"))
-    except (ChimeraError, OSError, ValueError):
+        return read_json_table(inside(folder, COMPARISON), most_bytes=LARGE_BYTES)
+    except (ChimeraError, OSError):
         return None
-    return document
 
 
 def _report_path(folder: Path) -> Path | None:

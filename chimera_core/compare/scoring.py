@@ -18,6 +18,7 @@ from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files import one_line, spell_paths, write_text_atomic
 from chimera_core.own_folders import inside, make_folder
+from chimera_core.text_files import LARGE_BYTES, read_json_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -256,11 +257,21 @@ def _set_key(cells: Sequence[Cell]) -> str:
 
 def _kept(store: Path) -> dict[str, Any]:
     try:
-        kept = json.loads(inside(store.parent.parent, f"{FOLDER}/{store.name}").read_text(encoding="utf-8"))
-        return {"cells": dict(kept["cells"]), "sets": dict(kept["sets"])}
-    except (DataError, OSError, ValueError, KeyError, TypeError):
+        kept = read_json_table(inside(store.parent.parent, f"{FOLDER}/{store.name}"), most_bytes=LARGE_BYTES)
+        return {part: {k: v for k, v in kept[part].items() if _is_figures(v)} for part in ("cells", "sets")}
+    except (DataError, OSError, KeyError, AttributeError):
         make_folder(store.parent, within=store.parent.parent)
         return {"cells": {}, "sets": {}}
+
+
+def _is_figures(found: Any) -> bool:
+    """Say whether that is what is noted of a cell or set; the folder may be a stranger's."""
+    return isinstance(found, dict) and all(
+        isinstance(f, dict)
+        and f.keys() >= {"value", "n", "reason"}
+        and (f["value"] is None or isinstance(f["value"], (int, float)))
+        for f in found.values()
+    )
 
 
 @functools.cache

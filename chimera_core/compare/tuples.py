@@ -21,6 +21,7 @@ from chimera_core.images import check_picture
 from chimera_core.options import suggest
 from chimera_core.own_folders import inside, make_folder
 from chimera_core.plugins import PluginHost
+from chimera_core.text_files import LARGE_BYTES, read_json_table
 from chimera_core.trained_fusers import is_class_name
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _located(name: str, beside: Path) -> Path | None:
 def _kept(path: Path, key: str, named: Sequence[tuple[str, ...]]) -> list[Any] | None:
     """Read what was drawn before, if it still holds: the same asked for, and no file changed."""
     try:
-        record = json.loads(_place(path.parent, path.name, ()).read_text(encoding="utf-8"))
+        record = read_json_table(_place(path.parent, path.name, ()), most_bytes=LARGE_BYTES)
         if record["key"] != key:
             return None
         for slots in record["tuples"]:
@@ -181,7 +182,7 @@ def _kept(path: Path, key: str, named: Sequence[tuple[str, ...]]) -> list[Any] |
                     origin = drawn["origin"]
                     if origin is not None and _stamp(Path(origin["path"])) != origin["stamp"]:
                         return None
-    except (DataError, OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     tuples: list[Any] = record["tuples"]
     return tuples

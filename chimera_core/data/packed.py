@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import DataError
-from chimera_core.files import quote
+from chimera_core.files import one_line, quote
 from chimera_core.own_folders import inside
+from chimera_core.text_files import LARGE_BYTES, read_json_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,18 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raised when a cache of the old form can no longer be read."""
 INDEX = "index.json"
-_KEYS = {"source", "packing", "size", "classes", "domains", "splits", "duplicates", "content"}
+_MEND = "run `chimera source prepare` again"
+_LARGEST_SIDE = 1 << 16
+_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("source", "content"), str),
+    **dict.fromkeys(("packing", "splits", "duplicates"), dict),
+    **dict.fromkeys(("classes", "domains"), list),
+    "size": int,
+}
+_SPLIT_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("shards", "unreadable"), list),
+    **dict.fromkeys(("stamps", "content"), str),
+}
 
 
 class PackedSplit:
@@ -59,9 +71,13 @@ class PackedSplit:
     @cached_property
     def names(self) -> Sequence[str]:
         """File of every image, or its index in the source where it has none of its own."""
-        names: list[str] = json.loads(inside(self._folder, f"{self.name}-files.json").read_text("utf-8"))[
-            "names"
-        ]
+        path = inside(self._folder, f"{self.name}-files.json")
+        try:
+            names = read_json_table(path, most_bytes=LARGE_BYTES, mend=_MEND).get("names")
+        except OSError as error:
+            raise _damaged(path, type(error).__name__) from None
+        if not isinstance(names, list) or len(names) != len(self):
+            raise _damaged(path, f"it does not name {len(self):,} images")
         return names
 
     def take(self, indices: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -153,22 +169,44 @@ def open_packed(folder: Path) -> PackedSource:
 def read_index(folder: Path) -> dict[str, Any]:
     """Read what a cache folder says about itself; raises as ``open_packed``."""
     try:
-        index = json.loads(inside(folder, INDEX).read_text(encoding="utf-8"))
-        form = index["format"]
+        index = read_json_table(inside(folder, INDEX), most_bytes=LARGE_BYTES, mend=_MEND)
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
             f"there is no packed cache {quote(folder)}: make it with `chimera source prepare`"
         ) from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(folder / INDEX, type(error).__name__) from None
-    if form == FORMAT and not index.keys() >= _KEYS:
-        raise _damaged(folder / INDEX, "it is not complete")
-    if form != FORMAT:
+    if (form := index.get("format")) != FORMAT:
         raise DataError(
-            f"the packed cache {quote(folder)} is of version {form}, this is version {FORMAT}: "
+            f"the packed cache {quote(folder)} is of version {one_line(form, limit=40)}, this is version {FORMAT}: "
             "remove it and run `chimera source prepare` again"
         )
-    return dict(index)
+    if fault := _fault_of(index):
+        raise _damaged(folder / INDEX, fault)
+    return index
+
+
+def _fault_of(index: Mapping[str, Any]) -> str:
+    """Say what of an index cannot be; empty if it is sound."""
+    for where, table, types in [
+        ("", index, _TYPES),
+        *((f"splits.{name}.", split, _SPLIT_TYPES) for name, split in _tables(index.get("splits"))),
+    ]:
+        for key, type_ in types.items():
+            if not isinstance(table, dict) or not isinstance(table.get(key), type_):
+                return one_line(f"{where}{key} is missing, or no {type_.__name__}", limit=100)
+    if not 0 < index["size"] <= _LARGEST_SIDE:
+        return f"size {one_line(index['size'], limit=20)}"
+    for name, split in _tables(index["splits"]):
+        for shard in split["shards"]:
+            match shard:
+                case {"file": str(), "images": int(count), "sha256": str()} if 0 <= count < 1 << 40:
+                    continue
+            return one_line(f"splits.{name}.shards: {shard!r}", limit=100)
+    words = (index["classes"], index["domains"], *(split["unreadable"] for split in index["splits"].values()))
+    return "" if all(isinstance(word, str) for of in words for word in of) else "a name is no text"
+
+
+def _tables(value: Any) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []
 
 
 def damage_of(packed: PackedSource) -> Iterator[str]:
@@ -188,7 +226,7 @@ def damage_of(packed: PackedSource) -> Iterator[str]:
 
 
 def _map_shard(folder: Path, shard: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
-    path = inside(folder, shard["file"])
+    path = _regular(folder, shard["file"])
     try:
         mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -200,13 +238,22 @@ def _map_shard(folder: Path, shard: Mapping[str, Any], size: int) -> NDArray[np.
 
 def _read_column(folder: Path, name: str, count: int) -> Tensor:
     try:
-        column = np.load(inside(folder, name), allow_pickle=False)
+        # Mapped first: memory for what a header claims is had only if the file is as long.
+        column = np.load(_regular(folder, name), mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise _damaged(folder / name, type(error).__name__) from None
     if column.shape != (count,) or column.dtype != np.int64:
         raise _damaged(folder / name, f"{column.dtype} {column.shape}")
-    return torch.from_numpy(column)
+    return torch.from_numpy(np.array(column))
+
+
+def _regular(folder: Path, name: str) -> Path:
+    """Name an array of a cache; a pipe in its place would wait for its writer."""
+    path = inside(folder, name)
+    if path.exists() and not path.is_file():
+        raise _damaged(path, "it is a folder, pipe or device")
+    return path
 
 
 def _damaged(path: Path, how: str) -> DataError:
-    return DataError(f"{quote(path)} is damaged ({how}): run `chimera source prepare` again")
+    return DataError(f"{quote(path)} is damaged ({how}): {_MEND}")

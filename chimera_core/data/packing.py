@@ -28,6 +28,7 @@ from chimera_core.files import quote, without_places, write_text_atomic
 from chimera_core.interfaces import DatasetSource, Split, no_progress
 from chimera_core.locks import hold
 from chimera_core.own_folders import check_file_parts, make_folder, move, remove_file, remove_tree
+from chimera_core.text_files import read_json_table
 
 _log = logging.getLogger(__name__)
 
@@ -219,7 +220,7 @@ def _finish(
     names: dict[str, list[str]] = {}
     for name, split in splits.items():
         blocks = blocks_of(name, len(split), packing["size"])
-        records = [json.loads((partial / block.record).read_text(encoding="utf-8")) for block in blocks]
+        records = [read_json_table(partial / block.record) for block in blocks]
         column = (
             {
                 key: [value for record in records for value in record[key]]

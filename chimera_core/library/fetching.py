@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from chimera_core.library.folder import Library
 from chimera_core.library.names import plain_name
 from chimera_core.library.records import PictureRecord
 from chimera_core.own_folders import remove_tree
+from chimera_core.text_files import read_text
 
 if TYPE_CHECKING:
     from chimera_core.plugins import PluginHost
@@ -91,9 +93,9 @@ def _listed(root: Path) -> Iterator[tuple[Path, PictureRecord]]:
         DataError: if there is no manifest, or it cannot be read.
     """
     try:
-        with open(root / MANIFEST, encoding="utf-8-sig", newline="") as file:
-            rows = [row for row, _ in zip(csv.DictReader(file), range(_MOST_ROWS), strict=False)]
-    except (OSError, ValueError, csv.Error) as error:
+        file = io.StringIO(read_text(root / MANIFEST), newline="")
+        rows = [row for row, _ in zip(csv.DictReader(file), range(_MOST_ROWS), strict=False)]
+    except (OSError, DataError, csv.Error) as error:
         raise DataError(
             f"{SOURCE} left no {MANIFEST} that can be read ({one_line(error, limit=120)}), so the pictures' terms "
             "are not known: fetch them again"

@@ -14,6 +14,7 @@ from chimera_core.errors import ChimeraError, DataError, PluginError, RunError
 from chimera_core.files import write_text_atomic
 from chimera_core.images import READING, read_picture
 from chimera_core.own_folders import make_folder
+from chimera_core.text_files import read_json_table
 
 if TYPE_CHECKING:
     from chimera_core.interfaces import FeatureEncoder
@@ -95,12 +96,10 @@ class PictureMerits:
     def _read(self) -> dict[str, float]:
         """Read what is remembered; nothing of a file that is broken, foreign, or by other weights."""
         try:
-            if self.file.stat().st_size > _MOST_BYTES:
-                return {}
-            stored = json.loads(self.file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            stored = read_json_table(self.file, most_bytes=_MOST_BYTES)
+        except (OSError, DataError):
             return {}
-        if not isinstance(stored, dict) or stored.get("by") != _measure():
+        if stored.get("by") != _measure():
             return {}
         merits = stored.get("merits")
         return {k: float(v) for k, v in merits.items() if _is_merit(v)} if isinstance(merits, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from chimera_core.options import suggest
 from chimera_core.plugins import PluginHost
 from chimera_core.runs import RECORD
 from chimera_core.scoring.judge_names import check_judge, default_judge, judge_of
+from chimera_core.text_files import parse_json
 from chimera_core.trained_fusers import is_class_name
 from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.run_options import FUSER, read_options
@@ -214,7 +214,7 @@ def _weights_of(file: Path, weights: Sequence[Sequence[float]], parents: Sequenc
     if weights:
         return check_weights(weights[0], len(parents), remark=_log.warning)
     try:
-        told = json.loads(read_png_text(file).get("chimera.weights", "null"))
+        told = parse_json(read_png_text(file).get("chimera.weights", "null"))
         return check_weights(told, len(parents))
     except ConfigError:
         raise ConfigError(

@@ -25,6 +25,7 @@ from chimera_core.data.fingerprint import hash_file
 from chimera_core.errors import DataError, RunError
 from chimera_core.files import atomic_path, quote, write_text_atomic
 from chimera_core.own_folders import inside, remove_file
+from chimera_core.text_files import read_json_table
 from chimera_core.weights import check_state, load_state
 
 FORMAT = 1
@@ -119,7 +120,7 @@ def read_checkpoint(folder: Path, images: int) -> Checkpoint:
     """
     path = _inside(folder, f"{images:09d}.json")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json_table(path)
         form, checksum = record["format"], record["sha256"]
         found = Checkpoint(int(record["images"]), {}, dict(record["optimizers"]), dict(record["state"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -135,7 +136,7 @@ def read_checkpoint(folder: Path, images: int) -> Checkpoint:
 def read_state(folder: Path, images: int) -> dict[str, Any]:
     """Read the state alone that a checkpoint's writer gave; empty where it is damaged."""
     try:
-        return dict(json.loads(_inside(folder, f"{images:09d}.json").read_text(encoding="utf-8"))["state"])
+        return dict(read_json_table(_inside(folder, f"{images:09d}.json"))["state"])
     except (DataError, OSError, ValueError, TypeError, KeyError):
         return {}
 

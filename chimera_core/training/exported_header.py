@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,6 +11,8 @@ from pydantic import ValidationError
 from chimera_core.errors import DataError
 from chimera_core.files import broken_link, one_line, quote
 from chimera_core.options import Config, option
+from chimera_core.text_files import parse_json
+from chimera_core.weights import check_header
 
 FORMAT = 1
 KEY = "chimera"
@@ -57,10 +58,11 @@ def read_notes(path: Path) -> dict[str, Any]:
     if not path.is_file():
         what = broken_link(path) or f"there is no file of weights {quote(path)}"
         raise DataError(f"{what}: check its name")
+    check_header(path)
     try:
         # "np" opens the file without torch; no tensor of it is read here.
         with safetensors.safe_open(path, "np") as file:
-            noted = json.loads((file.metadata() or {}).get(KEY, "null"))
+            noted = parse_json((file.metadata() or {}).get(KEY, "null"))
     except Exception as error:  # the reader raises whatever a damaged file makes it stumble over
         raise DataError(f"{quote(path)} is damaged ({type(error).__name__}): get it anew") from error
     return noted if isinstance(noted, dict) else {}

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chimera_core.errors import ConfigError, RunError
-from chimera_core.files import disk_trouble, quote
+from chimera_core.errors import ConfigError, DataError, RunError
+from chimera_core.files import disk_trouble, one_line, quote
 from chimera_core.own_folders import inside, make_folder, open_own
+from chimera_core.text_files import LARGE_BYTES, parse_json, read_text
 
 FILE = "metrics.jsonl"
 TIMINGS = ("wall_s", "images_per_s")
@@ -109,11 +110,17 @@ class Means:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Read a run's metrics; a last line that was cut short is left out."""
     try:
-        text = inside(folder, FILE).read_text(encoding="utf-8")
+        text = read_text(inside(folder, FILE), most_bytes=LARGE_BYTES)
     except FileNotFoundError:
         return []
     lines = text.split("\n")
-    return [json.loads(line) for line in lines[:-1] if line.strip()]
+    try:
+        found = [parse_json(line) for line in lines[:-1] if line.strip()]
+    except ValueError as error:
+        raise DataError(
+            f"{quote(folder / FILE)} is damaged ({one_line(error, limit=120)}): remove it"
+        ) from None
+    return [line for line in found if isinstance(line, dict)]
 
 
 def check_tensorboard() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from chimera_core.csv_tables import csv_text
-from chimera_core.files import write_text_atomic
+from chimera_core.errors import DataError
+from chimera_core.files import quote, write_text_atomic
 
 if TYPE_CHECKING:
     from chimera_core.training.study_domains import Domain
@@ -79,10 +80,21 @@ def row_without_result(
 
 
 def row_with_result(domain: Domain, record: Mapping[str, Any], notes: Sequence[str] = ()) -> Row:
-    """Give the row of a domain from its run's record: the last weights on the test images."""
-    final = record["final"]
-    # The record rounds to 7 digits; the count of right images is whole.
-    correct = round(final["val_accuracy"] * domain.n_test)
+    """Give the row of a domain from its run's record: the last weights on the test images.
+
+    Raises:
+        DataError: if the record does not say how they did.
+    """
+    try:
+        final = {name: float(record["final"][name]) for name in ("val_accuracy", "val_loss", "val_macro_f1")}
+        # The record rounds to 7 digits; the count of right images is whole.
+        correct = round(final["val_accuracy"] * domain.n_test)
+        wall_s = round(record["wall_s"], 2)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"the record of domain {quote(domain.name)} is damaged ({type(error).__name__}): remove its folder "
+            f"{quote(domain.folder)}, and it is trained anew"
+        ) from None
     low, high = wilson_interval(correct, domain.n_test)
     if domain.n_test_classes == 1:
         notes = [*notes, "one class only among the test images"]
@@ -99,7 +111,7 @@ def row_with_result(domain: Domain, record: Mapping[str, Any], notes: Sequence[s
         chance=1 / domain.n_classes,
         loss=final["val_loss"],
         macro_f1=final["val_macro_f1"],
-        wall_s=round(record["wall_s"], 2),
+        wall_s=wall_s,
         folder=domain.folder,
         notes=tuple(notes),
     )

@@ -141,9 +141,9 @@ def test_what_is_no_file_of_toml_is_refused_at_once(tmp_path: Path, name: str) -
 @pytest.mark.parametrize(
     "text",
     [
-        'a = """\n' + "x" * 1000 + ("\n" + "y" * 1000) * 3000 + '\n"""\nb = 1\n',
+        'a = """\n' + "x" * 1000 + ("\n" + "y" * 1000) * 1000 + '\n"""\nb = 1\n',
         "a = [\n" + "1,\n" * 100_000 + "]\nb = 1\n",
-        "a." * 4000 + "b = 1\nb = 1\n",
+        ("a." * 40 + "b = 1\n[[x]]\n") * 8000 + "b = 1\n",
     ],
 )
 def test_looking_for_a_line_never_takes_long(tmp_path: Path, text: str) -> None:

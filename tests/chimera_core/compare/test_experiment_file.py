@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from chimera_core.compare.entries import variants_of
 from chimera_core.compare.experiment_file import read_experiment
 from chimera_core.compare.plan import check_experiment
 from chimera_core.compare.trainings import Training
-from chimera_core.errors import ChimeraError
+from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.plugins import default_host
 
 Write = Callable[..., Path]
@@ -63,6 +64,44 @@ def test_a_mistake_is_one_line_with_its_place(
     assert said in message, message
     assert message.startswith(f"experiment {path}" + (f" line {line}: " if line else ": ")), message
     assert "\n" not in message and caught.value.exit_code == 2
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [
+        (
+            ('[fusers.mix]\nfuser = "wayward"\n', AXES + "".join(f"a{n} = {list(range(200))}\n" for n in range(4))),
+            "fusers.mix.axes: 200 x 200 x 200 x 200 values are 1,600,000,000 fusers: 1,000 at most",
+        ),
+        (("seeds = [0, 1]", f"seeds = {list(range(60_000))}"), "seeds: 60,000 seeds: name 10,000 at most"),
+        (
+            ("seeds = [0, 1]", f"seeds = {list(range(10_000))}", '[fusers.mix]\nfuser = "wayward"\n', AXES + f"level = {[n / 100 for n in range(90)]}\n"),
+            "90 fusers, 1 tuples of parents, 2 weights and 10,000 seeds are 1,800,000 creatures: 1,000,000 at most",
+        ),
+        (("[0.5, 0.5]", "[1" + "0" * 400 + ", 0.5]"), "weights.1.0: a number of 1,329 bits is out of range"),
+        (("[0.5, 0.5]", "[1e400, 0.5]"), "weights"),
+        (("seeds = [0, 1]", "seeds = [0, 9223372036854775807]"), "seeds: seeds lie between 0 and"),
+    ],
+    ids=["axes", "seeds", "cells", "weight", "infinity", "seed"],
+)  # fmt: skip
+def test_numbers_beyond_reason_are_refused_before_anything_is_listed(
+    experiment: Write, replaced: tuple[str, ...], said: str
+) -> None:
+    path = experiment(*zip(replaced[::2], replaced[1::2], strict=True))
+    start = time.process_time()
+    with pytest.raises(ConfigError) as caught:
+        read_experiment(path)
+        check_experiment(path, default_host())
+    assert said in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 500
+    assert time.process_time() - start < 5
+
+
+def test_as_many_seeds_as_are_allowed_are_read_soon(experiment: Write) -> None:
+    path = experiment(("seeds = [0, 1]", f"seeds = {list(range(10_000))}"))
+    start = time.process_time()
+    assert len(read_experiment(path).top.seeds) == 10_000
+    assert time.process_time() - start < 3
 
 
 def test_checking_an_experiment_imports_no_torch(experiment: Write) -> None:

@@ -297,6 +297,54 @@ def test_a_damaged_or_old_cache_is_one_clear_line(folder: Path, request_of: Make
     assert verify(request)[1] == []
 
 
+@pytest.mark.timeout(120)
+def test_an_index_of_wrong_types_and_an_array_that_is_a_pipe_are_one_clear_line(
+    folder: Path, request_of: Make
+) -> None:
+    request = request_of(folder)
+    packed = prepare(request)
+    path = packed.folder / "index.json"
+    index = json.loads(path.read_text())
+
+    def with_split(**changed: object) -> dict[str, object]:
+        return {**index, "splits": {"val": {**index["splits"]["val"], **changed}}}
+
+    shard = index["splits"]["val"]["shards"][0]
+    for changed, said in [
+        ({**index, "splits": {"val": {}}}, "splits.val.shards is missing"),
+        ({**index, "splits": ["val"]}, "splits is missing, or no dict"),
+        ({**index, "splits": {"val": None}}, "splits.val.shards is missing"),
+        ({**index, "size": 10**12}, "size 1000000000000"),
+        ({**index, "size": "64"}, "size is missing, or no int"),
+        ({**index, "classes": [["cat"]]}, "a name is no text"),
+        ({**index, "packing": []}, "packing is missing"),
+        (with_split(shards=[{**shard, "images": 10**15}]), "splits.val.shards: "),
+        (with_split(shards=[7]), "splits.val.shards: 7"),
+        (with_split(stamps=None), "splits.val.stamps is missing"),
+        ([index], "it is no table"),
+    ]:
+        path.write_text(json.dumps(changed))
+        with pytest.raises(DataError, match="is damaged") as caught:
+            open_packed(packed.folder)
+        assert said in str(caught.value) and "run `chimera source prepare` again" in str(caught.value)
+    path.write_text(json.dumps(index))
+    labels = packed.folder / "val-labels.npy"
+    header = labels.read_bytes()[:128]
+    labels.write_bytes(
+        header.replace(b"(", b"(99999999999, ").replace(b" " * 13, b"", 1)
+    )  # 800 GB by its word
+    with pytest.raises(DataError, match=r"val-labels\.npy' is damaged"):
+        open_packed(packed.folder)
+    for name in ("val-labels.npy", shard["file"]):
+        (packed.folder / name).unlink()
+        os.mkfifo(packed.folder / name)
+        with pytest.raises(DataError, match="it is a folder, pipe or device"):
+            open_packed(packed.folder)
+        (packed.folder / name).unlink()
+        prepare(request)
+    assert verify(request)[1] == []
+
+
 def test_a_cache_under_a_file_is_one_clear_line(folder: Path, request_of: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunError, match="CHIMERA_CACHE"):
