@@ -54,7 +54,7 @@ def _find(name: str, below: Path) -> Path:
     if folder is not None:
         return folder
     path = Path(name).expanduser()
-    if (path / FILE).is_file():  # a copy of a comparison without its record is enough for its report
+    if (path / FILE).exists():  # a copy of a comparison without its record is enough for its report
         return path
     if path.exists():
         raise ConfigError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +86,16 @@ def test_a_folder_of_something_else_says_what_it_holds(runs: Path, here: Here, t
     code, _, err = here("report", tmp_path / "notes")
     assert code == 2
     assert "it holds todo.txt" in one_line(err)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes among files")
+def test_a_pipe_in_place_of_the_record_is_named_at_once(runs: Path, here: Here) -> None:
+    (runs / "six-fusers" / "comparison.json").unlink()
+    os.mkfifo(runs / "six-fusers" / "comparison.json")
+    code, out, err = here("report", "six-fusers")
+    assert (code, out) == (2, "")
+    assert "comparison.json' cannot be read (it is a pipe or device, not a file)" in one_line(err)
 
 
 def test_a_file_cut_short_is_one_line_and_of_several_runs_none_is_written(runs: Path, here: Here) -> None:
