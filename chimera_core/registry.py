@@ -120,7 +120,7 @@ class AssetEntry(Config):
         for pair in _EITHER_OR["assets"]:
             if sum(bool(getattr(self, name)) for name in pair) != 1:
                 raise ValueError(f"give either {pair[0]} or {pair[1]}")
-        if self.sha256_prefix and any(urlsplit(url).scheme == "http" for url in self.places):
+        if self.sha256_prefix and any(_is_overheard(url) for url in self.places):
             raise ValueError(
                 "over http anyone on the way can send another file with such a prefix: write https, or the whole sha256"
             )
@@ -359,6 +359,12 @@ def _check_url(url: str) -> str:
     if not fits:
         raise ValueError(f"{wrong}: write https://HOST/PATH, http://HOST/PATH or file:///PATH")
     return url
+
+
+def _is_overheard(url: str) -> bool:
+    """Whether others lie on the way to an address, and nothing hides from them what is sent."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost")
 
 
 def _check(tables: Mapping[str, Any], file: TomlFile, *, below: TomlFile | None = None) -> Registry:
