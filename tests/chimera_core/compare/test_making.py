@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from chimera_core.compare.cells import Cell, image_path, read_record, record_path
+from chimera_core.compare.cells import Cell, image_path, read_record, record_path, write_record
 from chimera_core.compare.making import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.compare.plan import Comparison, check_experiment, lay_out
 from chimera_core.errors import ConfigError
@@ -121,7 +121,7 @@ def test_trials_are_two_costly_cells_of_each_fuser_and_tell_the_time(experiment:
     (run / "cells").mkdir()
     for trial, wall_s in zip(trials, (9.0, 2.0), strict=True):
         image_path(run, trial.id).touch()
-        record_path(run, trial.id).write_text(json.dumps({"id": trial.id, "status": "ok", "wall_s": wall_s}))
+        write_record(run, {"id": trial.id}, status="ok", wall_s=wall_s)
     assert estimate_s(of(waiting, "mix"), trials, run, jobs=2) == 12 * 2.0 / 2
 
 
