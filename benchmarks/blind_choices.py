@@ -29,9 +29,9 @@ import numpy as np
 from PIL import Image, ImageOps
 from scipy.stats import kendalltau
 
-from chimera_core.contact_sheet import grid
-from chimera_core.files import write_text_atomic
+from chimera_core.files.atomic import write_text_atomic
 from chimera_core.images import write_png
+from chimera_core.images.sheet import grid
 
 ROWS, SHOWN = 8, 168
 FIELDS = ("choice", "run", "parents", "seed", "x", "y", "cell_x", "cell_y", "score_x", "score_y")

@@ -19,9 +19,9 @@ from torch import Tensor
 from twelve_pairs import PAIRS
 
 from chimera_core import fuse
-from chimera_core.contact_sheet import grid
 from chimera_core.images import write_png
-from chimera_core.pixels import to_uint8
+from chimera_core.images.pixels import to_uint8
+from chimera_core.images.sheet import grid
 
 CHOICES = 4
 COLUMNS = 3

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from chimera_core.contact_sheet import grid
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import plan_fusion
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.fusing.request import plan_fusion
 from chimera_core.images import read_picture, write_png
-from chimera_core.pixels import from_uint8, resize_shorter, to_uint8
+from chimera_core.images.pixels import from_uint8, resize_shorter, to_uint8
+from chimera_core.images.sheet import grid
 
 if TYPE_CHECKING:
     from chimera_core.images.reading import UInt8

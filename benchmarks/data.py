@@ -32,7 +32,7 @@ from chimera_core.data.batches import TrainingBatches
 from chimera_core.data.packed import PackedSource
 from chimera_core.data.packing import pack
 from chimera_core.data.preparing import Request, plan_packing, prepare
-from chimera_core.plugins import default_host
+from chimera_core.plugins.discovery import default_host
 
 BATCH = 64
 WORKERS = 2

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from chimera_core.errors import ChimeraError
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import plan_fusion
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.fusing.request import plan_fusion
 
 
 def main() -> None:

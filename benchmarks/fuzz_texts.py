@@ -25,23 +25,23 @@ from typing import Any
 
 from fuzz_images import LIMIT_BYTES, LIMIT_S, peak_beyond, reset_peak
 
-from chimera_core.compare.cells import read_record
-from chimera_core.compare.experiment_file import read_experiment
-from chimera_core.compare.report_input import read_comparison
+from chimera_core.compare.experiment.file import read_experiment
+from chimera_core.compare.making.cells import read_record
+from chimera_core.components.layers import build_config
+from chimera_core.components.options import Config
 from chimera_core.data.packed import read_index
 from chimera_core.errors import ChimeraError
-from chimera_core.layers import build_config
-from chimera_core.locks import holder_of
-from chimera_core.options import Config
-from chimera_core.registry import read_registry, shipped_registry
-from chimera_core.runs import read_run_record, run_status
+from chimera_core.files.locks import holder_of
+from chimera_core.files.toml import to_toml
+from chimera_core.models.header import ExportedFuser, read_header
+from chimera_core.plugins.registry import read_registry, shipped_registry
+from chimera_core.report.record import read_comparison
+from chimera_core.runs.checkpoints import read_state
+from chimera_core.runs.config import read_config
+from chimera_core.runs.record import read_run_record, run_status
 from chimera_core.testing.fixtures.comparison import write_comparison
-from chimera_core.toml_files import to_toml
-from chimera_core.training.checkpoints import read_state
-from chimera_core.training.config_file import read_config
-from chimera_core.training.exported_header import ExportedFuser, read_header
-from chimera_core.training.fuser_config import FuserTraining
-from chimera_core.training.metrics import read_metrics
+from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.parts.metrics import read_metrics
 
 # What stands in a value's place: JSON and TOML alike where they agree.
 ODD = [

@@ -27,8 +27,8 @@ from training import describe_machine
 
 from chimera_core.api import Batch, Draw, Engine, FuserData
 from chimera_core.data.batches import TensorSplit
-from chimera_core.training.precision import choose_precision
-from chimera_core.training.randomness import seed_step
+from chimera_core.precision import choose_precision
+from chimera_core.randomness import seed_step
 
 SIZE, NOISE, CHANNELS = 64, 100, 64
 WARM_UP = 2  # steps: the first ones allocate memory and choose kernels

@@ -32,8 +32,8 @@ from racing import TUTORIAL, Images, Race, open_images, run
 from scipy.stats import spearmanr
 from training import describe_machine
 
-from chimera_core.files import atomic_path
-from chimera_core.scoring.features import QualityJudge
+from chimera_core.files.atomic import atomic_path
+from chimera_core.scoring.judge.features import QualityJudge
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def write_sets(folder: Path, *, images: int, dimensions: int) -> None:
     """Write two sets of features as ``x.npy`` and ``y.npy``."""
-    from chimera_core.scoring.feature_file import write_features
+    from chimera_core.scoring.judge.feature_file import write_features
 
     generator = torch.Generator().manual_seed(0)
     for name, shift in (("x", 0.0), ("y", 0.05)):
@@ -106,9 +106,9 @@ def _work(metric: str, side: str, folder: str) -> dict[str, Any]:
 
 
 def _ours(metric: str) -> Callable[[Tensor, Tensor], list[float]]:
-    from chimera_core.scoring.frechet import FeatureStatistics, frechet_distance
-    from chimera_core.scoring.kid import kernel_distance
-    from chimera_core.scoring.neighbours import precision_recall
+    from chimera_core.scoring.sets.frechet import FeatureStatistics, frechet_distance
+    from chimera_core.scoring.sets.kid import kernel_distance
+    from chimera_core.scoring.sets.neighbours import precision_recall
 
     def kid(x: Tensor, y: Tensor) -> list[float]:
         found = kernel_distance(x, y, extractor="random", subsets=SUBSETS, subset_size=SUBSET_SIZE)

@@ -27,21 +27,21 @@ import torch
 from torch import Tensor
 
 from chimera_core import load_encoder
-from chimera_core.contact_sheet import grid
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.preparing import plan_packing, prepare
 from chimera_core.data.subsets import SubsetSplit, spread_subset
 from chimera_core.errors import ConfigError
-from chimera_core.files import atomic_path
-from chimera_core.fusing import Fusion, plan_fusion
+from chimera_core.files.atomic import atomic_path
+from chimera_core.files.toml import read_toml
+from chimera_core.fusing.fusion import Fusion, plan_fusion
 from chimera_core.images import write_png
-from chimera_core.pixels import to_uint8
-from chimera_core.plugins import default_host
-from chimera_core.scoring.features import RESIZE, QualityJudge
-from chimera_core.scoring.kid import squared_mmd
-from chimera_core.scoring.position import scale_to_classes, scale_to_ends, summarise_sweeps
-from chimera_core.scoring.probe import Probe, fit_probe
-from chimera_core.toml_files import read_toml
+from chimera_core.images.pixels import to_uint8
+from chimera_core.images.sheet import grid
+from chimera_core.plugins.discovery import default_host
+from chimera_core.scoring.figures.position import scale_to_classes, scale_to_ends, summarise_sweeps
+from chimera_core.scoring.judge.features import RESIZE, QualityJudge
+from chimera_core.scoring.sets.kid import squared_mmd
+from chimera_core.scoring.sets.probe import Probe, fit_probe
 
 WEIGHTS = 11
 SWEEPS_DRAWN, SIDE = 8, 5

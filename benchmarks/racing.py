@@ -23,13 +23,13 @@ from chimera_core.data.batches import ImageSplit, TrainingBatches
 from chimera_core.data.order import equal_shares
 from chimera_core.data.preparing import plan_packing, prepare
 from chimera_core.data.subsets import spread_subset
-from chimera_core.plugins import default_host
-from chimera_core.scoring.features import QualityJudge
-from chimera_core.toml_files import read_toml
-from chimera_core.training.checkpoints import newest_checkpoint, restore, save_checkpoint
+from chimera_core.files.toml import read_toml
+from chimera_core.plugins.discovery import default_host
+from chimera_core.precision import choose_precision
+from chimera_core.randomness import seed_step
+from chimera_core.runs.checkpoints import newest_checkpoint, restore, save_checkpoint
+from chimera_core.scoring.judge.features import QualityJudge
 from chimera_core.training.fuser_pictures import draw_samples
-from chimera_core.training.precision import choose_precision
-from chimera_core.training.randomness import seed_step
 
 HELD_OUT = 512
 SAMPLE_SEED = 1_000_003

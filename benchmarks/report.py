@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.report import write_report
+from chimera_core.report.page import write_report
 from chimera_core.testing.fixtures.comparison import write_comparison
 
 SHOWN = """

@@ -23,8 +23,8 @@ from chimera_core.attacks.gradients import cross_entropy_of
 from chimera_core.data.batches import evaluation_batches
 from chimera_core.data.preparing import plan_packing, prepare
 from chimera_core.data.subsets import SubsetSplit
-from chimera_core.plugins import default_host
-from chimera_core.training.trained import load_trained_encoder, read_training
+from chimera_core.models.run_encoder import load_trained_encoder, read_training
+from chimera_core.plugins.discovery import default_host
 
 ALPHA = 0.1
 WAYS = {"image": (False, False), "step": (True, False), "clamp": (False, True), "report": (True, True)}

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import plan_fusion
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.fusing.request import plan_fusion
 
 LITE0: dict[str, Any] = {}
 VGG19_TAPS = ["features.0", "features.5", "features.10", "features.19", "features.28", "features.21"]

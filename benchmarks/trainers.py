@@ -19,7 +19,7 @@ from typing import Any
 
 import matplotlib
 
-from chimera_core.training.metrics import read_metrics
+from chimera_core.training.parts.metrics import read_metrics
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

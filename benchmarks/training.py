@@ -29,17 +29,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.api import DatasetSource, Example, FeatureEncoder, SourceInfo, pgd
+from chimera_core.components.options import EncoderRef, SourceRef
+from chimera_core.components.use import build, layered_options
 from chimera_core.data.packed import PackedSplit
 from chimera_core.data.packing import pack
-from chimera_core.options import EncoderRef, SourceRef
-from chimera_core.plugins import default_host
-from chimera_core.training import checkpoints, launch
-from chimera_core.training.config import EncoderTraining
-from chimera_core.training.ema import Ema
+from chimera_core.plugins.discovery import default_host
+from chimera_core.precision import choose_precision
+from chimera_core.runs import checkpoints
+from chimera_core.training import launch
 from chimera_core.training.encoder_loop import EncoderJob, train_encoder
-from chimera_core.training.optimizers import build_optimizer, parameter_groups
-from chimera_core.training.precision import choose_precision
-from chimera_core.use import build, layered_options
+from chimera_core.training.options import EncoderTraining
+from chimera_core.training.parts.ema import Ema
+from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups
 
 CLASSES = 20
 WARM_UP = 2  # steps: the first ones allocate memory and choose kernels

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from chimera_core import fuse
-from chimera_core.contact_sheet import grid
 from chimera_core.images import write_png
-from chimera_core.pixels import resize_shorter, to_uint8
+from chimera_core.images.pixels import resize_shorter, to_uint8
+from chimera_core.images.sheet import grid
 
 PAIRS = (
     ("tabby", "zebra"),

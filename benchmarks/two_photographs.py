@@ -57,8 +57,8 @@ def cold(one: Path, other: Path, fuser: str, size: int, device: str) -> tuple[fl
 
 def warm(one: Path, other: Path, fuser: str, size: int, device: str) -> float:
     """Time new parents in a loaded fuser: seconds."""
-    from chimera_core.fusing import Fusion
-    from chimera_core.fusing_plan import plan_fusion
+    from chimera_core.fusing.fusion import Fusion
+    from chimera_core.fusing.request import plan_fusion
 
     def fusion(first: Path, second: Path, loaded: Fusion | None = None) -> Fusion:
         plan = plan_fusion([first, second], fuser=fuser, size=size, device=device)

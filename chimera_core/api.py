@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.attacks.budget import BudgetConfig
+from chimera_core.components.options import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.data.members import Member
 from chimera_core.errors import (
     ChimeraError,
@@ -19,37 +20,48 @@ from chimera_core.errors import (
     RunError,
     ShapeError,
 )
-from chimera_core.files import atomic_path, describe_folder, one_line
-from chimera_core.hookspecs import API_VERSION, hookimpl
-from chimera_core.options import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
+from chimera_core.files.atomic import atomic_path, describe_folder, one_line
+from chimera_core.plugins.hookspecs import API_VERSION, hookimpl
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 from chimera_core.subjects.options import HeadOptions, SubjectOptions
 
 if TYPE_CHECKING:
     from chimera_core.arrays import blend_pyramids, blurred, resized, sampled, sharpened, smoothstep
-    from chimera_core.assets import check_may_download, work_alone
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
-    from chimera_core.csv_tables import csv_text, plain_cell
+    from chimera_core.components.use import (
+        default_data_root,
+        find_asset,
+        load_encoder,
+        load_fuser,
+        open_source,
+    )
     from chimera_core.data.batches import Batch, ImageSplit
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
     from chimera_core.data.split_names import is_split_name, is_train_name
-    from chimera_core.download import DownloadError
-    from chimera_core.file_names import is_device, nfc
-    from chimera_core.folders import pictures_below
+    from chimera_core.downloads.assets import check_may_download, work_alone
+    from chimera_core.downloads.transfer import DownloadError
+    from chimera_core.downloads.web import WebClient
+    from chimera_core.files.names import is_device, nfc
+    from chimera_core.files.own_folders import make_folder, relative_name, remove_file
+    from chimera_core.files.tables import csv_text, plain_cell
     from chimera_core.images import Picture, picture_shape, read_picture
-    from chimera_core.interfaces import (
+    from chimera_core.images.folders import pictures_below
+    from chimera_core.images.pixels import parent_pixels, resize_shorter
+    from chimera_core.interfaces.components import (
         DatasetSource,
         FeatureEncoder,
         FusionGenerator,
         RobustnessTrainer,
         Split,
     )
-    from chimera_core.own_folders import make_folder, relative_name, remove_file
-    from chimera_core.pixels import parent_pixels, resize_shorter
-    from chimera_core.scoring.probe import Probe, fit_probe
+    from chimera_core.interfaces.learner import Engine, FuserData, FuserLearner, TrainedFacts
+    from chimera_core.models.weights import check_state, load_state
+    from chimera_core.precision import choose_precision
+    from chimera_core.randomness import Draw
+    from chimera_core.scoring.sets.probe import Probe, fit_probe
     from chimera_core.subjects.alignment import aligned_face
     from chimera_core.subjects.colour import colour_spread, transfer_colour
     from chimera_core.subjects.face import Face, face_unit, find_face, find_faces
@@ -57,32 +69,26 @@ if TYPE_CHECKING:
     from chimera_core.subjects.head import head_map, head_maps
     from chimera_core.subjects.neck import NeckCut, propose_cuts
     from chimera_core.subjects.window import Subject, Window, animal_box, or_whole, resize_to, shrink_mask
-    from chimera_core.training.ema import Ema
-    from chimera_core.training.learner import Engine, FuserData, FuserLearner, TrainedFacts
-    from chimera_core.training.optimizers import build_optimizer, parameter_groups, set_rate
-    from chimera_core.training.precision import choose_precision
-    from chimera_core.training.randomness import Draw
-    from chimera_core.use import default_data_root, find_asset, load_encoder, load_fuser, open_source
-    from chimera_core.web import WebClient
-    from chimera_core.weights import check_state, load_state
+    from chimera_core.training.parts.ema import Ema
+    from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups, set_rate
 
 _LAZY = {
     "Batch": "chimera_core.data.batches",
     "ImageSplit": "chimera_core.data.batches",
-    "Ema": "chimera_core.training.ema",
-    "Engine": "chimera_core.training.learner",
-    "FuserData": "chimera_core.training.learner",
-    "FuserLearner": "chimera_core.training.learner",
-    "TrainedFacts": "chimera_core.training.learner",
-    "build_optimizer": "chimera_core.training.optimizers",
-    "parameter_groups": "chimera_core.training.optimizers",
-    "set_rate": "chimera_core.training.optimizers",
-    "DatasetSource": "chimera_core.interfaces",
-    "Draw": "chimera_core.training.randomness",
-    "FeatureEncoder": "chimera_core.interfaces",
-    "FusionGenerator": "chimera_core.interfaces",
-    "RobustnessTrainer": "chimera_core.interfaces",
-    "Split": "chimera_core.interfaces",
+    "Ema": "chimera_core.training.parts.ema",
+    "Engine": "chimera_core.interfaces.learner",
+    "FuserData": "chimera_core.interfaces.learner",
+    "FuserLearner": "chimera_core.interfaces.learner",
+    "TrainedFacts": "chimera_core.interfaces.learner",
+    "build_optimizer": "chimera_core.training.parts.optimizers",
+    "parameter_groups": "chimera_core.training.parts.optimizers",
+    "set_rate": "chimera_core.training.parts.optimizers",
+    "DatasetSource": "chimera_core.interfaces.components",
+    "Draw": "chimera_core.randomness",
+    "FeatureEncoder": "chimera_core.interfaces.components",
+    "FusionGenerator": "chimera_core.interfaces.components",
+    "RobustnessTrainer": "chimera_core.interfaces.components",
+    "Split": "chimera_core.interfaces.components",
     "Mixture": "chimera_core.data.mixing",
     "Picture": "chimera_core.images",
     "attack_mode": "chimera_core.attacks.gradients",
@@ -92,25 +98,25 @@ _LAZY = {
     "fgsm": "chimera_core.attacks.iterated",
     "input_gradient": "chimera_core.attacks.gradients",
     "pgd": "chimera_core.attacks.iterated",
-    "Probe": "chimera_core.scoring.probe",
-    "fit_probe": "chimera_core.scoring.probe",
+    "Probe": "chimera_core.scoring.sets.probe",
+    "fit_probe": "chimera_core.scoring.sets.probe",
     "project_l2": "chimera_core.attacks.geometry",
     "project_linf": "chimera_core.attacks.geometry",
     "random_start": "chimera_core.attacks.geometry",
-    "is_device": "chimera_core.file_names",
+    "is_device": "chimera_core.files.names",
     "is_split_name": "chimera_core.data.split_names",
     "is_train_name": "chimera_core.data.split_names",
     "picture_shape": "chimera_core.images",
-    "pictures_below": "chimera_core.folders",
+    "pictures_below": "chimera_core.images.folders",
     "read_picture": "chimera_core.images",
-    "csv_text": "chimera_core.csv_tables",
-    "plain_cell": "chimera_core.csv_tables",
-    "make_folder": "chimera_core.own_folders",
-    "nfc": "chimera_core.file_names",
-    "relative_name": "chimera_core.own_folders",
-    "remove_file": "chimera_core.own_folders",
-    "parent_pixels": "chimera_core.pixels",
-    "resize_shorter": "chimera_core.pixels",
+    "csv_text": "chimera_core.files.tables",
+    "plain_cell": "chimera_core.files.tables",
+    "make_folder": "chimera_core.files.own_folders",
+    "nfc": "chimera_core.files.names",
+    "relative_name": "chimera_core.files.own_folders",
+    "remove_file": "chimera_core.files.own_folders",
+    "parent_pixels": "chimera_core.images.pixels",
+    "resize_shorter": "chimera_core.images.pixels",
     "Subject": "chimera_core.subjects.window",
     "SubjectFinder": "chimera_core.subjects.finder",
     "NeckCut": "chimera_core.subjects.neck",
@@ -135,18 +141,18 @@ _LAZY = {
     "shrink_mask": "chimera_core.subjects.window",
     "colour_spread": "chimera_core.subjects.colour",
     "transfer_colour": "chimera_core.subjects.colour",
-    "choose_precision": "chimera_core.training.precision",
-    "check_state": "chimera_core.weights",
-    "check_may_download": "chimera_core.assets",
-    "load_state": "chimera_core.weights",
-    "default_data_root": "chimera_core.use",
-    "find_asset": "chimera_core.use",
-    "load_encoder": "chimera_core.use",
-    "load_fuser": "chimera_core.use",
-    "open_source": "chimera_core.use",
-    "DownloadError": "chimera_core.download",
-    "WebClient": "chimera_core.web",
-    "work_alone": "chimera_core.assets",
+    "choose_precision": "chimera_core.precision",
+    "check_state": "chimera_core.models.weights",
+    "check_may_download": "chimera_core.downloads.assets",
+    "load_state": "chimera_core.models.weights",
+    "default_data_root": "chimera_core.components.use",
+    "find_asset": "chimera_core.components.use",
+    "load_encoder": "chimera_core.components.use",
+    "load_fuser": "chimera_core.components.use",
+    "open_source": "chimera_core.components.use",
+    "DownloadError": "chimera_core.downloads.transfer",
+    "WebClient": "chimera_core.downloads.web",
+    "work_alone": "chimera_core.downloads.assets",
 }
 
 __all__ = [

@@ -75,7 +75,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings_read_anew() -> Iterator[None]:
     """Let this test change the environment's settings, which are read once in a process."""
-    from chimera_core import plugins
+    from chimera_core.plugins import discovery as plugins
 
     plugins._discover_once.cache_clear()
     yield

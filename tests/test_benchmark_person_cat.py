@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from chimera_core.api import FeatureEncoder, FusionGenerator, Parent
 from chimera_core.data.batches import TensorSplit
-from chimera_core.scoring.features import QualityJudge
+from chimera_core.scoring.judge.features import QualityJudge
 
 BENCHMARK = runpy.run_path(str(Path(__file__).resolve().parent.parent / "benchmarks" / "person_cat.py"))
 SIZE = 8

@@ -17,7 +17,7 @@ from PIL import Image
 
 from chimera_core import load_encoder
 from chimera_core.data.batches import TensorSplit
-from chimera_core.scoring.features import QualityJudge
+from chimera_core.scoring.judge.features import QualityJudge
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 SIZE, BATCH = 28, 4

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from chimera_core import api, hookspecs
+from chimera_core import api
+from chimera_core.plugins import hookspecs
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "hooks.md"
 INTERFACES = ("DatasetSource", "FeatureEncoder", "RobustnessTrainer", "FusionGenerator", "FuserLearner")

@@ -13,12 +13,12 @@ import torch
 from chimera_core import fuse, load_encoder
 from chimera_core.api import Draw
 from chimera_core.attacks.square import square
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import plan_fusion
-from chimera_core.plugins import default_host
-from chimera_core.training.augment import PRESETS
-from chimera_core.training.metrics import read_metrics
-from chimera_core.use import build
+from chimera_core.components.use import build
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.fusing.request import plan_fusion
+from chimera_core.plugins.discovery import default_host
+from chimera_core.training.augmentation.presets import PRESETS
+from chimera_core.training.parts.metrics import read_metrics
 
 pytestmark = pytest.mark.gpu
 

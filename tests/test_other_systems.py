@@ -47,7 +47,7 @@ def play_windows():
 
     os.kill = ends
     multiprocessing.set_start_method("spawn")
-    from chimera_core import file_names
+    from chimera_core.files import names as file_names
 
     file_names.on_windows = lambda: True
 """

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from chimera_core import plugins
-from chimera_core.models import model_file
+from chimera_core.models.header import ExportedEncoder, read_header
+from chimera_core.models.names import model_file
+from chimera_core.plugins import discovery as plugins
 from chimera_core.subjects import face_network, outline_network
-from chimera_core.training.exported_header import ExportedEncoder, read_header
 
 LARGEST, LARGEST_TOGETHER = 12_000_000, 40_000_000
 

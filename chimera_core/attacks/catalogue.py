@@ -16,7 +16,7 @@ from chimera_core.attacks.gradients import attack_mode
 from chimera_core.attacks.iterated import fgsm, pgd
 from chimera_core.attacks.square import square
 from chimera_core.errors import ConfigError
-from chimera_core.training.randomness import Draw
+from chimera_core.randomness import Draw
 
 
 class Attack(Protocol):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from chimera_core.attacks.budget import check_budget
 from chimera_core.errors import ShapeError
-from chimera_core.training.randomness import Draw
+from chimera_core.randomness import Draw
 
 
 def project_linf(x_adv: Tensor, x: Tensor, *, eps: float) -> Tensor:

@@ -16,7 +16,7 @@ from chimera_core.attacks.gradients import (
     input_gradient,
 )
 from chimera_core.errors import ConfigError
-from chimera_core.training.randomness import Draw
+from chimera_core.randomness import Draw
 
 
 def fgsm(

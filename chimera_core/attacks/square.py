@@ -11,7 +11,7 @@ from chimera_core.attacks.budget import check_budget
 from chimera_core.attacks.geometry import length
 from chimera_core.attacks.gradients import attack_mode
 from chimera_core.errors import ShapeError
-from chimera_core.training.randomness import Draw
+from chimera_core.randomness import Draw
 
 # Numbers that one proposal takes: two corners (4), how the bump lies (1), one sign per channel.
 _CORNERS, _TURN = 4, 1

@@ -22,12 +22,12 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._types import WEIGHTS
+from chimera_core.components.layers import Layer
+from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, PluginError
-from chimera_core.files import one_line
-from chimera_core.layers import Layer
-from chimera_core.options import suggest
-from chimera_core.plugins import PluginHost
-from chimera_core.toml_files import TomlFile, read_toml
+from chimera_core.files.atomic import one_line
+from chimera_core.files.toml import TomlFile, read_toml
+from chimera_core.plugins.discovery import PluginHost
 
 _FILE = "chimera.config-file"
 _NOT_IN_FILES = ("config", "json", "help")
@@ -75,7 +75,7 @@ def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> 
     Raises:
         ConfigError, PluginError: for a wrong name or option, with file and line.
     """
-    from chimera_core.use import check_options
+    from chimera_core.components.use import check_options
 
     told = component_in_file(ctx, key)
     if told is None:

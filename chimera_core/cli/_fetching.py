@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chimera_core.cli._progress import progress
 from chimera_core.library.fetching import DEFAULT_COUNT, fetch_into_library
-from chimera_core.plugins import PluginHost
+from chimera_core.plugins.discovery import PluginHost
 
 
 def fetch_pictures(name: str, host: PluginHost, *, count: int = DEFAULT_COUNT) -> list[Path]:

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from chimera_core.files import one_line
-from chimera_core.plugins import PluginHost, default_host
+from chimera_core.files.atomic import one_line
+from chimera_core.plugins.discovery import PluginHost, default_host
 
 
 def plugin_host(ctx: click.Context, *, say_broken: bool = True) -> PluginHost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chimera_core.cli._progress import progress
 from chimera_core.library.merits import PictureMerits
-from chimera_core.plugins import PluginHost
+from chimera_core.plugins.discovery import PluginHost
 
 
 def picture_merits(host: PluginHost) -> PictureMerits:

@@ -25,16 +25,16 @@ from chimera_core.cli._config import (
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._owners import name_owners
 from chimera_core.cli._types import DURATION, FRACTION, FractionRange
+from chimera_core.components.flags import Flag, flags_of
+from chimera_core.components.layers import Layer, merge
+from chimera_core.components.options import ComponentRef
+from chimera_core.components.use import check_options, look_up_options, option_layers
 from chimera_core.errors import PluginError
-from chimera_core.flags import Flag, flags_of
-from chimera_core.layers import Layer, merge
-from chimera_core.models import find_trained
-from chimera_core.options import ComponentRef
-from chimera_core.plugins import Component, PluginHost
-from chimera_core.use import check_options, look_up_options, option_layers
+from chimera_core.models.names import find_trained
+from chimera_core.plugins.discovery import Component, PluginHost
 
 if TYPE_CHECKING:
-    from chimera_core.trained_fusers import TrainedFuser
+    from chimera_core.models.fusers import TrainedFuser
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _section(
 def _find_trained(host: PluginHost, selector: Selector, name: str) -> TrainedFuser | None:
     if not selector.may_be_trained or find_trained(host, selector.kind, name) is None:
         return None
-    from chimera_core.trained_fusers import find_trained_fuser
+    from chimera_core.models.fusers import find_trained_fuser
 
     return find_trained_fuser(host, name)
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from chimera_core.cli._streams import terminal_of
-from chimera_core.files import one_line
+from chimera_core.files.atomic import one_line
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chimera_core.cli._output import print_json
-from chimera_core.files import one_line
+from chimera_core.files.atomic import one_line
 
 if TYPE_CHECKING:
     from chimera_core.data.losses import DataLosses

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from chimera_core.cli._streams import terminal_of
-from chimera_core.files import one_line
+from chimera_core.files.atomic import one_line
 
 PLAIN_INTERVAL_S = 5.0
 _SLOW_INTERVAL_S = 30.0

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.cli._training import read_options_file
-from chimera_core.layers import merge
-from chimera_core.plugins import PluginHost
-from chimera_core.training import config_file
-from chimera_core.training.config import lay
-from chimera_core.use import option_layers
+from chimera_core.components.layers import merge
+from chimera_core.components.use import option_layers
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.runs import config as config_file
+from chimera_core.training.options import lay
 
 _KINDS = {"encoder": "feature-encoder", "trainer": "robustness-trainer", "fuser": "fusion-generator"}
 _FILLED_IN = ("classes", "size")

@@ -13,7 +13,7 @@ import sys
 from typing import IO, Any, TextIO
 
 from chimera_core.errors import RunError
-from chimera_core.files import clean_lines, disk_trouble
+from chimera_core.files.atomic import clean_lines, disk_trouble
 
 
 def prepare_streams() -> None:

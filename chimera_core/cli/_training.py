@@ -15,11 +15,12 @@ from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json
+from chimera_core.components.flags import flags_of
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.flags import flags_of
-from chimera_core.plugins import PluginHost
+from chimera_core.plugins.discovery import PluginHost
 from chimera_core.processes import is_worker
-from chimera_core.runs import (
+from chimera_core.runs import config as config_file
+from chimera_core.runs.record import (
     check_free,
     find_run,
     is_untouched,
@@ -29,8 +30,7 @@ from chimera_core.runs import (
     read_run_record,
     run_status,
 )
-from chimera_core.training import config_file
-from chimera_core.training.config import TrainingOptions
+from chimera_core.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from chimera_core.training.encoder_loop import Outcome
@@ -237,6 +237,6 @@ def show_outcome(outcome: Outcome | FuserOutcome, folder: Path, as_json: bool, *
 
 
 def _no_options(kind: str, name: str) -> Any:
-    from chimera_core.options import Config
+    from chimera_core.components.options import Config
 
     return Config, []

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from chimera_core.options import read_duration, read_fraction
+from chimera_core.components.options import read_duration, read_fraction
 
 
 class FractionType(click.ParamType[float]):

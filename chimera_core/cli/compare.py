@@ -14,8 +14,8 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
-from chimera_core.files import one_line
-from chimera_core.runs import place_run
+from chimera_core.files.atomic import one_line
+from chimera_core.runs.record import place_run
 
 if TYPE_CHECKING:
     from chimera_core.compare.run import Outcome
@@ -79,9 +79,9 @@ def compare(
     touches. A creature that fails is a row with its reason.
     """
     let_waiting_threads_sleep()
-    from chimera_core.compare.making import Working
-    from chimera_core.compare.outlook import look_ahead
-    from chimera_core.compare.plan import check_experiment, check_folder
+    from chimera_core.compare.estimate import look_ahead
+    from chimera_core.compare.experiment.plan import check_experiment, check_folder
+    from chimera_core.compare.making.work import Working
     from chimera_core.compare.run import run_comparison
 
     host = plugin_host(ctx)

@@ -16,7 +16,7 @@ from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
-    from chimera_core.plugins import PluginHost
+    from chimera_core.plugins.discovery import PluginHost
 
 DEFAULT_FOLDER = "chimera-demo"
 # The creature is made at this size; the row of weights, for speed, at the smaller one.
@@ -50,13 +50,13 @@ GENERATOR_SIZE, GENERATOR_FRAMES, GENERATOR_ROWS = 128, 7, 3
 def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str | None) -> None:
     """Make one creature, a grid of weights, and rows from person to cat, offline, into a folder."""
     let_waiting_threads_sleep()
-    from chimera_core.contact_sheet import grid
-    from chimera_core.fusing import Fusion
-    from chimera_core.fusing_plan import DEFAULT_PHOTO_FUSER, plan_fusion
+    from chimera_core.components.use import component_table
+    from chimera_core.fusing.fusion import Fusion
+    from chimera_core.fusing.request import DEFAULT_PHOTO_FUSER, plan_fusion
     from chimera_core.images import write_png
-    from chimera_core.pixels import resize_shorter, to_uint8
-    from chimera_core.runs import work_in, write_run_config, write_run_record
-    from chimera_core.use import component_table
+    from chimera_core.images.pixels import resize_shorter, to_uint8
+    from chimera_core.images.sheet import grid
+    from chimera_core.runs.record import work_in, write_run_config, write_run_record
 
     start = time.perf_counter()
     host = plugin_host(ctx)
@@ -129,11 +129,11 @@ def draw_between(path: Path, host: PluginHost, *, seed: int, device: str) -> boo
         seed: of the first row.
         device: as of the command.
     """
-    from chimera_core.contact_sheet import grid
-    from chimera_core.fusing import Fusion
-    from chimera_core.fusing_plan import plan_fusion, sweep_weights
+    from chimera_core.fusing.fusion import Fusion
+    from chimera_core.fusing.request import plan_fusion, sweep_weights
     from chimera_core.images import write_png
-    from chimera_core.pixels import to_uint8
+    from chimera_core.images.pixels import to_uint8
+    from chimera_core.images.sheet import grid
 
     if GENERATOR not in host.registry.models or not host.has("fusion-generator", "gan"):
         return False

@@ -8,7 +8,7 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
-from chimera_core.files import one_line
+from chimera_core.files.atomic import one_line
 
 SLOW_S = 0.25
 """A plugin that takes longer to load is called slow: all of ours together take a tenth of this."""
@@ -21,7 +21,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     """Show device, versions, settings and registry with their origin, assets, and every plugin with its load time."""
     from pydantic_core import to_jsonable_python
 
-    from chimera_core.runs import versions
+    from chimera_core.runs.record import versions
 
     host = plugin_host(ctx, say_broken=False)
     folder = host.settings.path("assets")

@@ -29,12 +29,12 @@ from chimera_core.cli._training import (
 from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_export import export
 from chimera_core.cli.encoder_study import study
-from chimera_core.files import one_line
-from chimera_core.layers import merge
-from chimera_core.plugins import PluginHost
+from chimera_core.components.layers import merge
+from chimera_core.files.atomic import one_line
+from chimera_core.plugins.discovery import PluginHost
 from chimera_core.processes import is_worker
-from chimera_core.training.config import EncoderTraining
-from chimera_core.training.run_options import ENCODER
+from chimera_core.runs.options import ENCODER
+from chimera_core.training.options import EncoderTraining
 
 
 @click.group()

@@ -16,11 +16,11 @@ from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import read_options_file
+from chimera_core.components.layers import build_config
 from chimera_core.errors import ConfigError
-from chimera_core.layers import build_config
-from chimera_core.models import find_trained
-from chimera_core.training import config_file
-from chimera_core.training.config import EncoderTraining
+from chimera_core.models.names import find_trained
+from chimera_core.runs import config as config_file
+from chimera_core.training.options import EncoderTraining
 
 
 class _EvaluateCommand(ComponentCommand):
@@ -93,7 +93,7 @@ def evaluate(
     NAME is a run, a file of `chimera encoder export`, or a model; the last two need --config. Where the data lie
     elsewhere now, --source.root says where, as the source's other options do.
     """
-    from chimera_core.training.encoder_evaluation import evaluate_trained
+    from chimera_core.evaluation.encoder import evaluate_trained
 
     let_waiting_threads_sleep()
     host = plugin_host(ctx)

@@ -9,7 +9,7 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json
 from chimera_core.errors import ConfigError
-from chimera_core.runs import find_run
+from chimera_core.runs.record import find_run
 
 
 @click.command()
@@ -29,7 +29,7 @@ def export(ctx: click.Context, run: str, output: Path, numbers: str, as_json: bo
 
     `--encoder FILE.safetensors` then takes it wherever an encoder is asked for.
     """
-    from chimera_core.training.exported import export_encoder
+    from chimera_core.models.exported_encoder import export_encoder
 
     host = plugin_host(ctx)
     folder = find_run(run, host.settings.path("runs"))

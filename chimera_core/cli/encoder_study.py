@@ -28,14 +28,14 @@ from chimera_core.cli._training import (
     take_folder,
     training_options,
 )
-from chimera_core.files import one_line
-from chimera_core.plugins import PluginHost
-from chimera_core.training.config import lay
-from chimera_core.training.run_options import STUDY
-from chimera_core.training.study_config import PRESETS, EncoderStudy, find_preset
+from chimera_core.files.atomic import one_line
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.runs.options import STUDY
+from chimera_core.training.options import lay
+from chimera_core.training.study.options import PRESETS, EncoderStudy, find_preset
 
 if TYPE_CHECKING:
-    from chimera_core.training.study import StudyOutcome, StudyPlan
+    from chimera_core.training.study.run import StudyOutcome, StudyPlan
 
 _COLUMNS = ("domain", "images", "classes", "test", "accuracy", "95 %", "majority", "loss", "macro F1", "")
 _SELECTORS = selectors(encoder_preset="--encoder-preset")
@@ -142,7 +142,7 @@ def _study(
     as_json: bool,
 ) -> None:
     from chimera_core.training.resumed_options import check_same_data
-    from chimera_core.training.study import plan_study, run_study
+    from chimera_core.training.study.run import plan_study, run_study
 
     with progress("packing images", unit="images") as report:
         plan = plan_study(config, host, may_fill=may_fill, progress=report)
@@ -208,7 +208,7 @@ def _line(
 
 
 def _show_dry_run(config: EncoderStudy, host: PluginHost, may_fill: tuple[str, ...], as_json: bool) -> None:
-    from chimera_core.training.study import images_to_learn, plan_study
+    from chimera_core.training.study.run import images_to_learn, plan_study
 
     plan = plan_study(config, host, may_fill=may_fill, is_dry=True)
     if as_json:

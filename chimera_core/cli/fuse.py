@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.backgrounds import BACKGROUNDS
 from chimera_core.cli._config import config_option
 from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
@@ -21,8 +20,9 @@ from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._types import WEIGHTS
 from chimera_core.errors import ConfigError
-from chimera_core.files import one_line, quote, refuse_inputs
-from chimera_core.fusing_plan import (
+from chimera_core.files.atomic import one_line, quote, refuse_inputs
+from chimera_core.fusing.backgrounds import BACKGROUNDS
+from chimera_core.fusing.request import (
     DEFAULT_PHOTO_FUSER,
     DEFAULT_SIZE,
     MAX_SEED,
@@ -35,7 +35,7 @@ from chimera_core.fusing_plan import (
 )
 
 if TYPE_CHECKING:
-    from chimera_core.fusing import Fusion
+    from chimera_core.fusing.fusion import Fusion
 
 GIF_FPS = 6
 
@@ -219,7 +219,7 @@ def _write_creatures(
     plan: FusionPlan, weights: Sequence[float], seeds: Sequence[int], paths: list[Path]
 ) -> tuple[list[Path], Fusion]:
     from chimera_core.images import write_png
-    from chimera_core.pixels import to_uint8
+    from chimera_core.images.pixels import to_uint8
 
     fusion = _open(plan)
     with progress("fusing") as report:
@@ -232,8 +232,8 @@ def _write_creatures(
 def _write_sweep(
     plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int, path: Path
 ) -> tuple[list[Path], Fusion]:
-    from chimera_core.contact_sheet import grid
     from chimera_core.images import write_gif, write_png
+    from chimera_core.images.sheet import grid
 
     frames, text, fusion = _frames(plan, steps, seed)
     if path.suffix.lower() == ".gif":
@@ -248,8 +248,8 @@ def _write_sweep(
 def _write_triangle(
     plan: FusionPlan, rows: Sequence[Sequence[Sequence[float]]], seed: int, path: Path
 ) -> tuple[list[Path], Fusion]:
-    from chimera_core.contact_sheet import grid
     from chimera_core.images import write_png
+    from chimera_core.images.sheet import grid
 
     frames, text, fusion = _frames(plan, [weights for row in rows for weights in row], seed)
     rest = iter(frames)
@@ -264,7 +264,7 @@ def _frames(
     plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int
 ) -> tuple[list[Any], dict[str, str], Fusion]:
     """Make a creature of each weights: uint8 (H, W, 3), what the file says of them, and what made them."""
-    from chimera_core.pixels import to_uint8
+    from chimera_core.images.pixels import to_uint8
 
     fusion = _open(plan)
     frames: list[Any] = []
@@ -278,7 +278,7 @@ def _frames(
 
 def _open(plan: FusionPlan) -> Fusion:
     """Load fuser and parents; what the fuser remarks goes to stderr."""
-    from chimera_core.fusing import Fusion
+    from chimera_core.fusing.fusion import Fusion
 
     fusion = Fusion(plan)
     fusion.fuser.remark = lambda line: print(one_line(line), file=sys.stderr)

@@ -26,15 +26,15 @@ from chimera_core.cli._training import (
     training_options,
 )
 from chimera_core.cli.fuser_export import export
+from chimera_core.components.layers import Layer, build_config, check_layer
+from chimera_core.components.use import layered_options
 from chimera_core.errors import ConfigError
-from chimera_core.files import one_line
-from chimera_core.layers import Layer, build_config, check_layer
-from chimera_core.plugins import PluginHost
+from chimera_core.files.atomic import one_line
+from chimera_core.plugins.discovery import PluginHost
 from chimera_core.processes import is_worker
-from chimera_core.training.config import lay
-from chimera_core.training.fuser_config import FuserTraining
-from chimera_core.training.run_options import FUSER
-from chimera_core.use import layered_options
+from chimera_core.runs.options import FUSER
+from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.options import lay
 
 _WHERE = "fuser training"
 

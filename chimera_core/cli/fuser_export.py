@@ -10,7 +10,7 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json
 from chimera_core.errors import ConfigError
-from chimera_core.runs import find_run
+from chimera_core.runs.record import find_run
 
 
 @click.command()
@@ -30,7 +30,7 @@ def export(ctx: click.Context, run: str, output: Path, numbers: str, as_json: bo
 
     `chimera fuse A B --fuser FILE.safetensors` then takes it.
     """
-    from chimera_core.training.exported_fuser import export_fuser
+    from chimera_core.models.exported_fuser import export_fuser
 
     host = plugin_host(ctx)
     folder = find_run(run, host.settings.path("runs"))

@@ -8,10 +8,10 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json
+from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError
-from chimera_core.files import describe_folder, quote
-from chimera_core.options import suggest
-from chimera_core.runs import find_run
+from chimera_core.files.atomic import describe_folder, quote
+from chimera_core.runs.record import find_run
 
 
 @click.command()
@@ -28,8 +28,8 @@ def report(ctx: click.Context, runs: tuple[str, ...], as_json: bool) -> None:
     # All names first: a wrong third one must not be found after two pages were written.
     folders = [_find(name, below) for name in runs]
 
-    from chimera_core.compare.report import MARKDOWN, SHEET, write_report
-    from chimera_core.compare.report_input import read_comparison
+    from chimera_core.report.page import MARKDOWN, SHEET, write_report
+    from chimera_core.report.record import read_comparison
 
     if len(folders) > 1:
         for folder in folders:
@@ -48,7 +48,7 @@ def report(ctx: click.Context, runs: tuple[str, ...], as_json: bool) -> None:
 
 def _find(name: str, below: Path) -> Path:
     """Find a run; one that is not there is an error that names the nearest."""
-    from chimera_core.compare.report_input import FILE
+    from chimera_core.report.record import FILE
 
     folder = find_run(name, below)
     if folder is not None:

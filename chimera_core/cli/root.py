@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from chimera_core import __version__
+from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.options import suggest
 
 _COMMANDS = {
     "compare": "chimera_core.cli.compare:compare",
@@ -60,7 +60,7 @@ def root(ctx: click.Context, registry: Path | None) -> None:
 
     Start with `chimera demo`, then `chimera fuse lion.jpg zebra.jpg -o out.png`.
     """
-    from chimera_core.plugins import registry_file
+    from chimera_core.plugins.discovery import registry_file
 
     token = registry_file.set(registry)
     ctx.call_on_close(lambda: registry_file.reset(token))

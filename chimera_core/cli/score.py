@@ -13,7 +13,7 @@ from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._types import WEIGHTS
-from chimera_core.files import one_line
+from chimera_core.files.atomic import one_line
 
 _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
 
@@ -101,7 +101,7 @@ def score(
         merits=picture_merits(host),
         host=host,
     )
-    from chimera_core.scoring.scored import score as score_plan
+    from chimera_core.scoring.command import score as score_plan
 
     with progress("scoring") as report:
         found = score_plan(plan, progress=report)

@@ -12,11 +12,11 @@ from chimera_core.cli._options import ComponentCommand, Selector, component_valu
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.errors import DataError, RunError
-from chimera_core.files import one_line, refuse_inputs
+from chimera_core.files.atomic import one_line, refuse_inputs
 
 if TYPE_CHECKING:
     from chimera_core.data.blocks import Fit
-    from chimera_core.interfaces import DatasetSource, Split
+    from chimera_core.interfaces.components import DatasetSource, Split
 
 PREVIEW_TILE = 112
 _SELECTOR = Selector("source", "dataset-source", "")
@@ -202,7 +202,7 @@ def preview(ctx: click.Context, name: str, split: str | None, seed: int, output:
 
 
 def _open(ctx: click.Context, name: str) -> DatasetSource:
-    from chimera_core.use import open_source
+    from chimera_core.components.use import open_source
 
     return open_source(name, **component_values(ctx, "source"))
 
@@ -211,9 +211,9 @@ def _draw_preview(opened: DatasetSource, split: str | None, seed: int, path: Pat
     """Draw 25 images, shared out among the classes as evenly as they allow."""
     import torch
 
-    from chimera_core.contact_sheet import grid
     from chimera_core.images import write_png
-    from chimera_core.pixels import from_uint8, resize_shorter, to_uint8
+    from chimera_core.images.pixels import from_uint8, resize_shorter, to_uint8
+    from chimera_core.images.sheet import grid
 
     found = opened.info
     if not found.splits:

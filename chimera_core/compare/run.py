@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.cells import read_record
-from chimera_core.compare.data_checks import check_data
-from chimera_core.compare.identity import data_identity, hash_of, making_code, scoring_code
-from chimera_core.compare.making import Working, estimate_s, make_cells, pending, trials_of
-from chimera_core.compare.plan import (
+from chimera_core.compare.experiment.data import check_data
+from chimera_core.compare.experiment.plan import (
     KIND,
     Comparison,
     Experiment,
@@ -21,17 +18,20 @@ from chimera_core.compare.plan import (
     train_first,
     waits_for_training,
 )
-from chimera_core.compare.report import write_report
-from chimera_core.compare.scoring import open_scorecard, reference_identity, score_cells
-from chimera_core.compare.statistics import LEAST_PAIRS
-from chimera_core.compare.tables import COMPARISON, write_tables
-from chimera_core.compare.trainings import Training
+from chimera_core.compare.figures.scoring import open_scorecard, reference_identity, score_cells
+from chimera_core.compare.figures.tables import COMPARISON, write_tables
+from chimera_core.compare.making.cells import read_record
+from chimera_core.compare.making.identity import data_identity, hash_of, making_code, scoring_code
+from chimera_core.compare.making.trainings import Training
+from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.errors import ChimeraError, RunError
-from chimera_core.files import one_line, quote, spell_paths
-from chimera_core.own_folders import inside
-from chimera_core.runs import read_run_record, work_in, write_run_record
-from chimera_core.text_files import LARGE_BYTES, read_json_table
-from chimera_core.toml_files import write_toml
+from chimera_core.files.atomic import one_line, quote, spell_paths
+from chimera_core.files.own_folders import inside
+from chimera_core.files.text import LARGE_BYTES, read_json_table
+from chimera_core.files.toml import write_toml
+from chimera_core.report.page import write_report
+from chimera_core.runs.record import read_run_record, work_in, write_run_record
+from chimera_core.statistics import LEAST_PAIRS
 
 Progress = Callable[[float, float], None]
 CONFIG = "config.toml"

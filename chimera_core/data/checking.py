@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from chimera_core.errors import DataError
-from chimera_core.interfaces import DatasetSource, Split
+from chimera_core.interfaces.components import DatasetSource, Split
 from chimera_core.records import SourceInfo
 
 CHECKED_AT_MOST = 20_000

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chimera_core.interfaces import DatasetSource, Split
+from chimera_core.interfaces.components import DatasetSource, Split
 from chimera_core.records import Example, SourceInfo
 
 

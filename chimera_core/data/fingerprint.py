@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from chimera_core.data.packed import FORMAT
-from chimera_core.files import is_path_option
+from chimera_core.files.atomic import is_path_option
 from chimera_core.images import READING
-from chimera_core.plugins import Component
+from chimera_core.plugins.discovery import Component
 
 
 def packing_of(

@@ -8,7 +8,7 @@ from typing import Any
 
 from chimera_core.data.split_names import HELD_OUT
 from chimera_core.errors import DataError
-from chimera_core.files import one_line
+from chimera_core.files.atomic import one_line
 from chimera_core.records import SourceInfo
 
 _SHOWN = 3

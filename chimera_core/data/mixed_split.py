@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from chimera_core.data.framing import Box, cut, parse_box
 from chimera_core.errors import DataError, ShapeError
-from chimera_core.interfaces import Split
+from chimera_core.interfaces.components import Split
 from chimera_core.records import Example
 
 T = TypeVar("T")

@@ -16,17 +16,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from chimera_core.components.use import open_source
 from chimera_core.data.fingerprint import version_of
 from chimera_core.data.framing import Box, eyes_box, parse_box
 from chimera_core.data.members import Eyes, Member, read_shares
 from chimera_core.data.mixed_split import MixedSplit, Part
 from chimera_core.errors import ConfigError, DataError, MissingDataError
-from chimera_core.file_names import spelled_in
-from chimera_core.files import spell_paths
-from chimera_core.interfaces import DatasetSource
-from chimera_core.plugins import default_host
+from chimera_core.files.atomic import spell_paths
+from chimera_core.files.names import spelled_in
+from chimera_core.interfaces.components import DatasetSource
+from chimera_core.plugins.discovery import default_host
 from chimera_core.records import SourceInfo
-from chimera_core.use import open_source
 
 Frame = Literal["none", "eyes"]
 

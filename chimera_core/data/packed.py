@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import DataError
-from chimera_core.files import one_line, quote
-from chimera_core.own_folders import inside
-from chimera_core.text_files import LARGE_BYTES, read_json_table
+from chimera_core.files.atomic import one_line, quote
+from chimera_core.files.own_folders import inside
+from chimera_core.files.text import LARGE_BYTES, read_json_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

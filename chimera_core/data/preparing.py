@@ -10,15 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from chimera_core.components.use import layered_options, resolve_config
 from chimera_core.data.blocks import Fit
 from chimera_core.data.fingerprint import folder_name, packing_of
 from chimera_core.data.packed import INDEX, PackedSource, damage_of, open_packed
 from chimera_core.data.packing import pack, staleness
 from chimera_core.errors import ChimeraError, ConfigError, DataError, MissingDataError, RunError
-from chimera_core.interfaces import DatasetSource, no_progress
-from chimera_core.own_folders import remove_file
-from chimera_core.plugins import Component, PluginHost
-from chimera_core.use import layered_options, resolve_config
+from chimera_core.files.own_folders import remove_file
+from chimera_core.interfaces.components import DatasetSource, no_progress
+from chimera_core.plugins.discovery import Component, PluginHost
 
 MIN_SIZE, MAX_SIZE = 8, 1024
 

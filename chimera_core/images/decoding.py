@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from chimera_core.errors import DataError
-from chimera_core.files import AnyPath, broken_link, is_address, one_line, quote
+from chimera_core.files.atomic import AnyPath, broken_link, is_address, one_line, quote
 from chimera_core.images.limits import excess_of, too_large, too_large_tiles, without_chunk
 
 if TYPE_CHECKING:

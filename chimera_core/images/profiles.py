@@ -14,7 +14,7 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.files import AnyPath, one_line, quote
+from chimera_core.files.atomic import AnyPath, one_line, quote
 from chimera_core.images.spaces import adobe_rgb, png_space
 
 if TYPE_CHECKING:

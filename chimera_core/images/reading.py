@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chimera_core.errors import DataError
-from chimera_core.files import AnyPath, quote
+from chimera_core.files.atomic import AnyPath, quote
 from chimera_core.images.decoding import decode
 from chimera_core.images.upright import upright_pixels
 

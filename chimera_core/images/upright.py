@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.files import AnyPath
+from chimera_core.files.atomic import AnyPath
 from chimera_core.images.profiles import into_srgb, profile_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chimera_core.errors import ConfigError, RunError, ShapeError
-from chimera_core.file_names import path_trouble
-from chimera_core.files import AnyPath, atomic_path, check_writable, disk_trouble, is_address, quote
+from chimera_core.files.atomic import AnyPath, atomic_path, check_writable, disk_trouble, is_address, quote
+from chimera_core.files.names import path_trouble
 from chimera_core.images.decoding import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from chimera_core.errors import ConfigError
-from chimera_core.files import one_line
-from chimera_core.folders import is_picture_name, is_system_folder
+from chimera_core.files.atomic import one_line
+from chimera_core.images.folders import is_picture_name, is_system_folder
 from chimera_core.library.folder import Library
 from chimera_core.library.names import plain_name
 from chimera_core.library.records import LONGEST, PictureRecord
 
 if TYPE_CHECKING:
-    from chimera_core.plugins import PluginHost
-    from chimera_core.registry import CollectionEntry
+    from chimera_core.plugins.discovery import PluginHost
+    from chimera_core.plugins.registry import CollectionEntry
 
 MAX_FILES = 50_000
 """Files and folders of a collection that are looked at: a registry may name a whole disk by mistake."""

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.csv_tables import plain_cell
 from chimera_core.errors import ConfigError, DataError, PluginError
-from chimera_core.files import leads_out, one_line, quote
+from chimera_core.files.atomic import leads_out, one_line, quote
+from chimera_core.files.own_folders import remove_tree
+from chimera_core.files.tables import plain_cell
+from chimera_core.files.text import read_text
 from chimera_core.library.folder import Library
 from chimera_core.library.names import plain_name
 from chimera_core.library.records import PictureRecord
-from chimera_core.own_folders import remove_tree
-from chimera_core.text_files import read_text
 
 if TYPE_CHECKING:
-    from chimera_core.plugins import PluginHost
+    from chimera_core.plugins.discovery import PluginHost
 
 SOURCE = "inaturalist"
 """The dataset source that pictures are fetched through."""
@@ -55,8 +55,8 @@ def fetch_into_library(
         PluginError: if the source is not installed.
         RunError: if the network or the disk failed.
     """
-    from chimera_core.plugins import default_host
-    from chimera_core.use import layered_options, resolve_config
+    from chimera_core.components.use import layered_options, resolve_config
+    from chimera_core.plugins.discovery import default_host
 
     host = host or default_host()
     plain = plain_name(name)

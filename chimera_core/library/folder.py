@@ -11,15 +11,15 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.file_names import nfc
-from chimera_core.files import AnyPath, atomic_path, quote
-from chimera_core.folders import is_picture_name, is_system_folder
+from chimera_core.files.atomic import AnyPath, atomic_path, quote
+from chimera_core.files.names import nfc
+from chimera_core.files.own_folders import make_folder, remove_file
 from chimera_core.images import PICTURE_SUFFIXES, read_picture
+from chimera_core.images.folders import is_picture_name, is_system_folder
 from chimera_core.library.names import plain_name
 from chimera_core.library.records import PictureRecord, read_record, record_file, write_record
-from chimera_core.options import suggest
-from chimera_core.own_folders import make_folder, remove_file
 
 
 class Library:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.files import one_line, quote
+from chimera_core.files.atomic import one_line, quote
 from chimera_core.library.choosing import Merits, pick_picture
 from chimera_core.library.collections import Place, places
 from chimera_core.library.names import STEPS, NameIndex, plain_name
 from chimera_core.library.records import PictureRecord
-from chimera_core.options import suggest
 
 if TYPE_CHECKING:
-    from chimera_core.plugins import PluginHost
+    from chimera_core.plugins.discovery import PluginHost
 
 _log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import ChimeraError, DataError, PluginError, RunError
-from chimera_core.files import write_text_atomic
+from chimera_core.files.atomic import write_text_atomic
+from chimera_core.files.own_folders import make_folder
+from chimera_core.files.text import read_json_table
 from chimera_core.images import READING, read_picture
-from chimera_core.own_folders import make_folder
-from chimera_core.text_files import read_json_table
 
 if TYPE_CHECKING:
-    from chimera_core.interfaces import FeatureEncoder
-    from chimera_core.plugins import PluginHost
+    from chimera_core.interfaces.components import FeatureEncoder
+    from chimera_core.plugins.discovery import PluginHost
 
 MOST_REMEMBERED = 10_000
 # Of what is measured and what it is worth: merits of an older one do not serve.
@@ -123,7 +123,7 @@ def _load_encoder() -> FeatureEncoder:
     Raises:
         PluginError: if it is not to be had. A fuser that needs it will say so; others need none.
     """
-    from chimera_core.use import load_encoder
+    from chimera_core.components.use import load_encoder
 
     try:
         return load_encoder(_ENCODER).requires_grad_(False)

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 
 from chimera_core.errors import ConfigError
-from chimera_core.file_names import is_device
-from chimera_core.files import one_line, quote
+from chimera_core.files.atomic import one_line, quote
+from chimera_core.files.names import is_device
 
 MAX_CHARACTERS, MAX_BYTES = 60, 180
 # A letter or two is a name by itself, but says nothing as a word of another.

@@ -6,8 +6,8 @@ import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from chimera_core.files import one_line
-from chimera_core.toml_files import read_toml, write_toml
+from chimera_core.files.atomic import one_line
+from chimera_core.files.toml import read_toml, write_toml
 
 SUFFIX = ".toml"
 LONGEST = 500

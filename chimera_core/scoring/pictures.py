@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from chimera_core.components.use import load_encoder
 from chimera_core.images import read_picture
-from chimera_core.interfaces import FeatureEncoder
-from chimera_core.pixels import from_uint8, middle_square
-from chimera_core.scoring.features import at_size
-from chimera_core.scoring.parents_seen import ParentImages
+from chimera_core.images.pixels import from_uint8, middle_square
+from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.scoring.judge.features import at_size
+from chimera_core.scoring.parents import ParentImages
 from chimera_core.subjects.finding import find_subject
-from chimera_core.use import load_encoder
 
 # Views of a photograph's animal are cut out of it at this size, whatever the size that is scored.
 PHOTO_SIDE = 256

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError, DataError
-from chimera_core.files import describe_folder, quote
-from chimera_core.folders import is_picture_name
-from chimera_core.fusing_plan import FusionPlan, check_seeds, check_weights, plan_fusion
+from chimera_core.files.atomic import describe_folder, quote
+from chimera_core.files.text import parse_json
+from chimera_core.fusing.request import FusionPlan, check_seeds, check_weights, plan_fusion
 from chimera_core.images import check_picture, read_png_text
+from chimera_core.images.folders import is_picture_name
 from chimera_core.library.choosing import Merits
-from chimera_core.models import SUFFIX, find_trained
-from chimera_core.options import suggest
-from chimera_core.plugins import PluginHost
-from chimera_core.runs import RECORD
-from chimera_core.scoring.judge_names import check_judge, default_judge, judge_of
-from chimera_core.text_files import parse_json
-from chimera_core.trained_fusers import is_class_name
-from chimera_core.training.fuser_config import FuserTraining
-from chimera_core.training.run_options import FUSER, read_options
+from chimera_core.models.fusers import is_class_name
+from chimera_core.models.names import SUFFIX, find_trained
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.runs.options import FUSER, read_options
+from chimera_core.runs.record import RECORD
+from chimera_core.scoring.judge.names import check_judge, default_judge, judge_of
+from chimera_core.training.fuser_options import FuserTraining
 
 _log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ def _source_of_photographs(
     """Keep the source from a fuser that knows its classes by itself; only the judge needs it then."""
     if source is None or find_trained(host, _KIND, fuser) is None:
         return source
-    from chimera_core.trained_fusers import find_trained_fuser
+    from chimera_core.models.fusers import find_trained_fuser
 
     trained = find_trained_fuser(host, fuser)
     knows = trained is not None and all(trained.knows(p, None) for p in parents)

@@ -14,12 +14,12 @@ from torch import Tensor
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import DataError
-from chimera_core.own_folders import remove_file
-from chimera_core.scoring.coats import CoatScale
-from chimera_core.scoring.feature_file import open_features, write_features
-from chimera_core.scoring.features import at_size, index_batches
-from chimera_core.scoring.judge import Judge
-from chimera_core.scoring.realism import LEAST_IMAGES, RealismScale
+from chimera_core.files.own_folders import remove_file
+from chimera_core.scoring.figures.coats import CoatScale
+from chimera_core.scoring.figures.realism import LEAST_IMAGES, RealismScale
+from chimera_core.scoring.judge.feature_file import open_features, write_features
+from chimera_core.scoring.judge.features import at_size, index_batches
+from chimera_core.scoring.judge.judge import Judge
 from chimera_core.scoring.views import scrambled, varied
 
 MOST_IMAGES = 1500

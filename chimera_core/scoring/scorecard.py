@@ -15,11 +15,12 @@ from torch import Tensor
 
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError, DataError, ShapeError
-from chimera_core.scoring.features import at_size, index_batches
-from chimera_core.scoring.figures import Look, Measurement, card_of
-from chimera_core.scoring.judge import Judge
-from chimera_core.scoring.montage import kept_pixels, montage_of
-from chimera_core.scoring.parents_seen import (
+from chimera_core.scoring.figures.figures import Look, Measurement, card_of
+from chimera_core.scoring.figures.montage import kept_pixels, montage_of
+from chimera_core.scoring.figures.patches import patch_distances
+from chimera_core.scoring.judge.features import at_size, index_batches
+from chimera_core.scoring.judge.judge import Judge
+from chimera_core.scoring.parents import (
     ParentImages,
     SeenParents,
     check_parents,
@@ -27,9 +28,8 @@ from chimera_core.scoring.parents_seen import (
     see_parents,
     similarity,
 )
-from chimera_core.scoring.patches import patch_distances
 from chimera_core.scoring.reference import Reference, SeenReference
-from chimera_core.scoring.sets import set_card
+from chimera_core.scoring.sets.sets import set_card
 from chimera_core.scoring.views import shaken
 
 VIEWS = 8

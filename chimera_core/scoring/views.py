@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.scoring.features import at_size
+from chimera_core.scoring.judge.features import at_size
 
 NOISE, QUALITY = 0.05, (50, 95)
 """Most noise (standard deviation on [0, 1]) and range of JPEG qualities of a view."""

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from chimera_core.models.weights import load_state
 from chimera_core.subjects.cut_candidates import Array, Values
-from chimera_core.weights import load_state
 
 # Numbers further from their mean than this, in spreads, are taken for this far.
 _FAR = 4.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 
 # Of the guided filter: cells to each side, and the variance of luminance under which there is no edge.
 _FEATHER_RADIUS, _FEATHER_SOFTNESS = 5, 3e-3

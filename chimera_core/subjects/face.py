@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.subjects.face_network import FaceNetwork, face_network
 from chimera_core.subjects.face_views import Look, Looker, Points, tiles
 from chimera_core.subjects.window import Box

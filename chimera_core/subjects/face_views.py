@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.subjects.face_network import (
     LEVELS,
     MIRRORED,

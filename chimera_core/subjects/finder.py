@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from chimera_core.components.options import EncoderRef
+from chimera_core.components.use import find_asset, load_encoder
 from chimera_core.errors import ConfigError
-from chimera_core.interfaces import FeatureEncoder
-from chimera_core.options import EncoderRef
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.records import Parent
 from chimera_core.subjects.finding import Outline, find_outline
 from chimera_core.subjects.head import head_map
 from chimera_core.subjects.options import OutlineWay, SubjectMode
 from chimera_core.subjects.salient import NETWORKS, find_salient
 from chimera_core.subjects.window import Subject, or_whole
-from chimera_core.use import find_asset, load_encoder
 
 # With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
 _ENCODER = "timm:timm"

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.subjects.edges import follow_edges, one_animal, scaled
 from chimera_core.subjects.outline_network import LEVELS, outline_decoder
 from chimera_core.subjects.window import Box, or_whole

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.models.weights import load_state
 from chimera_core.subjects.window import Box, animal_box
-from chimera_core.weights import load_state
 
 # Levels of EfficientNet-Lite0 at strides 8, 16 and 32, each seen at two sizes: 944 features a cell.
 LEVELS = (2, 3, 4)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from chimera_core.errors import DataError
 from chimera_core.images import Picture
-from chimera_core.interfaces import FeatureEncoder
-from chimera_core.pixels import MAX_ASPECT, from_uint8
+from chimera_core.images.pixels import MAX_ASPECT, from_uint8
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.subjects.finding import find_outline
 from chimera_core.subjects.head import head_maps
 from chimera_core.subjects.neck import propose_cuts

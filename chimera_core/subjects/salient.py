@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.errors import DataError
-from chimera_core.files import quote
+from chimera_core.files.atomic import quote
 from chimera_core.subjects.finding import Outline
 
 _LEAST_CHANCE = 0.5

@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from pydantic import BaseModel
 
+from chimera_core.components.options import SourceRef, flag_name
+from chimera_core.components.use import layered_options, resolve_config
 from chimera_core.data.batches import ImageSplit, TensorSplit
 from chimera_core.data.domains import DomainsOfSource
 from chimera_core.data.fingerprint import folder_name, packing_of
@@ -25,11 +27,9 @@ from chimera_core.data.subsets import (
     of_domains,
 )
 from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.interfaces import DatasetSource, no_progress
-from chimera_core.options import SourceRef, flag_name
-from chimera_core.plugins import Component, PluginHost
-from chimera_core.training.config import ImageTraining
-from chimera_core.use import layered_options, resolve_config
+from chimera_core.interfaces.components import DatasetSource, no_progress
+from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.training.options import ImageTraining
 
 
 @dataclass(frozen=True)

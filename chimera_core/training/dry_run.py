@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from chimera_core.components.use import build
 from chimera_core.errors import ChimeraError
-from chimera_core.interfaces import FeatureEncoder
-from chimera_core.plugins import PluginHost
-from chimera_core.training.config import EncoderTraining
+from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.randomness import Draw
 from chimera_core.training.encoder_plan import EncoderPlan, plan_training
-from chimera_core.training.memory import MemoryEstimate, available_memory, estimate_memory
-from chimera_core.training.optimizers import build_optimizer, parameter_groups
-from chimera_core.training.randomness import Draw
-from chimera_core.use import build
+from chimera_core.training.options import EncoderTraining
+from chimera_core.training.parts.memory import MemoryEstimate, available_memory, estimate_memory
+from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups
 
 _STEPS = 3
 

@@ -22,25 +22,26 @@ from torch.nn.utils import clip_grad_norm_
 
 from chimera_core.data.batches import Batch, ImageSplit, TrainingBatches, evaluation_batches
 from chimera_core.data.subsets import spread_subset
-from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer
-from chimera_core.training import checkpoints, launch
-from chimera_core.training.best import forget_best, take_best, write_best
-from chimera_core.training.clock import Clock, is_due
-from chimera_core.training.config import EncoderTraining
-from chimera_core.training.ema import Ema
-from chimera_core.training.evaluation import Counts, count_attacked, count_predictions
-from chimera_core.training.guard import NanGuard, is_sound
-from chimera_core.training.interrupts import Stop
-from chimera_core.training.metrics import Means, MetricsLog, read_metrics
-from chimera_core.training.optimizers import (
+from chimera_core.evaluation.accuracy import Counts, count_attacked, count_predictions
+from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer
+from chimera_core.randomness import Draw, seed_step
+from chimera_core.runs import checkpoints
+from chimera_core.training import launch
+from chimera_core.training.options import EncoderTraining
+from chimera_core.training.parts.best import forget_best, take_best, write_best
+from chimera_core.training.parts.clock import Clock, is_due
+from chimera_core.training.parts.ema import Ema
+from chimera_core.training.parts.guard import NanGuard, is_sound
+from chimera_core.training.parts.interrupts import Stop
+from chimera_core.training.parts.metrics import Means, MetricsLog, read_metrics
+from chimera_core.training.parts.optimizers import (
     build_optimizer,
     layer_factors,
     parameter_groups,
     schedule,
     set_rate,
 )
-from chimera_core.training.plot import draw_progress
-from chimera_core.training.randomness import Draw, seed_step
+from chimera_core.training.parts.plot import draw_progress
 from chimera_core.training.resuming import take_up
 
 if TYPE_CHECKING:

@@ -9,19 +9,22 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from chimera_core.components.options import EncoderRef
+from chimera_core.components.use import build
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.files import one_line
-from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer, no_progress
-from chimera_core.options import EncoderRef
-from chimera_core.plugins import PluginHost
-from chimera_core.training.augment import find_augmentation
-from chimera_core.training.config import EncoderTraining
+from chimera_core.files.atomic import one_line
+from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer, no_progress
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.precision import Precision
+from chimera_core.randomness import Draw, seed_step
+from chimera_core.training.augmentation.mixing import cutmix, mixup
+from chimera_core.training.augmentation.presets import find_augmentation
 from chimera_core.training.data import Data, OpenedData, choose_splits, open_data
 from chimera_core.training.encoder_loop import Vary, smooth
-from chimera_core.training.mixing import cutmix, mixup
-from chimera_core.training.optimizers import layer_factors, parameter_groups, schedule
+from chimera_core.training.options import EncoderTraining
+from chimera_core.training.parts.optimizers import layer_factors, parameter_groups, schedule
 from chimera_core.training.planning import (
     check_machine,
     count_steps,
@@ -31,9 +34,6 @@ from chimera_core.training.planning import (
     shares_by_label,
     spelled,
 )
-from chimera_core.training.precision import Precision
-from chimera_core.training.randomness import Draw, seed_step
-from chimera_core.use import build
 
 TrainingT = TypeVar("TrainingT", bound=EncoderTraining)
 

@@ -7,14 +7,14 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from chimera_core.interfaces import no_progress
-from chimera_core.plugins import PluginHost
+from chimera_core.interfaces.components import no_progress
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.runs.options import ENCODER
 from chimera_core.training import launch
 from chimera_core.training.encoder_loop import EncoderJob, Outcome, train_encoder
 from chimera_core.training.encoder_plan import EncoderPlan
-from chimera_core.training.interrupts import Stop, catch_interrupts
+from chimera_core.training.parts.interrupts import Stop, catch_interrupts
 from chimera_core.training.run_folder import Recorder, data_facts, take_checkpoint, train_in
-from chimera_core.training.run_options import ENCODER
 
 
 def run_training(

@@ -16,11 +16,13 @@ from torch import Tensor
 from chimera_core.data.batches import Batch, ImageSplit
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.interfaces import FusionGenerator
-from chimera_core.models import find_trained
-from chimera_core.plugins import PluginHost
+from chimera_core.interfaces.components import FusionGenerator
+from chimera_core.interfaces.learner import Engine, FuserLearner
+from chimera_core.models.names import find_trained
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.randomness import Draw, seed_step
 from chimera_core.training.data import Data, choose_splits, open_data
-from chimera_core.training.fuser_config import FuserTraining
+from chimera_core.training.fuser_options import FuserTraining
 from chimera_core.training.fuser_plan import (
     build_learner,
     check_beginning,
@@ -29,10 +31,8 @@ from chimera_core.training.fuser_plan import (
     find_learning_fuser,
 )
 from chimera_core.training.fuser_run import count_parameters
-from chimera_core.training.learner import Engine, FuserLearner
-from chimera_core.training.memory import available_memory
+from chimera_core.training.parts.memory import available_memory
 from chimera_core.training.planning import check_machine, count_steps, losses_of
-from chimera_core.training.randomness import Draw, seed_step
 
 _STEPS = 4
 _IMAGES = 512  # what a fuser looks at before it learns, at most

@@ -17,20 +17,21 @@ from torch import Tensor
 from chimera_core.data.batches import Batch, ImageSplit, TrainingBatches
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import PluginError
-from chimera_core.interfaces import FeatureEncoder, FusionGenerator
-from chimera_core.scoring.features import QualityJudge
-from chimera_core.training import checkpoints, launch
-from chimera_core.training.best import forget_best, take_best, write_best
-from chimera_core.training.clock import Clock, is_due
-from chimera_core.training.fuser_config import FuserTraining
+from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
+from chimera_core.interfaces.learner import Engine, FuserLearner, TrainedFacts
+from chimera_core.randomness import Draw, seed_step
+from chimera_core.runs import checkpoints
+from chimera_core.scoring.judge.features import QualityJudge
+from chimera_core.training import launch
+from chimera_core.training.fuser_options import FuserTraining
 from chimera_core.training.fuser_pictures import draw_samples, draw_sweeps
-from chimera_core.training.guard import NanGuard, is_sound
-from chimera_core.training.interrupts import Stop
-from chimera_core.training.learner import Engine, FuserLearner, TrainedFacts
-from chimera_core.training.metrics import Means, MetricsLog, read_metrics
-from chimera_core.training.optimizers import schedule
-from chimera_core.training.plot import draw_progress
-from chimera_core.training.randomness import Draw, seed_step
+from chimera_core.training.parts.best import forget_best, take_best, write_best
+from chimera_core.training.parts.clock import Clock, is_due
+from chimera_core.training.parts.guard import NanGuard, is_sound
+from chimera_core.training.parts.interrupts import Stop
+from chimera_core.training.parts.metrics import Means, MetricsLog, read_metrics
+from chimera_core.training.parts.optimizers import schedule
+from chimera_core.training.parts.plot import draw_progress
 from chimera_core.training.resuming import take_up
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chimera_core.contact_sheet import grid
+from chimera_core.files.own_folders import make_folder
 from chimera_core.images import write_png
-from chimera_core.interfaces import FusionGenerator
-from chimera_core.own_folders import make_folder
-from chimera_core.pixels import to_uint8
+from chimera_core.images.pixels import to_uint8
+from chimera_core.images.sheet import grid
+from chimera_core.interfaces.components import FusionGenerator
+from chimera_core.interfaces.learner import FuserLearner
 from chimera_core.records import Parent
-from chimera_core.training.learner import FuserLearner
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,17 +9,25 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
+from chimera_core.components.options import EncoderRef
+from chimera_core.components.use import (
+    build,
+    component_table,
+    layered_options,
+    load_trained,
+    resolve_config,
+)
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ConfigError
-from chimera_core.interfaces import FeatureEncoder, FusionGenerator, no_progress
-from chimera_core.models import find_trained
-from chimera_core.options import EncoderRef
-from chimera_core.plugins import Component, PluginHost
+from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
+from chimera_core.interfaces.learner import FuserData, FuserLearner
+from chimera_core.models.names import find_trained
+from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.randomness import seed_step
 from chimera_core.training.data import Data, OpenedData, choose_splits, open_data
-from chimera_core.training.fuser_config import FuserTraining
-from chimera_core.training.learner import FuserData, FuserLearner
-from chimera_core.training.optimizers import schedule
+from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.parts.optimizers import schedule
 from chimera_core.training.planning import (
     check_machine,
     count_steps,
@@ -28,14 +36,6 @@ from chimera_core.training.planning import (
     losses_of,
     shares_by_label,
     spelled,
-)
-from chimera_core.training.randomness import seed_step
-from chimera_core.use import (
-    build,
-    component_table,
-    layered_options,
-    load_trained,
-    resolve_config,
 )
 
 

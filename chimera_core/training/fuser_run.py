@@ -10,20 +10,21 @@ from pathlib import Path
 from torch import nn
 
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.interfaces import FusionGenerator, no_progress
-from chimera_core.plugins import PluginHost
-from chimera_core.runs import find_run
-from chimera_core.trained_fusers import find_trained_fuser
-from chimera_core.training import checkpoints, launch
-from chimera_core.training.exported import lengthened
-from chimera_core.training.fuser_config import FuserTraining
+from chimera_core.interfaces.components import FusionGenerator, no_progress
+from chimera_core.interfaces.learner import FuserLearner, TrainedFacts
+from chimera_core.models.exported_encoder import lengthened
+from chimera_core.models.fusers import find_trained_fuser
+from chimera_core.models.weights import load_state
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.runs import checkpoints
+from chimera_core.runs.options import FUSER, read_options
+from chimera_core.runs.record import find_run
+from chimera_core.training import launch
 from chimera_core.training.fuser_loop import FuserJob, FuserOutcome, train_fuser
+from chimera_core.training.fuser_options import FuserTraining
 from chimera_core.training.fuser_plan import FuserPlan
-from chimera_core.training.interrupts import Stop, catch_interrupts
-from chimera_core.training.learner import FuserLearner, TrainedFacts
+from chimera_core.training.parts.interrupts import Stop, catch_interrupts
 from chimera_core.training.run_folder import Recorder, data_facts, take_checkpoint, train_in
-from chimera_core.training.run_options import FUSER, read_options
-from chimera_core.weights import load_state
 
 
 def run_fuser(

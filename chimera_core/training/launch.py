@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.files import disk_trouble
+from chimera_core.files.atomic import disk_trouble
+from chimera_core.precision import Precision
 from chimera_core.processes import is_worker, python_command
-from chimera_core.training.precision import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

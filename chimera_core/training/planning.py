@@ -12,20 +12,20 @@ from typing import Any
 
 import torch
 
+from chimera_core.components.options import SourceRef
+from chimera_core.components.use import layered_options, resolve_config
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.duplicates import count_pairs
 from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
 from chimera_core.data.split_names import HELD_OUT
 from chimera_core.errors import ConfigError
-from chimera_core.files import spell_paths
-from chimera_core.options import SourceRef
-from chimera_core.plugins import PluginHost
+from chimera_core.files.atomic import spell_paths
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.precision import Precision, choose_precision
 from chimera_core.training import launch
-from chimera_core.training.config import DEFAULT_EPOCHS, ImageTraining, TrainingOptions
 from chimera_core.training.data import OpenedData
-from chimera_core.training.metrics import check_tensorboard
-from chimera_core.training.precision import Precision, choose_precision
-from chimera_core.use import layered_options, resolve_config
+from chimera_core.training.options import DEFAULT_EPOCHS, ImageTraining, TrainingOptions
+from chimera_core.training.parts.metrics import check_tensorboard
 
 
 def check_machine(config: TrainingOptions, cache: Path) -> tuple[torch.device, Precision]:

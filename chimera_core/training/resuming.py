@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from chimera_core.training import checkpoints
-from chimera_core.training.guard import NanGuard
-from chimera_core.training.metrics import Means
+from chimera_core.runs import checkpoints
+from chimera_core.training.parts.guard import NanGuard
+from chimera_core.training.parts.metrics import Means
 
 
 def take_up(

@@ -13,12 +13,14 @@ from torch import nn
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.files import one_line, quote
-from chimera_core.plugins import PluginHost
-from chimera_core.runs import RECORD, make_run_folder, work_in, write_run_record
-from chimera_core.training import checkpoints, config_file, launch
-from chimera_core.training.config import ImageTraining
+from chimera_core.files.atomic import one_line, quote
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.runs import checkpoints
+from chimera_core.runs import config as config_file
+from chimera_core.runs.record import RECORD, make_run_folder, work_in, write_run_record
+from chimera_core.training import launch
 from chimera_core.training.data import Data
+from chimera_core.training.options import ImageTraining
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from views import Face, marked_faces
 
 from chimera_core.api import FeatureEncoder, face_unit, load_encoder
+from chimera_core.models.weights import load_state
 from chimera_core.subjects import face as finder
 from chimera_core.subjects.face_network import POINTS, FaceNetwork
-from chimera_core.weights import load_state
 
 COLOURS = ((255, 60, 60), (60, 255, 60), (60, 60, 255), (255, 255, 0), (255, 0, 255))
 # Kinds by which figures are given; what is in none is "other".

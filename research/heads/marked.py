@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.subjects.finding import find_subject
 
 HERE = Path(__file__).parent

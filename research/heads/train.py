@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chimera_core.api import load_encoder
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.subjects.head import HeadProbe, head_features, head_maps
 
 BATCH = 512

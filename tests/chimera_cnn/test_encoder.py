@@ -14,7 +14,7 @@ from torch import nn
 
 from chimera_core import load_encoder
 from chimera_core.api import ChimeraError, ConfigError, DataError, FeatureEncoder, ShapeError
-from chimera_core.training.optimizers import layer_factors, parameter_groups
+from chimera_core.training.parts.optimizers import layer_factors, parameter_groups
 
 OPTIONS = {preset.name: dict(preset.options) for preset in PRESETS}
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from chimera_core import load_encoder, plugins
+from chimera_core import load_encoder
 from chimera_core.api import Draw, FeatureEncoder, pgd
 from chimera_core.images import read_picture
+from chimera_core.plugins import discovery as plugins
 
 NAME = "robust-small-64"
 

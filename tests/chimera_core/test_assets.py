@@ -24,10 +24,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimera_core import assets, download
-from chimera_core.assets import asset_path
+from chimera_core.downloads import assets
+from chimera_core.downloads import transfer as download
+from chimera_core.downloads.assets import asset_path
 from chimera_core.errors import DataError, RunError
-from chimera_core.registry import AssetEntry
+from chimera_core.plugins.registry import AssetEntry
 
 BODY = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import ImageDraw
 
-from chimera_core.contact_sheet import grid
 from chimera_core.errors import ShapeError
+from chimera_core.images.sheet import grid
 
 
 def test_a_bare_grid_is_tiles_and_padding():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_core.csv_tables import csv_text, plain_cell
+from chimera_core.files.tables import csv_text, plain_cell
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core import file_names
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.file_names import is_device, name_trouble, nfc, path_trouble, same_file, spelled_in
+from chimera_core.files import names as file_names
+from chimera_core.files.names import is_device, name_trouble, nfc, path_trouble, same_file, spelled_in
+from chimera_core.files.own_folders import check_file_part, check_file_parts
 from chimera_core.images import check_output
 from chimera_core.library.folder import Library
-from chimera_core.own_folders import check_file_part, check_file_parts
-from chimera_core.runs import RECORD, find_run, place_run
-from chimera_core.training.exported import check_name
-from chimera_core.training.study_domains import name_folders
+from chimera_core.models.exported_encoder import check_name
+from chimera_core.runs.record import RECORD, find_run, place_run
+from chimera_core.training.study.domains import name_folders
 
 COMPOSED = "Épagneul"
 PARTED = unicodedata.normalize("NFD", COMPOSED)
@@ -137,7 +137,7 @@ def test_a_trained_fuser_knows_its_classes_by_either_spelling(known: str, asked:
     from types import SimpleNamespace
     from typing import Any
 
-    from chimera_core.trained_fusers import TrainedFuser, choose_model
+    from chimera_core.models.fusers import TrainedFuser, choose_model
 
     said: Any = SimpleNamespace(
         accepts=("class",), classes=(known, "x"), max_parents=None, kind="fusion-generator"
@@ -151,7 +151,7 @@ def test_a_trained_fuser_knows_its_classes_by_either_spelling(known: str, asked:
 
 @pytest.mark.parametrize(("known", "asked"), [(PARTED, COMPOSED), (COMPOSED, PARTED)])
 def test_splits_are_found_by_either_spelling(known: str, asked: str) -> None:
-    from chimera_core.compare.tuples import choose_split
+    from chimera_core.compare.experiment.parents import choose_split
     from chimera_core.data.split_names import name_splits
 
     assert name_splits({"train": 1, known: 1}, None, asked) == ("train", known)

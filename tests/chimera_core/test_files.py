@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from chimera_core import files
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.files import (
+from chimera_core.files import atomic as files
+from chimera_core.files.atomic import (
     atomic_path,
     broken_link,
     check_writable,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from chimera_core import folders
-from chimera_core.compare.identity import folder_stamp
+from chimera_core.compare.making.identity import folder_stamp
 from chimera_core.errors import DataError
-from chimera_core.folders import is_picture_name, is_system_folder, pictures_below, walk
+from chimera_core.images import folders
+from chimera_core.images.folders import is_picture_name, is_system_folder, pictures_below, walk
 
 
 @pytest.fixture

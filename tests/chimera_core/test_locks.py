@@ -17,15 +17,15 @@ from typing import Any
 
 import pytest
 
-from chimera_core import locks
 from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.locks import hold, holder_of
-from chimera_core.runs import check_free, is_untouched, run_status, work_in
+from chimera_core.files import locks
+from chimera_core.files.locks import hold, holder_of
+from chimera_core.runs.record import check_free, is_untouched, run_status, work_in
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from chimera_core.locks import hold
+from chimera_core.files.locks import hold
 with hold(Path(sys.argv[1]), what="place", work="trained"):
     print("held", flush=True)
     time.sleep(60)

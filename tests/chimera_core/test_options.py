@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_core.errors import ConfigError
-from chimera_core.flags import Flag, check_flags, flags_of
-from chimera_core.layers import Layer, build_config, check_layer, merge
-from chimera_core.options import (
+from chimera_core.components.flags import Flag, check_flags, flags_of
+from chimera_core.components.layers import Layer, build_config, check_layer, merge
+from chimera_core.components.options import (
     Config,
     Duration,
     EncoderRef,
@@ -21,6 +20,7 @@ from chimera_core.options import (
     read_fraction,
     suggest,
 )
+from chimera_core.errors import ConfigError
 
 
 class Inner(Config):
@@ -358,10 +358,10 @@ def run_twin(*args: str) -> tuple[int, dict[str, Any], str]:
     from click.testing import CliRunner
 
     from chimera_core.cli import _options
-    from chimera_core.plugins import Component, PluginHost, PluginRecord
+    from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
+    from chimera_core.plugins.registry import Registry
+    from chimera_core.plugins.settings import Settings
     from chimera_core.records import ComponentSpec
-    from chimera_core.registry import Registry
-    from chimera_core.settings import Settings
 
     component = Component("fusion-generator", "twin", ComponentSpec("twin", "", "a:B", Twin))
     record = PluginRecord("twin", "", "", "ok", components=(component,))

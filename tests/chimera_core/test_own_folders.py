@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from chimera_core.errors import ConfigError, DataError, RunError
-from chimera_core.files import atomic_path, check_writable, leads_out, write_text_atomic
-from chimera_core.own_folders import (
+from chimera_core.files.atomic import atomic_path, check_writable, leads_out, write_text_atomic
+from chimera_core.files.own_folders import (
     check_file_part,
     inside,
     make_folder,
@@ -20,7 +20,7 @@ from chimera_core.own_folders import (
     remove_file,
     remove_tree,
 )
-from chimera_core.runs import make_run_folder, read_run_record
+from chimera_core.runs.record import make_run_folder, read_run_record
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 

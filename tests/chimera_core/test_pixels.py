@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimera_core.errors import DataError, ShapeError
-from chimera_core.pixels import from_uint8, resize_shorter, shorter_side_shape, to_uint8
+from chimera_core.images.pixels import from_uint8, resize_shorter, shorter_side_shape, to_uint8
 
 
 def test_uint8_survives_the_way_there_and_back() -> None:

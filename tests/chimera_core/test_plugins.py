@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
+from chimera_core.components.options import Config
 from chimera_core.errors import PluginError
-from chimera_core.hookspecs import ENTRY_POINT_GROUP, hookimpl
-from chimera_core.options import Config
-from chimera_core.plugins import PluginHost, discover
+from chimera_core.plugins.discovery import PluginHost, discover
+from chimera_core.plugins.hookspecs import ENTRY_POINT_GROUP, hookimpl
+from chimera_core.plugins.registry import Registry
+from chimera_core.plugins.settings import read_settings
 from chimera_core.records import ComponentSpec
-from chimera_core.registry import Registry
-from chimera_core.settings import read_settings
 
 
 class Options(Config):
     pass
 
 
-def spec(name: str, target: str = "chimera_core.interfaces:FusionGenerator") -> ComponentSpec:
+def spec(name: str, target: str = "chimera_core.interfaces.components:FusionGenerator") -> ComponentSpec:
     return ComponentSpec(name=name, summary="a test's", target=target, config=Options)
 
 
@@ -167,8 +167,8 @@ def test_what_the_registry_knows_but_is_not_installed_says_how_to_get_it() -> No
     ("target", "cause"),
     [
         ("no_such_module_at_all:X", "cannot be loaded"),
-        ("chimera_core.interfaces:NoSuchClass", "cannot be loaded"),
-        ("chimera_core.interfaces:FeatureEncoder", "is no FusionGenerator"),
+        ("chimera_core.interfaces.components:NoSuchClass", "cannot be loaded"),
+        ("chimera_core.interfaces.components:FeatureEncoder", "is no FusionGenerator"),
     ],
 )
 def test_a_target_that_is_missing_or_of_another_class_is_found_on_first_use(

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chimera_core.errors import ConfigError
-from chimera_core.registry import read_registry, shipped_registry
+from chimera_core.plugins.registry import read_registry, shipped_registry
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -59,7 +59,7 @@ def test_a_whole_checksum_may_come_over_http(tmp_path: Path) -> None:
 def test_a_registry_that_merely_lies_here_is_announced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from chimera_core import plugins
+    from chimera_core.plugins import discovery as plugins
 
     (tmp_path / "registry.toml").write_text("[plugins.wolf]\nsummary = 'howls'\n")
     monkeypatch.chdir(tmp_path)

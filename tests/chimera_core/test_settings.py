@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chimera_core.errors import ConfigError
-from chimera_core.settings import read_settings
+from chimera_core.plugins.settings import read_settings
 
 
 def test_environment_wins_over_file_and_file_over_default(tmp_path: Path) -> None:

@@ -18,18 +18,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_core.compare.cells import read_record
-from chimera_core.compare.report_input import read_comparison
+from chimera_core.compare.making.cells import read_record
 from chimera_core.data.packed import read_index
 from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.files.locks import holder_of
+from chimera_core.files.text import DEEPEST, parse_json, read_bytes, read_json, read_json_table, read_text
+from chimera_core.files.toml import read_toml
 from chimera_core.library.merits import PictureMerits
-from chimera_core.locks import holder_of
-from chimera_core.runs import read_run_record
-from chimera_core.text_files import DEEPEST, parse_json, read_bytes, read_json, read_json_table, read_text
-from chimera_core.toml_files import read_toml
-from chimera_core.training.checkpoints import read_checkpoint, read_state
-from chimera_core.training.exported_header import read_notes
-from chimera_core.training.metrics import read_metrics
+from chimera_core.models.header import read_notes
+from chimera_core.report.record import read_comparison
+from chimera_core.runs.checkpoints import read_checkpoint, read_state
+from chimera_core.runs.record import read_run_record
+from chimera_core.training.parts.metrics import read_metrics
 
 pytestmark = pytest.mark.timeout(60)
 needs_fifo = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes among files")

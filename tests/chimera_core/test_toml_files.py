@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chimera_core.errors import ConfigError
-from chimera_core.toml_files import LARGEST_BYTES, read_toml, to_toml, write_toml
+from chimera_core.files.toml import LARGEST_BYTES, read_toml, to_toml, write_toml
 
 TEXT = '''\
 # a comment with a = 1

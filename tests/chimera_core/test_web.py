@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import chimera_core
-from chimera_core import web
-from chimera_core.download import DownloadError
+from chimera_core.downloads import web
+from chimera_core.downloads.transfer import DownloadError
+from chimera_core.downloads.web import WebClient
 from chimera_core.errors import RunError
-from chimera_core.web import WebClient
 
 Answer = tuple[int, dict[str, str], bytes]
 

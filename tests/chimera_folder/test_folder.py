@@ -242,7 +242,7 @@ def test_links_that_lead_in_circles_are_noticed(tree) -> None:
 
 
 def test_links_to_folders_of_links_end_in_one_line(tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chimera_core.folders._MOST_LINKED", 500)
+    monkeypatch.setattr("chimera_core.images.folders._MOST_LINKED", 500)
     root = tree("a/a.png")
     for name, below in (("b", "a"), ("c", "b"), ("d", "c"), ("e", "d")):
         (root / name).mkdir()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from chimera_core.api import ConfigError, DataError, FuserData, Parent, TrainedFacts
 from chimera_core.data.batches import TensorSplit
-from chimera_core.pixels import resize_shorter
+from chimera_core.images.pixels import resize_shorter
 
 SIZE = 16
 CONFIG = CycleGanConfig(width=2, blocks=2, critic_width=2, bank=3)

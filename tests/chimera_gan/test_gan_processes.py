@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.training.metrics import TIMINGS, read_metrics
+from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 IMAGES = 480
 # A release is tried with more: CHIMERA_TEST_KILLS=5 pytest -k sigkill

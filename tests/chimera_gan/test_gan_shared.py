@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.training.metrics import read_metrics
-from chimera_core.weights import load_state
+from chimera_core.models.weights import load_state
+from chimera_core.training.parts.metrics import read_metrics
 
 BATCH, STEPS = 4, 10
 PATIENCE_S = 900.0  # against hanging for ever, on cores that others keep busy

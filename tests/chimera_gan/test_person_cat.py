@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import plan_fusion
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.fusing.request import plan_fusion
 
 SIDES = {"faces-128": 128, "person-cat": 64}
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import chimera_core
-from chimera_core import web
+from chimera_core.downloads import web
 from chimera_core.errors import ChimeraError, ConfigError, DataError, RunError
 
 COLUMNS = ["file", "taxon", "photo_id", "observation_id", "licence", "attribution", "source_url", "photo_url"]

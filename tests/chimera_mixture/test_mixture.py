@@ -288,7 +288,7 @@ def test_a_mixture_packs_with_its_classes_and_members_and_balance_does_not_pack_
 ) -> None:
     from chimera_core.data.fingerprint import packing_of
     from chimera_core.data.packing import pack
-    from chimera_core.plugins import default_host
+    from chimera_core.plugins.discovery import default_host
 
     cats = tree("a", "1.png", "2.png")
     (cats / "2.png").write_bytes(b"")

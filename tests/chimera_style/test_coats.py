@@ -208,8 +208,8 @@ def test_thumbnails_are_drawn_too(height: int, width: int) -> None:
 
 
 def test_a_zebra_lends_a_horse_its_stripes_and_not_its_face(photos: Path) -> None:
-    from chimera_core.fusing import Fusion
-    from chimera_core.fusing_plan import plan_fusion
+    from chimera_core.fusing.fusion import Fusion
+    from chimera_core.fusing.request import plan_fusion
 
     parents = [photos / "sorrel.jpg", photos / "zebra.jpg"]
     fusion = Fusion(plan_fusion(parents, fuser="style-transfer", size=128))

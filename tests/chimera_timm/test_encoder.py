@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from chimera_core import load_encoder
 from chimera_core.api import ChimeraError, ConfigError, DataError, read_picture
-from chimera_core.pixels import from_uint8, resize_shorter
+from chimera_core.images.pixels import from_uint8, resize_shorter
 
 PHOTO_CLASSES = (
     "zebra",

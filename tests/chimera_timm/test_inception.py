@@ -11,8 +11,8 @@ from torch import Tensor
 
 from chimera_core import load_encoder
 from chimera_core.errors import ChimeraError, ConfigError, DataError
-from chimera_core.plugins import default_host
-from chimera_core.scoring.judge import Judge, load_judge
+from chimera_core.plugins.discovery import default_host
+from chimera_core.scoring.judge.judge import Judge, load_judge
 
 NAME = "inception-2015-12-05"
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core import load_encoder, plugins
+from chimera_core import load_encoder
 from chimera_core.api import Draw, FeatureEncoder, pgd
 from chimera_core.images import read_picture
+from chimera_core.plugins import discovery as plugins
 
 NAME = "robust-lite0"
 

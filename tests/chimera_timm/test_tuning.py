@@ -8,7 +8,7 @@ from torch import nn
 
 from chimera_core import load_encoder
 from chimera_core.api import ConfigError
-from chimera_core.training.optimizers import layer_factors, parameter_groups
+from chimera_core.training.parts.optimizers import layer_factors, parameter_groups
 
 
 def test_a_new_classifier_is_drawn_from_the_seed_and_the_rest_stays() -> None:

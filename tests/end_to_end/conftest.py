@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 NOWHERE = "http://127.0.0.1:9"
-PRELOADED = ("chimera_core.cli.plugins", "chimera_core.plugins", "rich.console", "rich.table")
+PRELOADED = ("chimera_core.cli.plugins", "chimera_core.plugins.discovery", "rich.console", "rich.table")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "http_proxy": NOWHERE, "https_proxy": NOWHERE}
 
 

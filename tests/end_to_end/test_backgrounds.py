@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import chimera_core
-from chimera_core.backgrounds import set_background
 from chimera_core.errors import ConfigError
+from chimera_core.fusing.backgrounds import set_background
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.records import Parent
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from chimera_core.components.use import component_table
 from chimera_core.images import read_picture, read_png_text
-from chimera_core.runs import write_run_config
-from chimera_core.use import component_table
+from chimera_core.runs.record import write_run_config
 
 QUICK = ("--size", "32", "--fuser", "style-transfer", "--iterations", "2", "--device", "cpu")
 
@@ -93,8 +93,8 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
 
 def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_path: Path) -> None:
     """What a command resolved is written, read again under another registry, and makes the same picture."""
-    from chimera_core.fusing_plan import plan_fusion
-    from chimera_core.plugins import default_host
+    from chimera_core.fusing.request import plan_fusion
+    from chimera_core.plugins.discovery import default_host
 
     host = default_host()
     pair = [tmp_path / "a.png", tmp_path / "b.png"]

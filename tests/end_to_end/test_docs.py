@@ -171,7 +171,7 @@ for name, options in [("dissolve", {{}}), ("focus", dict(encoder=dict(name="tiny
 seeds = fuse(pair, fuser="dissolve", n=2, size=32, device="cpu").images
 assert (seeds[0] - seeds[1]).abs().max() > 0.1
 from chimera_core.api import read_picture, resize_shorter
-from chimera_core.pixels import from_uint8
+from chimera_core.images.pixels import from_uint8
 pixels = resize_shorter(from_uint8(read_picture(pair[0]).rgb), 32)
 assert (fuse(pair, [1, 0], fuser="dissolve", size=32, device="cpu").images[0] - pixels).abs().max() < 1 / 255
 """
@@ -250,8 +250,8 @@ def test_the_trainer_attacks_within_its_bounds_and_its_loss_has_gradients(instal
 import torch
 from chimera_core import load_encoder
 from chimera_core.api import Draw
-from chimera_core.plugins import default_host
-from chimera_core.use import build
+from chimera_core.plugins.discovery import default_host
+from chimera_core.components.use import build
 trainer = build(default_host(), "robustness-trainer", "sign-step", {"eps_255": 4})
 encoder = load_encoder("tiny")
 x, y, draw = torch.rand(4, 3, 32, 32), torch.arange(4), Draw(0, 0, torch.arange(4))

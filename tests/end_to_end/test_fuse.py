@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import plan_fusion
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.fusing.request import plan_fusion
 from chimera_core.images import read_picture, read_png_text
-from chimera_core.pixels import from_uint8, resize_shorter, to_uint8
+from chimera_core.images.pixels import from_uint8, resize_shorter, to_uint8
 
 QUICK = ("--size", "64", "--fuser", "style-transfer", "--iterations", "8")
 
@@ -239,7 +239,7 @@ def test_doctor_says_where_settings_come_from(here: Any, monkeypatch: Any) -> No
 def test_names_of_many_creatures_are_checked_before_any_is_made(
     here: Any, pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chimera_core.fusing.Fusion.make", lambda *a, **k: pytest.fail("made first"))
+    monkeypatch.setattr("chimera_core.fusing.fusion.Fusion.make", lambda *a, **k: pytest.fail("made first"))
     (tmp_path / "out-3.png").mkdir()
     code, _, err = here("fuse", *pair, *QUICK, "--n", 4, "-o", tmp_path / "out.png")
     assert code == 2 and "out-3.png' is a folder" in err

@@ -15,7 +15,7 @@ from PIL import Image
 
 from chimera_core.data.batches import TrainingBatches
 from chimera_core.data.preparing import plan_packing, prepare
-from chimera_core.plugins import default_host
+from chimera_core.plugins.discovery import default_host
 from chimera_core.testing import (
     write_celeba,
     write_flickr_dog,

@@ -20,10 +20,10 @@ from chimera_cnn.encoder import CnnEncoder
 from chimera_gan.presets import PRESETS as GAN_PRESETS
 from torch.nn import functional as F
 
-from chimera_core.compare.plan import check_experiment
-from chimera_core.plugins import default_host
-from chimera_core.toml_files import write_toml
-from chimera_core.training.memory import estimate_memory
+from chimera_core.compare.experiment.plan import check_experiment
+from chimera_core.files.toml import write_toml
+from chimera_core.plugins.discovery import default_host
+from chimera_core.training.parts.memory import estimate_memory
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 EXPERIMENTS = [

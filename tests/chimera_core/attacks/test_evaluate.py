@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from chimera_core.api import ConfigError, DataError, Draw, FeatureEncoder
 from chimera_core.attacks import catalogue
 from chimera_core.attacks.catalogue import Fgsm, Pgd, Square, standard_attacks
-from chimera_core.attacks.evaluate import AttackResults, evaluate_attacks, masking_attacks, masking_signs
+from chimera_core.evaluation.attacked import AttackResults, evaluate_attacks, masking_attacks, masking_signs
 
 
 class Brightness(nn.Module):

@@ -45,7 +45,7 @@ def test_one_step_in_l2_goes_straight_to_the_border(
 
 def test_our_square_is_as_strong_as_theirs(encoder: FeatureEncoder) -> None:
     from chimera_core.attacks.catalogue import Square
-    from chimera_core.attacks.evaluate import evaluate_attacks
+    from chimera_core.evaluation.attacked import evaluate_attacks
 
     x = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
@@ -63,7 +63,7 @@ def test_our_square_is_as_strong_as_theirs(encoder: FeatureEncoder) -> None:
 
 def test_autoattack_is_the_strongest_and_leaves_the_global_generator_alone(encoder: FeatureEncoder) -> None:
     from chimera_core.attacks.catalogue import AutoAttack, Pgd
-    from chimera_core.attacks.evaluate import evaluate_attacks
+    from chimera_core.evaluation.attacked import evaluate_attacks
 
     x = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():

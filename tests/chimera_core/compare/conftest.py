@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chimera_core.compare.report import write_report
+from chimera_core.report.page import write_report
 from chimera_core.testing.fixtures.comparison import write_comparison
 
 Write = Callable[..., Path]
@@ -37,7 +37,7 @@ def wayward_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(wayward_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a working folder in which this process and its workers know the fakes."""
-    from chimera_core import plugins
+    from chimera_core.plugins import discovery as plugins
 
     monkeypatch.syspath_prepend(str(wayward_site))
     before = os.environ.get("PYTHONPATH")

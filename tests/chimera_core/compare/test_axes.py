@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chimera_core.compare.axes import axis_effects
-from chimera_core.compare.statistics import estimate, estimate_crossed
+from chimera_core.compare.figures.axes import axis_effects
+from chimera_core.statistics import estimate, estimate_crossed
 
 
 def entry(table: str, **axes: Any) -> Any:

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.compare.plan import Comparison
-from chimera_core.compare.scoring import Scores
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import plan_fusion
-from chimera_core.pixels import to_uint8
-from chimera_core.runs import work_in
+from chimera_core.compare.experiment.plan import Comparison
+from chimera_core.compare.figures.scoring import Scores
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.fusing.request import plan_fusion
+from chimera_core.images.pixels import to_uint8
+from chimera_core.runs.record import work_in
 
 # A release is tried with more: CHIMERA_TEST_KILLS=10 pytest -k killed
 KILLS = int(os.environ.get("CHIMERA_TEST_KILLS", "2"))
@@ -263,6 +263,6 @@ def test_two_comparisons_do_not_work_in_one_folder(experiment: Write, place: Pat
 
 
 def test_threads_of_workers_do_not_depend_on_the_number_of_jobs() -> None:
-    from chimera_core.compare.pool import Limits, Pool
+    from chimera_core.compare.making.pool import Limits, Pool
 
     assert Pool(Path(os.curdir), 1, Limits(1.0)).threads == Pool(Path(os.curdir), 4, Limits(1.0)).threads == 1

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from chimera_core.compare.entries import variants_of
-from chimera_core.compare.experiment_file import read_experiment
-from chimera_core.compare.plan import check_experiment
-from chimera_core.compare.trainings import Training
+from chimera_core.compare.experiment.file import read_experiment
+from chimera_core.compare.experiment.fusers import variants_of
+from chimera_core.compare.experiment.plan import check_experiment
+from chimera_core.compare.making.trainings import Training
 from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.plugins import default_host
+from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]
 AXES = '[fusers.mix]\nfuser = "wayward"\n[fusers.mix.axes]\n'

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from chimera_core.compare.cells import read_record, write_record
-from chimera_core.compare.pool import Limits, Pool
-from chimera_core.compare.report import write_report
-from chimera_core.compare.report_input import read_comparison
-from chimera_core.compare.report_pictures import _base64, choose_embedding
-from chimera_core.compare.scoring import Scores
-from chimera_core.compare.tables import _copy_as_png
-from chimera_core.compare.tuples import _place
+from chimera_core.compare.experiment.parents import _place
+from chimera_core.compare.figures.scoring import Scores
+from chimera_core.compare.figures.tables import _copy_as_png
+from chimera_core.compare.making.cells import read_record, write_record
+from chimera_core.compare.making.pool import Limits, Pool
 from chimera_core.errors import DataError, RunError
+from chimera_core.report.page import write_report
+from chimera_core.report.pictures import _base64, choose_embedding
+from chimera_core.report.record import read_comparison
 from chimera_core.testing.fixtures.comparison import write_comparison
 
 Here = Callable[..., tuple[int, str, str]]
@@ -94,7 +94,7 @@ def test_pictures_behind_a_folder_that_is_a_link_are_left_out(stranger: Path, ho
 
 
 def test_a_worker_does_not_write_its_log_through_a_link(tmp_path: Path, home: Path) -> None:
-    from chimera_core.compare.pool import Group
+    from chimera_core.compare.making.pool import Group
 
     (tmp_path / "run" / "cells").mkdir(parents=True)
     plant(tmp_path / "run" / "worker-0.log", home / "key")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from chimera_core.compare.cells import Cell, image_path, read_record, record_path, write_record
-from chimera_core.compare.making import Working, estimate_s, make_cells, pending, trials_of
-from chimera_core.compare.plan import Comparison, check_experiment, lay_out
+from chimera_core.compare.experiment.plan import Comparison, check_experiment, lay_out
+from chimera_core.compare.making.cells import Cell, image_path, read_record, record_path, write_record
+from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.errors import ConfigError
-from chimera_core.plugins import default_host
+from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]
 GIB = 1 << 30
@@ -28,7 +28,7 @@ def laid_out(path: Path, folder: Path) -> Comparison:
 def test_a_worker_is_ended_where_processes_have_no_groups(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chimera_core.compare.pool import _Worker
+    from chimera_core.compare.making.pool import _Worker
 
     monkeypatch.delattr(os, "killpg")  # as on Windows
     worker = _Worker("toys", place / "worker.log", 1)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from chimera_core.compare.cells import image_path, read_record
-from chimera_core.compare.making import Working, make_cells
-from chimera_core.compare.plan import check_experiment, lay_out
-from chimera_core.compare.pool import Group, Limits
-from chimera_core.compare.ray_cluster import run_on_ray, shares_of
+from chimera_core.compare.experiment.plan import check_experiment, lay_out
+from chimera_core.compare.making.cells import image_path, read_record
+from chimera_core.compare.making.pool import Group, Limits
+from chimera_core.compare.making.ray_cluster import run_on_ray, shares_of
+from chimera_core.compare.making.work import Working, make_cells
 from chimera_core.errors import ConfigError
-from chimera_core.plugins import default_host
+from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]
 SLOW = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.1 }\n'

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.compare.report import write_report
-from chimera_core.compare.report_input import read_comparison
 from chimera_core.errors import ConfigError
+from chimera_core.report.page import write_report
+from chimera_core.report.record import read_comparison
 from chimera_core.scoring.formula import EARLIER, FORMULA
 from chimera_core.testing.fixtures.comparison import FUSERS, SHARES, WEIRD, write_comparison
 
@@ -231,8 +231,8 @@ def test_a_picture_that_is_gone_or_damaged_is_named_and_costs_nothing_else(tmp_p
 
 
 def test_pictures_become_smaller_and_seeds_fewer_until_they_fit(written: Path) -> None:
-    from chimera_core.compare.report_input import read_comparison
-    from chimera_core.compare.report_pictures import choose_embedding
+    from chimera_core.report.pictures import choose_embedding
+    from chimera_core.report.record import read_comparison
 
     comparison = read_comparison(written)
     assert choose_embedding(written, comparison) == choose_embedding(written, comparison, budget=10**9)
@@ -242,7 +242,7 @@ def test_pictures_become_smaller_and_seeds_fewer_until_they_fit(written: Path) -
 
 
 def test_nothing_is_written_when_the_last_part_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chimera_core.compare import report
+    from chimera_core.report import page as report
 
     write_comparison(tmp_path / "c", pairs=1, trios=0, seeds=[0])
     before = sorted(tmp_path.rglob("*"))

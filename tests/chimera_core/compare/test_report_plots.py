@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimera_core.compare.report_input import Comparison
-from chimera_core.compare.report_markdown import escape_markdown, fenced
-from chimera_core.compare.report_numbers import compact, counted, listed, show, show_seconds
-from chimera_core.compare.report_plots import positions, score_by_cost, scores_by_share
-from chimera_core.compare.report_words import headline
+from chimera_core.report.markdown import escape_markdown, fenced
+from chimera_core.report.numbers import compact, counted, listed, show, show_seconds
+from chimera_core.report.plots import positions, score_by_cost, scores_by_share
+from chimera_core.report.record import Comparison
+from chimera_core.report.words import headline
 
 
 def comparison(*scored: tuple[str, float | None, float | None], **more: Any) -> Comparison:

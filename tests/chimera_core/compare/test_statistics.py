@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimera_core.compare.statistics import (
+from chimera_core.statistics import (
     compare_paired,
     estimate,
     holm,

@@ -11,15 +11,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.compare.cells import read_record
-from chimera_core.compare.identity import data_identity
-from chimera_core.compare.making import Working, make_cells
-from chimera_core.compare.moved import place_of
-from chimera_core.compare.plan import Experiment, check_experiment, lay_out, train_first, waits_for_training
-from chimera_core.compare.trainings import Training, train
+from chimera_core.compare.experiment.plan import (
+    Experiment,
+    check_experiment,
+    lay_out,
+    train_first,
+    waits_for_training,
+)
+from chimera_core.compare.making.cells import read_record
+from chimera_core.compare.making.identity import data_identity
+from chimera_core.compare.making.moved import place_of
+from chimera_core.compare.making.trainings import Training, train
+from chimera_core.compare.making.work import Working, make_cells
 from chimera_core.errors import ChimeraError
-from chimera_core.plugins import default_host
-from chimera_core.runs import read_run_record
+from chimera_core.plugins.discovery import default_host
+from chimera_core.runs.record import read_run_record
 
 Write = Callable[..., Path]
 

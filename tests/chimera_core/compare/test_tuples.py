@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.compare.plan import Experiment, check_experiment
-from chimera_core.compare.tuples import ANY_SEED, ParentTuple, make_tuples
+from chimera_core.compare.experiment.parents import ANY_SEED, ParentTuple, make_tuples
+from chimera_core.compare.experiment.plan import Experiment, check_experiment
 from chimera_core.errors import ChimeraError
-from chimera_core.plugins import default_host
+from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]
 NAMED = 'tuples = [["a.png", "b.png"]]'
@@ -63,7 +63,9 @@ def test_what_was_drawn_stays_until_the_question_or_the_data_change(
 ) -> None:
     _, before = drawn(experiment(sampled()), place / "run")
     with monkeypatch.context() as patch:
-        patch.setattr("chimera_core.use.build", lambda *a: pytest.fail("the source was opened again"))
+        patch.setattr(
+            "chimera_core.components.use.build", lambda *a: pytest.fail("the source was opened again")
+        )
         assert drawn(experiment(sampled()), place / "run")[1] == before
     _, others = drawn(experiment(sampled("sample = 6\nseed = 1")), place / "other")
     assert [t.labels for t in others] != [t.labels for t in before] or others != before

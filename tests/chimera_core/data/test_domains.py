@@ -12,7 +12,7 @@ import torch
 from chimera_core.data.domains import DomainsOfSource
 from chimera_core.data.fingerprint import folder_name
 from chimera_core.data.packing import pack
-from chimera_core.interfaces import DatasetSource
+from chimera_core.interfaces.components import DatasetSource
 from chimera_core.records import Example, SourceInfo
 
 

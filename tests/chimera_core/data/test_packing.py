@@ -20,8 +20,8 @@ from chimera_core.data.packed import FORMAT, open_packed
 from chimera_core.data.packing import pack, staleness
 from chimera_core.data.preparing import Request, plan_packing, prepare, verify
 from chimera_core.errors import ConfigError, DataError, RunError
-from chimera_core.interfaces import DatasetSource
-from chimera_core.plugins import default_host
+from chimera_core.interfaces.components import DatasetSource
+from chimera_core.plugins.discovery import default_host
 from chimera_core.records import Example, SourceInfo
 
 Make = Callable[..., Request]
@@ -384,8 +384,8 @@ KILLING = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
 from chimera_core.data.preparing import Request, plan_packing, prepare
-from chimera_core.interfaces import DatasetSource
-from chimera_core.plugins import default_host
+from chimera_core.interfaces.components import DatasetSource
+from chimera_core.plugins.discovery import default_host
 from chimera_core.records import Example, SourceInfo
 
 root, work = sys.argv[1], Path(sys.argv[2])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chimera_core.plugins import PluginHost, discover
-from chimera_core.registry import CollectionEntry, Registry
-from chimera_core.settings import read_settings
+from chimera_core.plugins.discovery import PluginHost, discover
+from chimera_core.plugins.registry import CollectionEntry, Registry
+from chimera_core.plugins.settings import read_settings
 
 
 @pytest.fixture

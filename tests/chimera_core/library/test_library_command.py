@@ -15,11 +15,11 @@ from PIL import Image
 
 from chimera_core import fuse
 from chimera_core.errors import DataError
-from chimera_core.fusing import Fusion
-from chimera_core.fusing_plan import plan_fusion
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.fusing.request import plan_fusion
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.library.folder import Library
-from chimera_core.plugins import default_host
+from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring.plan import plan_score
 
 Here = Callable[..., tuple[int, str, str]]
@@ -145,7 +145,7 @@ def test_fuse_fetches_only_when_it_is_asked_to(
         return [Library(root).add(name, picture("a.png"))]
 
     monkeypatch.setattr("chimera_core.cli._fetching.fetch_into_library", fetch)
-    monkeypatch.setattr("chimera_core.fusing.fetch_into_library", fetch)
+    monkeypatch.setattr("chimera_core.fusing.fusion.fetch_into_library", fetch)
     assert here("fuse", "horse", "okapi", *QUICK)[0] == 2 and asked == []
     code, _, err = here("fuse", "horse", "okapi", *QUICK, "--fetch", "-o", "out.png")
     assert code == 0 and asked == ["okapi"], err

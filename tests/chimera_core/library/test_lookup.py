@@ -11,7 +11,7 @@ from chimera_core.errors import ConfigError, DataError
 from chimera_core.library.folder import Library
 from chimera_core.library.lookup import Names, find_pictures
 from chimera_core.library.records import record_file
-from chimera_core.plugins import PluginHost
+from chimera_core.plugins.discovery import PluginHost
 
 Picture = Callable[..., Path]
 MakeHost = Callable[..., PluginHost]
@@ -163,7 +163,7 @@ def test_a_record_that_cannot_be_read_costs_the_terms_not_the_picture(
 def test_a_collection_may_name_no_folder_outside_itself(make_host: MakeHost) -> None:
     from pydantic import ValidationError
 
-    from chimera_core.registry import CollectionEntry
+    from chimera_core.plugins.registry import CollectionEntry
 
     for folders, parts in ((("stamps",), ()), (("/x",), ("../y",)), (("/x",), ("/etc",))):
         with pytest.raises(ValidationError):

@@ -16,7 +16,7 @@ from chimera_core.library.choosing import MOST_LOOKED_AT, pick_picture, rank_pic
 from chimera_core.library.folder import Library
 from chimera_core.library.lookup import find_pictures
 from chimera_core.library.merits import PictureMerits
-from chimera_core.plugins import PluginHost
+from chimera_core.plugins.discovery import PluginHost
 
 Picture = Callable[..., Path]
 MakeHost = Callable[..., PluginHost]

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.records import Level
-from chimera_core.scoring.coats import Coats, CoatScale
-from chimera_core.scoring.judge import Judge
+from chimera_core.scoring.figures.coats import Coats, CoatScale
+from chimera_core.scoring.judge.judge import Judge
 
 
 class Pixels(FeatureEncoder):

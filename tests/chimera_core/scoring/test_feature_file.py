@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from chimera_core.errors import DataError, ShapeError
-from chimera_core.scoring.feature_file import open_features, write_features
+from chimera_core.scoring.judge.feature_file import open_features, write_features
 
 
 def test_features_are_written_as_they_come_and_mapped(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from chimera_core.api import DataError, FeatureEncoder, ShapeError
 from chimera_core.data.batches import TensorSplit
-from chimera_core.scoring.features import QualityJudge, at_size, judge_features, split_batches
+from chimera_core.scoring.judge.features import QualityJudge, at_size, judge_features, split_batches
 
 
 class Means(FeatureEncoder):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from chimera_core.scoring.figures import (
+from chimera_core.scoring.figures.figures import (
     Look,
     card_of,
     fused_of,
@@ -20,12 +20,12 @@ from chimera_core.scoring.figures import (
     unity_of,
     weight_error,
 )
-from chimera_core.scoring.likeness import Likeness
-from chimera_core.scoring.membership import Membership, fit_membership
-from chimera_core.scoring.parents_seen import SeenParents
-from chimera_core.scoring.probe import fit_probe
-from chimera_core.scoring.realism import RealismScale
-from chimera_core.scoring.sets import set_card, spread, weight_slope
+from chimera_core.scoring.figures.likeness import Likeness
+from chimera_core.scoring.figures.membership import Membership, fit_membership
+from chimera_core.scoring.figures.realism import RealismScale
+from chimera_core.scoring.parents import SeenParents
+from chimera_core.scoring.sets.probe import fit_probe
+from chimera_core.scoring.sets.sets import set_card, spread, weight_slope
 
 EVEN = (0.5, 0.5)
 

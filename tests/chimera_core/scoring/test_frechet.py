@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import ChimeraError
-from chimera_core.scoring import frechet
-from chimera_core.scoring.frechet import FeatureStatistics, frechet_distance
-from chimera_core.scoring.kid import INCEPTION
+from chimera_core.scoring.sets import frechet
+from chimera_core.scoring.sets.frechet import FeatureStatistics, frechet_distance
+from chimera_core.scoring.sets.kid import INCEPTION
 
 
 def cloud(n: int, dimensions: int = 12, *, seed: int = 0, shift: float = 0.0) -> Tensor:

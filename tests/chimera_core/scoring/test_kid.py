@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import ChimeraError
-from chimera_core.scoring import kid
-from chimera_core.scoring.kid import INCEPTION, kernel_distance, squared_mmd
+from chimera_core.scoring.sets import kid
+from chimera_core.scoring.sets.kid import INCEPTION, kernel_distance, squared_mmd
 
 
 def cloud(n: int, dimensions: int = 12, *, seed: int = 0, shift: float = 0.0) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.errors import ShapeError
-from chimera_core.scoring.montage import kept_pixels, montage_of
+from chimera_core.scoring.figures.montage import kept_pixels, montage_of
 
 EVEN = torch.tensor([[0.5, 0.5]])
 

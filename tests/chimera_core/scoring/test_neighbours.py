@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import ChimeraError
-from chimera_core.scoring import neighbours
-from chimera_core.scoring.neighbours import precision_recall
+from chimera_core.scoring.sets import neighbours
+from chimera_core.scoring.sets.neighbours import precision_recall
 
 
 def cloud(n: int, *, seed: int = 0, shift: float = 0.0) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import ChimeraError
-from chimera_core.scoring.position import positions, scale_to_classes, scale_to_ends, summarise_sweeps
-from chimera_core.scoring.probe import Probe, fit_probe
+from chimera_core.scoring.figures.position import positions, scale_to_classes, scale_to_ends, summarise_sweeps
+from chimera_core.scoring.sets.probe import Probe, fit_probe
 
 
 def two_clouds(n: int = 60, dimensions: int = 5, *, gap: float = 3.0, seed: int = 0) -> tuple[Tensor, Tensor]:

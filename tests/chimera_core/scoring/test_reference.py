@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.scoring import reference
-from chimera_core.scoring.frechet import FeatureStatistics, frechet_distance
-from chimera_core.scoring.judge import Judge
+from chimera_core.scoring.judge.judge import Judge
 from chimera_core.scoring.reference import Reference
-from chimera_core.scoring.sets import _distances
+from chimera_core.scoring.sets.frechet import FeatureStatistics, frechet_distance
+from chimera_core.scoring.sets.sets import _distances
 
 
 class Coarse(FeatureEncoder):

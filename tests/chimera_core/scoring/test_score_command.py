@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from chimera_core.images import write_png
-from chimera_core.scoring import parents_seen
+from chimera_core.scoring import parents as parents_seen
 from chimera_core.scoring.formula import FORMULA
 
 Here = Callable[..., tuple[int, str, str]]
@@ -161,7 +161,7 @@ def test_a_reference_that_is_too_small_is_said_before_creatures_are_made(
     here: Here, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "chimera_core.scoring.scored._made", lambda plan: pytest.fail("creatures were made first")
+        "chimera_core.scoring.command._made", lambda plan: pytest.fail("creatures were made first")
     )
     code, _, err = here("score", *ASKED, "--reference", "people")
     assert code == 2, err

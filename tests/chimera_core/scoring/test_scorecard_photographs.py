@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from chimera_core.components.use import load_encoder
 from chimera_core.errors import ChimeraError
-from chimera_core.interfaces import FeatureEncoder
-from chimera_core.plugins import default_host
-from chimera_core.scoring.features import at_size
-from chimera_core.scoring.judge import Judge, load_judge
-from chimera_core.scoring.judge_names import ROBUST, SHIPPED, default_judge
+from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.plugins.discovery import default_host
+from chimera_core.scoring.judge.features import at_size
+from chimera_core.scoring.judge.judge import Judge, load_judge
+from chimera_core.scoring.judge.names import ROBUST, SHIPPED, default_judge
 from chimera_core.scoring.pictures import parent_of_file, read_squares
 from chimera_core.scoring.scorecard import ParentImages, PreparedParents, Scorecard
-from chimera_core.use import load_encoder
 
 SIZE = 64
 PARENTS = ("sorrel", "tiger")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import DataError, ShapeError
-from chimera_core.interfaces import FeatureEncoder
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.records import Level
 from chimera_core.subjects import face_network
 from chimera_core.subjects.face import face_unit, find_face, find_faces
@@ -217,7 +217,7 @@ needs_data = pytest.mark.skipif(
 
 def _photograph(name: str) -> Tensor:
     from chimera_core.images import read_picture
-    from chimera_core.pixels import from_uint8
+    from chimera_core.images.pixels import from_uint8
 
     return from_uint8(read_picture(Path(os.environ["CHIMERA_TEST_DATA"]) / name).rgb)
 

@@ -93,7 +93,7 @@ def test_heads_of_cut_outs_that_the_shipped_probe_never_saw():
     if not data:
         pytest.skip("CHIMERA_TEST_DATA is not set: real pictures are not at hand")
     from chimera_core.images import read_picture
-    from chimera_core.pixels import from_uint8
+    from chimera_core.images.pixels import from_uint8
 
     root = Path(__file__).parents[3]
     held_out = {

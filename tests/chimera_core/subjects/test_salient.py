@@ -10,8 +10,8 @@ import skimage.data
 import torch
 
 from chimera_core.errors import DataError
-from chimera_core.pixels import from_uint8
-from chimera_core.plugins import default_host
+from chimera_core.images.pixels import from_uint8
+from chimera_core.plugins.discovery import default_host
 from chimera_core.subjects.salient import NETWORKS, Salient, find_salient
 
 PLAIN = Salient(32, (0.5, 0.5, 0.5), (0.1, 0.1, 0.1))

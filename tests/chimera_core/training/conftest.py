@@ -140,7 +140,7 @@ def tiny_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny(tiny_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Make the plugin visible in this process, with a cache and runs of its own; gives the working folder."""
-    from chimera_core import plugins
+    from chimera_core.plugins import discovery as plugins
 
     monkeypatch.syspath_prepend(str(tiny_site))
     monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))

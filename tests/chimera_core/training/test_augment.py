@@ -10,15 +10,16 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from chimera_core.api import ConfigError, Draw
-from chimera_core.training import colour, warp
-from chimera_core.training.augment import (
+from chimera_core.training.augmentation import colour
+from chimera_core.training.augmentation import geometry as warp
+from chimera_core.training.augmentation.presets import (
     PRESETS,
     colour_jitter,
     crop_flip,
     find_augmentation,
     random_rotation,
 )
-from chimera_core.training.rand_augment import OPERATIONS, rand_augment
+from chimera_core.training.augmentation.rand_augment import OPERATIONS, rand_augment
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from chimera_core.errors import DataError
-from chimera_core.training.checkpoints import (
+from chimera_core.runs.checkpoints import (
     list_checkpoints,
     newest_checkpoint,
     read_checkpoint,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from chimera_core.training.config import EncoderTraining, read_count
-from chimera_core.training.config_file import read_config
-from chimera_core.training.metrics import TIMINGS, read_metrics
+from chimera_core.runs.config import read_config
+from chimera_core.training.options import EncoderTraining, read_count
+from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 Make = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]
@@ -102,7 +102,7 @@ def test_layers_default_then_preset_then_file_then_flag(tiny: Path, pictures: Pa
 def test_a_run_is_an_encoder_by_name_with_its_averaged_weights(run: Path, pictures: Path) -> None:
     from chimera_core import load_encoder
     from chimera_core.errors import ConfigError
-    from chimera_core.weights import load_state
+    from chimera_core.models.weights import load_state
 
     encoder = load_encoder("one")
     assert not encoder.training and encoder(torch.rand(2, 3, 16, 16)).shape == (2, 3)

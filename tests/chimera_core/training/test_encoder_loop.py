@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 from chimera_core.data.batches import TensorSplit
 from chimera_core.errors import RunError
-from chimera_core.interfaces import FeatureEncoder, RobustnessTrainer
-from chimera_core.training.checkpoints import list_checkpoints, newest_checkpoint, write_tensors
-from chimera_core.training.config import EncoderTraining
+from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer
+from chimera_core.models.weights import load_state
+from chimera_core.randomness import Draw
+from chimera_core.runs.checkpoints import list_checkpoints, newest_checkpoint, write_tensors
 from chimera_core.training.encoder_loop import EncoderJob, Outcome, smooth, train_encoder
-from chimera_core.training.interrupts import Stop
 from chimera_core.training.launch import open_fabric
-from chimera_core.training.metrics import TIMINGS, read_metrics
-from chimera_core.training.randomness import Draw
-from chimera_core.weights import load_state
+from chimera_core.training.options import EncoderTraining
+from chimera_core.training.parts.interrupts import Stop
+from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 
 class Net(FeatureEncoder):

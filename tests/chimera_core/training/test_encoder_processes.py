@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from chimera_core.training.metrics import TIMINGS, read_metrics
-from chimera_core.weights import load_state
+from chimera_core.models.weights import load_state
+from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 IMAGES = 1200
 LOG_IMAGES = 40

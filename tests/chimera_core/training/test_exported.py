@@ -13,8 +13,9 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from chimera_core import load_encoder, plugins
+from chimera_core import load_encoder
 from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.plugins import discovery as plugins
 
 Here = Callable[..., tuple[int, str, str]]
 
@@ -163,8 +164,8 @@ def test_a_model_of_the_registry_is_an_encoder_by_name(
 
 
 def test_no_folder_of_the_machine_goes_along_in_whatever_option_it_stands(tmp_path: Path) -> None:
-    from chimera_core.training.exported import write_exported
-    from chimera_core.training.exported_header import ExportedFuser
+    from chimera_core.models.exported_encoder import write_exported
+    from chimera_core.models.header import ExportedFuser
 
     nested = {
         "condition": {"name": "/home/me/runs/mine", "options": {"root": "/home/me/secret"}},

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from chimera_core.fusing_plan import triangle_weights
+from chimera_core.fusing.request import triangle_weights
 from chimera_core.images import read_picture
-from chimera_core.training.config_file import read_config
-from chimera_core.training.metrics import TIMINGS, read_metrics
+from chimera_core.runs.config import read_config
+from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 Make = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]
@@ -380,7 +380,7 @@ def test_photographs_are_parents_of_a_run_that_takes_them(mean: Path, pictures: 
 
     photo = pictures / "val/class-2/0.png"
     made = fuse([photo, "class-0"], [1, 0], fuser="p", noise=0.0).images[0]
-    from chimera_core.pixels import from_uint8
+    from chimera_core.images.pixels import from_uint8
 
     assert (made - from_uint8(read_picture(photo).rgb)).abs().max() < 1 / 255
     # With --source a class name is an image of that class, drawn by the seed.
@@ -454,8 +454,8 @@ def test_what_an_exported_fuser_asks_for_is_brought_with_leave_alone(
 def test_plugin_and_name_never_mean_a_folder_and_a_run_that_goes_before_a_component_is_said(
     run: Path, mean: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from chimera_core.models import _say_shadowed, find_trained
-    from chimera_core.plugins import default_host
+    from chimera_core.models.names import _say_shadowed, find_trained
+    from chimera_core.plugins.discovery import default_host
 
     _say_shadowed.cache_clear()
     shutil.copytree(run, mean / "timm:timm")
@@ -473,7 +473,7 @@ def test_a_model_of_the_registry_is_taken_for_the_classes_that_it_knows(
 ) -> None:
     import hashlib
 
-    from chimera_core import plugins
+    from chimera_core.plugins import discovery as plugins
 
     here("fuser", "export", "one", "-o", "creature.safetensors")
     file = mean / "creature.safetensors"

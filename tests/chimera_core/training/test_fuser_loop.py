@@ -11,24 +11,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from chimera_core.components.options import EncoderRef
 from chimera_core.data.batches import Batch, TensorSplit
 from chimera_core.errors import PluginError, RunError
-from chimera_core.interfaces import FeatureEncoder
-from chimera_core.options import EncoderRef
+from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.interfaces.learner import Engine, FuserLearner
+from chimera_core.models.header import read_notes
+from chimera_core.models.weights import load_state
+from chimera_core.randomness import Draw
+from chimera_core.runs import checkpoints
+from chimera_core.runs.checkpoints import list_checkpoints, newest_checkpoint
 from chimera_core.testing.fakes.config import MeanImageConfig
 from chimera_core.testing.fakes.mean_image import MeanImage
-from chimera_core.training import checkpoints
-from chimera_core.training.checkpoints import list_checkpoints, newest_checkpoint
-from chimera_core.training.exported_header import read_notes
-from chimera_core.training.fuser_config import FuserTraining
 from chimera_core.training.fuser_loop import FuserJob, FuserOutcome, train_fuser
-from chimera_core.training.interrupts import Stop
+from chimera_core.training.fuser_options import FuserTraining
 from chimera_core.training.launch import open_fabric
-from chimera_core.training.learner import Engine, FuserLearner
-from chimera_core.training.metrics import TIMINGS, read_metrics
-from chimera_core.training.optimizers import build_optimizer, parameter_groups, set_rate
-from chimera_core.training.randomness import Draw
-from chimera_core.weights import load_state
+from chimera_core.training.parts.interrupts import Stop
+from chimera_core.training.parts.metrics import TIMINGS, read_metrics
+from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups, set_rate
 
 CLASSES = ("dark", "light")
 SIZE = 8

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from chimera_core.errors import DataError, RunError
-from chimera_core.training import checkpoints
-from chimera_core.training.best import forget_best, take_best, write_best
-from chimera_core.training.metrics import MetricsLog, read_metrics
+from chimera_core.runs import checkpoints
+from chimera_core.training.parts.best import forget_best, take_best, write_best
+from chimera_core.training.parts.metrics import MetricsLog, read_metrics
 
 Here = Callable[..., tuple[int, str, str]]
 

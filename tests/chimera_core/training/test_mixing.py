@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from chimera_core.api import ConfigError, Draw, ShapeError
-from chimera_core.training.mixing import copy_paste, cutmix, mixup, same_class_backgrounds
+from chimera_core.training.augmentation.mixing import copy_paste, cutmix, mixup, same_class_backgrounds
 
 
 def draw_of(n: int, seed: int = 0) -> Draw:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from chimera_core.errors import ConfigError
-from chimera_core.training.optimizers import build_optimizer, parameter_groups, schedule, set_rate
+from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups, schedule, set_rate
 
 
 def test_norms_and_biases_are_not_decayed_unless_asked() -> None:

@@ -13,16 +13,16 @@ import pytest
 import torch
 from torch import nn
 
+from chimera_core import precision
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.training import precision
-from chimera_core.training.clock import Clock, is_due
-from chimera_core.training.ema import Ema
-from chimera_core.training.guard import NanGuard, is_sound
-from chimera_core.training.interrupts import catch_interrupts
-from chimera_core.training.metrics import Means, MetricsLog, check_tensorboard, read_metrics
+from chimera_core.precision import choose_precision
+from chimera_core.randomness import seed_step
+from chimera_core.training.parts.clock import Clock, is_due
+from chimera_core.training.parts.ema import Ema
+from chimera_core.training.parts.guard import NanGuard, is_sound
+from chimera_core.training.parts.interrupts import catch_interrupts
+from chimera_core.training.parts.metrics import Means, MetricsLog, check_tensorboard, read_metrics
 from chimera_core.training.planning import keep_compiled_code_private
-from chimera_core.training.precision import choose_precision
-from chimera_core.training.randomness import seed_step
 
 
 def test_ema_averages_weights_and_batch_norm_buffers_and_copies_counters() -> None:

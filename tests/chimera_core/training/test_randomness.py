@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from scipy import stats
 
-from chimera_core.training.randomness import Draw, _mix
+from chimera_core.randomness import Draw, _mix
 
 
 def test_the_hash_is_splitmix64() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chimera_core.training.config_file import read_config
+from chimera_core.runs.config import read_config
 
 Make = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]

@@ -13,12 +13,12 @@ import torch
 
 from chimera_core.data.batches import TensorSplit
 from chimera_core.errors import ConfigError
-from chimera_core.training.config import lay
-from chimera_core.training.config_file import read_config
+from chimera_core.runs.config import read_config
 from chimera_core.training.data import ListedData
-from chimera_core.training.study_config import EncoderStudy
-from chimera_core.training.study_domains import choose_domains, count_domains, name_folders
-from chimera_core.training.study_table import summarise, wilson_interval
+from chimera_core.training.options import lay
+from chimera_core.training.study.domains import choose_domains, count_domains, name_folders
+from chimera_core.training.study.options import EncoderStudy
+from chimera_core.training.study.table import summarise, wilson_interval
 
 Make = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]
@@ -358,7 +358,7 @@ def test_a_source_without_domains_and_a_run_that_is_there_are_refused(
 
 
 def test_a_summary_weighs_domains_and_images() -> None:
-    from chimera_core.training.study_table import Row
+    from chimera_core.training.study.table import Row
 
     counts = {"n": 10, "n_classes": 2, "n_train": 8, "n_test_classes": 2}
     rows = [

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from chimera_core.training.metrics import TIMINGS, read_metrics
+from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 CHIMERA = Path(sys.executable).with_name("chimera")
 ARGUMENTS = [

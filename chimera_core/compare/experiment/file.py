@@ -1,0 +1,219 @@
+"""What an experiment file may say: its tables and keys, each mistake with file, line and key. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from chimera_core.components.layers import Layer, build_config, check_layer
+from chimera_core.components.options import Config, option
+from chimera_core.errors import ConfigError
+from chimera_core.files.atomic import one_line
+from chimera_core.files.toml import TomlFile, read_toml
+from chimera_core.fusing.request import check_seeds
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+MAX_FUSERS = 1_000
+"""Of one table, by its axes; each is looked up, checked and has a row in the report."""
+MAX_SEEDS = 10_000
+MAX_CELLS = 1_000_000
+"""Of an experiment: beyond, what is noted of them no longer fits into a report's file."""
+
+
+class ParentsTable(Config):
+    """Whom every fuser fuses: tuples of files and classes, or images drawn from a source."""
+
+    tuples: tuple[tuple[str, ...], ...] = option((), help="files and class names, each tuple one task")
+    source: str | None = option(None, help="where images of classes come from")
+    options: dict[str, Any] = option({}, help="of the source")
+    split: str | None = option(None, help="of the source; val, test or train, whichever is there first")
+    classes: tuple[str, ...] = option((), help="draw from these classes only; all when empty")
+    sample: int | None = option(None, help="so many pairs of images, of two classes each", ge=1, le=10_000)
+    seed: int = option(0, help="of the drawing", ge=0)
+
+
+class JudgeTable(Config):
+    """The encoder that measures; it must be no fuser's own."""
+
+    encoder: str = option(..., help="a run, an exported file, a model or a component")
+    options: dict[str, Any] = option({}, help="of the encoder")
+
+
+class ReferenceTable(Config):
+    """A broad set of images of animals, for realism."""
+
+    source: str = option(..., help="a dataset source")
+    options: dict[str, Any] = option({}, help="of the source")
+    split: str | None = option(None, help="of the source; train where it has one")
+    images: int = option(2000, help="at most so many, spread evenly; fewer are no broad set", ge=100)
+
+
+class FuserTable(Config):
+    """One fuser, or a product of fusers that differ along axes."""
+
+    fuser: str = option(..., help="a run, an exported file, a model or a component")
+    preset: str | None = option(None, help="of the component")
+    options: dict[str, Any] = option({}, help="of the fuser")
+    size: int | None = option(None, help="side at which it draws; the experiment's when None", ge=16, le=2048)
+    parents: Literal["auto", "photo", "class"] = option(
+        "auto", help="what it gets where it takes both: images (auto, photo) or class names"
+    )
+    axes: dict[str, tuple[Any, ...]] = option({}, help="option -> its values; every combination is a fuser")
+    train: dict[str, Any] | None = option(None, help="what `chimera fuser train --config` takes")
+
+
+class ExperimentFile(Config):
+    """The whole file; the tables of fusers, parents and judges are checked by themselves."""
+
+    name: str = option(..., help="of the experiment and, without --run, of its folder")
+    size: int = option(..., help="side in pixels at which everything is scored", ge=16, le=2048)
+    seeds: tuple[int, ...] = option(..., help="of the creatures")
+    weights: tuple[tuple[float, ...], ...] = option(..., help="one list per creature, one weight per parent")
+    parents: dict[str, Any] = option(..., help="see ParentsTable")
+    fusers: dict[str, Any] = option(..., help="see FuserTable")
+    judge: dict[str, Any] = option({}, help="see JudgeTable")
+    judge2: dict[str, Any] | None = option(None, help="a second judge, which must rank alike")
+    reference: dict[str, Any] | None = option(None, help="see ReferenceTable")
+    encoders: dict[str, Any] = option({}, help="what `chimera encoder train --config` takes, by name")
+
+
+@dataclass(frozen=True)
+class Said:
+    """An experiment file that was read: its tables, and where everything stands in it."""
+
+    file: TomlFile = field(repr=False)
+    top: ExperimentFile
+    parents: ParentsTable
+    judges: Mapping[str, JudgeTable]
+    reference: ReferenceTable | None
+    fusers: Mapping[str, FuserTable]
+
+    def layer(self, *keys: str | int) -> Layer:
+        """Give the table at ``keys`` with its places in the file."""
+        whole = Layer(self.file.name, self.file.table, self.file.line_of)
+        return whole.inside(*keys) if keys else whole
+
+    def error(self, message: object, *keys: str | int) -> ConfigError:
+        """Make the error about what stands at ``keys``: file, line and key come first."""
+        key = ".".join(map(str, keys))
+        return ConfigError(one_line(f"{self.file.place(keys)}: {key + ': ' if key else ''}{message}"))
+
+
+def read_experiment(path: Path) -> Said:
+    """Read an experiment file and check all that can be checked without looking at anything else.
+
+    Raises:
+        ConfigError: for the first mistake, with file, line and key.
+    """
+    file = read_toml(path, what="experiment", paths_beside=True)
+    whole = Layer(file.name, file.table, file.line_of)
+    top = _read(ExperimentFile, whole, "the experiment")
+    judges = {
+        key: _read(JudgeTable, whole.inside(key), f"[{key}]")
+        for key in ("judge", "judge2")
+        if whole.says((key,))
+    }
+    fusers = {}
+    for name in top.fusers:
+        if not isinstance(top.fusers[name], Mapping):
+            raise ConfigError(
+                f"{whole.place(('fusers', name))}: fusers.{one_line(name, limit=100)} must be a table"
+            )
+        fusers[name] = _read(FuserTable, whole.inside("fusers", name), f"[fusers.{name}]")
+    said = Said(
+        file=file,
+        top=top,
+        parents=_read(ParentsTable, whole.inside("parents"), "[parents]"),
+        judges=judges,
+        reference=_read(ReferenceTable, whole.inside("reference"), "[reference]") if top.reference else None,
+        fusers=fusers,
+    )
+    _check(said)
+    return said
+
+
+def _read(model: type[ConfigT], layer: Layer, where: str) -> ConfigT:
+    check_layer(model, layer, where=where)
+    for name, found in model.model_fields.items():
+        if found.is_required() and name not in layer.values:
+            raise ConfigError(
+                one_line(f"{layer.place()}: {where} needs the key '{name}': {found.description}")
+            )
+    return build_config(model, layer.values, where=where)
+
+
+def _check(said: Said) -> None:
+    top = said.top
+    if not re.fullmatch(r"[\w][\w .-]*", top.name):
+        raise said.error(f"'{top.name}' cannot name a folder: use letters, digits, - and _", "name")
+    for key in ("seeds", "weights", "fusers"):
+        if not getattr(top, key):
+            raise said.error("there is none: give one or more", key)
+    if len(top.seeds) > MAX_SEEDS:
+        raise said.error(f"{len(top.seeds):,} seeds: name {MAX_SEEDS:,} at most", "seeds")
+    _check_once(said, top.seeds, "seeds")
+    _check_once(said, top.weights, "weights")
+    for seed in (min(top.seeds), max(top.seeds)):
+        try:
+            check_seeds(seed, 1)
+        except ConfigError as error:
+            raise said.error(error, "seeds") from None
+    parents = said.parents
+    if bool(parents.tuples) == (parents.sample is not None):
+        raise said.error("give either tuples, or a source and sample, the number of pairs", "parents")
+    if parents.sample is not None and parents.source is None:
+        raise said.error("sample draws from a source: name it with source = ...", "parents", "sample")
+    for key in ("classes",) if parents.tuples else ():
+        if getattr(parents, key):
+            raise said.error(f"{key} goes with sample, not with tuples", "parents", key)
+    _check_once(said, parents.tuples, "parents", "tuples")
+    for index, named in enumerate(parents.tuples):
+        if len(named) < 2:
+            raise said.error(
+                f"a chimera needs two parents or more, but here are {len(named)}", "parents", "tuples", index
+            )
+    for name, fuser in said.fusers.items():
+        for axis, values in fuser.axes.items():
+            if not values:
+                raise said.error("an axis needs a value", "fusers", name, "axes", axis)
+            _check_once(said, values, "fusers", name, "axes", axis)
+    _check_number(said)
+
+
+def _check_number(said: Said) -> None:
+    """Count the fusers and creatures by multiplying, before anything lists them."""
+    top, fusers = said.top, 0
+    for name, fuser in said.fusers.items():
+        lengths = [len(values) for values in fuser.axes.values()]
+        if (own := math.prod(lengths)) > MAX_FUSERS:
+            raise said.error(
+                f"{' x '.join(map(str, lengths))} values are {own:,} fusers: {MAX_FUSERS:,} at most, name fewer values",
+                *("fusers", name, "axes"),
+            )
+        fusers += own
+    tuples = said.parents.sample or len(said.parents.tuples)
+    cells = fusers * tuples * len(top.weights) * len(top.seeds)
+    if cells > MAX_CELLS:
+        raise said.error(
+            f"{fusers:,} fusers, {tuples:,} tuples of parents, {len(top.weights):,} weights and {len(top.seeds):,} "
+            f"seeds are {cells:,} creatures: {MAX_CELLS:,} at most, name fewer"
+        )
+
+
+def _check_once(said: Said, values: Any, *keys: str | int) -> None:
+    seen: set[tuple[type, str]] = set()
+    for value in values:
+        # 1 and true are equal to Python.
+        key = (type(value), json.dumps(value, sort_keys=True, default=str))
+        if key in seen:
+            raise said.error(f"{_spelled(value)} stands there twice: leave one out", *keys)
+        seen.add(key)
+
+
+def _spelled(value: Any) -> str:
+    return repr(list(value)) if isinstance(value, tuple) else repr(value)

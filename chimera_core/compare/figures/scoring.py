@@ -1,0 +1,296 @@
+"""Measure the creatures of a comparison: by tuple of parents, each figure once for one judge and one code."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chimera_core.compare.experiment.file import Said
+from chimera_core.compare.experiment.parents import ANY_SEED, ParentTuple, Slot
+from chimera_core.compare.experiment.plan import Comparison
+from chimera_core.compare.making.cells import Cell, image_path
+from chimera_core.compare.making.identity import data_identity, file_hash, hash_of, scoring_code
+from chimera_core.data.split_names import learning_split
+from chimera_core.errors import ChimeraError, DataError
+from chimera_core.files.atomic import one_line, spell_paths, write_text_atomic
+from chimera_core.files.own_folders import inside, make_folder
+from chimera_core.files.text import LARGE_BYTES, read_json_table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from chimera_core.interfaces.components import FeatureEncoder
+    from chimera_core.scoring.parents import ParentImages
+
+FOLDER = "scores"
+CLASS_IMAGES = 200
+"""Real images of a class that a judge learns it from, at most."""
+Figures = dict[str, dict[str, Any]]
+"""Measurements by name: {value, n, extractor, reason}."""
+
+
+@dataclass
+class Scores:
+    """What was measured: of cells by their id, and of sets by (fuser, tuple)."""
+
+    cells: dict[str, Figures] = field(default_factory=dict)
+    sets: dict[tuple[str, int], Figures] = field(default_factory=dict)
+
+    def figure(self, cell_id: str, name: str) -> float | None:
+        """Give a figure of a cell; None where there is none."""
+        found = self.cells.get(cell_id, {}).get(name)
+        return None if found is None else found["value"]
+
+
+def score_cells(
+    comparison: Comparison,
+    made: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    *,
+    device: str = "auto",
+    card: Any = None,
+    progress: Callable[[float, float], None] = lambda done, total: None,
+) -> tuple[Scores, int]:
+    """Measure all cells that were made, taking from the folder what was measured before.
+
+    Args:
+        comparison: laid out.
+        made: records of the cells that are well, by id.
+        folder: of the run.
+        device: of the judges.
+        card: the scorecard, if it is open already.
+        progress: called with (done, total) in tuples.
+    Returns:
+        The scores, and how many tuples had something new to measure.
+    Raises:
+        ChimeraError: if a judge or the reference cannot be had.
+    """
+    scores, measured = Scores(), 0
+    for done, parents in enumerate(comparison.tuples):
+        cells = _cells_of(comparison, made, parents)
+        store = folder / FOLDER / f"{_key(comparison, parents)}.json"
+        kept = _kept(store)
+        by_fuser = {fuser: _set_key(found) for fuser, found in cells.items()}
+        missing = list(
+            {c.id: c for found in cells.values() for c in found if c.id not in kept["cells"]}.values()
+        )
+        missing_sets = [f for f, set_key in by_fuser.items() if set_key not in kept["sets"]]
+        if missing or missing_sets:
+            measured += 1
+            card = card or open_scorecard(comparison, device)
+            _measure(card, comparison, parents, cells, missing, missing_sets, kept, folder)
+            write_text_atomic(store, json.dumps(kept, ensure_ascii=False) + "\n")
+        for found in cells.values():
+            scores.cells.update({c.id: kept["cells"][c.id] for c in found})
+        scores.sets.update({(f, parents.id): kept["sets"][set_key] for f, set_key in by_fuser.items()})
+        progress(done + 1, len(comparison.tuples))
+    return scores, measured
+
+
+def open_scorecard(comparison: Comparison, device: str) -> Any:
+    """Build the scorecard of an experiment: its judges and its reference."""
+    from chimera_core.devices import select_device
+    from chimera_core.scoring.judge.judge import load_judge
+    from chimera_core.scoring.scorecard import Scorecard
+
+    experiment = comparison.experiment
+    chosen = select_device(device)
+    judges = [
+        load_judge(experiment.host, table.encoder, options=table.options, device=chosen)
+        for table in experiment.said.judges.values()
+    ]
+    cache = experiment.host.settings.path("cache") / "judged"
+    reference, size = reference_images(comparison), experiment.said.top.size
+    return Scorecard(judges, reference=reference, size=size, cache=cache)
+
+
+def parent_images(comparison: Comparison, slot: Slot) -> ParentImages | None:
+    """Give a parent as judges are shown it: real images of its class, or its one photograph; None without an image."""
+    import torch
+
+    from chimera_core.images import read_picture
+    from chimera_core.images.pixels import from_uint8
+    from chimera_core.scoring.parents import ParentImages
+    from chimera_core.scoring.pictures import parent_of_file
+
+    said = comparison.experiment.said
+    if slot.class_name is not None and said.parents.source is not None:
+        split, classes = _packed(comparison, said.parents.source, said.parents.options)
+        members = torch.nonzero(split.labels == classes.index(slot.class_name)).flatten()
+        spread = torch.linspace(0, len(members) - 1, min(CLASS_IMAGES, len(members))).round().long()
+        shown = slot.files.get(ANY_SEED)
+        picture = None if shown is None else from_uint8(read_picture(shown).on_white())[None]
+        return ParentImages(slot.label, split.take(members[spread]).float() / 255, shown=picture)
+    if not slot.files:
+        return None
+    found = parent_of_file(next(iter(slot.files.values())), finder=_finder(), size=said.top.size)
+    return replace(found, label=slot.label)
+
+
+def reference_images(comparison: Comparison) -> Any:
+    """Give the reference's images as a split that was packed at the experiment's size; None without one."""
+    table = comparison.experiment.said.reference
+    if table is None:
+        return None
+    from chimera_core.data.subsets import spread_subset
+
+    split, _ = _packed(comparison, table.source, table.options, table.split)
+    return spread_subset(split, table.images)
+
+
+def cell_images(cells: Sequence[Cell], folder: Path, *, size: int) -> Tensor:
+    """Read the pictures of cells, all at one size: float (n, 3, S, S) in [0, 1]."""
+    import torch
+
+    from chimera_core.images import read_picture
+    from chimera_core.images.pixels import from_uint8, middle_square
+    from chimera_core.scoring.judge.features import at_size
+
+    pictures = (middle_square(from_uint8(read_picture(image_path(folder, c.id)).rgb))[None] for c in cells)
+    return torch.cat([at_size(picture, size) for picture in pictures])
+
+
+def _measure(
+    card: Any,
+    comparison: Comparison,
+    parents: ParentTuple,
+    cells: Mapping[str, list[Cell]],
+    missing: Sequence[Cell],
+    missing_sets: Sequence[str],
+    kept: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Measure what is missing of one tuple, into ``kept``."""
+    import torch
+
+    size = comparison.experiment.said.top.size
+    try:
+        prepared = card.prepare(_parents_of(comparison, parents))
+    except ChimeraError as error:  # these parents cannot be told apart: their creatures cannot be measured
+        reason = {"value": None, "n": 0, "extractor": "", "reason": one_line(error, limit=200)}
+        kept["cells"].update({c.id: {"score": reason} for c in missing})
+        kept["sets"].update({_set_key(cells[fuser]): {} for fuser in missing_sets})
+        return
+    if missing:
+        shares = torch.tensor([c.weights for c in missing])
+        found = card.measure(prepared, cell_images(missing, folder, size=size), shares)
+        kept["cells"].update({c.id: _plain(m) for c, m in zip(missing, found, strict=True)})
+    for fuser in missing_sets:
+        shares = torch.tensor([c.weights for c in cells[fuser]])
+        images = cell_images(cells[fuser], folder, size=size)
+        kept["sets"][_set_key(cells[fuser])] = _plain(
+            card.measure_set(prepared, images, shares, same_pictures=_same_pictures(cells[fuser]))
+        )
+
+
+def _same_pictures(cells: Sequence[Cell]) -> bool:
+    """Say whether a fuser was given the same files for every creature."""
+    given = {tuple(cell.parents) for cell in cells}
+    return len(given) == 1 and all(Path(parent).is_file() for parent in next(iter(given)))
+
+
+def _parents_of(comparison: Comparison, parents: ParentTuple) -> list[ParentImages]:
+    made = []
+    for slot in parents.slots:
+        found = parent_images(comparison, slot)
+        if found is None:
+            raise DataError(f"there is no image of {slot.label}: name a source of it in [parents]")
+        made.append(found)
+    return made
+
+
+def _plain(figures: Mapping[str, Any]) -> Figures:
+    return {
+        name: {"value": _finite(m.value), "n": m.n, "extractor": m.extractor, "reason": m.reason}
+        for name, m in figures.items()
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or value != value or value in (float("inf"), -float("inf")) else float(value)
+
+
+def _cells_of(comparison: Comparison, made: Mapping[str, Any], parents: ParentTuple) -> dict[str, list[Cell]]:
+    """Give the cells of a tuple that are well, by fuser."""
+    found = {}
+    for fuser, cells in comparison.cells.items():
+        if here := [c for c in cells if c.tuple_id == parents.id and c.id in made]:
+            found[fuser] = here
+    return found
+
+
+def _key(comparison: Comparison, parents: ParentTuple) -> str:
+    """Hash what decides the figures of a tuple's creatures, beside the creatures."""
+    experiment = comparison.experiment
+    said = experiment.said
+    by_class = [s.class_name if said.parents.source else None for s in parents.slots]
+    files = [sorted(file_hash(p) for p in s.files.values()) for s in parents.slots]
+    return hash_of(
+        [
+            list(experiment.judges.values()),
+            reference_identity(said),
+            data_identity(str(said.parents.source), said.parents.options) if any(by_class) else None,
+            by_class,
+            files,
+            [s.label for s in parents.slots] if not any(files) else None,
+            said.top.size,
+            scoring_code(),
+        ]
+    )
+
+
+def reference_identity(said: Said) -> list[Any] | None:
+    """Say what decides the reference; None without one."""
+    table = said.reference
+    if table is None:
+        return None
+    return [*data_identity(table.source, table.options), table.split, table.images]
+
+
+def _set_key(cells: Sequence[Cell]) -> str:
+    return hash_of(sorted(c.id for c in cells))
+
+
+def _kept(store: Path) -> dict[str, Any]:
+    try:
+        kept = read_json_table(inside(store.parent.parent, f"{FOLDER}/{store.name}"), most_bytes=LARGE_BYTES)
+        return {part: {k: v for k, v in kept[part].items() if _is_figures(v)} for part in ("cells", "sets")}
+    except (DataError, OSError, KeyError, AttributeError):
+        make_folder(store.parent, within=store.parent.parent)
+        return {"cells": {}, "sets": {}}
+
+
+def _is_figures(found: Any) -> bool:
+    """Say whether that is what is noted of a cell or set; the folder may be a stranger's."""
+    return isinstance(found, dict) and all(
+        isinstance(f, dict)
+        and f.keys() >= {"value", "n", "reason"}
+        and (f["value"] is None or isinstance(f["value"], (int, float)))
+        for f in found.values()
+    )
+
+
+@functools.cache
+def _finder() -> FeatureEncoder:
+    from chimera_core.scoring.pictures import load_finder
+
+    return load_finder()
+
+
+def _packed(
+    comparison: Comparison, source: str, options: Mapping[str, Any], wanted: str | None = None
+) -> tuple[Any, tuple[str, ...]]:
+    """Pack a source at the experiment's size: the split to learn from, and the names of its classes."""
+    from chimera_core.data.preparing import plan_packing, prepare
+
+    size = comparison.experiment.said.top.size
+    request = plan_packing(comparison.experiment.host, source, spell_paths(options), size=size)
+    packed = prepare(request)
+    name = wanted or learning_split(packed.splits)
+    if name not in packed.splits:
+        raise DataError(f"source {source} has no split '{name}' (it has: {', '.join(packed.splits)})")
+    return packed.splits[name], tuple(packed.classes)

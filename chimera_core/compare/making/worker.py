@@ -1,0 +1,128 @@
+"""A process that makes cells of one fuser: ``python -m chimera_core.compare.worker``.
+
+Jobs come as lines of JSON on stdin; events go out as lines of JSON on what was stdout. Whatever a plugin prints goes to
+stderr. A worker whose stdin closes has lost its comparison, and ends at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from chimera_core.compare.making.cells import image_path, read_record, write_record
+from chimera_core.errors import ChimeraError
+from chimera_core.files.atomic import one_line
+
+if TYPE_CHECKING:
+    from chimera_core.interfaces.components import FusionGenerator
+
+
+def main() -> None:
+    """Work until there is no more."""
+    events = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", newline="\n")
+    os.dup2(2, 1)  # a plugin's print must not break the protocol
+    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    maker = Maker(events)
+    while True:
+        job = jobs.get()
+        if not job:
+            return
+        maker.make(job)
+
+
+def _read_jobs(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+    for line in sys.stdin.buffer:  # UTF-8, whatever the system calls text
+        job = json.loads(line)
+        jobs.put(job)
+        if not job:
+            return
+    os._exit(1)  # the comparison is gone, perhaps killed
+
+
+class Maker:
+    """Makes cells, keeping the fuser between jobs."""
+
+    def __init__(self, events: TextIO) -> None:
+        self._events = events
+        self._loaded: tuple[Any, FusionGenerator] | None = None
+
+    def make(self, job: dict[str, Any]) -> None:
+        """Make the cells of one tuple.
+
+        Args:
+            job: ``folder``; ``plan``, the arguments of ``plan_fusion``; ``registry``; ``cells``, records as
+                ``write_record`` takes them, which may differ in parents by seed.
+        """
+        folder = Path(job["folder"])
+        fusion: Any = None
+        parents: list[str] = []
+        for cell in job["cells"]:
+            if read_record(folder, cell["id"]) is not None:
+                self._say("done", cell["id"])
+                continue
+            try:
+                if fusion is None or cell["parents"] != parents:
+                    self._say("loading", cell["id"])
+                    parents = cell["parents"]
+                    fusion = self._fusion(job, parents)
+                self._say("start", cell["id"])
+                self._make_cell(fusion, cell, folder)
+            except ChimeraError as error:
+                self._failed(folder, cell, str(error))
+            except (
+                Exception,
+                SystemExit,
+            ) as error:  # plugin border: whatever it raises is this cell's result
+                self._failed(folder, cell, f"{type(error).__name__}: {error}")
+            self._say("done", cell["id"])
+        self._say("end", "")
+
+    def _fusion(self, job: dict[str, Any], parents: list[str]) -> Any:
+        from chimera_core.fusing.fusion import Fusion
+        from chimera_core.fusing.request import plan_fusion
+        from chimera_core.plugins.discovery import registry_file
+
+        if job["registry"]:
+            registry_file.set(Path(job["registry"]))
+        kept = self._loaded[1] if self._loaded and self._loaded[0] == job["plan"] else None
+        if kept is None:
+            self._loaded = None  # before the next one is loaded beside it
+        fusion = Fusion(plan_fusion(parents, **job["plan"]), fuser=kept)
+        self._loaded = job["plan"], fusion.fuser
+        return fusion
+
+    def _make_cell(self, fusion: Any, cell: dict[str, Any], folder: Path) -> None:
+        from chimera_core.errors import PluginError
+        from chimera_core.images import write_png
+        from chimera_core.images.pixels import to_uint8
+
+        start = time.perf_counter()
+        image = fusion.make(cell["weights"], [cell["fuser_seed"]])[0]
+        wall_s = time.perf_counter() - start
+        height, width = image.shape[-2:]
+        if min(height, width) != fusion.plan.size:
+            raise PluginError(
+                f"fuser {fusion.plan.fuser_name} gave {width} x {height} pixels, but the shorter side must be "
+                f"{fusion.plan.size}: mend the plugin"
+            )
+        text = fusion.text(cell["weights"], cell["fuser_seed"])
+        write_png(image_path(folder, cell["id"]), to_uint8(image), text=text)
+        write_record(folder, cell, status="ok", wall_s=wall_s, device=str(fusion.device))
+
+    def _failed(self, folder: Path, cell: dict[str, Any], error: str) -> None:
+        write_record(folder, cell, status="failed", error=one_line(error))
+
+    def _say(self, event: str, cell: str) -> None:
+        self._events.write(json.dumps({"event": event, "cell": cell}) + "\n")
+        self._events.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Accuracy of an encoder, clean and under attack."""

@@ -1,0 +1,95 @@
+"""Names that files of ours can have on every system, and names compared as people read them. Torch-free."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from chimera_core.files.atomic import AnyPath, quote
+
+MAX_BYTES = 255
+"""What a name may take in most file systems."""
+
+
+def name_trouble(name: str) -> str:
+    """Say why some system refuses a name for a file or folder, or makes another one of it; empty if none does.
+
+    Windows opens a device for ``con`` and ``nul.png``, drops final dots and spaces, and writes ``a:b`` into a hidden
+    part of the file ``a``.
+
+    Args:
+        name: without folder.
+    """
+    if not name:
+        return "it is empty"
+    if name in (".", ".."):
+        return "it means a folder"
+    if forbidden := re.search(r'[/\\:*?"<>|]', name):
+        return f"Windows or another system refuses {quote(forbidden[0])} in a name"
+    if not name.isprintable():
+        return "it holds what does not print"
+    if name[-1] in ". ":
+        return f"Windows drops the {'dot' if name[-1] == '.' else 'space'} at its end"
+    if is_device(name):
+        return f"{quote(name.partition('.')[0].rstrip())} is a device of Windows"
+    if len(name.encode("utf-8", "surrogateescape")) > MAX_BYTES:
+        return f"it is longer than {MAX_BYTES} bytes"
+    return ""
+
+
+def is_device(name: str) -> bool:
+    """Say whether Windows opens a device for a name, whatever its ending: ``con``, ``Nul.png``, ``COM1``."""
+    # Superscript digits count, too; no other compatible spelling does, but a name may be folded later.
+    plain = unicodedata.normalize("NFKC", name).casefold().partition(".")[0].rstrip()
+    return bool(re.fullmatch(r"con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)\d", plain))
+
+
+def path_trouble(path: AnyPath) -> str:
+    """Say why this system takes a path that a user chose for another one; empty if it does not.
+
+    Other systems' rules are no reason to refuse a user's own names: elsewhere ``12:30.png`` is a file like any other.
+    """
+    if not on_windows():
+        return ""
+    # Not PurePath, which reads paths by the rules of the machine that runs it, a test's, too.
+    parts = re.split(r"[/\\]+", re.sub(r"^(\\\\[?.]\\)?([A-Za-z]:)?", "", os.fspath(path)))
+    for part in parts:
+        if part not in ("", ".", "..") and (trouble := name_trouble(part)):
+            return trouble
+    return ""
+
+
+def on_windows() -> bool:
+    """Say whether the rules of Windows hold here."""
+    return os.name == "nt"
+
+
+def nfc(text: str) -> str:
+    """Spell a name with composed letters. A Mac's older disks part ``é`` into ``e`` and its accent."""
+    return unicodedata.normalize("NFC", text)
+
+
+def spelled_in(known: Iterable[str], name: str) -> str | None:
+    """Find a name among others however its accents are spelled.
+
+    Returns:
+        The name as ``known`` spells it, the very same one first; None if it is not there.
+    """
+    listed = list(known)
+    if name in listed:
+        return name
+    wanted = nfc(name)
+    return next((other for other in listed if nfc(other) == wanted), None)
+
+
+def same_file(names: Iterable[str]) -> tuple[str, str] | None:
+    """Give the first two names that are one file on a disk that tells no capitals or spellings of accents apart."""
+    seen: dict[str, str] = {}
+    for name in names:
+        key = nfc(nfc(name).casefold())
+        if key in seen:
+            return seen[key], name
+        seen[key] = name
+    return None

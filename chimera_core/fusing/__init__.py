@@ -1,0 +1,1 @@
+"""From parents and weights to chimeras."""

@@ -1,0 +1,291 @@
+"""From a checked plan to chimeras: what ``chimera fuse`` and ``chimera_core.fuse`` do.
+
+``fusing_plan`` checks everything that can be checked without torch; ``Fusion`` then holds the loaded fuser and
+parents and makes as many chimeras as are asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chimera_core.downloads.assets import no_downloads
+from chimera_core.errors import ConfigError, PluginError
+from chimera_core.files.atomic import refuse_inputs
+from chimera_core.fusing.backgrounds import set_background
+from chimera_core.fusing.parents import ParentReader
+from chimera_core.fusing.request import FusionPlan, check_seeds, check_weights, plan_fusion, untrained
+from chimera_core.library.fetching import fetch_into_library
+from chimera_core.library.lookup import NamedPicture
+from chimera_core.library.merits import PictureMerits
+from chimera_core.models.fusers import load_fuser
+from chimera_core.plugins.discovery import default_host
+from chimera_core.privacy import without_folders
+from chimera_core.records import Parent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from chimera_core.interfaces.components import FusionGenerator
+
+_log = logging.getLogger(__name__)
+
+
+class Fusion:
+    """A loaded fuser with its parents. ``make`` may be called with many weights and seeds.
+
+    Args:
+        plan: checked.
+        fuser: loaded before, for a plan that differs in its parents alone; None: it is loaded.
+    """
+
+    def __init__(self, plan: FusionPlan, *, fuser: FusionGenerator | None = None) -> None:
+        from chimera_core.devices import select_device
+
+        self.plan = plan
+        self.device = select_device(plan.device)
+        self.fuser: FusionGenerator
+        if fuser is not None:
+            self.fuser = fuser
+        elif plan.trained is not None:
+            with self._downloads():
+                self.fuser = load_fuser(plan.trained, plan.config, self.device)
+        else:
+            self.fuser = plan.component.load_class()(plan.config, device=self.device)
+        if plan.trained is None:
+            _check_limits(self.fuser, plan)
+        self._parents = ParentReader(plan, accepts=self.fuser.accepts)
+
+    def make(
+        self,
+        weights: Sequence[float],
+        seeds: Sequence[int],
+        *,
+        progress: Callable[[float, float], None] | None = None,
+        opacity: bool = False,
+    ) -> Tensor:
+        """Make one chimera per seed.
+
+        Args:
+            weights: one per parent, sum 1 (``check_weights``).
+            seeds: image k depends on ``seeds[k]`` alone.
+            progress: called with (done, total) while it works.
+            opacity: keep a cut-out's fourth channel; else it is laid over white.
+        Returns:
+            float32 (len(seeds), 3, H, W) in [0, 1], or (len(seeds), 4, H, W), on the CPU.
+        Raises:
+            PluginError: if the fuser breaks its contract.
+        """
+        import torch
+
+        from chimera_core.images.pixels import over_white
+
+        if progress is not None:
+            self.fuser.progress = progress
+        with self._downloads():
+            if not self._parents.depend_on_seed:
+                made = self.fuser.fuse(self.parents(seeds[0]), weights, seeds=seeds, size=self.plan.size)
+            else:
+                made = torch.cat(
+                    [self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.plan.size) for s in seeds]
+                )
+        _check_made(made, len(seeds), self.plan.fuser_name)
+        made = set_background(
+            made,
+            self.parents(seeds[0])[0],
+            self.plan.background,
+            keeps_outline=self.fuser.keeps_outline,
+            device=self.device,
+            remark=self.fuser.remark,
+        )
+        return made if opacity else over_white(made)
+
+    def _downloads(self) -> AbstractContextManager[None]:
+        """Let the fuser bring what it asks for, or not."""
+        return no_downloads("" if self.plan.may_download else str(self.plan.trained))
+
+    @property
+    def fuser_name(self) -> str:
+        """The fuser that works: the one asked for, or the one that it chose for these parents."""
+        return self.fuser.stand_in or self.plan.fuser_name
+
+    def findings(self, seed: int) -> list[dict[str, Any]]:
+        """Give what the fuser saw in each parent, in plain values."""
+        return [dict(finding) for finding in self.fuser.findings(self.parents(seed))]
+
+    def parents(self, seed: int) -> list[Parent]:
+        """Give the parents; where the fuser wants images, a class name becomes one of that class, drawn by ``seed``."""
+        return self._parents.of(seed)
+
+    def text(self, weights: Sequence[float], seed: int) -> dict[str, str]:
+        """What is written into the PNG. Folders are left out: pictures travel, paths are private."""
+        import json
+
+        from chimera_core import __version__
+
+        credits = [p.as_json(with_folder=False) for p in self.plan.pictures if p is not None]
+        return {
+            "Software": f"chimera-toolkit {__version__}",
+            "chimera.version": __version__,
+            "chimera.fuser": self.fuser_name,
+            "chimera.component": f"{self.plan.component.plugin}:{self.plan.component.spec.name}",
+            "chimera.parents": json.dumps([Path(p).name for p in self.plan.named], ensure_ascii=False),
+            "chimera.weights": json.dumps([round(w, 6) for w in weights]),
+            "chimera.seed": str(seed),
+            "chimera.size": str(self.plan.size),
+            "chimera.options": json.dumps(
+                without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
+            ),
+            **({"chimera.background": self.plan.background} if self.plan.background != "keep" else {}),
+            **({"chimera.attribution": json.dumps(credits, ensure_ascii=False)} if credits else {}),
+        }
+
+
+def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:
+    limit = fuser.max_parents
+    if limit is not None and len(plan.parents) > limit:
+        raise ConfigError(
+            f"{plan.fuser_name} takes {limit} parents at most, but {len(plan.parents)} were given"
+        )
+    if fuser.needs_training:
+        raise untrained(plan.component)
+    files = [p for p in plan.parents if Path(p).is_file()]
+    if files and "photo" not in fuser.accepts:
+        raise ConfigError(f"{plan.fuser_name} takes class names, not photographs: leave out {files[0]}")
+
+
+def _check_made(made: Any, count: int, name: str) -> None:
+    import torch
+
+    if (
+        not isinstance(made, torch.Tensor)
+        or made.ndim != 4
+        or (made.shape[0], made.shape[1] in (3, 4)) != (count, True)
+    ):
+        met = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
+        raise PluginError(f"fuser {name} gave {met} instead of ({count}, 3, H, W): mend the plugin")
+    if not torch.isfinite(made).all():
+        raise PluginError(f"fuser {name} gave pixels that are no numbers: try other options or report it")
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """What ``chimera_core.fuse`` gives back: images float32 (n, 3, H, W) in [0, 1], and how they were made."""
+
+    images: Tensor
+    fuser: str
+    parents: tuple[str, ...]
+    weights: tuple[float, ...]
+    seeds: tuple[int, ...]
+    device: str
+    wall_s: float
+    texts: tuple[Mapping[str, str], ...] = field(repr=False, default=())
+    pictures: tuple[NamedPicture, ...] = ()
+    """What stands for the parents that were given by name, with licence and attribution."""
+    opacity: Tensor | None = field(repr=False, default=None)
+    """float32 (n, 1, H, W) in [0, 1] of creatures that are cut-outs; ``images`` then have any colour where it is 0."""
+    plan: FusionPlan | None = field(repr=False, default=None)
+    """What was asked for; ``save`` replaces none of the files that it names."""
+
+    def save(self, path: str | Path, index: int = 0) -> Path:
+        """Write one image as PNG, with its origin as text inside.
+
+        Raises:
+            ConfigError: if the path cannot be written, or is one of the files that the images are made from.
+        """
+        from chimera_core.images import check_output, write_png
+        from chimera_core.images.pixels import to_uint8
+
+        checked = check_output(path, (".png",))
+        refuse_inputs([checked], self.plan.inputs() if self.plan else ())
+        image = self.images[index]
+        if self.opacity is not None:
+            import torch
+
+            image = torch.cat([image, self.opacity[index]])
+        write_png(checked, to_uint8(image), text=self.texts[index])
+        return checked
+
+
+def fuse(
+    parents: Sequence[str | Path],
+    weights: Sequence[float] | None = None,
+    *,
+    fuser: str | None = None,
+    preset: str | None = None,
+    n: int = 1,
+    seed: int = 0,
+    size: int | None = None,
+    device: str = "auto",
+    masks: Sequence[str | Path] = (),
+    source: str | None = None,
+    source_options: Mapping[str, Any] | None = None,
+    fetch: bool = False,
+    background: str = "keep",
+    progress: Callable[[float, float], None] | None = None,
+    **options: Any,
+) -> FusionResult:
+    """Make chimeras; the Python face of ``chimera fuse``.
+
+    Args:
+        parents: image files, classes that the fuser knows, names of pictures in the library or a collection or,
+            with ``source``, classes of it; two or more.
+        weights: how much of each; equal shares when None. Another sum than 1 is scaled to it, with a line in the log.
+        fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
+            or, for photographs, ``auto``, which goes by what they hold.
+        preset: a preset of the fuser.
+        n: how many, from seeds ``seed``, ``seed + 1``, ...
+        seed: first seed.
+        size: shorter side in pixels; None: 256, or the size that a trained fuser makes.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        masks: per parent an image file (white = animal), ``auto`` or ``none``.
+        source: data set in which class names find their images.
+        source_options: its options.
+        fetch: fetch pictures of names that are found nowhere, from iNaturalist into the library.
+        background: ``keep`` (the first parent's; a cut-out has none), ``white`` or ``transparent``.
+        progress: called with (done, total).
+        options: the fuser's options, e.g. ``iterations=100``.
+    Raises:
+        ChimeraError: one line that says what is wrong and how to mend it.
+    """
+    if n < 1:
+        raise ConfigError(f"n must be 1 or more, but it is {n}")
+    check_seeds(seed, n)
+    start = time.perf_counter()
+    plan = plan_fusion(
+        parents,
+        fuser=fuser,
+        preset=preset,
+        options=options,
+        masks=masks,
+        source=source,
+        source_options=source_options,
+        size=size,
+        device=device,
+        seed=seed,
+        background=background,
+        fetch=fetch_into_library if fetch else None,
+        merits=PictureMerits.of(default_host()),
+    )
+    checked = check_weights(weights, len(parents), remark=_log.warning)
+    fusion = Fusion(plan)
+    seeds = tuple(range(seed, seed + n))
+    images = fusion.make(checked, seeds, progress=progress, opacity=True)
+    return FusionResult(
+        images=images[:, :3],
+        opacity=images[:, 3:] if images.shape[1] == 4 else None,
+        fuser=fusion.fuser_name,
+        parents=plan.named,
+        weights=checked,
+        seeds=seeds,
+        device=str(fusion.device),
+        wall_s=time.perf_counter() - start,
+        texts=tuple(fusion.text(checked, s) for s in seeds),
+        pictures=tuple(p for p in plan.pictures if p is not None),
+        plan=plan,
+    )

@@ -1,0 +1,137 @@
+"""A trained encoder in one file: weights, and what is needed to build the network around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from chimera_core.components.options import Config
+from chimera_core.downloads.assets import no_downloads
+from chimera_core.errors import ConfigError, DataError
+from chimera_core.files.atomic import quote, refuse_inputs
+from chimera_core.files.names import path_trouble
+from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.models.header import ExportedEncoder, read_header, read_notes
+from chimera_core.models.run_encoder import build_without_weights, load_trained_encoder, read_training
+from chimera_core.models.weights import load_state
+from chimera_core.plugins.discovery import PluginHost
+from chimera_core.privacy import without_folders
+from chimera_core.runs import checkpoints
+
+Number = Literal["fp32", "fp16", "bf16"]
+_TYPES: dict[Number, torch.dtype] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+
+
+def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "fp16") -> ExportedEncoder:
+    """Write a run's best weights as one file that `--encoder FILE` takes.
+
+    No path of the machine that it was trained on goes along.
+
+    Args:
+        run: folder of the run.
+        to: a .safetensors file.
+        host: where the encoder's component is found.
+        numbers: of the weights with two dimensions and more; the few others (norms, biases) stay in fp32.
+    Returns:
+        What the file says of itself.
+    Raises:
+        ConfigError: if it is no run of an encoder, the name of the file ends otherwise, or it is one of the run's.
+        DataError: if the run has no weights yet, or one is too large for fp16.
+        RunError: if the disk refuses.
+    """
+    check_name(to)
+    refuse_inputs([to], (("a file of the run", file) for file in run.rglob("*.safetensors")))
+    config, record = read_training(run)
+    encoder = load_trained_encoder(run, host)
+    component = host.find("feature-encoder", config.encoder.name)
+    instead: Mapping[str, Any] = getattr(component.spec.config, "WITHOUT_WEIGHTS", {})
+    said = ExportedEncoder(
+        encoder=f"{component.plugin}:{component.spec.name}",
+        options={k: v for k, v in {**config.encoder.options, **instead}.items() if v is not None},
+        classes=tuple(record.get("classes", ())),
+        size=config.size,
+        images=images_of(run / checkpoints.FOLDER / checkpoints.BEST),
+        trainer=config.trainer.model_dump(mode="json"),
+    )
+    write_exported(to, encoder.state_dict(), said, numbers=numbers)
+    return said
+
+
+def load_exported_encoder(path: Path, host: PluginHost) -> FeatureEncoder:
+    """Build the encoder of an exported file.
+
+    Args:
+        path: the file.
+        host: where the encoder's component is found.
+    Returns:
+        The encoder, in fp32, on the CPU, in evaluation mode.
+    Raises:
+        DataError: if the file is damaged or made for another network.
+        PluginError: if its component is not installed.
+    """
+    said = read_header(path, ExportedEncoder)
+    state = lengthened(load_state(path))
+    with no_downloads(quote(path)):
+        # Without memory first: options of a stranger's file may ask for any size.
+        with torch.device("meta"):
+            checkpoints.check_weights(
+                build_without_weights(host, said.encoder, said.options), state, where=quote(path)
+            )
+        encoder = build_without_weights(host, said.encoder, said.options)
+    checkpoints.load_weights(encoder, state, where=quote(path))
+    return encoder.eval()
+
+
+def write_exported(to: Path, state: Mapping[str, Tensor], said: Config, *, numbers: Number) -> None:
+    """Write tensors, and what they say of themselves, as one file.
+
+    Args:
+        to: a .safetensors file.
+        state: by name.
+        said: what the file says; folders are left out of paths.
+        numbers: of tensors with two dimensions and more; the few others (norms, biases) stay in fp32.
+    Raises:
+        DataError: if a value is too large for fp16.
+        RunError: if the disk refuses.
+    """
+    tensors = {name: _shortened(t, numbers, name) for name, t in state.items()}
+    checkpoints.write_tensors(to, tensors, metadata=without_folders(said.model_dump(mode="json")))
+
+
+def check_name(to: Path) -> None:
+    """Refuse a name that nobody would take for a file of weights.
+
+    Raises:
+        ConfigError: if it ends otherwise, or this system takes it for another one.
+    """
+    if trouble := path_trouble(to):
+        raise ConfigError(f"{quote(to)} cannot be written here: {trouble}: choose another name")
+    if to.suffix != ".safetensors":
+        raise ConfigError(f"{quote(to)} must end in .safetensors")
+
+
+def lengthened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Undo the shortening: all floating tensors in fp32."""
+    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+
+
+def images_of(path: Path) -> int:
+    """Say after how many images a run's best weights were saved: their file notes it."""
+    return int(read_notes(path).get("images", 0))
+
+
+def _shortened(tensor: Tensor, numbers: Number, name: str) -> Tensor:
+    if not tensor.is_floating_point() or tensor.ndim < 2:
+        return tensor
+    short = tensor.to(_TYPES[numbers])
+    if not bool(short.isfinite().all()):
+        raise DataError(f"tensor {quote(name)} does not fit into {numbers}: export as bf16 or fp32")
+    return short

@@ -1,0 +1,224 @@
+"""Trained fusers by name: what a run, an exported file or a model of the registry says of itself. Torch-free."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from chimera_core.components.layers import build_config, merge
+from chimera_core.components.options import suggest
+from chimera_core.components.use import resolve_config
+from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.files.atomic import one_line, quote
+from chimera_core.files.names import nfc, spelled_in
+from chimera_core.files.own_folders import inside
+from chimera_core.images import check_picture
+from chimera_core.models.header import ExportedFuser, read_header, read_notes
+from chimera_core.models.names import SUFFIX, Trained, check_references, find_trained, model_file
+from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.plugins.registry import ModelEntry
+from chimera_core.runs.options import FUSER, read_options
+from chimera_core.training.fuser_options import FuserTraining
+
+if TYPE_CHECKING:
+    import torch
+
+    from chimera_core.interfaces.components import FusionGenerator
+
+KIND = "fusion-generator"
+_WEIGHTS = "checkpoints/best.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainedFuser:
+    """A fuser that was trained: where its weights lie, and what it says of itself."""
+
+    trained: Trained
+    component: Component
+    said: ExportedFuser
+    weights: Path
+
+    def __str__(self) -> str:
+        return str(self.trained)
+
+    @property
+    def name(self) -> str:
+        """As pictures and messages name it: without folders, which are private."""
+        return Path(self.trained.name).name.removesuffix(SUFFIX)
+
+    def options(self, host: PluginHost, over: dict[str, Any]) -> BaseModel:
+        """Give the options that it was trained with, some of them overlaid.
+
+        Raises:
+            ConfigError: for a wrong option, or if an encoder that it needs is gone.
+        """
+        values = merge(self.said.options, over)
+        config = build_config(self.component.spec.config, values, where=str(self))
+        check_references(host, config, where=str(self))
+        return resolve_config(self.component, host, values)
+
+    def check_parents(self, parents: Sequence[str], source: str | None) -> None:
+        """Check that it can take these parents: files, and names of classes.
+
+        Raises:
+            ConfigError, DataError: for the first that it cannot take.
+        """
+        accepts, limit = self.said.accepts, self.said.max_parents
+        if limit is not None and len(parents) > limit:
+            raise ConfigError(f"{self} takes {limit} parents at most, but {len(parents)} were given")
+        if source is not None and "photo" not in accepts:
+            raise ConfigError(f"{self} knows its classes by itself: leave out --source")
+        for parent in parents:
+            if not self.knows(parent, source):
+                self._check_photograph(parent, source)
+
+    def knows(self, parent: str, source: str | None) -> bool:
+        """Say whether a parent is one of its classes. Who names a source wants an image of it instead."""
+        return (
+            source is None
+            and "class" in self.said.accepts
+            and parent in self.said.classes
+            and not Path(parent).is_file()
+        )
+
+    def spelled(self, parent: str) -> str:
+        """Give a parent with its accents as its class spells them; any other one as it is."""
+        if "class" not in self.said.accepts or os.path.isfile(parent):
+            return parent
+        return spelled_in(self.said.classes, parent) or parent
+
+    def _check_photograph(self, parent: str, source: str | None) -> None:
+        path, is_file = Path(parent), os.path.isfile(parent)
+        if is_file and "photo" not in self.said.accepts:
+            raise ConfigError(f"{self} takes class names, not photographs: leave out {quote(parent)}")
+        if (
+            not is_file
+            and not path.is_symlink()
+            and len(path.parts) == 1
+            and (source is not None or not path.suffix)
+        ):
+            if source is not None:  # it knows whether it has that class
+                return
+            known = suggest(parent, self.said.classes) if "class" in self.said.accepts else ""
+            raise ConfigError(f"{self} knows no class {quote(parent)}, and there is no such file{known}")
+        check_picture(path)
+
+
+def find_trained_fuser(host: PluginHost, name: str) -> TrainedFuser | None:
+    """Look up a trained fuser: a run, an exported file, or a model of the registry.
+
+    Returns:
+        None if the name means none of them, so that it can only be a component's.
+    Raises:
+        ConfigError: if it is a run of another kind, or a file of it is damaged.
+        DataError: if it has no weights yet, or they are damaged.
+        PluginError: if its component is not installed.
+        RunError: if a model could not be downloaded.
+    """
+    trained = find_trained(host, KIND, name)
+    if trained is None:
+        return None
+    if trained.form == "run" and trained.path is not None:
+        return fuser_of_run(trained.path, host, name=name)
+    weights = trained.path or model_file(host, name)
+    said = read_header(weights, ExportedFuser)
+    return TrainedFuser(trained, host.find(KIND, said.fuser), said, weights)
+
+
+def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser:
+    """Give the fuser of a run; for what it raises see ``find_trained_fuser``.
+
+    Args:
+        run: its folder.
+        host: where its component is found.
+        name: as the user typed it.
+    """
+    weights = inside(run, _WEIGHTS)
+    said = _said_by_run(run, weights)
+    return TrainedFuser(Trained(name or run.name, "run", run), host.find(KIND, said.fuser), said, weights)
+
+
+def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
+    """Choose the first model of the registry that knows all the classes among the parents; None: there is none.
+
+    Args:
+        host: its registry knows the models, in their order.
+        parents: image files and names of classes.
+    """
+    names = [p for p in parents if is_class_name(p)]
+    for name, model in host.registry.models.items():
+        knows_all = model.kind == KIND and set(map(nfc, names)) <= set(map(nfc, model.classes))
+        if knows_all and (len(names) == len(parents) or _takes_photos(model)):
+            return name
+    return None
+
+
+def is_class_name(parent: str) -> bool:
+    """Say whether a parent can only be the name of a class: no file, and nothing that looks like one."""
+    path = Path(parent)
+    # os.path, because a name that is too long for the disk makes Path.exists raise. A broken link is no name either.
+    return len(path.parts) == 1 and not path.suffix and not os.path.lexists(path)
+
+
+def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> FusionGenerator:
+    """Build a trained fuser with its weights.
+
+    Args:
+        found: which.
+        config: its options.
+        device: where it works.
+    Raises:
+        DataError: if its weights are damaged, made for other options, or of a fuser that learns nothing.
+    """
+    from chimera_core.interfaces.learner import TrainedFacts
+    from chimera_core.models.exported_encoder import lengthened
+    from chimera_core.models.weights import load_state
+
+    said, fuser_class = found.said, found.component.load_class()
+    # Asked before it is built: one that learns nothing loads, or downloads, what it needs by itself.
+    if not fuser_class.needs_training:  # type: ignore[attr-defined]
+        raise DataError(f"{found} names the fuser {said.fuser}, which learns nothing: get the file anew")
+    fuser: FusionGenerator = fuser_class(config, device=device)
+    try:
+        fuser.load(lengthened(load_state(found.weights)), TrainedFacts(said.classes, said.size, said.facts))
+    except DataError as error:
+        raise DataError(f"{found}: {error}") from None
+    except ChimeraError:
+        raise
+    except Exception as error:  # plugin border: a stranger's file may make it stumble over anything
+        raise DataError(
+            f"{found} cannot be loaded ({type(error).__name__}: {one_line(error, limit=120)}): get it anew"
+        ) from error
+    return fuser
+
+
+def _takes_photos(model: ModelEntry) -> bool:
+    return "photo" in model.accepts
+
+
+def _said_by_run(run: Path, weights: Path) -> ExportedFuser:
+    config, record = read_options(run, FuserTraining, FUSER)
+    noted = read_notes(weights) if weights.is_file() else {}
+    if not noted.get("images"):
+        raise DataError(
+            f"run {quote(run.name)} has not been trained yet (its status is {record.get('status')}): train on with "
+            f"`chimera fuser train --run {run} --resume`"
+        )
+    try:
+        return ExportedFuser(
+            fuser=config.fuser.name,
+            options=config.fuser.options,
+            classes=record["classes"],
+            accepts=record["accepts"],
+            max_parents=record["max_parents"],
+            size=config.size,
+            facts=noted.get("facts") or {},
+            images=noted["images"],
+        )
+    except (KeyError, ValidationError) as error:
+        raise ConfigError(f"{quote(run / 'run.json')} is damaged ({type(error).__name__})") from None

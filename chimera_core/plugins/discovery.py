@@ -1,0 +1,210 @@
+"""Finds plugins and what they offer; ``chimera_core.loading`` loads each, so that one failing leaves the rest.
+
+A plugin may be switched off, and then it is not imported. Of two with one name neither is, unless the registry
+says whose the name is.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import logging
+import re
+import shlex
+from collections.abc import Collection, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from chimera_core.components.options import suggest
+from chimera_core.errors import ConfigError, PluginError
+from chimera_core.files.atomic import one_line
+from chimera_core.plugins import hookspecs
+from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, record_of
+from chimera_core.plugins.registry import PluginEntry, Registry, read_registry, shipped_registry
+from chimera_core.plugins.settings import Settings, read_settings
+
+_log = logging.getLogger(__name__)
+
+__all__ = ["Component", "PluginHost", "PluginRecord", "default_host", "discover", "registry_file"]
+
+
+@dataclass(frozen=True)
+class PluginHost:
+    """All plugins and what the registry says about them."""
+
+    records: tuple[PluginRecord, ...]
+    registry: Registry
+    settings: Settings
+    _components: dict[tuple[str, str], list[Component]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for record in self.records:
+            for component in record.components:
+                self._components.setdefault((component.kind, component.spec.name), []).append(component)
+
+    @property
+    def broken(self) -> list[PluginRecord]:
+        """Plugins that failed."""
+        return [record for record in self.records if record.status == "broken"]
+
+    def components(self, kind: str | None = None) -> list[Component]:
+        """List components, of one kind or all, by plugin."""
+        return [c for r in self.records for c in r.components if kind in (None, c.kind)]
+
+    def entry(self, record: PluginRecord) -> PluginEntry | None:
+        """Look up what the registry says about a plugin; a stranger that took its name gets none of it."""
+        entry = self.registry.plugins.get(record.name)
+        if entry and entry.distribution and _normal(entry.distribution) != _normal(record.distribution):
+            return None
+        return entry
+
+    def namesakes(self, component: Component) -> list[Component]:
+        """List the components of its kind and name, itself among them: with two, neither goes by the name alone."""
+        return self._components[component.kind, component.spec.name]
+
+    def find(self, kind: str, name: str) -> Component:
+        """Look a component up by ``name`` or ``plugin:name``.
+
+        Raises:
+            PluginError: unknown (with the nearest name), or offered by two plugins (neither wins).
+        """
+        plugin, _, short = name.rpartition(":")
+        found = [c for c in self._components.get((kind, short), []) if plugin in ("", c.plugin)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            picks = " or ".join(f"'{c.plugin}:{short}'" for c in found)
+            raise PluginError(f"{len(found)} plugins offer a {kind} named '{short}': say {picks}")
+        of_plugin = [record for record in self.records if record.name == (plugin or name)]
+        if of_plugin and all(record.status != "ok" for record in of_plugin):
+            first = of_plugin[0]
+            raise PluginError(
+                f"no {kind} is named '{name}', and plugin {first.name} is {first.status}: {first.error}"
+            )
+        known = [n for k, n in self._components if k == kind]
+        raise PluginError(f"no {kind} is named '{name}'" + suggest(name, known))
+
+    def has(self, kind: str, name: str) -> bool:
+        """Say whether a component can be found."""
+        try:
+            self.find(kind, name)
+        except PluginError:
+            return False
+        return True
+
+
+def discover(
+    settings: Settings,
+    registry: Registry,
+    entry_points: Iterable[EntryPoint] | None = None,
+) -> PluginHost:
+    """Load every plugin that is installed and not switched off.
+
+    Args:
+        settings: switches.
+        registry: ``enabled = false`` there switches a plugin off too.
+        entry_points: what to load; the installed ones of the group when None.
+    """
+    if entry_points is None:
+        entry_points = importlib.metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
+    # The distribution counts: entry points of two distributions may be equal without it.
+    points = {(e.name, _distribution(e), e.value): e for e in entry_points}
+    records = []
+    for key in sorted(points):
+        point = points[key]
+        entry = registry.plugins.get(point.name)
+        rivals = [other for other in points.values() if other.name == point.name]
+        if point.name in settings.disabled_plugins:
+            origin = settings.by_name["plugins_disable"].origin
+            records.append(record_of(point, "disabled", error=f"switched off by {origin}"))
+        elif entry is not None and not entry.enabled:
+            records.append(
+                record_of(point, "disabled", error="switched off by enabled = false in the registry")
+            )
+        elif trouble := _trouble_of_rivals(point, rivals, entry):
+            records.append(record_of(point, "broken", error=trouble))
+        else:
+            records.append(load_plugin(point))
+    installed = {record.name for record in records}
+    for name, known in registry.plugins.items():
+        if name not in installed:
+            mend = (
+                f"pip install {shlex.quote(known.distribution)}"
+                if known.distribution
+                else "see its home page"
+            )
+            records.append(PluginRecord(name, known.distribution, "", "not-installed", error=mend))
+    host = PluginHost(tuple(records), registry, settings)
+    _check_presets_of_registry(host)
+    return host
+
+
+registry_file: ContextVar[Path | None] = ContextVar("registry_file", default=None)
+"""The registry that ``--registry`` names; it goes before CHIMERA_REGISTRY and ./registry.toml."""
+
+
+def default_host() -> PluginHost:
+    """Discover the installed plugins, once in a process for one registry."""
+    return _discover_once(registry_file.get())
+
+
+@functools.cache
+def _discover_once(named: Path | None) -> PluginHost:
+    settings = read_settings()
+    if named is None and settings.by_name["registry"].value:
+        named = settings.path("registry")
+    here = Path("registry.toml")
+    if named is None and here.is_file() and not here.samefile(shipped_registry()):
+        named = here
+        _log.warning("registry.toml in this folder changes the registry: name it with --registry to agree")
+    host = discover(settings, read_registry(named))
+    if settings.strict_plugins and host.broken:
+        first = host.broken[0]
+        more = f" (and {len(host.broken) - 1} more)" if len(host.broken) > 1 else ""
+        error = PluginError(
+            f"plugin {first.name} is broken{more}, and CHIMERA_PLUGINS_STRICT is set: {first.error}"
+        )
+        error.exit_code = 1
+        raise error
+    return host
+
+
+def _check_presets_of_registry(host: PluginHost) -> None:
+    """Refuse options for a component that its plugin does not offer: they would be ignored without a word."""
+    for record in host.records:
+        entry = host.entry(record)
+        known = [c.spec.name for c in record.components]
+        for name in entry.options if entry and record.status == "ok" else ():
+            if name not in known:
+                place = host.registry.place("plugins", record.name, "options", name)
+                raise ConfigError(
+                    f"{place}: plugin {record.name} offers no '{one_line(name)}'" + suggest(name, known)
+                )
+
+
+def _trouble_of_rivals(point: EntryPoint, rivals: Collection[EntryPoint], entry: PluginEntry | None) -> str:
+    """Say what keeps a plugin from its name; empty when it has it, alone or because the registry says so."""
+    owner = _normal(entry.distribution) if entry else ""
+    distributions = sorted({_distribution(rival) for rival in rivals})
+    if len(rivals) == 1 or (owner and _normal(_distribution(point)) == owner):
+        return ""
+    if owner in map(_normal, distributions):
+        return (
+            f"the registry gives its name to {entry.distribution if entry else owner}: "
+            f"remove it with pip uninstall {shlex.quote(_distribution(point))}"
+        )
+    return (
+        f"{' and '.join(distributions)} both name a plugin '{point.name}': remove one with pip uninstall, "
+        f"or say whose it is with distribution = ... under [plugins.{point.name}] in a registry.toml"
+    )
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else ""
+
+
+def _normal(distribution: str) -> str:
+    """Spell a distribution's name as packaging compares it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()

@@ -1,0 +1,224 @@
+"""Loads one plugin. Whatever it does wrong becomes a record with cause and mend; nothing is raised.
+
+Import -> API version -> hooks -> specs. Each plugin has a pluggy manager of its own, so none can get into
+another's way, and what it prints meanwhile goes to stderr: stdout belongs to the command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import re
+import shlex
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pluggy
+
+from chimera_core.components.flags import check_flags
+from chimera_core.errors import ChimeraError, PluginError
+from chimera_core.files.atomic import one_line
+from chimera_core.plugins import hookspecs
+from chimera_core.records import ComponentSpec, Preset
+
+_CLASS_OF_KIND = {
+    "dataset-source": "DatasetSource",
+    "feature-encoder": "FeatureEncoder",
+    "robustness-trainer": "RobustnessTrainer",
+    "fusion-generator": "FusionGenerator",
+}
+
+_UPDATE_US = "update chimera-toolkit with pip install -U chimera-toolkit"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One named thing that an installed plugin offers."""
+
+    kind: str
+    plugin: str
+    spec: ComponentSpec
+    distribution: str = ""
+
+    @property
+    def extra_needed(self) -> str:
+        """The command that installs what the component still needs; empty when nothing is missing."""
+        if all(_is_findable(name) for name in self.spec.requires):
+            return ""
+        extra = f"[{self.spec.extra}]" if self.spec.extra else ""
+        return f"pip install {shlex.quote(self.distribution + extra)}"
+
+    def load_class(self) -> type:
+        """Import the component's class.
+
+        Raises:
+            PluginError: if it needs an extra, cannot be imported or is no class of its kind.
+        """
+        who = f"{self.kind} {self.spec.name} of plugin {self.plugin}"
+        if self.extra_needed:
+            raise PluginError(f"{who} needs more than is installed: {self.extra_needed}")
+        module_name, _, class_name = self.spec.target.partition(":")
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                target = getattr(importlib.import_module(module_name), class_name)
+        except (ChimeraError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # plugin border: whatever its import raises is its own fault
+            raise PluginError(
+                f"{who} cannot be loaded from {self.spec.target} ({_said(error)}): {_mend(self.distribution)}"
+            ) from error
+        interfaces = importlib.import_module("chimera_core.interfaces.components")
+        wanted = getattr(interfaces, _CLASS_OF_KIND[self.kind])
+        if not (isinstance(target, type) and issubclass(target, wanted)):
+            raise PluginError(
+                f"{who}: {self.spec.target} is no {wanted.__name__}: {_mend(self.distribution)}"
+            )
+        return target
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """What became of one plugin: status is ok, disabled, broken or not-installed."""
+
+    name: str
+    distribution: str
+    version: str
+    status: str
+    module: str = ""
+    error: str = ""
+    trace: str = ""
+    load_s: float = 0.0
+    components: tuple[Component, ...] = ()
+
+
+def load_plugin(entry_point: EntryPoint) -> PluginRecord:
+    """Import a plugin and ask what it offers: a record, ``ok`` or ``broken``."""
+    start = time.perf_counter()
+    distribution = entry_point.dist.name if entry_point.dist else ""
+    error, trace = "", ""
+    components: tuple[Component, ...] = ()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            module = entry_point.load()
+            _check_version(module)
+            components = _ask(module, entry_point.name, distribution)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as raised:  # plugin border: record, and go on with the next one
+        error = _said(raised, with_type=not isinstance(raised, PluginError))
+        if not error.endswith(_UPDATE_US):
+            error += f": {_mend(distribution)}"
+        trace = "".join(traceback.format_exception(raised))
+    return record_of(
+        entry_point,
+        "broken" if error else "ok",
+        error=error,
+        trace=trace,
+        components=components,
+        load_s=time.perf_counter() - start,
+    )
+
+
+def record_of(entry_point: EntryPoint, status: str, **rest: Any) -> PluginRecord:
+    """Make a plugin's record; it takes who it is from its distribution."""
+    distribution = entry_point.dist
+    return PluginRecord(
+        name=entry_point.name,
+        distribution=distribution.name if distribution else "",
+        version=distribution.version if distribution else "",
+        status=status,
+        module=entry_point.value,
+        **rest,
+    )
+
+
+def _check_version(module: Any) -> None:
+    version = getattr(module, "CHIMERA_API", None)
+    ours = hookspecs.API_VERSION
+    if version is None:
+        raise PluginError(f"it does not say for which plugin API it is written with CHIMERA_API = {ours}")
+    if version != ours:
+        is_newer = isinstance(version, int) and version > ours
+        said = f"it is written for plugin API {one_line(version, limit=20)}, this is {ours}"
+        raise PluginError(f"{said}: {_UPDATE_US}" if is_newer else said)
+
+
+def _ask(module: Any, plugin: str, distribution: str) -> tuple[Component, ...]:
+    """Call every hook of a plugin and check what it returns."""
+    manager = pluggy.PluginManager("chimera")
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(module, name=plugin)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"one of its hooks takes other arguments than ours ({_said(error)})") from None
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        unknown = str(error).partition(" in plugin ")[0]  # the rest is the module's path
+        raise PluginError(f"it implements a hook that does not exist: {unknown}") from None
+    found: dict[tuple[str, str], Component] = {}
+    for kind, hook_name in hookspecs.HOOK_OF_KIND.items():
+        # Called one by one, not through pluggy, which would drop a forgotten ``return`` without a word.
+        for implementation in getattr(manager.hook, hook_name).get_hookimpls():
+            specs = implementation.function()
+            if not isinstance(specs, (list, tuple)) or not all(isinstance(s, ComponentSpec) for s in specs):
+                raise PluginError(
+                    f"{hook_name} must return a list of ComponentSpec, but it returned {one_line(repr(specs), limit=80)}"
+                )
+            for spec in specs:
+                _check_spec(spec, kind)
+                if (kind, spec.name) in found:
+                    raise PluginError(f"it offers two of kind {kind} named '{spec.name}'")
+                found[kind, spec.name] = Component(kind, plugin, spec, distribution)
+    return tuple(found.values())
+
+
+def _check_spec(spec: ComponentSpec, kind: str) -> None:
+    """Refuse a spec that listing, help or use would stumble over."""
+    if not (isinstance(spec.name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", spec.name)):
+        raise PluginError(f"it names a {kind} {one_line(repr(spec.name), limit=80)}, which is not kebab-case")
+    what = f"{kind} {spec.name}"
+    if not isinstance(spec.summary, str):
+        raise PluginError(f"the summary of {what} is no text")
+    if not (isinstance(spec.target, str) and re.fullmatch(r"[\w.]+:\w+", spec.target)):
+        raise PluginError(
+            f"the target of {what} is {one_line(repr(spec.target), limit=80)}, not 'package.module:Class'"
+        )
+    if not all(isinstance(preset, Preset) for preset in spec.presets):
+        raise PluginError(f"a preset of {what} is no Preset")
+    if isinstance(spec.requires, str) or not all(isinstance(name, str) for name in spec.requires):
+        raise PluginError(f"what {what} requires is no tuple of import names")
+    try:
+        check_flags(spec.config)
+    except ChimeraError as error:
+        raise PluginError(f"the config of {what} cannot become options: {error}") from None
+
+
+def _is_findable(name: str) -> bool:
+    """Say whether a package is there. Only its top level is looked for: a look below it would import it."""
+    try:
+        return importlib.util.find_spec(name.partition(".")[0]) is not None
+    except ValueError:  # something put it into sys.modules by hand, so it is there
+        return True
+
+
+def _mend(distribution: str) -> str:
+    if not distribution:
+        return "update the plugin or remove it"
+    name = shlex.quote(distribution)
+    return f"update the plugin with pip install -U {name}, or remove it with pip uninstall {name}"
+
+
+def _said(error: BaseException, *, with_type: bool = True) -> str:
+    """Put an error on one line. A stranger's may fail even at that."""
+    try:
+        text = one_line(" ".join(str(error).split()), limit=400)
+    except Exception:  # plugin border
+        text = ""
+    name = type(error).__name__
+    return (f"{name}: {text}" if with_type else text) if text else name

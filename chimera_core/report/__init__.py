@@ -1,0 +1,1 @@
+"""The page of a comparison; reads `comparison.json` and nothing else."""

@@ -1,0 +1,332 @@
+"""``comparison.json``: what a comparison measured, as the report reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
+
+from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.files.atomic import describe_folder, one_line, quote
+from chimera_core.files.own_folders import inside, relative_name
+from chimera_core.files.text import read_json
+from chimera_core.privacy import without_folders
+from chimera_core.runs.record import read_run_record
+
+FILE = "comparison.json"
+KIND = "comparison"
+MAX_BYTES = 1_000_000_000  # 50 fusers, 200 pairs, 5 weights and 3 seeds take about 120 MB
+Number = FiniteFloat | None
+
+
+class _Part(BaseModel):
+    # What a later version adds is not for this report.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def _inside(path: str | None) -> str | None:
+    """Refuse a picture outside the run's folder: a report that travels must not carry the reader's files."""
+    if path is not None:
+        try:
+            relative_name(path)
+        except DataError as error:
+            raise ValueError(str(error)) from None
+    return path
+
+
+class Measured(_Part):
+    """One figure. ``value`` None: it could not be measured, and ``reason`` says why."""
+
+    value: Number = None
+    n: int = 0
+    reason: str | None = None
+
+
+class Judge(_Part):
+    """An encoder that judged, and how it resizes."""
+
+    name: str
+    resize: str = ""
+
+
+class Reference(_Part):
+    """The broad set of animal images that realism is measured against."""
+
+    name: str
+    n: int
+
+
+class Tuple(_Part):
+    """Parents that were fused with each other. ``images``: how they are shown; None where nothing is."""
+
+    id: int
+    labels: list[str] = Field(min_length=1)
+    images: list[str | None] = []
+
+    @field_validator("images")
+    @classmethod
+    def _inside_the_run(cls, paths: list[str | None]) -> list[str | None]:
+        return [_inside(path) for path in paths]
+
+
+class Cost(_Part):
+    """What a fuser costs: seconds for an image on a device, seconds of training, parameters."""
+
+    seconds_per_image: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    device: str = ""
+    train_s: Number = None
+    parameters: int | None = None
+
+
+class Fuser(_Part):
+    """One fuser of the comparison, with what it was told."""
+
+    id: str
+    label: str
+    fuser: str
+    preset: str | None = None
+    encoder: str | None = None
+    trainer: str | None = None
+    options: dict[str, Any] = {}
+    is_control: bool = False
+    cost: Cost = Cost()
+    warnings: list[str] = []
+
+
+class Cell(_Part):
+    """One creature: a fuser, parents, weights and a seed; or why there is none."""
+
+    id: str
+    fuser: str
+    tuple: int
+    weights: list[FiniteFloat]
+    seed: int
+    image: str | None = None
+    status: Literal["ok", "failed", "n/a"]
+    error: str | None = None
+    wall_s: Number = None
+    metrics: dict[str, Measured] = {}
+
+    @field_validator("image")
+    @classmethod
+    def _inside_the_run(cls, path: str | None) -> str | None:
+        return _inside(path)
+
+
+class Interval(_Part):
+    """A mean with its interval; None where nothing could be measured."""
+
+    mean: Number = None
+    low: Number = None
+    high: Number = None
+
+
+class Place(Interval):
+    """A fuser's place in the ranking, and those that the figures do not tell apart from it."""
+
+    fuser: str
+    rank: int
+    metric: str = "score"
+    pairs: int = 0
+    seeds: int = 0
+    metrics: dict[str, Interval] = {}
+    tied_with: list[str] = []
+
+
+class Test(_Part):
+    """A paired test of two fusers; ``p_holm`` is corrected for their number."""
+
+    a: str
+    b: str
+    difference: Number = None
+    low: Number = None
+    high: Number = None
+    p: Number = None
+    p_holm: Number = None
+
+
+class AxisValue(Interval):
+    """A fuser at one value of an axis; differences are from the axis's first value."""
+
+    value: str
+    by_training: list[FiniteFloat] = []
+    difference: Number = None
+    difference_low: Number = None
+    difference_high: Number = None
+    p: Number = None
+    p_holm: Number = None
+
+
+class Axis(_Part):
+    """What an axis does to a fuser, over all other axes; ``trainings``: of each value."""
+
+    table: str
+    axis: str
+    metric: str = "score"
+    trainings: int = 1
+    values: list[AxisValue] = []
+
+
+class Sweep(_Part):
+    """Where a fuser's creatures lie between two parents (0 and 1), by the share of the second."""
+
+    fuser: str
+    share: list[FiniteFloat]
+    position: list[Number]
+    low: list[Number] = []
+    high: list[Number] = []
+
+
+class SecondJudge(_Part):
+    """How alike another judge ranks."""
+
+    name: str
+    kendall_tau: Number = None
+
+
+class Comparison(_Part):
+    """All that the report is made of; the pictures lie beside it."""
+
+    name: str
+    size: int
+    seeds: list[int]
+    weights: list[list[FiniteFloat]]
+    created: str = ""
+    command: str = ""
+    judges: list[Judge] = []
+    formula: int | None = None
+    reference: Reference | None = None
+    notes: list[str] = []
+    tuples: list[Tuple]
+    fusers: list[Fuser]
+    cells: list[Cell]
+    ranking: list[Place] = []
+    tests: list[Test] = []
+    axes: list[Axis] = []
+    sweeps: list[Sweep] = []
+    second_judge: SecondJudge | None = None
+    confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @property
+    def by_rank(self) -> list[Fuser]:
+        """The fusers as they rank, then those without a place as the file names them."""
+        ranks = {place.fuser: place.rank for place in self.ranking}
+        return sorted(self.fusers, key=lambda fuser: ranks.get(fuser.id, len(self.fusers) + 1))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The label of every fuser."""
+        return {fuser.id: fuser.label for fuser in self.fusers}
+
+    def sweep_of(self, tuple_: Tuple) -> list[tuple[float, ...]]:
+        """The weights that these parents were fused with, in the order of the file."""
+        met = {weight_key(cell.weights) for cell in self.cells_of(tuple_)}
+        named = [weight_key(weights) for weights in self.weights]
+        return [w for w in dict.fromkeys(named) if w in met] + sorted(met.difference(named), reverse=True)
+
+    def cells_of(self, tuple_: Tuple) -> list[Cell]:
+        """The cells of these parents."""
+        return self._cells_by_tuple.get(tuple_.id, [])
+
+    @cached_property
+    def _cells_by_tuple(self) -> dict[int, list[Cell]]:
+        grouped: dict[int, list[Cell]] = {}
+        for cell in self.cells:
+            grouped.setdefault(cell.tuple, []).append(cell)
+        return grouped
+
+
+def weight_key(weights: Iterable[float]) -> tuple[float, ...]:
+    """Make weights comparable: thirds that were added up differ in the last bits."""
+    return tuple(round(float(weight), 6) for weight in weights)
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """Read and check ``comparison.json`` of a run, without the folders of its paths.
+
+    Raises:
+        ConfigError: one line, if the folder is no comparison, or the file is missing, cut short or says what
+            cannot be.
+        DataError: if it is a link out of the folder.
+    """
+    path = inside(folder, FILE)
+    try:
+        # NaN means not measured.
+        content = read_json(path, most_bytes=MAX_BYTES, mend=_MEND, constant=lambda _: None)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(_what_is_there(folder)) from None
+    except DataError as error:
+        raise ConfigError(f"{error}") from None
+    try:
+        comparison = Comparison.model_validate(_for_others(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ConfigError(
+            f"{quote(path)} is damaged: {one_line(where)}: {one_line(first['msg'])}: {_MEND}"
+        ) from None
+    _check_names(comparison, path)
+    return comparison
+
+
+_PICTURES = ("image", "images")
+
+
+def _for_others(content: Any) -> Any:
+    """Leave folders out of all paths, but where two fusers would have one name then."""
+    shortened = without_folders(content, keep=_PICTURES)
+    if _names_in(shortened) == _names_in(content):
+        return shortened
+    return without_folders(content, keep=(*_PICTURES, "id", "label", "fuser", "tied_with", "a", "b"))
+
+
+def _names_in(content: Any) -> int:
+    """Count the names of fusers, in whatever form the file is."""
+    fusers = content.get("fusers") if isinstance(content, dict) else None
+    return (
+        len({str(f.get("id")) for f in fusers or () if isinstance(f, dict)})
+        if isinstance(fusers, list)
+        else 0
+    )
+
+
+_MEND = "run `chimera compare` again, it keeps the cells that are done"
+
+
+def _what_is_there(folder: Path) -> str:
+    """Say what a folder without ``comparison.json`` is."""
+    try:
+        record = read_run_record(folder)
+        shown = " ".join(record["command"])
+    except (ChimeraError, KeyError, TypeError):
+        return f"{quote(folder)} is no comparison, {describe_folder(folder)}: name the folder of a `chimera compare`"
+    if record.get("kind") == KIND:
+        return f"the comparison {quote(folder)} has no {FILE} yet: {_MEND}"
+    return f"{quote(folder)} is a run of {quote(one_line(shown, limit=60))}, no comparison: name one of `chimera compare`"
+
+
+def _check_names(comparison: Comparison, path: Path) -> None:
+    """Raise ConfigError if something names a fuser or parents that the file does not have."""
+    fusers = {fuser.id for fuser in comparison.fusers}
+    tuples = {tuple_.id: len(tuple_.labels) for tuple_ in comparison.tuples}
+    named = [place.fuser for place in comparison.ranking] + [sweep.fuser for sweep in comparison.sweeps]
+    named += [other for place in comparison.ranking for other in place.tied_with]
+    named += [cell.fuser for cell in comparison.cells] + [
+        one for test in comparison.tests for one in (test.a, test.b)
+    ]
+    wrong = next((name for name in named if name not in fusers), None)
+    if wrong is not None:
+        raise ConfigError(f"{quote(path)} is damaged: it knows no fuser {quote(wrong[:100])}: {_MEND}")
+    if len(fusers) != len(comparison.fusers) or len(tuples) != len(comparison.tuples):
+        raise ConfigError(f"{quote(path)} is damaged: two fusers or two tuples share an id: {_MEND}")
+    for cell in comparison.cells:
+        if cell.tuple not in tuples:
+            raise ConfigError(f"{quote(path)} is damaged: it knows no tuple {cell.tuple}: {_MEND}")
+        if len(cell.weights) != tuples[cell.tuple]:
+            raise ConfigError(
+                f"{quote(path)} is damaged: cell {quote(cell.id[:100])} has {len(cell.weights)} weights for "
+                f"{tuples[cell.tuple]} parents: {_MEND}"
+            )

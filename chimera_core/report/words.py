@@ -1,0 +1,236 @@
+"""What a report says of a comparison: who leads, what each figure means, what failed and why."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chimera_core.report.numbers import listed, show
+from chimera_core.report.record import Comparison, Fuser, Interval, Place
+from chimera_core.scoring.formula import EARLIER, FORMULA
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a figure means, in a line, and which way is better: "higher", "lower" or "" (neither)."""
+
+    name: str
+    better: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fuser in the ranking; ``place`` None where nothing of it could be ranked. ``figures``: one per column."""
+
+    fuser: Fuser
+    place: Place | None
+    figures: list[Interval]
+    ties: list[str]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Cells that failed alike. ``where`` names up to three."""
+
+    fuser: str
+    reason: str
+    count: int
+    where: str
+
+
+def headline(comparison: Comparison) -> str:
+    """Say in a sentence or two who leads, or that nobody does: a tie has no winner, and a control is no method."""
+    ranked = [place for place in comparison.ranking if place.mean is not None]
+    if not ranked:
+        return "Nothing could be ranked: no fuser has a score."
+    labels = comparison.labels
+    best = min(ranked, key=lambda place: place.rank)
+    controls = {fuser.id for fuser in comparison.fusers if fuser.is_control}
+    if best.tied_with:
+        others = listed(labels[other] for other in best.tied_with)
+        said = f"No winner: {labels[best.fuser]} has the best mean score, but the intervals do not tell it from {others}."
+    else:
+        said = f"{labels[best.fuser]} ranks first, with a {best.metric} of {spoken(best)}."
+    if best.fuser in controls:
+        said += " It is a control: no fuser has beaten it."
+    elif tied := [other for other in best.tied_with if other in controls]:
+        verb = "is a control" if len(tied) == 1 else "are controls"
+        said += f" {listed(labels[other] for other in tied)} {verb}."
+    return said
+
+
+def spoken(interval: Interval) -> str:
+    """Write a mean with its interval: ``0.412 (0.380 to 0.451)``."""
+    if interval.mean is None or interval.low is None or interval.high is None:
+        return show(interval.mean)
+    return f"{show(interval.mean)} ({show(interval.low)} to {show(interval.high)})"
+
+
+def intervals(comparison: Comparison) -> str:
+    """Name the intervals: ``95 % intervals`` where their confidence is known."""
+    known = comparison.confidence
+    return "intervals" if known is None else f"{100 * known:g} % intervals"
+
+
+def is_flag(warning: str) -> bool:
+    """Say whether a warning is one of the short flags; others are sentences."""
+    return warning in _WARNINGS
+
+
+def explained(warning: str) -> str:
+    """Say what a warning means, if it is one that is known."""
+    meaning = _WARNINGS.get(warning)
+    return f"{warning} ({meaning})" if meaning else warning
+
+
+def groups_word(comparison: Comparison) -> str:
+    """Say what the tuples are: ``pair``, or ``tuple`` where some have three parents or more."""
+    return "pair" if all(len(tuple_.labels) == 2 for tuple_ in comparison.tuples) else "tuple"
+
+
+def ranking_columns(comparison: Comparison) -> list[Metric]:
+    """Name the figures beside the headline metric that some place of the ranking has."""
+    met = dict.fromkeys(name for place in comparison.ranking for name in place.metrics)
+    headline_metrics = {place.metric for place in comparison.ranking}
+    known = [name for name in _MEANINGS if name in met]
+    names = [*known, *(name for name in met if name not in known)]
+    return [describe(name) for name in names if name not in headline_metrics]
+
+
+def ranking_rows(comparison: Comparison, columns: Sequence[Metric]) -> list[Row]:
+    """Give every fuser a row, best first; those without a place come last and are not hidden."""
+    places = {place.fuser: place for place in comparison.ranking}
+    labels = comparison.labels
+    rows = []
+    for fuser in comparison.by_rank:
+        place = places.get(fuser.id)
+        figures = [place.metrics.get(metric.name, Interval()) if place else Interval() for metric in columns]
+        rows.append(Row(fuser, place, figures, [labels[other] for other in place.tied_with] if place else []))
+    return rows
+
+
+def describe(name: str) -> Metric:
+    """Say what a metric means; one that is not ours gets no words."""
+    stem = name.split("[")[0].rstrip("0123456789").rstrip("_")
+    better, meaning = _MEANINGS.get(name) or _MEANINGS.get(stem, ("", ""))
+    return Metric(name, better, meaning)
+
+
+def failures(comparison: Comparison) -> list[Trouble]:
+    """Gather the failed cells by fuser and reason, most first."""
+    return _gather(comparison, "failed")
+
+
+def not_applicable(comparison: Comparison) -> list[Trouble]:
+    """Gather the cells that a fuser does not make, by fuser and reason."""
+    return _gather(comparison, "n/a")
+
+
+def unmeasured(comparison: Comparison) -> list[tuple[str, str, int]]:
+    """Gather the figures that could not be measured: (metric, reason, count), most first."""
+    met = Counter(
+        (name, measured.reason or "no reason given")
+        for cell in comparison.cells
+        if cell.status == "ok"
+        for name, measured in cell.metrics.items()
+        if measured.value is None
+    )
+    return [(name, reason, count) for (name, reason), count in met.most_common()]
+
+
+def _gather(comparison: Comparison, status: str) -> list[Trouble]:
+    names = {tuple_.id: " + ".join(tuple_.labels) for tuple_ in comparison.tuples}
+    met: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for cell in comparison.cells:
+        if cell.status == status:
+            met[cell.fuser, cell.error or "without a reason"].append(names[cell.tuple])
+    labels = comparison.labels
+    found = [
+        Trouble(labels[fuser], reason, len(where), _places(where)) for (fuser, reason), where in met.items()
+    ]
+    return sorted(found, key=lambda trouble: -trouble.count)
+
+
+def formula(comparison: Comparison) -> str:
+    """Say which formula the scores follow, and whether it is today's."""
+    if all("score" not in cell.metrics for cell in comparison.cells):
+        return ""
+    if comparison.formula == FORMULA:
+        return f"Fused and score follow formula {FORMULA}."
+    known = (
+        f"formula {comparison.formula}"
+        if comparison.formula is not None
+        else f"formula {EARLIER} or an older one"
+    )
+    return (
+        f"Fused and score follow {known}, and do not compare with those of formula {FORMULA}, today's: "
+        "chimera compare measures anew."
+    )
+
+
+def _places(names: Sequence[str]) -> str:
+    """Name up to three tuples; apart by ; because a name may hold commas and "and"."""
+    distinct = list(dict.fromkeys(names))
+    more = [f"{len(distinct) - 3} more"] if len(distinct) > 3 else []
+    return "; ".join([*distinct[:3], *more])
+
+
+_WARNINGS = {
+    "ignores-weights": "its creatures do not follow the weights that were asked for",
+    "collapsed": "its creatures are nearly all alike",
+}
+# In the order in which a reader wants them.
+_MEANINGS = {
+    "score": (
+        "higher",
+        "The headline: square root of fused times realism, less what a montage of pieces costs. A copy of a parent gets 0.",
+    ),
+    "fused": (
+        "higher",
+        "Kinship times unity times presence: all of it its parents', one creature, nobody missing.",
+    ),
+    "kinship": (
+        "higher",
+        "How much of the creature is its parents' at all: the sum of the likenesses, at most 1.",
+    ),
+    "unity": (
+        "higher",
+        "Whether all views of the creature show the same mix (1), or each another parent (0), as of pieces that were joined.",
+    ),
+    "presence": ("higher", "1 where a fifth of every parent's weight is seen at least, 0 for a copy of one."),
+    "realism": (
+        "higher",
+        "How near the creature's textures are to real animals', 1 being as near as real ones are to each other.",
+    ),
+    "weight_error": ("lower", "Mean distance of the memberships from the weights that were asked for."),
+    "leakage": ("lower", "Probability that the judge gives to classes that are no parent."),
+    "balance": ("higher", "How evenly the parents are present."),
+    "novelty": ("higher", "Distance to the nearest parent or training image."),
+    "diversity": ("higher", "How different the creatures of one fuser are from each other."),
+    "position_step_max": ("lower", "The largest jump along a sweep; a smooth way has small ones."),
+    "middle_share": ("higher", "Share of a sweep's creatures that lie between their parents."),
+    "KID": (
+        "lower",
+        "Kernel distance between the creatures and real animals, by the named encoder's features.",
+    ),
+    "FD": (
+        "lower",
+        "Fréchet distance between the creatures and real animals, by the named encoder's features.",
+    ),
+    "FID": ("lower", "Fréchet distance by the field's Inception features."),
+    "coat": ("higher", "How much of a parent's coat the creature wears, by textures; photographs only."),
+    "montage": (
+        "lower",
+        "How much of the creature is its parents' own pixels, laid or pasted together; it costs the more, the less unity there is.",
+    ),
+    "patch_distance": ("", "Fréchet distance between the patches of the creature and of a parent's picture."),
+    "membership": ("", "Share of the judge's probability that a parent gets."),
+    "likeness": (
+        "higher",
+        "Nearness to a parent, from what the other has of it (0) to what its own views have (1).",
+    ),
+    "identity": ("higher", "Cosine between the creature's features and those of a parent."),
+    "log_odds": ("", "The judge's log-odds of the second parent against the first."),
+}

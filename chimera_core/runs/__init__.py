@@ -1,0 +1,1 @@
+"""The format of a run folder on disk; knows no training."""

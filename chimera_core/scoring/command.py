@@ -1,0 +1,141 @@
+"""From a checked plan to a scorecard: what ``chimera score`` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chimera_core.components.options import suggest
+from chimera_core.data.batches import ImageSplit
+from chimera_core.data.preparing import plan_packing, prepare
+from chimera_core.data.split_names import learning_split
+from chimera_core.data.subsets import SubsetSplit, spread_subset
+from chimera_core.devices import select_device
+from chimera_core.errors import ConfigError
+from chimera_core.files.atomic import quote
+from chimera_core.files.names import spelled_in
+from chimera_core.fusing.fusion import Fusion
+from chimera_core.images.pixels import middle_square
+from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.models.fusers import is_class_name
+from chimera_core.scoring.figures.figures import Measurement
+from chimera_core.scoring.formula import FORMULA
+from chimera_core.scoring.judge.features import at_size
+from chimera_core.scoring.judge.judge import load_judge
+from chimera_core.scoring.parents import ParentImages
+from chimera_core.scoring.pictures import load_finder, parent_of_file, read_squares
+from chimera_core.scoring.plan import ScorePlan
+from chimera_core.scoring.reference import check_size
+from chimera_core.scoring.scorecard import Scorecard
+
+_FOLDER = "folder:folder"
+CLASS_IMAGES = 300
+"""Real images of a class that a judge is shown, spread evenly."""
+
+
+def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[str, Any]:
+    """Make or read the chimeras, and measure them.
+
+    Args:
+        plan: checked.
+        progress: called with (done, total) steps.
+    Returns:
+        What ``chimera score --json`` prints.
+    Raises:
+        ChimeraError: for a picture that cannot be read, a class that a source has not, a reference too small.
+    """
+    start = time.perf_counter()
+    device = select_device(plan.device)
+    # Parents first: what is wrong with them is known before anything slow begins.
+    finder = load_finder() if any(not is_class_name(name) for name in plan.parents) else None
+    parents = [_parent(plan, name, finder) for name in plan.parents]
+    reference = open_reference(plan, plan.reference) if plan.reference is not None else None
+    if reference is not None:
+        check_size(len(reference))
+    judges = [load_judge(plan.host, name, device=device) for name in plan.judges]
+    progress(1, 5)
+    made = [dict(row) for row in _made(plan)]
+    images = torch.cat([row.pop("pixels") for row in made])
+    weights = torch.tensor([row["weights"] for row in made], dtype=torch.float64)
+    progress(2, 5)
+    cache = plan.host.settings.path("cache") / "judged"
+    card = Scorecard(judges, reference=reference, size=plan.size, cache=cache)
+    progress(3, 5)
+    prepared = card.prepare(parents)
+    progress(4, 5)
+    rows = card.measure(prepared, images, weights)
+    together = card.measure_set(prepared, images, weights)
+    progress(5, 5)
+    return {
+        "fuser": plan.fusion.fuser_name if plan.fusion else None,
+        "parents": [{"label": p.label, "images": len(p.images)} for p in parents],
+        "size": plan.size,
+        "seed": card.seed,
+        "formula": FORMULA,
+        "judges": [{"name": j.name, "resize": j.resize} for j in judges],
+        "reference": {"name": plan.reference.name, "n": len(card.reference)}
+        if plan.reference is not None and card.reference is not None
+        else None,
+        "probe": {"accuracy": prepared.accuracy, "temperature": prepared.temperature},
+        "images": [row | {"metrics": _plain(card)} for row, card in zip(made, rows, strict=True)],
+        "set": _plain(together),
+        "device": str(device),
+        "wall_s": round(time.perf_counter() - start, 3),
+    }
+
+
+def open_reference(plan: ScorePlan, folder: Path) -> ImageSplit:
+    """Open a folder of animals, packed at the size that is scored; its training images, if it has splits.
+
+    Raises:
+        ChimeraError: if it holds no images in a layout of the folder source.
+    """
+    packed = prepare(plan_packing(plan.host, _FOLDER, {"root": str(folder)}, size=plan.size))
+    return packed.split(learning_split(packed.splits))
+
+
+def _made(plan: ScorePlan) -> list[dict[str, Any]]:
+    """Give the chimeras one by one: name, weights, seed and pixels (1, 3, S, S)."""
+    if plan.fusion is None:
+        pixels = read_squares(plan.files, size=plan.size)
+        return [
+            {"image": file.name, "weights": list(w), "seed": None, "pixels": pixels[k : k + 1]}
+            for k, (file, w) in enumerate(zip(plan.files, plan.weights, strict=True))
+        ]
+    fusion = Fusion(plan.fusion)
+    rows = []
+    for w in plan.weights:
+        images = at_size(middle_square(fusion.make(w, plan.seeds)), plan.size)
+        for k, seed in enumerate(plan.seeds):
+            rows.append({"image": None, "weights": list(w), "seed": seed, "pixels": images[k : k + 1]})
+    return rows
+
+
+def _parent(plan: ScorePlan, name: str, finder: FeatureEncoder | None) -> ParentImages:
+    if not is_class_name(name) or plan.source is None:
+        return parent_of_file(Path(name), finder=finder, size=plan.size)
+    source, options = plan.source
+    packed = prepare(plan_packing(plan.host, source, options, size=plan.size))
+    own_name = spelled_in(packed.classes, name)
+    if own_name is None:
+        raise ConfigError(f"source {source} has no class {quote(name)}" + suggest(name, packed.classes))
+    split = packed.split(learning_split(packed.splits))
+    own = (split.labels == packed.classes.index(own_name)).nonzero().flatten()
+    if not len(own):
+        raise ConfigError(f"source {source} has no image of class {quote(name)} to learn from")
+    part = spread_subset(SubsetSplit(split, own), CLASS_IMAGES)
+    return ParentImages(name, _pixels(part))
+
+
+def _pixels(split: ImageSplit) -> Tensor:
+    return split.take(torch.arange(len(split))).float() / 255
+
+
+def _plain(card: Mapping[str, Measurement]) -> dict[str, Any]:
+    return {name: asdict(figure) for name, figure in card.items()}

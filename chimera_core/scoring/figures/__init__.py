@@ -1,0 +1,1 @@
+"""What one creature is worth, one figure a file."""

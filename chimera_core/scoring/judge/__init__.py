@@ -1,0 +1,1 @@
+"""Judges: encoders that look at pictures for a score."""

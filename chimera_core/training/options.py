@@ -1,0 +1,154 @@
+"""What every training lets a user choose, and what decides how an encoder is trained. Torch-free."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, model_validator
+
+from chimera_core.components.layers import merge
+from chimera_core.components.options import ComponentRef, Config, EncoderRef, SourceRef, option
+
+DEFAULT_EPOCHS = 10.0
+_ALTERNATIVES = (("images", "epochs"), ("domains", "domains_first"))
+_SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
+
+
+def read_count(value: Any) -> Any:
+    """Turn ``200k``, ``2M`` or ``1_000`` into a number; anything but a string stays as it is.
+
+    Raises:
+        ValueError: if the string is no count.
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([km]?)", value.strip().lower().replace("_", "").replace(",", ""))
+    if match is None:
+        raise ValueError("write a number of images as 5000, 200k or 2M")
+    return round(float(match[1]) * _SCALES[match[2]])
+
+
+ImageCount = Annotated[int, BeforeValidator(read_count)]
+"""Type of an option that counts images; users may write ``200k`` or ``2M``."""
+
+
+class TrainerRef(ComponentRef):
+    """A robustness trainer chosen by name."""
+
+    kind: ClassVar[str] = "robustness-trainer"
+
+
+class FuserRef(ComponentRef):
+    """A fuser chosen by name."""
+
+    kind: ClassVar[str] = "fusion-generator"
+
+
+class TrainingOptions(Config):
+    """What every training has: its length, its device, when it saves."""
+
+    seed: int = option(0, help="of the first weights, the order of the images and all that is random", ge=0)
+    images: ImageCount | None = option(None, help="length in images, e.g. 5000, 200k or 2M", ge=1)
+    epochs: float | None = option(None, help="length in rounds through the images instead of --images", gt=0)
+    batch: int = option(64, help="images per step, over all devices", ge=1)
+    device: str = option("auto", help="auto, cpu, cuda, cuda:N or mps")
+    devices: int = option(1, help="processes that share each batch (cuda: one GPU each)", ge=1, le=64)
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", help="bf16: mixed precision; auto takes it where the device declares it"
+    )
+    compile: bool = option(False, help="compile the network: slow to start, then faster")
+    max_minutes: float | None = option(
+        None, help="stop after so many minutes of training, interruptions left out", gt=0
+    )
+    log_images: ImageCount | None = option(None, help="a line of metrics each so many images", ge=1)
+    checkpoint_images: ImageCount | None = option(None, help="save a checkpoint each so many images", ge=1)
+    checkpoint_minutes: float = option(10.0, help="and each so many minutes; 0: never", ge=0)
+    keep: int = option(2, help="how many of the newest checkpoints stay", ge=1)
+    log: Literal["none", "tensorboard"] = option("none", help="log there too")
+
+    MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
+        {
+            "images",
+            "epochs",
+            "device",
+            "devices",
+            "max_minutes",
+            "checkpoint_minutes",
+            "keep",
+            "log",
+            "compile",
+            "strict_data",
+        }
+    )
+    """What ``--resume`` may be given anew."""
+
+    def as_before(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Write options that are given again as these do, which are resolved, where they mean the same."""
+        return dict(given)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.images is not None and self.epochs is not None:
+            raise ValueError("give --images or --epochs, not both")
+        return self
+
+
+class ImageTraining(TrainingOptions):
+    """What every training on images has: from where, in which shape, which ones."""
+
+    source: SourceRef = option(..., help="data set")
+    size: int = option(64, help="side of the images in pixels", ge=8, le=1024)
+    fit: Literal["crop", "stretch", "pad"] = option("crop", help="how images become squares")
+    train_split: str | None = option(
+        None, help="which split to learn from, joined: all of them; train where there is one"
+    )
+    val_split: str | None = option(
+        None, help="which split to validate on; val or test where there is one, else some are held out"
+    )
+    held_out: Literal["by-class", "plain"] = option(
+        "by-class", help="what is held out is drawn: so much of each class, or of all images alike"
+    )
+    held_out_share: float = option(0.2, help="share of the images that is held out", gt=0, lt=1)
+    domains: tuple[str, ...] = option((), help="learn from these domains only")
+    strict_data: bool = option(
+        False, help="refuse data with unreadable, left-out or doubled images, or classes that one split lacks"
+    )
+    sampling: Literal["natural", "class", "domain"] = option(
+        "natural", help="natural: each image once an epoch; class, domain: equal shares of each"
+    )
+
+
+class EncoderTraining(ImageTraining):
+    """How an encoder is trained, on what, by whom."""
+
+    encoder: EncoderRef = option(..., help="network")
+    trainer: TrainerRef = option(TrainerRef(name="standard"), help="on which images and loss it learns")
+    validate_images: ImageCount | None = option(None, help="validate each so many images", ge=1)
+    augment: str = option("none", help="how images are varied, e.g. flip, crop-flip, rand-augment")
+    mix: Literal["none", "mixup", "cutmix"] = option("none", help="mix each image with another")
+    label_smoothing: float = option(0.0, help="share of each label that goes to all classes", ge=0, lt=1)
+    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", help="which optimizer")
+    lr: float = option(1e-3, help="learning rate at its highest", gt=0)
+    layer_decay: float = option(
+        1.0, help="factor of the rate per layer, from the classifier down", gt=0, le=1
+    )
+    weight_decay: float = option(0.05, help="adam and sgd decay norms and biases too", ge=0)
+    momentum: float = option(0.9, help="of sgd", ge=0, lt=1)
+    schedule: Literal["constant", "cosine", "one-cycle"] = option("cosine", help="way of the learning rate")
+    warmup_images: ImageCount = option(0, help="images over which the rate rises first", ge=0)
+    clip: float | None = option(None, help="largest norm of a gradient", gt=0)
+    ema: float = option(
+        0.0, help="decay per step of a moving average of the weights, e.g. 0.999; 0: none", ge=0, lt=1
+    )
+
+
+def lay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay options over others; of two that exclude each other, ``--images`` and ``--epochs``, the upper one stays."""
+    kept = dict(below)
+    for one, other in _ALTERNATIVES:
+        for name, rival in ((one, other), (other, one)):
+            if above.get(name) not in (None, (), []):
+                kept.pop(rival, None)
+    return merge(kept, above)

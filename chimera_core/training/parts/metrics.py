@@ -1,0 +1,150 @@
+"""``metrics.jsonl``: one object a line, flushed; and running means that survive an interruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chimera_core.errors import ConfigError, DataError, RunError
+from chimera_core.files.atomic import disk_trouble, one_line, quote
+from chimera_core.files.own_folders import inside, make_folder, open_own
+from chimera_core.files.text import LARGE_BYTES, parse_json, read_text
+
+FILE = "metrics.jsonl"
+TIMINGS = ("wall_s", "images_per_s")
+"""Keys that differ between two runs of the same training."""
+
+
+class MetricsLog:
+    """Appends metrics to a run's file.
+
+    Args:
+        folder: of the run.
+        position: where to go on, as ``position`` gave it; what lies past it is cut off. None: after what is there.
+        tensorboard: also write events for TensorBoard into ``folder/tensorboard``.
+    Raises:
+        ConfigError: if TensorBoard is asked for and not installed.
+        RunError: if the disk refuses.
+    """
+
+    def __init__(self, folder: Path, *, position: int | None = 0, tensorboard: bool = False) -> None:
+        self.path = folder / FILE
+        self._board: Any = _open_tensorboard(folder) if tensorboard else None
+        try:
+            self._file = open_own(self.path, "append", buffered=True)
+            if position is not None and position < self._file.tell():
+                self._file.truncate(position)
+                self._file.seek(position)
+        except OSError as error:
+            raise RunError(f"cannot write {quote(self.path)}: {disk_trouble(error)}") from error
+
+    @property
+    def position(self) -> int:
+        """Bytes written so far; a checkpoint keeps it."""
+        return self._file.tell()
+
+    def log(self, images: int, **values: Any) -> None:
+        """Write one line: the images seen, then the values; floats are rounded to 7 digits, NaN becomes null."""
+        line = json.dumps({"images": images, **{k: _plain(v) for k, v in values.items()}}, ensure_ascii=False)
+        try:
+            self._file.write(line.encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise RunError(f"cannot write {quote(self.path)}: {disk_trouble(error)}") from error
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, (int, float)) and not isinstance(value, bool):
+                    self._board.add_scalar(name, value, images)
+            self._board.flush()
+
+    def cut(self, position: int) -> None:
+        """Forget what was written past a position, after going back to a checkpoint."""
+        self._file.truncate(position)
+        self._file.seek(position)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+class Means:
+    """Means of scalars since the last report, kept on the device until then.
+
+    A name need not be there at every step: each is averaged over the steps that had it.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Take the scalars of one step."""
+        for name, value in values.items():
+            value = value.detach().float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        """Give the means and start anew."""
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint has to keep."""
+        return {name: [float(total), self._counts[name]] for name, total in self._sums.items()}
+
+    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Take up what a checkpoint kept."""
+        self._counts = {name: int(count) for name, (_, count) in state.items()}
+        self._sums = {n: torch.tensor(v, dtype=torch.float32, device=device) for n, (v, _) in state.items()}
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Read a run's metrics; a last line that was cut short is left out."""
+    try:
+        text = read_text(inside(folder, FILE), most_bytes=LARGE_BYTES)
+    except FileNotFoundError:
+        return []
+    lines = text.split("\n")
+    try:
+        found = [parse_json(line) for line in lines[:-1] if line.strip()]
+    except ValueError as error:
+        raise DataError(
+            f"{quote(folder / FILE)} is damaged ({one_line(error, limit=120)}): remove it"
+        ) from None
+    return [line for line in found if isinstance(line, dict)]
+
+
+def check_tensorboard() -> None:
+    """Refuse ``--log tensorboard`` where it is not installed.
+
+    Raises:
+        ConfigError: with the command that installs it.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError("--log tensorboard needs TensorBoard: pip install 'chimera-toolkit[tensorboard]'")
+
+
+def _open_tensorboard(folder: Path) -> Any:
+    check_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(make_folder(folder / "tensorboard", within=folder)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if value - value == 0 else None
+    return value

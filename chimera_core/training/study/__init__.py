@@ -1,0 +1,1 @@
+"""One training per domain, and what it shows."""
