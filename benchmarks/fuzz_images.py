@@ -4,7 +4,7 @@ Run: python benchmarks/fuzz_images.py [--files 2000] [--seed 0]
 
 The law: an image or a ``DataError``, never another exception, never over 1 GB of memory or 5 s each. Seconds are the
 process's own CPU time, so that a busy machine does not count; memory is the peak beyond what was there before. The seeds and
-byte-wise mutations are those of tests/chimera_core/test_images.py, which runs 360 files; here a third of the files
+byte-wise mutations are those of tests/chimera_core/images/test_images.py, which runs 360 files; here a third of the files
 gets another size written into its header too. At the end come whole pictures as large as the limit allows.
 """
 
@@ -186,7 +186,7 @@ def _memory(field: str) -> int:
 
 
 def _load_tests() -> Any:
-    path = Path(__file__).resolve().parents[1] / "tests" / "chimera_core" / "test_images.py"
+    path = Path(__file__).resolve().parents[1] / "tests" / "chimera_core" / "images" / "test_images.py"
     spec = importlib.util.spec_from_file_location("test_images", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-OPENERS = {"chimera_core/files.py", "chimera_core/own_folders.py"}
+OPENERS = {"chimera_core/files/atomic.py", "chimera_core/files/own_folders.py"}
 TEMPORARY = {"atomic_path", "TemporaryDirectory", "BytesIO", "StringIO"}
 """What gives a place that nobody else has named."""
 METHODS = {
@@ -24,16 +24,16 @@ FUNCTIONS = {
 }  # fmt: skip
 NAMES = {"SummaryWriter", "FileHandler", "RotatingFileHandler", "NamedTemporaryFile", "mkstemp"}
 EXCUSED = {
-    ("chimera_core/compare/report.py", "_write_page"): "its path is one of three that atomic_path gave",
+    ("chimera_core/report/page.py", "_write_page"): "its path is one of three that atomic_path gave",
     (
-        "chimera_core/training/metrics.py",
+        "chimera_core/training/parts/metrics.py",
         "_open_tensorboard",
     ): "into a folder of make_folder, names by the clock",
     (
         "chimera_core/library/folder.py",
         "remove",
     ): "rmdir takes empty folders only, found without following links",
-    ("chimera_core/text_files.py", "_open"): "it reads: open alone chooses the flags, which are those of rb",
+    ("chimera_core/files/text.py", "_open"): "it reads: open alone chooses the flags, which are those of rb",
     ("chimera_core/cli/root.py", "run"): "os.devnull",
     ("chimera_core/cli/_streams.py", "prepare_streams"): "os.devnull",
     ("chimera_core/cli/_streams.py", "_give_up"): "os.devnull",
@@ -42,13 +42,13 @@ EXCUSED = {
         "chimera_core/cli/_training.py",
         "take_folder",
     ): "mkdir alone says at once whether a name is free; it follows no link",
-    ("chimera_core/locks.py", "hold"): "it refuses links, and removes its own name",
-    ("chimera_core/locks.py", "_take"): "names that nobody else has chosen; removing follows no link",
+    ("chimera_core/files/locks.py", "hold"): "it refuses links, and removes its own name",
+    ("chimera_core/files/locks.py", "_take"): "names that nobody else has chosen; removing follows no link",
     (
-        "chimera_core/locks.py",
+        "chimera_core/files/locks.py",
         "_put",
     ): "makes a new name, or none: at once and whole, which atomic_path does not promise",
-    ("chimera_core/runs.py", "work_in"): "removes locks of a run that never began, and empty folders",
+    ("chimera_core/runs/record.py", "work_in"): "removes locks of a run that never began, and empty folders",
     ("chimera_core/cli/demo.py", "_photographs"): "into a temporary folder",
 }
 

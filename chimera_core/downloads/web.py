@@ -1,6 +1,6 @@
 """Ask a web service for small things as a good guest: paced, named, patient, and never reading more than was allowed.
 
-``chimera_core.download`` brings one large file whose size and checksum are known; here are many answers of unknown
+``chimera_core.downloads.transfer`` brings one large file whose size and checksum are known; here are many answers of unknown
 size from a host whose patience counts. What was considered: *requests* with its packages for pace and retries are
 five more dependencies for what the standard library and the opener of ``download`` do in this file.
 """

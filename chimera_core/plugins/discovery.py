@@ -1,4 +1,4 @@
-"""Finds plugins and what they offer; ``chimera_core.loading`` loads each, so that one failing leaves the rest.
+"""Finds plugins and what they offer; ``chimera_core.plugins.loading`` loads each, so that one failing leaves the rest.
 
 A plugin may be switched off, and then it is not imported. Of two with one name neither is, unless the registry
 says whose the name is.

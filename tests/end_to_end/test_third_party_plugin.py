@@ -85,9 +85,7 @@ def test_our_own_wheel_carries_registry_and_plugins_and_runs_the_demo(
     scratch: Any, build_wheel: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     scratch.install(build_wheel(Path(__file__).resolve().parents[2]))
-    where = (
-        "import chimera_core, chimera_core.registry as r; print(chimera_core.__file__, r.shipped_registry())"
-    )
+    where = "import chimera_core, chimera_core.plugins.registry as r; print(chimera_core.__file__, r.shipped_registry())"
     shown = subprocess.run(
         [scratch.python, "-c", where], capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path
     )

@@ -1,4 +1,4 @@
-"""A process that makes cells of one fuser: ``python -m chimera_core.compare.worker``.
+"""A process that makes cells of one fuser: ``python -m chimera_core.compare.making.worker``.
 
 Jobs come as lines of JSON on stdin; events go out as lines of JSON on what was stdout. Whatever a plugin prints goes to
 stderr. A worker whose stdin closes has lost its comparison, and ends at once.

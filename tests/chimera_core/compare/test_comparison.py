@@ -160,8 +160,8 @@ SLOW = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.05, diary = "di
 def start(path: Path, run: Path, *, jobs: int = 2) -> subprocess.Popen[str]:
     """Make an experiment's cells in a process of its own."""
     code = (
-        "import sys; from pathlib import Path; from chimera_core.plugins import default_host;"
-        "from chimera_core.compare.plan import *; from chimera_core.compare.making import *;"
+        "import sys; from pathlib import Path; from chimera_core.plugins.discovery import default_host;"
+        "from chimera_core.compare.experiment.plan import *; from chimera_core.compare.making.work import *;"
         f"run = Path({str(run)!r}); run.mkdir(exist_ok=True);"
         f"c = lay_out(check_experiment(Path({str(path)!r}), default_host()), run);"
         "cells = [x for x in pending(c, run) if x.fuser == 'mix'];"

@@ -26,7 +26,7 @@ def animals(place: Path) -> Path:
 
 @pytest.fixture
 def nothing_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("run.make_cells", "outlook.make_cells", "run.train_first"):
+    for name in ("run.make_cells", "estimate.make_cells", "run.train_first"):
         fail = lambda *a, **k: pytest.fail("something was made or trained first")  # noqa: E731
         monkeypatch.setattr(f"chimera_core.compare.{name}", fail)
     from chimera_core.compare.experiment.plan import train_first

@@ -106,8 +106,8 @@ def test_as_many_seeds_as_are_allowed_are_read_soon(experiment: Write) -> None:
 
 def test_checking_an_experiment_imports_no_torch(experiment: Write) -> None:
     code = (
-        "import sys; from pathlib import Path; from chimera_core.plugins import default_host;"
-        "from chimera_core.compare.plan import check_experiment;"
+        "import sys; from pathlib import Path; from chimera_core.plugins.discovery import default_host;"
+        "from chimera_core.compare.experiment.plan import check_experiment;"
         f"check_experiment(Path({str(experiment())!r}), default_host()); print('torch' in sys.modules)"
     )
     done = subprocess.run(

@@ -183,7 +183,7 @@ def test_dropout_of_a_step_depends_on_seed_step_and_rank_alone() -> None:
 
 def test_pictures_do_not_depend_on_a_matplotlibrc_in_the_current_folder(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from chimera_core.training.plot import draw_progress\n"
+        "from pathlib import Path; from chimera_core.training.parts.plot import draw_progress\n"
         "draw_progress(Path('p.png'), [{'images': 1, 'loss': 2.0}, {'images': 2, 'loss': 1.0}], [['loss']], title='t')"
     )
     pictures = []

@@ -644,7 +644,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 def start_child(entry: AssetEntry, folder: Path) -> subprocess.Popen[str]:
     code = (
-        "import sys; from chimera_core.assets import asset_path; from chimera_core.registry import AssetEntry\n"
+        "import sys; from chimera_core.downloads.assets import asset_path; from chimera_core.plugins.registry import AssetEntry\n"
         "entry = AssetEntry.model_validate_json(sys.argv[1]); print('ready', flush=True)\n"
         "print(asset_path(entry, sys.argv[2]).name)"
     )
@@ -695,7 +695,7 @@ def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
 
 def test_importing_it_loads_neither_torch_nor_the_network() -> None:
     code = (
-        "import sys, chimera_core.assets, chimera_core.weights\n"
+        "import sys, chimera_core.downloads.assets, chimera_core.models.weights\n"
         "print({'torch', 'numpy', 'filelock', 'urllib.request', 'safetensors'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -337,7 +337,7 @@ def test_a_header_whose_tensors_claim_gigabytes_is_refused(tmp_path: Path) -> No
 def test_damaged_files_of_every_kind_end_in_a_value_or_an_error_of_ours(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
+    benchmarks = Path(__file__).resolve().parents[3] / "benchmarks"
     monkeypatch.syspath_prepend(str(benchmarks))
     monkeypatch.setattr(sys, "argv", ["fuzz_texts.py", "--files", "330", "--seed", "7"])
     with pytest.raises(SystemExit) as ended:
