@@ -1,0 +1,94 @@
+"""What an older tree wrote is read on: its runs are resumed and measured, its files fused with, its comparison redone."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+PRELOADED = ("lightning_fabric", "matplotlib.backends.backend_agg", "timm", "torchvision")
+# As in tests/golden/test_losses.py: how far kernels of another machine lead a training against PGD.
+DRIFT = {"enc": 5e-2, "gan": 1e-3}
+
+golden = runpy.run_path(str(GOLDEN / "golden.py"))
+make = runpy.run_path(str(GOLDEN / "make_old_runs.py"))
+
+
+class Old:
+    """A copy of what the older tree made, with its pictures in a new place."""
+
+    def __init__(self, folder: Path, fork_server: Callable[..., Any]) -> None:
+        self.folder = folder
+        shutil.copytree(GOLDEN / "old_runs", folder, dirs_exist_ok=True)
+        golden["draw_pictures"](folder / "pictures", size=28)
+        self._environ = {
+            **os.environ,
+            "CHIMERA_CACHE": str(folder / "cache"),
+            "CHIMERA_RUNS": str(folder / "runs"),
+            "OMP_NUM_THREADS": "1",
+        }
+        self._server = fork_server(sys.executable, self._environ, *PRELOADED)
+
+    def __call__(self, *arguments: object) -> str:
+        order = {"arguments": [str(argument) for argument in arguments]}
+        done = self._server.run(order, cwd=self.folder, environ=self._environ)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory, fork_server: Callable[..., Any]) -> Old:
+    return Old(tmp_path_factory.mktemp("old"), fork_server)
+
+
+@pytest.mark.parametrize(("run", "group"), [("enc", "encoder"), ("gan", "fuser")])
+def test_an_old_run_is_resumed_as_if_nothing_had_happened(old: Old, run: str, group: str) -> None:
+    folder = old.folder / "runs" / run
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    old(group, "train", "--run", run, "--resume", "--source.root", "pictures")
+    assert json.loads((folder / "run.json").read_text())["status"] == "done"
+    golden["compare"](GOLDEN / f"old-{run}.txt", golden["read_run"](folder), drift=DRIFT[run])
+
+
+def test_an_old_run_of_an_encoder_is_evaluated(old: Old) -> None:
+    found = json.loads(
+        old("encoder", "evaluate", "enc", "--source.root", "pictures", "--device", "cpu", "--json")
+    )
+    assert 0 <= found["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("fuser", ["gan.safetensors", "gan"])
+def test_an_old_fuser_makes_a_creature_of_classes_and_photographs(old: Old, fuser: str) -> None:
+    out = old.folder / "creature.png"
+    out.unlink(missing_ok=True)
+    old("fuse", "cat", "pictures/val/person/00.png", "--fuser", fuser, "--size", 28, "-o", out)
+    assert out.stat().st_size > 500
+
+
+def test_an_old_exported_encoder_is_what_a_fuser_looks_through(old: Old) -> None:
+    pictures = ("pictures/val/cat/00.png", "pictures/val/person/00.png")
+    more = (
+        "--encoder enc.safetensors --texture-levels 1 --subject whole --iterations 2 --size 32 -o morph.png"
+    )
+    old("fuse", *pictures, "--fuser", "feature-morph", *more.split())
+    assert (old.folder / "morph.png").stat().st_size > 500
+
+
+def test_an_old_comparison_is_reported_and_redone_with_the_same_scores(old: Old) -> None:
+    folder = old.folder / "runs" / "cmp"
+    old("report", "cmp")
+    assert (folder / "report.html").stat().st_size > 40_000
+    golden["compare"](GOLDEN / "old-cmp.txt", make["scores_of"](folder), drift=1e-3)
+    # The pictures lie elsewhere now; what the code's changes leave valid is kept, and what is made anew is the same.
+    for run in ("cmp", "again"):
+        old("compare", "cmp.toml", "--run", run, "--jobs", 1, "--device", "cpu")
+        rows = make["scores_of"](old.folder / "runs" / run)
+        golden["compare"](GOLDEN / "old-cmp.txt", rows, drift=1e-3)
