@@ -23,7 +23,7 @@ WINDOWS = """
 import builtins, importlib, io, json, multiprocessing, os, signal, subprocess, sys
 
 # Others' modules come first: here it is ours that are asked.
-import click, cv2, filelock, matplotlib, numpy, PIL.Image, platformdirs, pydantic, scipy, timm, torch, torch.utils.data, torchvision
+import click, cv2, filelock, matplotlib, numpy, PIL.Image, platformdirs, psutil, pydantic, scipy, timm, torch, torch.utils.data, torchvision
 
 LACKS = (
     "fork forkpty geteuid getuid getegid getgid getpgid getpgrp setsid killpg nice sysconf sched_getaffinity mkfifo chown "
@@ -57,7 +57,7 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 from chimera_core.host_memory import available_bytes, resident_bytes
 assert available_bytes() > 0
-assert resident_bytes(os.getpid()) == 0
+assert resident_bytes(os.getpid()) > 0
 print(len(sys.argv) - 1)
 """
 COMMANDS = f"""{WINDOWS}
