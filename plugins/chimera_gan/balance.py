@@ -77,9 +77,9 @@ def bend_weights(weights: Tensor, turns: Turns) -> Tensor:
         float32 (P, N), where the weights are; each column sums to 1.
     """
     exact = weights.cpu().double()
-    said = exact.clamp_min(torch.finfo(exact.dtype).tiny).log()
-    ratios = (said[None, :] - said[:, None])[:, :, None]  # at [j, i]: log(w_i / w_j)
-    bent = said[:, None] + torch.einsum("j,jin->in", exact, turns.shift + _bend(ratios, turns.slope))
+    log_weights = exact.clamp_min(torch.finfo(exact.dtype).tiny).log()
+    ratios = (log_weights[None, :] - log_weights[:, None])[:, :, None]  # at [j, i]: log(w_i / w_j)
+    bent = log_weights[:, None] + torch.einsum("j,jin->in", exact, turns.shift + _bend(ratios, turns.slope))
     bent[exact == 0] = -torch.inf
     return bent.softmax(0).float().to(weights.device)
 

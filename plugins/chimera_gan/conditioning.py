@@ -1,4 +1,4 @@
-"""What the generator is told: nothing, a class, or the features of an image. Fusing is mixing it."""
+"""The condition of a generator: none, a class, or the features of an image. Fusing mixes conditions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ALL, _COMPONENTS = (
 
 
 class Condition(nn.Module, ABC):
-    """Tells the generator what to make. ``size`` is C, the length of what it is told; 0: nothing."""
+    """The condition that a generator is trained under. ``size`` is C, its length; 0: no condition."""
 
     size: int = 0
 

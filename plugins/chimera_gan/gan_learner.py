@@ -123,16 +123,16 @@ class GanLearner(FuserLearner):
         step = draw.step or 0
         if isinstance(self.generator, GrownGenerator) and engine.images < self.config.grown_alone:
             return self._teach_stage(self.generator, real, engine, step)
-        given, strength = self._conditions(batch, draw)
-        parts = self._teach_critics(real, given, strength, draw, engine, step)
+        condition, strength = self._conditions(batch, draw)
+        parts = self._teach_critics(real, condition, strength, draw, engine, step)
         if (step + 1) % self.config.critic_steps == 0:
-            parts |= self._teach_generator(real, given, strength, draw, engine)
+            parts |= self._teach_generator(real, condition, strength, draw, engine)
             if self.average is not None:
                 self.average.update(self.generator, step // self.config.critic_steps)
         return parts
 
     def _conditions(self, batch: Batch, draw: Draw) -> tuple[Tensor | None, Tensor | None]:
-        """Give what the generator is told, and how much of it the critic is told.
+        """Give the condition of the generator, and the share of it that the critic sees.
 
         Mixed conditions belong to no image: the critic judges those fakes, and the real images beside them, by its
         unconditional part alone.
@@ -147,7 +147,7 @@ class GanLearner(FuserLearner):
     def _teach_critics(
         self,
         real: Tensor,
-        given: Tensor | None,
+        condition: Tensor | None,
         strength: Tensor | None,
         draw: Draw,
         engine: Engine,
@@ -155,19 +155,19 @@ class GanLearner(FuserLearner):
     ) -> dict[str, Tensor]:
         noise = draw.normal(self.config.noise, purpose="noise for the critic")
         with engine.autocast(), torch.no_grad():
-            fake = self._make(noise, given, draw=draw).float()
-        seen_real, seen_fake = self._vary(real, draw, "real"), self._vary(fake, draw, "fake")
+            fake = self._make(noise, condition, draw=draw).float()
+        real_views, fake_views = self._vary(real, draw, "real"), self._vary(fake, draw, "fake")
         parts: dict[str, Tensor] = {}
         for name, opponent in self.opponents.items():
             with engine.autocast():
-                found = opponent.losses(seen_real, seen_fake, given, strength, draw=draw, step=step)
+                found = opponent.losses(real_views, fake_views, condition, strength, draw=draw, step=step)
             self._update(name, found.pop("total"), engine)
             opponent.after_step()
             parts |= {f"{name}_{k}" if k in _OF_EACH else k: value for k, value in found.items()}
         return parts
 
     def _teach_generator(
-        self, real: Tensor, given: Tensor | None, strength: Tensor | None, draw: Draw, engine: Engine
+        self, real: Tensor, condition: Tensor | None, strength: Tensor | None, draw: Draw, engine: Engine
     ) -> dict[str, Tensor]:
         noise = draw.normal(self.config.noise, purpose="noise for the generator")
         for opponent in self.opponents.values():
@@ -175,13 +175,15 @@ class GanLearner(FuserLearner):
         parts: dict[str, Tensor] = {}
         with engine.autocast():
             if isinstance(self.generator, GrownGenerator):
-                coarse, made = self.generator.both(noise, given, draw=draw)
+                coarse, made = self.generator.both(noise, condition, draw=draw)
                 parts = stage_losses(self.generator, self.config, real=real, coarse=coarse, fake=made)
             else:
-                made = self._make(noise, given, draw=draw).float()
+                made = self._make(noise, condition, draw=draw).float()
             fake = self._vary(made, draw, "fake again")
             losses = [
-                opponent.generator_loss(fake, lambda: self._vary(real, draw, "real again"), given, strength)
+                opponent.generator_loss(
+                    fake, lambda: self._vary(real, draw, "real again"), condition, strength
+                )
                 for opponent in self.opponents.values()
             ]
             loss = torch.stack(losses).sum()
@@ -225,7 +227,7 @@ class GanLearner(FuserLearner):
         return tensors | {f"condition.{name}": value for name, value in self.condition.kept().items()}
 
     def facts(self) -> dict[str, Any]:
-        """Say of a generator without condition how many of its samples are of each class, and which it does not make."""
+        """Count the samples of each class of a generator without condition, and name the classes that it does not make."""
         if self._search is None:
             return {}
         counts = dict(zip(self.data.classes, self._search.find(self._used()).counts.tolist(), strict=True))
@@ -255,23 +257,25 @@ class GanLearner(FuserLearner):
 
     @torch.no_grad()
     def critic_estimate(self, batch: Batch, *, draw: Draw, engine: Engine) -> dict[str, float]:
-        """Say how much more the critic gives to held-out images than to fakes under their conditions.
+        """Measure how much higher the critic rates held-out images than fakes under their conditions.
 
         For a Wasserstein critic that is its estimate of the distance between the two distributions.
         """
         if self.config.condition == "instance":
-            given = self.condition.of_unknown(batch)
+            condition = self.condition.of_unknown(batch)
         else:
-            given = self.condition.of_images(batch)
+            condition = self.condition.of_images(batch)
         networks = [self.generator, *(opponent.network for opponent in self.opponents.values())]
         was = [network.training for network in networks]
         for network in networks:
             network.eval()
         with engine.autocast():
             noise = draw.normal(self.config.noise, purpose="noise for the held-out")
-            fake = self.generator(noise, given, draw=draw).float()
+            fake = self.generator(noise, condition, draw=draw).float()
             real = batch.pixels() * 2 - 1
-            found = {name: opponent.held_out(real, fake, given) for name, opponent in self.opponents.items()}
+            found = {
+                name: opponent.held_out(real, fake, condition) for name, opponent in self.opponents.items()
+            }
         for network, was_training in zip(networks, was, strict=True):
             network.train(was_training)
         return {f"{name}_{key}": value for name, values in found.items() for key, value in values.items()}

@@ -18,7 +18,7 @@ class Objective(ABC):
 
     @abstractmethod
     def critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Say how badly the critic tells real from fake."""
+        """The loss of the critic: low where it tells real from fake."""
 
     @abstractmethod
     def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:

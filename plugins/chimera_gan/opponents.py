@@ -27,9 +27,6 @@ from chimera_gan.penalties import (
     zero_centred_penalty,
 )
 
-Given = Tensor | None
-"""Conditions (N, C), or factors (N,) of their part in the judgement, or None."""
-
 
 class Opponent(ABC):
     """A critic with what it plays for."""
@@ -38,14 +35,21 @@ class Opponent(ABC):
 
     @abstractmethod
     def losses(
-        self, real: Tensor, fake: Tensor, given: Given, strength: Given, *, draw: Draw, step: int
+        self,
+        real: Tensor,
+        fake: Tensor,
+        condition: Tensor | None,
+        strength: Tensor | None,
+        *,
+        draw: Draw,
+        step: int,
     ) -> dict[str, Tensor]:
         """Judge images that it shall tell apart.
 
         Args:
             real: (N, 3, S, S).
             fake: (N, 3, S, S), without gradient.
-            given: what the generator was told.
+            condition: the condition that the fake images were made under.
             strength: how much of that is judged.
             draw: of the examples.
             step: of the training.
@@ -55,12 +59,12 @@ class Opponent(ABC):
 
     @abstractmethod
     def generator_loss(
-        self, fake: Tensor, real: Callable[[], Tensor], given: Given, strength: Given
+        self, fake: Tensor, real: Callable[[], Tensor], condition: Tensor | None, strength: Tensor | None
     ) -> Tensor:
         """Say how badly the generator deceives it; ``real`` gives real images where they count."""
 
     @abstractmethod
-    def held_out(self, real: Tensor, fake: Tensor, given: Given) -> dict[str, float]:
+    def held_out(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, float]:
         """Give ``held_out``, how much more it gives to held-out real images, and its loss on them."""
 
     def after_step(self) -> None:  # noqa: B027
@@ -87,7 +91,14 @@ class OwnCritic(Opponent):
         self._judge = torch.compile(self.network)
 
     def losses(
-        self, real: Tensor, fake: Tensor, given: Given, strength: Given, *, draw: Draw, step: int
+        self,
+        real: Tensor,
+        fake: Tensor,
+        condition: Tensor | None,
+        strength: Tensor | None,
+        *,
+        draw: Draw,
+        step: int,
     ) -> dict[str, Tensor]:
         """Judge images. See ``Opponent``."""
         config = self.config
@@ -100,18 +111,20 @@ class OwnCritic(Opponent):
         seen = {name: x.detach().requires_grad_(True) for name, _, x in penalised}
         real, fake = seen.get("r1", real), seen.get("r2", fake)
         critic = self.network if penalised or config.gradient_penalty else self._judge
-        said_real = critic(real, given, strength)
-        said_fake = critic(fake, given, strength)
-        loss = self.objective.critic_loss(said_real, said_fake)
+        real_logits = critic(real, condition, strength)
+        fake_logits = critic(fake, condition, strength)
+        loss = self.objective.critic_loss(real_logits, fake_logits)
         parts = {"loss": loss.detach()}
         for name, weight, _ in penalised:
             lazy = lazy_weight(weight, every=config.penalty_every)
-            penalty = zero_centred_penalty(said_real if name == "r1" else said_fake, seen[name], weight=lazy)
+            penalty = zero_centred_penalty(
+                real_logits if name == "r1" else fake_logits, seen[name], weight=lazy
+            )
             parts[name] = penalty.detach() / config.penalty_every
             loss = loss + penalty
         if config.gradient_penalty:
             penalty = one_centred_penalty(
-                lambda x: critic(x, given, strength),
+                lambda x: critic(x, condition, strength),
                 real,
                 fake,
                 mix=draw.uniform(purpose="between real and fake").view(-1),
@@ -119,24 +132,24 @@ class OwnCritic(Opponent):
             )
             parts["gradient_penalty"] = penalty.detach()
             loss = loss + penalty
-        return parts | {"estimate": (said_real.mean() - said_fake.mean()).detach(), "total": loss}
+        return parts | {"estimate": (real_logits.mean() - fake_logits.mean()).detach(), "total": loss}
 
     def generator_loss(
-        self, fake: Tensor, real: Callable[[], Tensor], given: Given, strength: Given
+        self, fake: Tensor, real: Callable[[], Tensor], condition: Tensor | None, strength: Tensor | None
     ) -> Tensor:
         """Judge fakes; real images count for ``relativistic`` alone. See ``Opponent``."""
-        said_fake = self._judge(fake, given, strength)
-        said_real = said_fake.detach()
+        fake_logits = self._judge(fake, condition, strength)
+        real_logits = fake_logits.detach()
         if self.config.objective == "relativistic":
             with torch.no_grad():
-                said_real = self._judge(real(), given, strength)
-        return self.objective.generator_loss(said_real, said_fake)
+                real_logits = self._judge(real(), condition, strength)
+        return self.objective.generator_loss(real_logits, fake_logits)
 
-    def held_out(self, real: Tensor, fake: Tensor, given: Given) -> dict[str, float]:
+    def held_out(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, float]:
         """Judge held-out images. See ``Opponent``."""
-        said_real, said_fake = self.network(real, given), self.network(fake, given)
-        loss = self.objective.critic_loss(said_real, said_fake)
-        return {"held_out": float(said_real.mean() - said_fake.mean()), "held_out_loss": float(loss)}
+        real_logits, fake_logits = self.network(real, condition), self.network(fake, condition)
+        loss = self.objective.critic_loss(real_logits, fake_logits)
+        return {"held_out": float(real_logits.mean() - fake_logits.mean()), "held_out_loss": float(loss)}
 
     def after_step(self) -> None:
         """Clip weights, where that is wanted."""
@@ -163,29 +176,36 @@ class FrozenCritic(Opponent):
         self.objective = Hinge()
 
     def losses(
-        self, real: Tensor, fake: Tensor, given: Given, strength: Given, *, draw: Draw, step: int
+        self,
+        real: Tensor,
+        fake: Tensor,
+        condition: Tensor | None,
+        strength: Tensor | None,
+        *,
+        draw: Draw,
+        step: int,
     ) -> dict[str, Tensor]:
         """Judge images. See ``Opponent``."""
         with torch.no_grad():
-            seen_real, seen_fake = self.features.maps(real), self.features.maps(fake)
-        said_real = self.network(seen_real, given, strength, pixels=real)
-        said_fake = self.network(seen_fake, given, strength, pixels=fake)
-        loss = self._critic_loss(said_real, said_fake)
-        return {"loss": loss.detach(), "estimate": _gap(said_real, said_fake).detach(), "total": loss}
+            real_maps, fake_maps = self.features.maps(real), self.features.maps(fake)
+        real_logits = self.network(real_maps, condition, strength, pixels=real)
+        fake_logits = self.network(fake_maps, condition, strength, pixels=fake)
+        loss = self._critic_loss(real_logits, fake_logits)
+        return {"loss": loss.detach(), "estimate": _gap(real_logits, fake_logits).detach(), "total": loss}
 
     def generator_loss(
-        self, fake: Tensor, real: Callable[[], Tensor], given: Given, strength: Given
+        self, fake: Tensor, real: Callable[[], Tensor], condition: Tensor | None, strength: Tensor | None
     ) -> Tensor:
         """Judge fakes. See ``Opponent``."""
-        said = self.network(self.features.maps(fake), given, strength, pixels=fake)
-        return self._summed([self.objective.generator_loss(s, s) for s in said])
+        logits = self.network(self.features.maps(fake), condition, strength, pixels=fake)
+        return self._summed([self.objective.generator_loss(s, s) for s in logits])
 
-    def held_out(self, real: Tensor, fake: Tensor, given: Given) -> dict[str, float]:
+    def held_out(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, float]:
         """Judge held-out images. See ``Opponent``."""
-        said_real = self.network(self.features.maps(real), given, pixels=real)
-        said_fake = self.network(self.features.maps(fake), given, pixels=fake)
-        loss = self._critic_loss(said_real, said_fake)
-        return {"held_out": float(_gap(said_real, said_fake)), "held_out_loss": float(loss)}
+        real_logits = self.network(self.features.maps(real), condition, pixels=real)
+        fake_logits = self.network(self.features.maps(fake), condition, pixels=fake)
+        loss = self._critic_loss(real_logits, fake_logits)
+        return {"held_out": float(_gap(real_logits, fake_logits)), "held_out_loss": float(loss)}
 
     def _critic_loss(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         return self._summed([self.objective.critic_loss(r, f) for r, f in zip(real, fake, strict=True)])

@@ -97,7 +97,7 @@ WGAN_CLIP = Preset(
 
 WGAN_GP = Preset(
     "wgan-gp",
-    "Wasserstein critic by a gradient penalty (Gulrajani et al. 2017): its estimate says how good the pictures are",
+    "Wasserstein critic by a gradient penalty (Gulrajani et al. 2017): its estimate follows the quality of the pictures",
     {
         # No batch norm in the critic: the penalty is for each image by itself.
         "network": "dcgan",

@@ -37,7 +37,7 @@ _MOST_HEAD, _LEAST_BODY, _LEAST_CONFIDENCE = 0.3, 0.45, 0.75
 
 
 class StyleTransfer(FusionGenerator):
-    """Put the skin of the other parents on the first one; what surrounds it stays.
+    """Put the coat of the other parents on the first one; what surrounds it stays.
 
     The first parent's weight w_0 says how much of it shows; the others share the coat by their weights. w_0 = 1
     gives the first parent's very pixels. Seeds differ in the start's noise and the part of the coat used.

@@ -20,6 +20,7 @@ from chimera_core.api import (
 )
 from chimera_style.config import StyleConfig
 from chimera_style.drawing import Drawing, Progress, further, portion
+from chimera_style.exemplar import Exemplar
 from chimera_style.gram import (
     content_loss,
     gram_loss,
@@ -28,7 +29,6 @@ from chimera_style.gram import (
     total_variation,
 )
 from chimera_style.heads import TINT_FULL, TINT_HALF_WAY, tinted, with_head
-from chimera_style.skin import Skin
 
 # The animal is drawn on a canvas of about this side even where it is small in the photograph, because
 # the encoder sees markings best at this size; at most twice the final resolution, or they would be averaged away.
@@ -63,14 +63,14 @@ def draw(
     config: StyleConfig,
     progress: Progress,
 ) -> Drawing:
-    """Draw the layout's animal in the coats' skin, coarse to fine.
+    """Draw the layout's animal in the coats' texture, coarse to fine.
 
     Args:
         encoder: frozen network that gives feature maps.
         layout: picture that gives pose and surroundings.
         keep: float (1, H, W) in [0, 1], how much of the layout's pixels stay: its head.
-        coats: pictures that give the skin, one or more; only pixels under their masks count.
-        shares: each coat's share of the skin, sum 1.
+        coats: pictures that give the exemplars, one or more; only pixels under their masks count.
+        shares: each coat's share of the texture, sum 1.
         seed: decides mirroring and part of the coats, and the start's noise.
         window: the part of the layout to draw.
         config: how.
@@ -80,9 +80,11 @@ def draw(
     """
     generator = torch.Generator().manual_seed(seed)
     body = Subject(window.cut(layout.image), window.cut(layout.mask * (1 - keep)))
-    skins = tuple(Skin.taken_from(coat, generator, texture_scale=config.texture_scale) for coat in coats)
+    exemplars = tuple(
+        Exemplar.taken_from(coat, generator, texture_scale=config.texture_scale) for coat in coats
+    )
     if config.colour == "keep":
-        skins = tuple(skin.in_colours_of(body) for skin in skins)
+        exemplars = tuple(exemplar.in_colours_of(body) for exemplar in exemplars)
     shapes = window.canvases(side=_CANVAS, coarsest=_COARSEST, magnification=_MOST_MAGNIFICATION)
     whole = sum(h * w for h, w in shapes)
     done = 0.0
@@ -90,9 +92,11 @@ def draw(
     loss = math.nan
     for shape in shapes:
         canvas = Subject(resize_to(body.image, shape), shrink_mask(body.mask, shape))
-        task = _Task(encoder, canvas, skins, shares, config)
+        task = _Task(encoder, canvas, exemplars, shares, config)
         start = (
-            _start(canvas, skins, shares, generator, drape=0.0) if drawn is None else resize_to(drawn, shape)
+            _start(canvas, exemplars, shares, generator, drape=0.0)
+            if drawn is None
+            else resize_to(drawn, shape)
         )
         part = shape[0] * shape[1] / whole
         drawn, loss = task.optimise(
@@ -103,13 +107,13 @@ def draw(
 
     def make_full(half_way: Tensor = drawn) -> Tensor:
         # Less content weight alone changes little from so near an optimum: lay on some of the coats' own pixels.
-        draped = _start(canvas, skins, shares, generator, drape=1.0)
+        draped = _start(canvas, exemplars, shares, generator, drape=1.0)
         start = half_way + _DRAPE * (draped - half_way)
         full, _ = task.optimise(start, worn=1.0, content=_CONTENT_FULL, share=_FULL_SHARE, progress=progress)
         return further(headed(full, TINT_FULL), headed(half_way, TINT_HALF_WAY), canvas.image)
 
     keep = shrink_mask(window.cut(keep), shape)
-    colours = tinted(canvas, [Subject(skin.image, skin.mask) for skin in skins], shares)
+    colours = tinted(canvas, [Subject(exemplar.image, exemplar.mask) for exemplar in exemplars], shares)
 
     def headed(pixels: Tensor, tint: float) -> Tensor:
         return with_head(pixels, canvas, keep, colours, tint=tint)
@@ -124,14 +128,14 @@ class _Task:
         self,
         encoder: FeatureEncoder,
         canvas: Subject,
-        skins: Sequence[Skin],
+        exemplars: Sequence[Exemplar],
         shares: Sequence[float],
         config: StyleConfig,
     ) -> None:
         self.encoder, self.canvas, self.config = encoder, canvas, config
         self.shares = shares
         self.mask = F.pad(canvas.mask, _padding(canvas.mask))
-        pictures = [canvas, *(skin.for_body(canvas.mask) for skin in skins)]
+        pictures = [canvas, *(exemplar.for_body(canvas.mask) for exemplar in exemplars)]
         with torch.no_grad():
             self.gram_sets = [_grams(encoder, picture, config.style_levels) for picture in pictures]
             (self.shape,) = encoder.feature_maps(_padded(canvas.image), [config.content_level])
@@ -214,7 +218,7 @@ def _minimise(
 
 def _start(
     canvas: Subject,
-    skins: Sequence[Skin],
+    exemplars: Sequence[Exemplar],
     shares: Sequence[float],
     generator: torch.Generator,
     *,
@@ -224,14 +228,14 @@ def _start(
     image, mask = canvas
     shape = (image.shape[-2], image.shape[-1])
     start = torch.zeros_like(image)
-    for skin, share in zip(skins, shares, strict=True):
-        recoloured = transfer_colour(image, mask, *skin.for_body(mask))
-        start += share * (recoloured + drape * (skin.draped(shape) - recoloured))
+    for exemplar, share in zip(exemplars, shares, strict=True):
+        recoloured = transfer_colour(image, mask, *exemplar.for_body(mask))
+        start += share * (recoloured + drape * (exemplar.draped(shape) - recoloured))
     # Clouds of the coats' own colours decide which part of the body wears which; fine noise breaks ties.
     clouds = torch.randn(1, 3, _CLOUDS, _CLOUDS, generator=generator).to(image)
     clouds = F.interpolate(clouds, shape, mode="bicubic", align_corners=False)[0].flatten(1)
-    for skin, share in zip(skins, shares, strict=True):
-        start += share * _CLOUDINESS * (colour_spread(skin.image, skin.mask) @ clouds).view_as(start)
+    for exemplar, share in zip(exemplars, shares, strict=True):
+        start += share * _CLOUDINESS * (colour_spread(exemplar.image, exemplar.mask) @ clouds).view_as(start)
     start += _GRAIN * torch.randn(3, *shape, generator=generator).to(image)
     return start.clamp(0, 1)
 

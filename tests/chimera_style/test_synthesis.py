@@ -1,4 +1,4 @@
-"""Skins and the way of the weights."""
+"""Exemplars and the way of the weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from chimera_style.config import StyleConfig
 from chimera_style.drawing import Drawing, further
-from chimera_style.skin import Skin
+from chimera_style.exemplar import Exemplar
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -29,16 +29,16 @@ def test_skin_holds_no_pixel_of_the_surroundings() -> None:
     image[2] = 1.0  # blue surroundings
     mask = square_mask(50, 50, (10, 40, 15, 35))
     image[:, 10:40, 15:35] = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
-    skin = Skin.taken_from(Subject(image, mask), torch.Generator().manual_seed(0), texture_scale=1.0)
-    assert float(skin.image[2].max()) == 0
-    assert float(skin.mask.max()) == 1
-    assert float(skin.mask.sum()) < float(mask.sum())  # the doubtful rim is left out
+    exemplar = Exemplar.taken_from(Subject(image, mask), torch.Generator().manual_seed(0), texture_scale=1.0)
+    assert float(exemplar.image[2].max()) == 0
+    assert float(exemplar.mask.max()) == 1
+    assert float(exemplar.mask.sum()) < float(mask.sum())  # the doubtful rim is left out
 
 
 def test_markings_scale_with_the_body() -> None:
     coat = Subject(torch.rand(3, 40, 40), torch.ones(1, 40, 40))
-    skin = Skin.taken_from(coat, torch.Generator().manual_seed(1), texture_scale=1.0)
-    small, large = (skin.for_body(torch.ones(1, side, side)).image.shape[-1] for side in (40, 80))
+    exemplar = Exemplar.taken_from(coat, torch.Generator().manual_seed(1), texture_scale=1.0)
+    small, large = (exemplar.for_body(torch.ones(1, side, side)).image.shape[-1] for side in (40, 80))
     assert large == pytest.approx(2 * small, abs=2)
 
 

@@ -110,10 +110,10 @@ class ProjectedCritic(nn.Module):
             One float32 tensor (N, P) of logits per scale, of P = 16 places where sides are powers of two; great for real.
             That of the pixels comes last, of S / 8 x S / 8 places.
         """
-        said = [head(x, c, strength) for head, x in zip(self.heads, self.mixing(maps), strict=True)]
+        logits = [head(x, c, strength) for head, x in zip(self.heads, self.mixing(maps), strict=True)]
         if self.of_pixels is not None and pixels is not None:
-            said.append(self.of_pixels(pixels).flatten(1).float())
-        return said
+            logits.append(self.of_pixels(pixels).flatten(1).float())
+        return logits
 
 
 class _Head(nn.Module):

@@ -1,4 +1,4 @@
-"""What a layout is drawn with: the others' skin."""
+"""Texture exemplars, cut from the style parents."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import Tensor
 from chimera_core.api import Subject, animal_box, or_whole, resize_to, shrink_mask, transfer_colour
 
 _LEAST_SIDE = 16
-# A skin is scaled to at most this multiple of the canvas, which bounds the time.
-_LARGEST_SKIN = 2.0
-# Share of the animal's size by which its mask is narrowed before it counts as skin: the outline may be off by that.
+# An exemplar is scaled to at most this multiple of the canvas, which bounds the time.
+_LARGEST_EXEMPLAR = 2.0
+# Share of the animal's size by which its mask is narrowed before it counts as coat: the outline may be off by that.
 _DOUBTFUL_RIM = 0.015
 # A seed uses at least this share of each side of a coat.
 _LEAST_PART = 0.6
@@ -24,11 +24,11 @@ Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Skin:
+class Exemplar:
     """A coat's animal, cropped and perhaps mirrored.
 
-    ``image`` is (3, H, W) with the surroundings replaced by reflected skin, ``mask`` (1, H, W) covers what surely
-    is skin; ``view`` is the share of the crop that is laid over a body, and where it lies in the rest (down,
+    ``image`` is (3, H, W) with the surroundings replaced by reflected coat, ``mask`` (1, H, W) covers what surely
+    is coat; ``view`` is the share of the crop that is laid over a body, and where it lies in the rest (down,
     right), all in [0, 1].
     """
 
@@ -38,7 +38,7 @@ class Skin:
     view: tuple[float, float, float]
 
     @classmethod
-    def taken_from(cls, coat: Subject, generator: torch.Generator, *, texture_scale: float) -> Skin:
+    def taken_from(cls, coat: Subject, generator: torch.Generator, *, texture_scale: float) -> Exemplar:
         """Crop a coat to its animal; mirroring, size and view come from the generator."""
         mirror, size, jitter, down, right = torch.rand(5, generator=generator).tolist()
         mask = or_whole(coat.mask)
@@ -46,23 +46,23 @@ class Skin:
         if mirror < 0.5:
             image, mask = image.flip(-1), mask.flip(-1)
         view = min(1.0, (0.8 + 0.2 * size) / math.sqrt(texture_scale))
-        image, mask = _spread_skin(image, mask)
+        image, mask = _spread_coat(image, mask)
         return cls(image, mask, texture_scale * (0.9 + 0.2 * jitter), (view, down, right))
 
-    def in_colours_of(self, picture: Subject) -> Skin:
-        """Give the skin the colours of a picture's animal."""
+    def in_colours_of(self, picture: Subject) -> Exemplar:
+        """Give the exemplar the colours of a picture's animal."""
         return replace(self, image=transfer_colour(self.image, self.mask, picture.image, picture.mask))
 
     def for_body(self, body: Tensor) -> Subject:
-        """Scale the skin so that its markings have the right size for a body mask (1, h, w)."""
+        """Scale the exemplar so that its markings have the right size for a body mask (1, h, w)."""
         height, width = self.mask.shape[-2:]
         scale = self.texture_scale * math.sqrt(float(body.sum()) / max(1.0, float(self.mask.sum())))
-        scale = min(scale, _LARGEST_SKIN * max(body.shape[-2:]) / max(height, width))
+        scale = min(scale, _LARGEST_EXEMPLAR * max(body.shape[-2:]) / max(height, width))
         shape = (max(_LEAST_SIDE, round(height * scale)), max(_LEAST_SIDE, round(width * scale)))
         return Subject(resize_to(self.image, shape), shrink_mask(self.mask, shape))
 
     def draped(self, shape: Shape) -> Tensor:
-        """Stretch the view of the skin over a canvas: (3, *shape)."""
+        """Stretch the view of the exemplar over a canvas: (3, *shape)."""
         share, down, right = self.view
         height, width = self.image.shape[-2:]
         rows, columns = max(1, round(height * share)), max(1, round(width * share))
@@ -76,7 +76,7 @@ def _cropped(image: Tensor, mask: Tensor, box: tuple[int, int, int, int]) -> tup
 
 
 def _random_part(image: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Take a part of a coat, unless it would hold less than its share of skin."""
+    """Take a part of a coat, unless it would hold less than its share of coat."""
     size, down, right = torch.rand(3, generator=generator).tolist()
     share = _LEAST_PART + (1 - _LEAST_PART) * size
     height, width = mask.shape[-2:]
@@ -86,8 +86,8 @@ def _random_part(image: Tensor, mask: Tensor, generator: torch.Generator) -> tup
     return part if float(part[1].mean()) >= float(mask.mean()) else (image, mask)
 
 
-def _spread_skin(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Replace what lies outside the animal by its own skin, reflected at its edge; narrow the mask to what is sure."""
+def _spread_coat(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace what lies outside the animal by its own coat, reflected at its edge; narrow the mask to what is sure."""
     solid = mask[0].cpu().numpy() > 0.6
     rim = max(2, round(_DOUBTFUL_RIM * math.sqrt(solid.sum())))
     inside = ndimage.binary_erosion(solid, iterations=rim, border_value=1)
