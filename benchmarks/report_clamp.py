@@ -23,7 +23,7 @@ from chimera_core.attacks.gradients import cross_entropy_of
 from chimera_core.data.batches import evaluation_batches
 from chimera_core.data.preparing import plan_packing, prepare
 from chimera_core.data.subsets import SubsetSplit
-from chimera_core.models.run_encoder import load_trained_encoder, read_training
+from chimera_core.models.encoders import load_trained_encoder, read_training
 from chimera_core.plugins.discovery import default_host
 
 ALPHA = 0.1

@@ -29,8 +29,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.api import DatasetSource, Example, FeatureEncoder, SourceInfo, pgd
+from chimera_core.components.choice import build, layered_options
 from chimera_core.components.options import EncoderRef, SourceRef
-from chimera_core.components.use import build, layered_options
 from chimera_core.data.packed import PackedSplit
 from chimera_core.data.packing import pack
 from chimera_core.plugins.discovery import default_host

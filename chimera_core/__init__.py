@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from chimera_core.components.use import load_encoder, open_source
+    from chimera_core.components.resolve import load_encoder, open_source
     from chimera_core.fusing.fusion import FusionResult, fuse
 
 _LAZY = {
     "FusionResult": "chimera_core.fusing.fusion",
     "fuse": "chimera_core.fusing.fusion",
-    "load_encoder": "chimera_core.components.use",
-    "open_source": "chimera_core.components.use",
+    "load_encoder": "chimera_core.components.resolve",
+    "open_source": "chimera_core.components.resolve",
 }
 
 __all__ = ["FusionResult", "__version__", "fuse", "load_encoder", "open_source"]

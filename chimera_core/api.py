@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
-    from chimera_core.components.use import (
+    from chimera_core.components.resolve import (
         default_data_root,
         find_asset,
         load_encoder,
@@ -145,11 +145,11 @@ _LAZY = {
     "check_state": "chimera_core.models.weights",
     "check_may_download": "chimera_core.downloads.assets",
     "load_state": "chimera_core.models.weights",
-    "default_data_root": "chimera_core.components.use",
-    "find_asset": "chimera_core.components.use",
-    "load_encoder": "chimera_core.components.use",
-    "load_fuser": "chimera_core.components.use",
-    "open_source": "chimera_core.components.use",
+    "default_data_root": "chimera_core.components.resolve",
+    "find_asset": "chimera_core.components.resolve",
+    "load_encoder": "chimera_core.components.resolve",
+    "load_fuser": "chimera_core.components.resolve",
+    "open_source": "chimera_core.components.resolve",
     "DownloadError": "chimera_core.downloads.transfer",
     "WebClient": "chimera_core.downloads.web",
     "work_alone": "chimera_core.downloads.assets",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,45 @@ def test_plugin_imports_only_the_api_and_itself(plugin: Path) -> None:
     for file in plugin.rglob("*.py"):
         for name in ours(imported(file)):
             assert name == "chimera_core.api" or name.split(".")[0] == plugin.name, f"{file} imports {name}"
+
+
+def test_no_modules_of_the_core_import_each_other_in_a_circle() -> None:
+    modules = {
+        ".".join(file.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in CORE.rglob("*.py")
+    }
+    # Imports within functions count: such a circle works, but nothing in it can be read or moved alone.
+    imports = {
+        name: {m for m in imported_at_run_time(file) if m in modules} for name, file in modules.items()
+    }
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def imported_at_run_time(file: Path) -> Iterator[str]:
+    """Name what a module imports, both as a module and as a name in its package; for types alone does not count."""
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from names
+            # ``from package import module`` asks nothing of the package's own names.
+            if not all(find_module(name) for name in names):
+                yield node.module
+
+
+def find_module(name: str) -> bool:
+    path = REPOSITORY.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def modules_after(code: str) -> set[str]:

@@ -13,7 +13,7 @@ import torch
 from chimera_core import fuse, load_encoder
 from chimera_core.api import Draw
 from chimera_core.attacks.square import square
-from chimera_core.components.use import build
+from chimera_core.components.choice import build
 from chimera_core.fusing.fusion import Fusion
 from chimera_core.fusing.request import plan_fusion
 from chimera_core.plugins.discovery import default_host

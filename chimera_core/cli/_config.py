@@ -75,7 +75,7 @@ def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> 
     Raises:
         ConfigError, PluginError: for a wrong name or option, with file and line.
     """
-    from chimera_core.components.use import check_options
+    from chimera_core.components.choice import check_options
 
     told = component_in_file(ctx, key)
     if told is None:

@@ -9,8 +9,8 @@ import click
 
 from chimera_core.cli._options import Selector
 from chimera_core.cli._training import Decorator
+from chimera_core.components.choice import layered_options
 from chimera_core.components.layers import build_config
-from chimera_core.components.use import layered_options
 from chimera_core.errors import ConfigError
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.training.options import EncoderTraining

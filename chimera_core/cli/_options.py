@@ -25,10 +25,10 @@ from chimera_core.cli._config import (
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._owners import name_owners
 from chimera_core.cli._types import DURATION, FRACTION, FractionRange
+from chimera_core.components.choice import check_options, look_up_options, option_layers
 from chimera_core.components.flags import Flag, flags_of
 from chimera_core.components.layers import Layer, merge
 from chimera_core.components.options import ComponentRef
-from chimera_core.components.use import check_options, look_up_options, option_layers
 from chimera_core.errors import PluginError
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost

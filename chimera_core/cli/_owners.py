@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from chimera_core.cli._host import plugin_host
+from chimera_core.components.choice import look_up_options, option_layers
 from chimera_core.components.flags import flags_of
-from chimera_core.components.use import look_up_options, option_layers
 from chimera_core.errors import ChimeraError
 from chimera_core.plugins.discovery import Component, PluginHost
 

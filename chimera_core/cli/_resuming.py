@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.cli._training import read_options_file
+from chimera_core.components.choice import option_layers
 from chimera_core.components.layers import merge
-from chimera_core.components.use import option_layers
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import config as config_file
 from chimera_core.training.options import lay

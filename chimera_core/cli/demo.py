@@ -50,7 +50,7 @@ GENERATOR_SIZE, GENERATOR_FRAMES, GENERATOR_ROWS = 128, 7, 3
 def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str | None) -> None:
     """Make one creature, a grid of weights, and rows from person to cat, offline, into a folder."""
     let_waiting_threads_sleep()
-    from chimera_core.components.use import component_table
+    from chimera_core.components.choice import component_table
     from chimera_core.fusing.fusion import Fusion
     from chimera_core.fusing.request import DEFAULT_PHOTO_FUSER, plan_fusion
     from chimera_core.images import write_png

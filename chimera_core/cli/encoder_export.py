@@ -29,7 +29,7 @@ def export(ctx: click.Context, run: str, output: Path, numbers: str, as_json: bo
 
     `--encoder FILE.safetensors` then takes it wherever an encoder is asked for.
     """
-    from chimera_core.models.exported_encoder import export_encoder
+    from chimera_core.models.export import export_encoder
 
     host = plugin_host(ctx)
     folder = find_run(run, host.settings.path("runs"))

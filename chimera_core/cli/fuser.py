@@ -26,8 +26,8 @@ from chimera_core.cli._training import (
     training_options,
 )
 from chimera_core.cli.fuser_export import export
+from chimera_core.components.choice import layered_options
 from chimera_core.components.layers import Layer, build_config, check_layer
-from chimera_core.components.use import layered_options
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line
 from chimera_core.plugins.discovery import PluginHost

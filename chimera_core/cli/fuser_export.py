@@ -30,7 +30,7 @@ def export(ctx: click.Context, run: str, output: Path, numbers: str, as_json: bo
 
     `chimera fuse A B --fuser FILE.safetensors` then takes it.
     """
-    from chimera_core.models.exported_fuser import export_fuser
+    from chimera_core.models.export import export_fuser
 
     host = plugin_host(ctx)
     folder = find_run(run, host.settings.path("runs"))

@@ -202,7 +202,7 @@ def preview(ctx: click.Context, name: str, split: str | None, seed: int, output:
 
 
 def _open(ctx: click.Context, name: str) -> DatasetSource:
-    from chimera_core.components.use import open_source
+    from chimera_core.components.resolve import open_source
 
     return open_source(name, **component_values(ctx, "source"))
 

@@ -19,9 +19,6 @@ from typing import Annotated, Any, ClassVar, Union
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
-Keys = tuple[str | int, ...]
-"""Where a value lies: keys of tables and indices of lists."""
-
 
 class Config(BaseModel):
     """Base of every component's options: frozen, and an unknown key is an error.

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.components.use import layered_options, resolve_config
+from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.data.blocks import Fit
 from chimera_core.data.fingerprint import folder_name, packing_of
 from chimera_core.data.packed import INDEX, PackedSource, damage_of, open_packed

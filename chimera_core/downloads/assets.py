@@ -18,10 +18,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files.atomic import AnyPath, disk_trouble, one_line, quote
 from chimera_core.files.own_folders import make_folder, move, open_own, refuse_link, remove_file
-from chimera_core.plugins.registry import AssetEntry
+from chimera_core.plugins.registry import AssetEntry, Registry
+from chimera_core.plugins.settings import Settings
 
 Progress = Callable[[float, float], None]
 
@@ -57,6 +59,24 @@ def check_may_download(what: str) -> None:
         raise ConfigError(
             f"{whose} asks for {one_line(what, limit=120)}, to be downloaded: add --fetch if you trust the file"
         )
+
+
+def find_asset(
+    registry: Registry, settings: Settings, name: str, *, progress: Progress | None = None
+) -> Path:
+    """Find an asset of a registry by its name, downloading it first if need be; see ``asset_path`` for what it raises.
+
+    Args:
+        registry: that of the host that asks: another one may mean another file by the same name.
+        settings: say in which folder assets are kept.
+        name: of the asset (``vgg19``).
+        progress: called with (done, total) in bytes while it comes.
+    Raises:
+        ConfigError: if the registry has no such asset.
+    """
+    if name not in registry.assets:
+        raise ConfigError(f"the registry has no asset '{name}'" + suggest(name, registry.assets))
+    return asset_path(registry.assets[name], settings.path("assets"), progress=progress)
 
 
 def asset_path(

@@ -19,10 +19,9 @@ from chimera_core.errors import ConfigError
 from chimera_core.evaluation.accuracy import count_predictions
 from chimera_core.evaluation.attacked import evaluate_attacks
 from chimera_core.interfaces.components import FeatureEncoder, no_progress
-from chimera_core.models.exported_encoder import load_exported_encoder
+from chimera_core.models.encoders import load_trained, read_training
 from chimera_core.models.header import ExportedEncoder, read_header
 from chimera_core.models.names import Trained, model_file
-from chimera_core.models.run_encoder import load_trained_encoder, read_training
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.training.data import Data, choose_splits, open_data
 from chimera_core.training.encoder_plan import check_encoder
@@ -125,11 +124,11 @@ def _what_and_on_what(
     """Load what is evaluated: the encoder, the classes that it knows, and the training that names the data."""
     if trained.form == "run" and trained.path is not None:
         config, record = read_training(trained.path)
-        return load_trained_encoder(trained.path, host), record.get("classes", ()), data or config
+        return load_trained(trained, host), record.get("classes", ()), data or config
     if data is None:
         raise ConfigError(f"{trained} does not say on which data: give a training's --config")
     path = trained.path or model_file(host, trained.name)
-    return load_exported_encoder(path, host), read_header(path, ExportedEncoder).classes, data
+    return load_trained(trained, host), read_header(path, ExportedEncoder).classes, data
 
 
 def _images(packed: Data, config: EncoderTraining, split: str | None) -> tuple[ImageSplit, str]:

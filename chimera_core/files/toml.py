@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chimera_core.components.options import Keys
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import broken_link, find_beside, one_line, write_text_atomic
 from chimera_core.files.text import DEEPEST, check_depth, read_bytes
+
+Keys = tuple[str | int, ...]
+"""Where a value lies: keys of tables and indices of lists."""
 
 LARGEST_BYTES = 1 << 20
 _MOST_PARTS = (

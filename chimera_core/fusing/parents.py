@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chimera_core.components.choice import build
 from chimera_core.components.options import suggest
-from chimera_core.components.use import build
 from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote

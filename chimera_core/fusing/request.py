@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.components.use import build, layered_options, resolve_config
+from chimera_core.components.choice import build, layered_options, resolve_config
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote
 from chimera_core.fusing.backgrounds import Background, check_background

@@ -55,7 +55,7 @@ def fetch_into_library(
         PluginError: if the source is not installed.
         RunError: if the network or the disk failed.
     """
-    from chimera_core.components.use import layered_options, resolve_config
+    from chimera_core.components.choice import layered_options, resolve_config
     from chimera_core.plugins.discovery import default_host
 
     host = host or default_host()

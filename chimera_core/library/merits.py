@@ -123,7 +123,7 @@ def _load_encoder() -> FeatureEncoder:
     Raises:
         PluginError: if it is not to be had. A fuser that needs it will say so; others need none.
     """
-    from chimera_core.components.use import load_encoder
+    from chimera_core.components.resolve import load_encoder
 
     try:
         return load_encoder(_ENCODER).requires_grad_(False)

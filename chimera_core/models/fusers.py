@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from chimera_core.components.choice import resolve_config
 from chimera_core.components.layers import build_config, merge
 from chimera_core.components.options import suggest
-from chimera_core.components.use import resolve_config
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.names import nfc, spelled_in
@@ -176,8 +176,7 @@ def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> 
         DataError: if its weights are damaged, made for other options, or of a fuser that learns nothing.
     """
     from chimera_core.interfaces.learner import TrainedFacts
-    from chimera_core.models.exported_encoder import lengthened
-    from chimera_core.models.weights import load_state
+    from chimera_core.models.weights import lengthened, load_state
 
     said, fuser_class = found.said, found.component.load_class()
     # Asked before it is built: one that learns nothing loads, or downloads, what it needs by itself.

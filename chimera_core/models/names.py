@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from chimera_core.components.layers import references_in
+from chimera_core.downloads.assets import find_asset
 from chimera_core.errors import ConfigError, DataError, PluginError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.own_folders import relative_name
@@ -119,9 +120,7 @@ def model_file(host: PluginHost, name: str) -> Path:
     """
     entry = host.registry.models[name]
     if entry.asset:
-        from chimera_core.components.use import find_asset
-
-        return find_asset(entry.asset)
+        return find_asset(host.registry, host.settings, entry.asset)
     path = _carried(host, entry)
     if not path.is_file():
         raise DataError(f"model '{name}' should lie in {quote(path)}, but does not: install its plugin anew")

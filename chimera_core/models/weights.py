@@ -49,6 +49,11 @@ def load_state(path: AnyPath) -> dict[str, Tensor]:
     return _plain_tensors(content, where=quote(path))
 
 
+def lengthened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Undo the shortening of an exported file: all floating tensors in fp32."""
+    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+
+
 def check_state(
     state: Mapping[str, Tensor],
     expected: Mapping[str, tuple[tuple[int, ...], torch.dtype]],

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chimera_core.components.layers import build_config
+from chimera_core.components.options import Config
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import quote
 from chimera_core.files.own_folders import inside
 from chimera_core.runs import config as config_file
 from chimera_core.runs.record import read_run_record
-from chimera_core.training.options import TrainingOptions
 
 ENCODER, STUDY, FUSER = "encoder", "encoder-study", "fuser"
 """What ``run.json`` says of a run of this kind."""
 _SAID = {ENCODER: "training of an encoder", STUDY: "study of encoders", FUSER: "training of a fuser"}
 
-OptionsT = TypeVar("OptionsT", bound=TrainingOptions)
+OptionsT = TypeVar("OptionsT", bound=Config)
 
 
 def read_options(run: Path, model: type[OptionsT], kind: str) -> tuple[OptionsT, dict[str, Any]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.components.use import load_encoder
+from chimera_core.components.resolve import load_encoder
 from chimera_core.images import read_picture
 from chimera_core.images.pixels import from_uint8, middle_square
 from chimera_core.interfaces.components import FeatureEncoder

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from chimera_core.components.options import EncoderRef
-from chimera_core.components.use import find_asset, load_encoder
+from chimera_core.components.resolve import find_asset, load_encoder
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.records import Parent

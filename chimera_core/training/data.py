@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 from pydantic import BaseModel
 
+from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.components.options import SourceRef, flag_name
-from chimera_core.components.use import layered_options, resolve_config
 from chimera_core.data.batches import ImageSplit, TensorSplit
 from chimera_core.data.domains import DomainsOfSource
 from chimera_core.data.fingerprint import folder_name, packing_of

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.components.use import build
+from chimera_core.components.choice import build
 from chimera_core.errors import ChimeraError
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.plugins.discovery import PluginHost

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from chimera_core.components.choice import build
 from chimera_core.components.options import EncoderRef
-from chimera_core.components.use import build
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ChimeraError, ConfigError

@@ -9,19 +9,14 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
+from chimera_core.components.choice import build, component_table, layered_options, resolve_config
 from chimera_core.components.options import EncoderRef
-from chimera_core.components.use import (
-    build,
-    component_table,
-    layered_options,
-    load_trained,
-    resolve_config,
-)
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.interfaces.learner import FuserData, FuserLearner
+from chimera_core.models.encoders import load_trained
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost
 from chimera_core.randomness import seed_step

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.components.options import SourceRef
-from chimera_core.components.use import layered_options, resolve_config
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.duplicates import count_pairs
 from chimera_core.data.losses import DataLosses, count_losses, refuse_losses

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from chimera_core import load_encoder
 from chimera_core.api import ChimeraError, ConfigError, Draw, FeatureEncoder, RobustnessTrainer
-from chimera_core.components.use import build, layered_options
+from chimera_core.components.choice import build, layered_options
 from chimera_core.plugins.discovery import default_host
 
 NAMES = ("standard", "fgsm", "n-fgsm", "pgd", "trades", "report-fgsm")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chimera_core.components.use import component_table
+from chimera_core.components.choice import component_table
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.runs.record import write_run_config
 

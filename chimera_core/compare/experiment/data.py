@@ -75,7 +75,7 @@ class _Sources:
         self._opened: dict[str, DatasetSource] = {}
 
     def open(self, name: str, options: Mapping[str, Any]) -> DatasetSource:
-        from chimera_core.components.use import build
+        from chimera_core.components.choice import build
 
         key = json.dumps([name, options], sort_keys=True, default=str)
         if key not in self._opened:

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from chimera_core.compare.experiment.file import FuserTable, Said
 from chimera_core.compare.making.identity import component_identity, file_hash
 from chimera_core.compare.making.trainings import Names, with_names
+from chimera_core.components.choice import check_options, layered_options, resolve_config
 from chimera_core.components.layers import Layer, merge, references_in
 from chimera_core.components.options import suggest
-from chimera_core.components.use import check_options, layered_options, resolve_config
 from chimera_core.errors import ChimeraError, ConfigError, PluginError
 from chimera_core.files.atomic import one_line
 from chimera_core.models.fusers import TrainedFuser, find_trained_fuser

@@ -8,9 +8,9 @@ from typing import Any
 from chimera_core.compare.experiment.file import Said
 from chimera_core.compare.experiment.fusers import FuserEntry
 from chimera_core.compare.making.identity import encoder_identity, is_same_network
+from chimera_core.components.choice import check_options
 from chimera_core.components.layers import build_config
 from chimera_core.components.options import Config
-from chimera_core.components.use import check_options
 from chimera_core.errors import ChimeraError
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import PluginHost

@@ -227,7 +227,7 @@ class _Deck:
     """Images of a source's classes, shuffled by a seed and dealt without repeats as long as there are enough."""
 
     def __init__(self, said: Said, host: PluginHost) -> None:
-        from chimera_core.components.use import build
+        from chimera_core.components.choice import build
 
         table = said.parents
         source: DatasetSource = build(host, "dataset-source", str(table.source), spell_paths(table.options))

@@ -29,7 +29,7 @@ from chimera_core.compare.making.trainings import (
     placeholder,
     train,
 )
-from chimera_core.components.use import check_options
+from chimera_core.components.choice import check_options
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import leads_out, one_line, quote, write_text_atomic
 from chimera_core.files.own_folders import inside

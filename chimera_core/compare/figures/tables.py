@@ -16,7 +16,7 @@ from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.figures.scoring import Scores
 from chimera_core.compare.figures.summary import METRIC, is_mixed, judge_name, summarise, warnings_of
 from chimera_core.compare.making.cells import Cell
-from chimera_core.components.use import layered_options, resolve_config
+from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import atomic_path, write_text_atomic
 from chimera_core.files.own_folders import make_folder

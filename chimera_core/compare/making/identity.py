@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from chimera_core.components.choice import layered_options, resolve_config, resolved_options
 from chimera_core.components.layers import references_in
-from chimera_core.components.use import layered_options, resolve_config, resolved_options
 from chimera_core.files.atomic import spell_paths, without_places
 from chimera_core.images.folders import walk
 from chimera_core.models.names import find_trained, model_file

@@ -21,8 +21,8 @@ from pydantic import BaseModel
 from chimera_core import __version__
 from chimera_core.compare.experiment.file import Said
 from chimera_core.compare.making.identity import hash_of
+from chimera_core.components.choice import check_options
 from chimera_core.components.layers import Layer, check_layer, merge, references_in
-from chimera_core.components.use import check_options
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import is_path_option, one_line, quote, spell_paths
 from chimera_core.files.own_folders import make_folder, open_own

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.components.use import load_encoder
+from chimera_core.components.resolve import load_encoder
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.scoring.judge.features import RESIZE, at_size, judge_features

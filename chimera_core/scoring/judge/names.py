@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.components.layers import references_in
 from chimera_core.components.options import suggest
-from chimera_core.components.use import layered_options, resolve_config
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import broken_link, quote
 from chimera_core.models.names import find_trained

@@ -15,7 +15,7 @@ from chimera_core.files.names import is_device, name_trouble, nfc, path_trouble,
 from chimera_core.files.own_folders import check_file_part, check_file_parts
 from chimera_core.images import check_output
 from chimera_core.library.folder import Library
-from chimera_core.models.exported_encoder import check_name
+from chimera_core.models.export import check_name
 from chimera_core.runs.record import RECORD, find_run, place_run
 from chimera_core.training.study.domains import name_folders
 

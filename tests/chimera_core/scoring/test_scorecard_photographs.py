@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.components.use import load_encoder
+from chimera_core.components.resolve import load_encoder
 from chimera_core.errors import ChimeraError
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.plugins.discovery import default_host

@@ -164,7 +164,7 @@ def test_a_model_of_the_registry_is_an_encoder_by_name(
 
 
 def test_no_folder_of_the_machine_goes_along_in_whatever_option_it_stands(tmp_path: Path) -> None:
-    from chimera_core.models.exported_encoder import write_exported
+    from chimera_core.models.export import write_exported
     from chimera_core.models.header import ExportedFuser
 
     nested = {

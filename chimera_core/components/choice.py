@@ -1,13 +1,12 @@
-"""The Python face of the commands: ``fuse``, ``load_encoder``, ``open_source``. See ``chimera_core``.
+"""A component of a plugin with its options, checked: default < registry < preset < what a user says.
 
-Everything here takes names and options and gives objects; the command line calls the same functions.
+A component that its options name may be a trained one, which has no options of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -21,13 +20,8 @@ from chimera_core.components.layers import (
 )
 from chimera_core.components.options import Config, suggest
 from chimera_core.errors import ConfigError, PluginError
-from chimera_core.models.names import Trained, find_trained, model_file
-from chimera_core.plugins.discovery import Component, PluginHost, default_host
-
-if TYPE_CHECKING:
-    import torch
-
-    from chimera_core.interfaces.components import DatasetSource, FeatureEncoder, FusionGenerator
+from chimera_core.models.names import find_trained
+from chimera_core.plugins.discovery import Component, PluginHost
 
 
 def option_layers(component: Component, host: PluginHost, preset: str | None) -> list[Layer]:
@@ -125,106 +119,6 @@ def component_table(component: Component, host: PluginHost, config: BaseModel) -
     """
     name = f"{component.plugin}:{component.spec.name}"
     return {"name": name, "options": resolved_options(component, host, config)}
-
-
-def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **options: Any) -> FeatureEncoder:
-    """Build a feature encoder, in evaluation mode.
-
-    Args:
-        name: a run of `chimera encoder train` (a folder, or its name below CHIMERA_RUNS), whose best weights are
-            taken; else a file of `chimera encoder export`, ending in .safetensors; else a model of the registry
-            (``robust-lite0``); else a component (``timm``, ``plugin:name``).
-        device: where its weights go.
-        options: the component's options; what was trained has none.
-    Returns:
-        The encoder. It takes images (N, 3, H, W) in [0, 1].
-    Raises:
-        PluginError: if there is no such component.
-        ConfigError: for a wrong option.
-        DataError: if its weights are not to be had.
-    """
-    host = default_host()
-    if trained := find_trained(host, "feature-encoder", name):
-        build_config(Config, options, where=str(trained))
-        return load_trained(trained, host).to(device)
-    encoder: FeatureEncoder = build(host, "feature-encoder", name, options)
-    return encoder.to(device).eval()
-
-
-def load_trained(trained: Trained, host: PluginHost) -> FeatureEncoder:
-    """Build a trained encoder: of a run, a file or a model of the registry; on the CPU, in evaluation mode.
-
-    Raises:
-        DataError: if its weights are not to be had.
-    """
-    from chimera_core.models.exported_encoder import load_exported_encoder
-    from chimera_core.models.run_encoder import load_trained_encoder
-
-    if trained.form == "run" and trained.path is not None:
-        return load_trained_encoder(trained.path, host)
-    return load_exported_encoder(trained.path or model_file(host, trained.name), host)
-
-
-def load_fuser(name: str, *, device: str | torch.device = "cpu", **options: Any) -> FusionGenerator:
-    """Build a fuser that needs no training, for another one to use.
-
-    Args:
-        name: a component (``style-transfer``, ``plugin:name``).
-        device: where it works.
-        options: the component's options.
-    Raises:
-        PluginError: if there is no such component.
-        ConfigError: for a wrong option.
-    """
-    fuser: FusionGenerator = build(default_host(), "fusion-generator", name, options, device=device)
-    return fuser
-
-
-def open_source(name: str = "folder", **options: Any) -> DatasetSource:
-    """Open a data set.
-
-    Args:
-        name: a component (``folder``, ``plugin:name``).
-        options: the component's options, e.g. ``root="my/pictures"``.
-    Raises:
-        PluginError: if there is no such component.
-        ConfigError: for a wrong option.
-        DataError: if there are no data where the options point.
-    """
-    source: DatasetSource = build(default_host(), "dataset-source", name, options)
-    return source
-
-
-def find_asset(name: str, *, progress: Callable[[float, float], None] | None = None) -> Path:
-    """Find a file of weights or data that the registry knows, downloading it first if need be.
-
-    Args:
-        name: its name in the registry (``vgg19``).
-        progress: called with (done, total) in bytes while it comes.
-    Returns:
-        The verified file.
-    Raises:
-        ConfigError: if the registry has no such asset.
-        DataError: if another file lies under its name.
-        RunError: if it could not be downloaded, with all that is needed to do so by hand.
-    """
-    from chimera_core.downloads.assets import asset_path
-
-    host = default_host()
-    if name not in host.registry.assets:
-        raise ConfigError(f"the registry has no asset '{name}'" + suggest(name, host.registry.assets))
-    return asset_path(host.registry.assets[name], host.settings.path("assets"), progress=progress)
-
-
-def default_data_root(name: str) -> Path:
-    """Name the folder where a data set is looked for, and downloaded to, when the user names none.
-
-    It lies in the folder of assets (``CHIMERA_ASSETS``) and need not exist.
-
-    Args:
-        name: of the data set, such as ``mnist``.
-    """
-    return default_host().settings.path("assets") / name
 
 
 def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any], **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A trained encoder in one file: weights, and what is needed to build the network around them."""
+"""A trained encoder or fuser in one file: weights, and what is needed to build the network around them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from chimera_core.components.layers import references_in
 from chimera_core.components.options import Config
-from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote, refuse_inputs
 from chimera_core.files.names import path_trouble
-from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.models.header import ExportedEncoder, read_header, read_notes
-from chimera_core.models.run_encoder import build_without_weights, load_trained_encoder, read_training
+from chimera_core.models.encoders import load_trained_encoder, read_training
+from chimera_core.models.fusers import fuser_of_run
+from chimera_core.models.header import ExportedEncoder, ExportedFuser, read_notes
+from chimera_core.models.names import find_trained
 from chimera_core.models.weights import load_state
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.privacy import without_folders
@@ -65,29 +66,40 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "
     return said
 
 
-def load_exported_encoder(path: Path, host: PluginHost) -> FeatureEncoder:
-    """Build the encoder of an exported file.
+def export_fuser(
+    run: Path, to: Path, host: PluginHost, *, numbers: Number = "fp16"
+) -> tuple[ExportedFuser, tuple[str, ...]]:
+    """Write a run's best weights as one file that `--fuser FILE` takes.
+
+    No path of the machine that it was trained on goes along.
 
     Args:
-        path: the file.
-        host: where the encoder's component is found.
+        run: folder of the run.
+        to: a .safetensors file.
+        host: where the fuser's component is found.
+        numbers: of the weights with two dimensions and more; the few others (norms, biases) stay in fp32.
     Returns:
-        The encoder, in fp32, on the CPU, in evaluation mode.
+        What the file says of itself, and the names of trained encoders that it needs beside itself.
     Raises:
-        DataError: if the file is damaged or made for another network.
-        PluginError: if its component is not installed.
+        ConfigError: if it is no run of a fuser, the name of the file ends otherwise, or it is one of the run's.
+        DataError: if the run has no weights yet, or one is too large for fp16.
+        RunError: if the disk refuses.
     """
-    said = read_header(path, ExportedEncoder)
-    state = lengthened(load_state(path))
-    with no_downloads(quote(path)):
-        # Without memory first: options of a stranger's file may ask for any size.
-        with torch.device("meta"):
-            checkpoints.check_weights(
-                build_without_weights(host, said.encoder, said.options), state, where=quote(path)
-            )
-        encoder = build_without_weights(host, said.encoder, said.options)
-    checkpoints.load_weights(encoder, state, where=quote(path))
-    return encoder.eval()
+    check_name(to)
+    refuse_inputs([to], (("a file of the run", file) for file in run.rglob("*.safetensors")))
+    found = fuser_of_run(run, host)
+    config = found.component.spec.config
+    options: dict[str, Any] = dict(found.said.options)
+    needs = []
+    for path, reference in references_in(config, options):
+        trained = find_trained(host, reference.kind, reference.name)
+        if trained is not None and trained.form != "model":
+            name = Path(reference.name).name
+            needs.append(name)
+            options = _renamed(options, path, name)
+    said = found.said.model_copy(update={"options": options})
+    write_exported(to, load_state(found.weights), said, numbers=numbers)
+    return said, tuple(needs)
 
 
 def write_exported(to: Path, state: Mapping[str, Tensor], said: Config, *, numbers: Number) -> None:
@@ -118,11 +130,6 @@ def check_name(to: Path) -> None:
         raise ConfigError(f"{quote(to)} must end in .safetensors")
 
 
-def lengthened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Undo the shortening: all floating tensors in fp32."""
-    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
-
-
 def images_of(path: Path) -> int:
     """Say after how many images a run's best weights were saved: their file notes it."""
     return int(read_notes(path).get("images", 0))
@@ -135,3 +142,13 @@ def _shortened(tensor: Tensor, numbers: Number, name: str) -> Tensor:
     if not bool(short.isfinite().all()):
         raise DataError(f"tensor {quote(name)} does not fit into {numbers}: export as bf16 or fp32")
     return short
+
+
+def _renamed(values: Any, path: tuple[str | int, ...], name: str) -> Any:
+    """Give options in which the reference at ``path`` has another name."""
+    if not path:
+        return {"name": name} if not isinstance(values, Mapping) else {**values, "name": name}
+    first, *rest = path
+    if isinstance(values, list | tuple):
+        return [_renamed(v, tuple(rest), name) if k == first else v for k, v in enumerate(values)]
+    return {**values, first: _renamed(values[first], tuple(rest), name)}
