@@ -50,7 +50,7 @@ class Opponent(ABC):
             real: (N, 3, S, S).
             fake: (N, 3, S, S), without gradient.
             condition: the condition that the fake images were made under.
-            strength: how much of that is judged.
+            strength: (N,) the share of the condition that is judged; None: all of it.
             draw: of the examples.
             step: of the training.
         Returns:
