@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from chimera_core.files.names import is_device, nfc
     from chimera_core.files.own_folders import make_folder, relative_name, remove_file
     from chimera_core.files.tables import csv_text, plain_cell
+    from chimera_core.files.weights import check_state, load_state
     from chimera_core.images import Picture, picture_shape, read_picture
     from chimera_core.images.folders import pictures_below
     from chimera_core.images.pixels import parent_pixels, resize_shorter
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
         Split,
     )
     from chimera_core.interfaces.learner import Engine, FuserData, FuserLearner, TrainedFacts
-    from chimera_core.models.weights import check_state, load_state
     from chimera_core.precision import choose_precision
     from chimera_core.randomness import Draw
     from chimera_core.scoring.sets.probe import Probe, fit_probe
@@ -142,9 +142,9 @@ _LAZY = {
     "colour_spread": "chimera_core.subjects.colour",
     "transfer_colour": "chimera_core.subjects.colour",
     "choose_precision": "chimera_core.precision",
-    "check_state": "chimera_core.models.weights",
+    "check_state": "chimera_core.files.weights",
     "check_may_download": "chimera_core.downloads.assets",
-    "load_state": "chimera_core.models.weights",
+    "load_state": "chimera_core.files.weights",
     "default_data_root": "chimera_core.components.resolve",
     "find_asset": "chimera_core.components.resolve",
     "load_encoder": "chimera_core.components.resolve",

@@ -24,10 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from chimera_core.data.fingerprint import hash_file
 from chimera_core.data.framing import cut, parse_box
 from chimera_core.errors import ChimeraError, DataError, RunError
 from chimera_core.files.atomic import atomic_path, one_line, quote, write_text_atomic
+from chimera_core.files.hashing import hash_file
 from chimera_core.interfaces.components import Split
 from chimera_core.records import SourceInfo
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.metadata
-import json
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from pydantic import BaseModel
 
 from chimera_core.data.packed import FORMAT
 from chimera_core.files.atomic import is_path_option
+from chimera_core.files.hashing import digest_of
 from chimera_core.images import READING
 from chimera_core.plugins.discovery import Component
 
@@ -50,13 +48,6 @@ def folder_name(packing: Mapping[str, Any]) -> str:
     return f"{packing['source']}-{packing['size']}px-{digest_of(known)[:12]}"
 
 
-def digest_of(value: Any) -> str:
-    """Hash plain values."""
-    return hashlib.sha256(
-        json.dumps(value, sort_keys=True, ensure_ascii=False).encode(errors="surrogatepass")
-    ).hexdigest()
-
-
 def stamp_files(files: Sequence[Path]) -> list[list[Any]]:
     """Note (path, size in bytes, time of change in ns) of files; size -1 for one that is not there."""
     stamps = []
@@ -68,17 +59,6 @@ def stamp_files(files: Sequence[Path]) -> list[list[Any]]:
             continue
         stamps.append([real_path(file), found.st_size, found.st_mtime_ns])
     return stamps
-
-
-def hash_file(path: Path | str) -> str:
-    """Hash a file's content; empty for one that cannot be read, and for a pipe, which would wait for its writer."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return ""
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError):
-        return ""
 
 
 def real_path(file: str) -> str:

@@ -21,10 +21,11 @@ import numpy as np
 
 from chimera_core.data.blocks import blocks_of, square, write_array, write_blocks
 from chimera_core.data.duplicates import find_duplicates
-from chimera_core.data.fingerprint import digest_of, folder_name, hash_file, real_path, stamp_files
+from chimera_core.data.fingerprint import folder_name, real_path, stamp_files
 from chimera_core.data.packed import INDEX, PackedSource, PackedSplit, join_data, open_packed, read_index
 from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files.atomic import quote, without_places, write_text_atomic
+from chimera_core.files.hashing import digest_of, hash_file
 from chimera_core.files.locks import hold
 from chimera_core.files.own_folders import check_file_parts, make_folder, move, remove_file, remove_tree
 from chimera_core.files.text import read_json_table

@@ -58,7 +58,8 @@ class PictureMerits:
 
     def __call__(self, pictures: Sequence[Path]) -> list[float | None]:
         """Give the merit of each picture; None where it cannot be a parent, and where nothing could look."""
-        from chimera_core.data.fingerprint import digest_of, stamp_files
+        from chimera_core.data.fingerprint import stamp_files
+        from chimera_core.files.hashing import digest_of
 
         # Before the look: a picture that changes meanwhile is looked at again. Hashed, because paths are private.
         stamps = {picture: digest_of(stamp_files([picture])[0])[:32] for picture in pictures}
@@ -140,7 +141,7 @@ def _measure() -> str:
     """Name what merits are measured by."""
     from importlib import resources
 
-    from chimera_core.data.fingerprint import digest_of, hash_file
+    from chimera_core.files.hashing import digest_of, hash_file
 
     folder = resources.files("chimera_core.subjects") / "weights"
     with resources.as_file(folder) as path:

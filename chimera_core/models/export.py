@@ -14,11 +14,11 @@ from chimera_core.components.options import Config
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote, refuse_inputs
 from chimera_core.files.names import path_trouble
+from chimera_core.files.weights import load_state
 from chimera_core.models.encoders import load_trained_encoder, read_training
 from chimera_core.models.fusers import fuser_of_run
 from chimera_core.models.header import ExportedEncoder, ExportedFuser, read_notes
 from chimera_core.models.names import find_trained
-from chimera_core.models.weights import load_state
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.privacy import without_folders
 from chimera_core.runs import checkpoints

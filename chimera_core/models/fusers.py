@@ -175,8 +175,8 @@ def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> 
     Raises:
         DataError: if its weights are damaged, made for other options, or of a fuser that learns nothing.
     """
+    from chimera_core.files.weights import lengthened, load_state
     from chimera_core.interfaces.learner import TrainedFacts
-    from chimera_core.models.weights import lengthened, load_state
 
     said, fuser_class = found.said, found.component.load_class()
     # Asked before it is built: one that learns nothing loads, or downloads, what it needs by itself.

@@ -12,7 +12,7 @@ from chimera_core.components.options import Config, option
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import broken_link, one_line, quote
 from chimera_core.files.text import parse_json
-from chimera_core.models.weights import check_header
+from chimera_core.files.weights import check_header
 
 FORMAT = 1
 KEY = "chimera"

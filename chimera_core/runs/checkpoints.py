@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from chimera_core.data.fingerprint import hash_file
 from chimera_core.errors import DataError, RunError
 from chimera_core.files import own_folders
 from chimera_core.files.atomic import atomic_path, quote, write_text_atomic
+from chimera_core.files.hashing import hash_file
 from chimera_core.files.own_folders import inside, remove_file
 from chimera_core.files.text import read_json_table
-from chimera_core.models.weights import check_state, load_state
+from chimera_core.files.weights import check_state, load_state
 
 FORMAT = 1
 FOLDER = "checkpoints"

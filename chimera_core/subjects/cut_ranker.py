@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chimera_core.models.weights import load_state
+from chimera_core.files.weights import load_state
 from chimera_core.subjects.cut_candidates import Array, Values
 
 # Numbers further from their mean than this, in spreads, are taken for this far.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chimera_core.errors import ShapeError
-from chimera_core.models.weights import check_state, load_state
+from chimera_core.files.weights import check_state, load_state
 
 LEVELS = (2, 3, 4)
 """Of EfficientNet-Lite0 that are read: strides 8, 16 and 32."""

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from chimera_core.files.weights import load_state
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.models.weights import load_state
 from chimera_core.subjects.window import Box, animal_box
 
 # Levels of EfficientNet-Lite0 at strides 8, 16 and 32, each seen at two sizes: 944 features a cell.

@@ -10,10 +10,10 @@ from pathlib import Path
 from torch import nn
 
 from chimera_core.errors import ConfigError, DataError
+from chimera_core.files.weights import lengthened, load_state
 from chimera_core.interfaces.components import FusionGenerator, no_progress
 from chimera_core.interfaces.learner import FuserLearner, TrainedFacts
 from chimera_core.models.fusers import find_trained_fuser
-from chimera_core.models.weights import lengthened, load_state
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
 from chimera_core.runs.options import FUSER, read_options

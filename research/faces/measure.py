@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from views import Face, marked_faces
 
 from chimera_core.api import FeatureEncoder, face_unit, load_encoder
-from chimera_core.models.weights import load_state
+from chimera_core.files.weights import load_state
 from chimera_core.subjects import face as finder
 from chimera_core.subjects.face_network import POINTS, FaceNetwork
 

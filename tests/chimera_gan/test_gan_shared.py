@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.models.weights import load_state
+from chimera_core.files.weights import load_state
 from chimera_core.training.parts.metrics import read_metrics
 
 BATCH, STEPS = 4, 10

@@ -695,7 +695,7 @@ def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
 
 def test_importing_it_loads_neither_torch_nor_the_network() -> None:
     code = (
-        "import sys, chimera_core.downloads.assets, chimera_core.models.weights\n"
+        "import sys, chimera_core.downloads.assets, chimera_core.files.weights\n"
         "print({'torch', 'numpy', 'filelock', 'urllib.request', 'safetensors'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -102,7 +102,7 @@ def test_layers_default_then_preset_then_file_then_flag(tiny: Path, pictures: Pa
 def test_a_run_is_an_encoder_by_name_with_its_averaged_weights(run: Path, pictures: Path) -> None:
     from chimera_core import load_encoder
     from chimera_core.errors import ConfigError
-    from chimera_core.models.weights import load_state
+    from chimera_core.files.weights import load_state
 
     encoder = load_encoder("one")
     assert not encoder.training and encoder(torch.rand(2, 3, 16, 16)).shape == (2, 3)

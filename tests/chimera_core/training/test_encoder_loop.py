@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from chimera_core.data.batches import TensorSplit
 from chimera_core.errors import RunError
+from chimera_core.files.weights import load_state
 from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer
-from chimera_core.models.weights import load_state
 from chimera_core.randomness import Draw
 from chimera_core.runs.checkpoints import list_checkpoints, newest_checkpoint, write_tensors
 from chimera_core.training.encoder_loop import EncoderJob, Outcome, smooth, train_encoder

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from chimera_core.models.weights import load_state
+from chimera_core.files.weights import load_state
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 IMAGES = 1200

@@ -143,7 +143,7 @@ def test_export_refuses_what_it_cannot_write(run: Path, here: Here) -> None:
 def test_a_model_of_the_registry_is_an_encoder_by_name(
     run: Path, here: Here, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chimera_core.data.fingerprint import hash_file
+    from chimera_core.files.hashing import hash_file
 
     file = exported(run, here)
     assets = tiny / "assets"

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from chimera_core.components.options import EncoderRef
 from chimera_core.data.batches import Batch, TensorSplit
 from chimera_core.errors import PluginError, RunError
+from chimera_core.files.weights import load_state
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.interfaces.learner import Engine, FuserLearner
 from chimera_core.models.header import read_notes
-from chimera_core.models.weights import load_state
 from chimera_core.randomness import Draw
 from chimera_core.runs import checkpoints
 from chimera_core.runs.checkpoints import list_checkpoints, newest_checkpoint

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
 from chimera_core.errors import DataError
-from chimera_core.models.weights import check_state, load_state
+from chimera_core.files.weights import check_state, load_state
 
 STATE = {"conv.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "conv.bias": torch.tensor([1, 2])}
 
