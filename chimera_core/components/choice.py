@@ -6,6 +6,7 @@ A component that its options name may be a trained one, which has no options of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,6 +23,62 @@ from chimera_core.components.options import Config, suggest
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A component of a plugin, and its options in force; ``resolve.resolve`` also gives what was trained in its place."""
+
+    component: Component
+    config: BaseModel
+    host: PluginHost = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its name with the plugin's, so that nobody who offers the same name later gets into the way."""
+        return f"{self.component.plugin}:{self.component.spec.name}"
+
+    @property
+    def label(self) -> str:
+        """As tables name it: by the model that its options say, if they do."""
+        return str(getattr(self.config, "model", self.component.spec.name))
+
+    def as_table(self) -> dict[str, Any]:
+        """Give it with every option in force, as ``config.toml`` records it: ``{name, options}``.
+
+        The options of the components that it names are among them: the same table makes the same component again,
+        whatever a registry says by then.
+        """
+        return {"name": self.name, "options": resolved_options(self.component, self.host, self.config)}
+
+    def load(self, **more: Any) -> Any:
+        """Make it; ``more`` are keywords for its constructor: ``device`` for a fuser."""
+        return self.component.load_class()(self.config, **more)
+
+
+def choose(
+    host: PluginHost,
+    kind: str,
+    name: str | Component,
+    options: Mapping[str, Any] = {},
+    *,
+    preset: str | None = None,
+) -> Choice:
+    """Find a component and check its options: default < registry < preset < those given.
+
+    Args:
+        host: where it is found.
+        kind: of component.
+        name: of the component, or the component itself.
+        options: the user's.
+        preset: one of its presets.
+    Raises:
+        PluginError: if there is no such component, or none of those that its options name.
+        ConfigError: for an unknown preset or a wrong option; one in the registry with file and line.
+    """
+    component = host.find(kind, name) if isinstance(name, str) else name
+    values = layered_options(component, host, preset, options)
+    return Choice(component, resolve_config(component, host, values), host)
 
 
 def option_layers(component: Component, host: PluginHost, preset: str | None) -> list[Layer]:
@@ -113,27 +170,13 @@ def resolved_options(component: Component, host: PluginHost, config: BaseModel) 
 
 
 def component_table(component: Component, host: PluginHost, config: BaseModel) -> dict[str, Any]:
-    """Give a component with every option in force, as ``config.toml`` records it: ``{name, options}``.
-
-    The name says the plugin too, so that nobody who offers the same name later gets into the way.
-    """
-    name = f"{component.plugin}:{component.spec.name}"
-    return {"name": name, "options": resolved_options(component, host, config)}
+    """Give ``Choice.as_table`` of a component whose options are checked."""
+    return Choice(component, config, host).as_table()
 
 
 def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any], **more: Any) -> Any:
-    """Make a component from its name and options; see ``load_encoder`` for what it raises.
-
-    Args:
-        host: where it is found.
-        kind: of component.
-        name: of the component.
-        options: the user's.
-        more: keywords for its constructor (``device``).
-    """
-    component = host.find(kind, name)
-    config = resolve_config(component, host, layered_options(component, host, None, options))
-    return component.load_class()(config, **more)
+    """Make a component from its name and options; see ``choose`` for what it raises."""
+    return choose(host, kind, name, options).load(**more)
 
 
 def look_up_options(host: PluginHost) -> Callable[[str, str], tuple[type[BaseModel], list[Layer]]]:

@@ -1,22 +1,67 @@
-"""From a name and options to a component, by the plugins of this process. The Python face of the commands."""
+"""From a name and options to a component, or to what was trained in its place. Torch-free until something is loaded.
+
+``resolve`` asks a host; ``load_encoder``, ``open_source`` and the like, the Python face of the commands, ask the plugins
+of this process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.components.choice import build
+from chimera_core.components.choice import Choice, choose
 from chimera_core.components.layers import build_config
 from chimera_core.components.options import Config
 from chimera_core.downloads import assets
-from chimera_core.models.names import find_trained
-from chimera_core.plugins.discovery import default_host
+from chimera_core.models.names import Trained, find_trained
+from chimera_core.plugins.discovery import PluginHost, default_host
 
 if TYPE_CHECKING:
     import torch
 
     from chimera_core.interfaces.components import DatasetSource, FeatureEncoder, FusionGenerator
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """An encoder that was trained: a run, an exported file or a model of the registry. It has no options left."""
+
+    trained: Trained
+    host: PluginHost = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """As tables name it: without folders."""
+        return Path(self.trained.name).name
+
+    def load(self) -> FeatureEncoder:
+        """Build it with its weights, on the CPU, in evaluation mode.
+
+        Raises:
+            DataError: if these are not to be had.
+        """
+        from chimera_core.models.encoders import load_trained  # not at the top: it needs torch
+
+        return load_trained(self.trained, self.host)
+
+
+def resolve_encoder(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Choice | TrainedEncoder:
+    """Say what the name of an encoder means: something trained, or else a component.
+
+    Args:
+        host: knows runs, models and components.
+        name: of a run, an exported file, a model or a component.
+        options: of the component; what was trained has none.
+    Raises:
+        PluginError: if there is no such component.
+        ConfigError: for a wrong option.
+    """
+    if trained := find_trained(host, "feature-encoder", name):
+        build_config(Config, options, where=str(trained))
+        return TrainedEncoder(trained, host)
+    return choose(host, "feature-encoder", name, options)
 
 
 def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **options: Any) -> FeatureEncoder:
@@ -35,13 +80,7 @@ def load_encoder(name: str = "timm", *, device: str | torch.device = "cpu", **op
         ConfigError: for a wrong option.
         DataError: if its weights are not to be had.
     """
-    host = default_host()
-    if trained := find_trained(host, "feature-encoder", name):
-        from chimera_core.models.encoders import load_trained  # not at the top: it needs torch
-
-        build_config(Config, options, where=str(trained))
-        return load_trained(trained, host).to(device)
-    encoder: FeatureEncoder = build(host, "feature-encoder", name, options)
+    encoder: FeatureEncoder = resolve_encoder(default_host(), name, options).load()
     return encoder.to(device).eval()
 
 
@@ -56,7 +95,7 @@ def load_fuser(name: str, *, device: str | torch.device = "cpu", **options: Any)
         PluginError: if there is no such component.
         ConfigError: for a wrong option.
     """
-    fuser: FusionGenerator = build(default_host(), "fusion-generator", name, options, device=device)
+    fuser: FusionGenerator = choose(default_host(), "fusion-generator", name, options).load(device=device)
     return fuser
 
 
@@ -71,7 +110,7 @@ def open_source(name: str = "folder", **options: Any) -> DatasetSource:
         ConfigError: for a wrong option.
         DataError: if there are no data where the options point.
     """
-    source: DatasetSource = build(default_host(), "dataset-source", name, options)
+    source: DatasetSource = choose(default_host(), "dataset-source", name, options).load()
     return source
 
 

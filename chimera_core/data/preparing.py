@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.components.choice import layered_options, resolve_config
+from chimera_core.components.choice import choose
 from chimera_core.data.blocks import Fit
 from chimera_core.data.fingerprint import folder_name, packing_of
 from chimera_core.data.packed import INDEX, PackedSource, damage_of, open_packed
@@ -53,10 +53,9 @@ def plan_packing(
     """
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ConfigError(f"size must lie between {MIN_SIZE} and {MAX_SIZE} pixels, but it is {size}")
-    component = host.find("dataset-source", name)
-    config = resolve_config(component, host, layered_options(component, host, None, options))
-    packing = packing_of(component, config, size=size, fit=fit)
-    return Request(component, config, packing, host.settings.path("cache"))
+    source = choose(host, "dataset-source", name, options)
+    packing = packing_of(source.component, source.config, size=size, fit=fit)
+    return Request(source.component, source.config, packing, host.settings.path("cache"))
 
 
 def prepare(
@@ -105,7 +104,7 @@ def state_of(host: PluginHost, component: Component) -> tuple[str, str]:
         return "needs extra", component.extra_needed
     name = component.spec.name
     try:
-        component.load_class()(resolve_config(component, host, layered_options(component, host, None)))
+        choose(host, component.kind, component).load()
     except MissingDataError as error:
         if error.downloadable:
             return "needs download", f"chimera source prepare {name} --download"

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chimera_core.components.choice import build
+from chimera_core.components.choice import choose
 from chimera_core.components.options import suggest
 from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ConfigError, DataError
@@ -104,7 +104,7 @@ class ParentReader:
             return self._sampled[index, seed]
         plan = self.plan
         if self._source is None:
-            self._source = build(plan.host, "dataset-source", str(plan.source), plan.source_options)
+            self._source = choose(plan.host, "dataset-source", str(plan.source), plan.source_options).load()
         info = self._source.info
         name = spelled_in(info.classes, plan.parents[index])
         if name is None:

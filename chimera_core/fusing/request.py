@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.components.choice import build, layered_options, resolve_config
+from chimera_core.components.choice import choose
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote
 from chimera_core.fusing.backgrounds import Background, check_background
@@ -74,7 +74,7 @@ class FusionPlan:
         for what, names in (("a parent", self.parents), ("a mask", self.masks)):
             yield from ((what, Path(name)) for name in names if os.path.isfile(name))
         if self.source is not None:
-            source = build(self.host, "dataset-source", self.source, self.source_options)
+            source = choose(self.host, "dataset-source", self.source, self.source_options).load()
             for split in source.info.splits:
                 yield from ((f"a picture of source {self.source}", file) for file in source.files(split))
 
@@ -157,8 +157,7 @@ def plan_fusion(
     if trained is not None:
         trained.check_parents(names, source)
     if source is not None:
-        named = host.find("dataset-source", source)
-        resolve_config(named, host, layered_options(named, host, None, source_options or {}))
+        choose(host, "dataset-source", source, source_options or {})
     for name in names if trained is None else ():
         _check_parent(name, source)
     return FusionPlan(
@@ -291,8 +290,8 @@ def _with_options(
         if preset is not None:
             raise ConfigError(f"{trained} has the options that it was trained with: leave out --preset")
         return trained.component, trained.options(host, dict(options))
-    component = host.find("fusion-generator", fuser or DEFAULT_PHOTO_FUSER)
-    return component, resolve_config(component, host, layered_options(component, host, preset, options))
+    choice = choose(host, "fusion-generator", fuser or DEFAULT_PHOTO_FUSER, options, preset=preset)
+    return choice.component, choice.config
 
 
 def _check_parent(name: str, source: str | None) -> None:

@@ -55,7 +55,7 @@ def fetch_into_library(
         PluginError: if the source is not installed.
         RunError: if the network or the disk failed.
     """
-    from chimera_core.components.choice import layered_options, resolve_config
+    from chimera_core.components.choice import choose
     from chimera_core.plugins.discovery import default_host
 
     host = host or default_host()
@@ -66,14 +66,13 @@ def fetch_into_library(
     for folder in (scratch.parent, scratch):
         if folder.is_symlink():
             raise ConfigError(f"{quote(folder)} is a link, and would lead out of the library: remove it")
+    options = {"taxa": plain.replace("_", " "), "per_class": count, "root": str(scratch)}
     try:
-        component = host.find("dataset-source", SOURCE)
+        chosen = choose(host, "dataset-source", SOURCE, options)
     except PluginError as error:
         raise PluginError(f"nothing can be fetched without the data set {SOURCE}: {error}") from None
-    options = {"taxa": plain.replace("_", " "), "per_class": count, "root": str(scratch)}
-    config = resolve_config(component, host, layered_options(component, host, None, options))
-    source: Any = component.load_class()
-    source.download(config, progress=progress or (lambda done, total: None))
+    source: Any = chosen.component.load_class()
+    source.download(chosen.config, progress=progress or (lambda done, total: None))
     added = []
     for picture, record in _listed(scratch):
         try:

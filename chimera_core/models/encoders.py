@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from chimera_core.components.choice import build
+from chimera_core.components.choice import choose
 from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import quote
@@ -105,5 +105,5 @@ def build_without_weights(host: PluginHost, name: str, options: Mapping[str, Any
         options: of the component.
     """
     instead = getattr(host.find(KIND, name).spec.config, "WITHOUT_WEIGHTS", {})
-    encoder: FeatureEncoder = build(host, KIND, name, {**options, **instead})
+    encoder: FeatureEncoder = choose(host, KIND, name, {**options, **instead}).load()
     return encoder

@@ -75,9 +75,9 @@ class _Sources:
         self._opened: dict[str, DatasetSource] = {}
 
     def open(self, name: str, options: Mapping[str, Any]) -> DatasetSource:
-        from chimera_core.components.choice import build
+        from chimera_core.components.choice import choose
 
         key = json.dumps([name, options], sort_keys=True, default=str)
         if key not in self._opened:
-            self._opened[key] = build(self._host, "dataset-source", name, spell_paths(options))
+            self._opened[key] = choose(self._host, "dataset-source", name, spell_paths(options)).load()
         return self._opened[key]

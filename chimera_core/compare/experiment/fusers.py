@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from chimera_core.compare.experiment.file import FuserTable, Said
 from chimera_core.compare.making.identity import component_identity, file_hash
 from chimera_core.compare.making.trainings import Names, with_names
-from chimera_core.components.choice import check_options, layered_options, resolve_config
+from chimera_core.components.choice import check_options, choose
 from chimera_core.components.layers import Layer, merge, references_in
 from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError, PluginError
@@ -197,7 +197,7 @@ def _config(
             values = with_names(spec.config, _nested(axis, value), names)
             check_options(component, host, Layer(axis_place, values))
     try:
-        return resolve_config(component, host, layered_options(component, host, preset, options))
+        return choose(host, _KIND, component, options, preset=preset).config
     except (ConfigError, PluginError) as error:
         raise said.error(error, *_nearest(variant, place)) from None
 
@@ -208,7 +208,7 @@ def _nearest(variant: Variant, place: tuple[str, ...]) -> tuple[str, ...]:
 
 def _control(host: PluginHost, name: str, entry_id: str, size: int) -> FuserEntry:
     component = host.find(_KIND, f"controls:{name}")
-    config = resolve_config(component, host, layered_options(component, host, None))
+    config = choose(host, _KIND, component).config
     return FuserEntry(
         id=entry_id,
         fuser=f"controls:{name}",

@@ -227,10 +227,11 @@ class _Deck:
     """Images of a source's classes, shuffled by a seed and dealt without repeats as long as there are enough."""
 
     def __init__(self, said: Said, host: PluginHost) -> None:
-        from chimera_core.components.choice import build
+        from chimera_core.components.choice import choose
 
         table = said.parents
-        source: DatasetSource = build(host, "dataset-source", str(table.source), spell_paths(table.options))
+        chosen = choose(host, "dataset-source", str(table.source), spell_paths(table.options))
+        source: DatasetSource = chosen.load()
         info = source.info
         wanted = {name: spelled_in(info.classes, name) for name in table.classes or info.classes}
         for name in (name for name, found in wanted.items() if found is None):

@@ -16,12 +16,11 @@ from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.figures.scoring import Scores
 from chimera_core.compare.figures.summary import METRIC, is_mixed, judge_name, summarise, warnings_of
 from chimera_core.compare.making.cells import Cell
-from chimera_core.components.choice import layered_options, resolve_config
+from chimera_core.components.resolve import TrainedEncoder, resolve_encoder
 from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import atomic_path, write_text_atomic
 from chimera_core.files.own_folders import make_folder
 from chimera_core.files.tables import csv_text
-from chimera_core.models.names import find_trained
 from chimera_core.runs.record import read_run_record
 from chimera_core.scoring.formula import FORMULA
 from chimera_core.statistics import CONFIDENCE
@@ -164,15 +163,14 @@ def _encoder_of(comparison: Comparison, entry: FuserEntry) -> tuple[str | None, 
     """Name the encoder in a fuser's options, and its trainer if it is a run."""
     host = comparison.experiment.host
     for name, options in entry.names_encoders:
-        trained = find_trained(host, "feature-encoder", name)
-        if trained is None:
-            component = host.find("feature-encoder", name)
-            config = resolve_config(component, host, layered_options(component, host, None, options))
-            return str(getattr(config, "model", component.spec.name)), None
-        trainer = None
-        if trained.form == "run" and trained.path is not None:
-            trainer = read_run_record(trained.path).get("trainer")
-        return Path(trained.name).name, trainer
+        found, trainer = resolve_encoder(host, name, options), None
+        if (
+            isinstance(found, TrainedEncoder)
+            and found.trained.form == "run"
+            and found.trained.path is not None
+        ):
+            trainer = read_run_record(found.trained.path).get("trainer")
+        return found.label, trainer
     return None, None
 
 
