@@ -28,7 +28,12 @@ def warn_of_losses(lost: DataLosses | Mapping[str, Any] | None, source: str) -> 
 
     counted = DataLosses(**lost) if isinstance(lost, Mapping) else lost
     if counted:
-        click.echo(f"chimera: WARNING: {counted}: `chimera source info {source} ...` lists them", err=True)
+        lists = []
+        if counted.unreadable or any(counted.left_out.values()):
+            lists.append(f"`chimera source info {source} ...` lists the files")
+        if counted.across_splits:
+            lists.append(f"`chimera source prepare {source} ...` lists the pairs")
+        click.echo(": ".join(filter(None, (f"chimera: WARNING: {counted}", ", ".join(lists)))), err=True)
 
 
 def print_packed(packed: PackedSource, *, as_json: bool) -> None:

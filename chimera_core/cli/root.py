@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -13,6 +14,7 @@ import click
 from chimera_core import __version__
 from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.files.atomic import disk_trouble, one_line, quote
 
 _COMMANDS = {
     "compare": "chimera_core.cli.compare:compare",
@@ -87,6 +89,12 @@ def run(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `chimera ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        # Most places only ask whether a path is there, and the system refuses even the question. A name of such a
+        # length is a mistake of whoever typed it, wherever it is met.
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return _fail(f"{quote(one_line(error.filename, limit=60))}: {disk_trouble(error)}", 2)
 
 
 def _fail(message: str, code: int) -> int:

@@ -102,6 +102,14 @@ def is_address(path: AnyPath) -> bool:
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)))  # C:/ is a disk
 
 
+def typed_address(path: AnyPath) -> str:
+    """Say that a path is an address, as it was typed; empty if it is none."""
+    if not is_address(path):
+        return ""
+    typed = re.sub(r"^([^:/]+):/(?!/)", r"\1://", os.fspath(path))
+    return f"{quote(typed)} is an address: addresses are not read"
+
+
 def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:
     """Spell in full the options that say where files lie, so that they mean the same in any working folder."""
     return {

@@ -47,10 +47,12 @@ def is_device(name: str) -> bool:
 
 
 def path_trouble(path: AnyPath) -> str:
-    """Say why this system takes a path that a user chose for another one; empty if it does not.
+    """Say why this system takes a path that a user chose for another one, or no disk does; empty if neither.
 
     Other systems' rules are no reason to refuse a user's own names: elsewhere ``12:30.png`` is a file like any other.
     """
+    if any(len(part.encode(errors="surrogateescape")) > MAX_BYTES for part in os.fspath(path).split(os.sep)):
+        return "the name is too long"  # a question whether it is there would fail, or not, by what lies above
     if not on_windows():
         return ""
     # Not PurePath, which reads paths by the rules of the machine that runs it, a test's, too.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.files.atomic import broken_link, find_beside, one_line, write_text_atomic
+from chimera_core.files.atomic import broken_link, find_beside, one_line, typed_address, write_text_atomic
 from chimera_core.files.text import DEEPEST, check_depth, read_bytes
 
 Keys = tuple[str | int, ...]
@@ -87,6 +87,8 @@ def read_toml(path: Path, *, what: str, paths_beside: bool = False) -> TomlFile:
     name = f"{what} {one_line(path)}"
     try:
         if not path.exists():
+            if address := typed_address(path):
+                raise ConfigError(f"{address}, so download the file first")
             raise ConfigError(f"{broken_link(path) or f'{name} does not exist'}: name a TOML file")
         if not path.is_file():  # a pipe or device may never end
             raise ConfigError(f"{name} is no file: name a TOML file")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import DataError
-from chimera_core.files.atomic import AnyPath, broken_link, one_line, quote
+from chimera_core.files.atomic import AnyPath, broken_link, one_line, quote, typed_address
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,8 @@ def load_state(path: AnyPath) -> dict[str, Tensor]:
     if suffix not in (".safetensors", *_PICKLES):
         raise DataError(f"{quote(path)} is no file of weights: it must end in .safetensors, .pth or .pt")
     if not file.is_file():
+        if address := typed_address(path):
+            raise DataError(f"{address}, so download it first")
         what = broken_link(path) or f"there is no file of weights {quote(path)}"
         raise DataError(f"{what}: check its name")
     if suffix not in _PICKLES:

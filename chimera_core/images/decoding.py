@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from chimera_core.errors import DataError
-from chimera_core.files.atomic import AnyPath, broken_link, is_address, one_line, quote
+from chimera_core.files.atomic import AnyPath, broken_link, one_line, quote, typed_address
 from chimera_core.images.limits import excess_of, too_large, too_large_tiles, without_chunk
 
 if TYPE_CHECKING:
@@ -99,11 +99,8 @@ def _open_file(path: AnyPath) -> BinaryIO:
             raise DataError(f"{quote(path)} is empty (0 bytes): copy or download it again")
         return open(path, "rb", 1 << 17)  # a header is read several times, from this buffer
     except (FileNotFoundError, NotADirectoryError):
-        if is_address(path):
-            typed = re.sub(r"^([^:/]+):/(?!/)", r"\1://", os.fspath(path))  # a path has shortened its //
-            raise DataError(
-                f"{quote(typed)} is an address: addresses are not read, so download it first"
-            ) from None
+        if address := typed_address(path):
+            raise DataError(f"{address}, so download it first") from None
         what = broken_link(path) or f"there is no file {quote(path)}{_nearest(Path(path))}"
         raise DataError(f"{what}: check the path") from None
     except PermissionError as error:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from chimera_core.components.options import Config, option
 from chimera_core.errors import DataError
-from chimera_core.files.atomic import broken_link, one_line, quote
+from chimera_core.files.atomic import broken_link, one_line, quote, typed_address
 from chimera_core.files.text import parse_json
 from chimera_core.files.weights import check_header
 
@@ -56,6 +56,8 @@ def read_notes(path: Path) -> dict[str, Any]:
         DataError: no such file, or damaged.
     """
     if not path.is_file():
+        if address := typed_address(path):
+            raise DataError(f"{address}, so download it first")
         what = broken_link(path) or f"there is no file of weights {quote(path)}"
         raise DataError(f"{what}: check its name")
     check_header(path)

@@ -32,6 +32,18 @@ def huge_header() -> bytes:
     )
 
 
+LONG = "o" * 300
+EXPERIMENT = """name = "long"
+size = 32
+seeds = [0]
+weights = [[0.5, 0.5]]
+[parents]
+tuples = [["a.jpg", "b.jpg"]]
+[fusers.a]
+fuser = "copy"
+"""
+
+
 @pytest.fixture
 def bad(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     """A folder with two good pictures, a.jpg and b.jpg, and every kind of bad one."""
@@ -43,6 +55,7 @@ def bad(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     (tmp_path / "huge.png").write_bytes(huge_header())
     Image.new("RGB", (9, 1)).save(tmp_path / "line.png")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "long.toml").write_text(EXPERIMENT)
     for name in ("gone", "gone.jpg", "gone.safetensors"):
         (tmp_path / name).symlink_to("nowhere.jpg")
     picture("c.png"), picture("mask.png")
@@ -190,6 +203,22 @@ def test_fuse_refuses_bad_input_in_one_line(
         (["fuse", "a.jpg", "b.jpg", "--fuser", "gone.safetensors"], "is a broken link"),
         (["demo", "--run", "a.jpg"], "a.jpg"),
         (["--registry", "gone.toml", "plugins", "list"], "does not exist"),
+        (["compare", "https://a.org/e.toml"], "'https://a.org/e.toml' is an address: addresses are not read"),
+        (
+            ["fuse", "a.jpg", "b.jpg", "--config", "https://a.org/c.toml"],
+            "'https://a.org/c.toml' is an address",
+        ),
+        (
+            ["fuse", "a.jpg", "b.jpg", "--fuser", "https://a.org/f.safetensors"],
+            "'https://a.org/f.safetensors' is an address",
+        ),
+        (["source", "info", "folder", "--root", LONG], "the name is too long"),
+        (["encoder", "evaluate", LONG], "the name is too long"),
+        (["fuse", "a.jpg", "b.jpg", "--fuser", LONG], "the name is too long"),
+        (["score", LONG, "--parents", "a.jpg", "b.jpg"], "the name is too long"),
+        (["runs", "show", LONG], "the name is too long"),
+        (["report", LONG], "the name is too long"),
+        (["compare", "long.toml", "--run", LONG, "--dry-run"], "the name is too long"),
     ],
 )
 def test_other_commands_refuse_bad_input_in_one_line(

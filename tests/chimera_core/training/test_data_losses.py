@@ -73,7 +73,7 @@ def fuser_line(root: Path, *more: object) -> list[object]:
 LINE = (
     "chimera: WARNING: 3 of 26 images cannot be read; 2 lie at another depth; 2 pairs of equal images lie in two "
     "splits; class horse has images to learn from only; class giraffe has images to validate on only: "
-    "`chimera source info folder ...` lists them"
+    "`chimera source info folder ...` lists the files, `chimera source prepare folder ...` lists the pairs"
 )
 
 
