@@ -9,6 +9,8 @@ There is no state of random generators and of the data order: both are functions
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -215,6 +217,8 @@ def write_tensors(
         tensors: by name.
         metadata: plain values, kept as JSON under the one key ``chimera``: safetensors writes several keys in random
             order, and equal weights are to be equal files.
+    Raises:
+        RunError: if the disk refuses.
     """
     plain: dict[str, Tensor] = {}
     seen: set[int] = set()
@@ -227,7 +231,13 @@ def write_tensors(
     # One entry: safetensors writes several in an order that changes from call to call.
     noted = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(plain, temporary, metadata=noted)
+        try:
+            safetensors.torch.save_file(plain, temporary, metadata=noted)
+        except safetensors.SafetensorError as error:
+            # It makes an error of its own out of what the disk says, whose number is left in the text alone.
+            if not (number := re.search(r"\(os error (\d+)\)", str(error))):
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

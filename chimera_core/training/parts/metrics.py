@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,10 @@ class MetricsLog:
 
     def close(self) -> None:
         """Close the files."""
-        self._file.close()
+        with suppress(
+            OSError
+        ):  # a line for which there was no room is tried once more; ``log`` has raised for it
+            self._file.close()
         if self._board is not None:
             self._board.close()
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from chimera_core.errors import DataError
+from chimera_core.errors import DataError, RunError
 from chimera_core.runs.checkpoints import (
     list_checkpoints,
     newest_checkpoint,
@@ -17,7 +17,9 @@ from chimera_core.runs.checkpoints import (
     remove_after,
     restore,
     save_checkpoint,
+    write_tensors,
 )
+from chimera_core.training.parts.metrics import MetricsLog
 
 
 def network() -> nn.Module:
@@ -45,6 +47,40 @@ def equal(a: nn.Module, b: nn.Module) -> bool:
     return all(
         torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
     )
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Keep files from growing over 4 kB, as a disk does that is full."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_weights_for_which_there_is_no_room_are_one_line_and_the_old_ones_stay(
+    tmp_path: Path, no_room: None
+) -> None:
+    path = tmp_path / "w.safetensors"
+    write_tensors(path, {"w": torch.zeros(10)})
+    before = path.read_bytes()
+    with pytest.raises(
+        RunError, match=r"cannot write '.*w\.safetensors': the file grows above the size allowed"
+    ):
+        write_tensors(path, {"w": torch.zeros(100_000)})
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_metrics_for_which_there_is_no_room_are_one_line_and_can_be_closed(
+    tmp_path: Path, no_room: None
+) -> None:
+    log = MetricsLog(tmp_path)
+    with pytest.raises(RunError, match=r"cannot write '.*metrics\.jsonl': the file grows"):
+        for images in range(1000):
+            log.log(images, loss=1.0)
+    log.close()  # what the end of every training does, whatever ended it
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
