@@ -1,0 +1,45 @@
+"""A day of a user with everything that disturbs it ends as one that nothing disturbed."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+PRELOADED = (
+    "chimera_cnn.encoder",
+    "chimera_core.training.encoder_run",
+    "chimera_core.training.fuser_run",
+    "chimera_gan.gan_fuser",
+    "lightning_fabric",
+    "matplotlib.backends.backend_agg",
+)
+
+
+@pytest.mark.timeout(900)
+def test_a_slow_folder_a_full_disk_kills_moved_data_and_swapping_change_no_byte(
+    tmp_path: Path, fork_server: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = runpy.run_path(str(BENCHMARKS / "a_day.py"))
+    hook = tmp_path / "day" / "hook"
+    hook.mkdir(parents=True)
+    (hook / "sitecustomize.py").write_text(day["SLOW_HOOK"])
+    environ = os.environ | {"PYTHONPATH": str(hook), "OMP_NUM_THREADS": "1"}
+    server = fork_server(sys.executable, environ, *PRELOADED)
+
+    def start(arguments: list[str], cwd: Path, environ: Mapping[str, str]) -> Any:
+        return server.start({"arguments": arguments}, cwd=cwd, environ=environ)
+
+    code = day["main"](["--files", "60", "--images", "384", "--folder", str(tmp_path / "day")], start)
+    said = capsys.readouterr().out.splitlines()
+    assert code == 0, "\n".join(said)
+    assert said[-1] == "both days end in the same bytes"
+    # What makes the day worth living: these came in time.
+    hit = {line[10:42].strip() for line in said if "was through before" not in line}
+    assert {"prepare: the disk is full", "encoder: killed", "encoder: the data are gone"} <= hit
