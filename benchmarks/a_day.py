@@ -208,7 +208,7 @@ def _both_days(work: Path, files: int, size: int, images: int, start: Start) -> 
     draw_pictures(quiet / "pictures", files, size)
     _say(f"{files:,} pictures of {size} px, {images:,} images a training")
     lines = Lines(size, images)
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(work / "hook"), "COLUMNS": "200"}
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": hooked(work / "hook"), "COLUMNS": "200"}
     room = 3 * files * size * size * 3 + (400 << 20)  # packed twice, runs, pictures themselves
     calm = Day("calm", quiet, start, environ | _places(quiet), swaps=False, say=_say)
     undisturbed_day(calm, lines)
@@ -258,9 +258,14 @@ class Lines:
         (home / "day.toml").write_text(EXPERIMENT.format(size=self.size, root=root))
 
 
+def hooked(hook: Path) -> str:
+    """Give the PYTHONPATH on which the hook lies first."""
+    return os.pathsep.join(filter(None, (str(hook), os.environ.get("PYTHONPATH"))))
+
+
 def undisturbed_day(day: Day, lines: Lines) -> None:
     day.run("prepare", *lines.prepare())
-    day.run("train the encoder", *lines.encoder(), made="runs/eye/checkpoints/last.safetensors")
+    day.run("train the encoder", *lines.encoder(), made="runs/eye/checkpoints/best.safetensors")
     day.run("train the GAN", *lines.gan())
     _evening(day)
     lines.write_experiment(day.home)
@@ -309,7 +314,7 @@ def disturbed_day(day: Day, lines: Lines, fill: Callable[[Process], None], slow_
         "encoder, data elsewhere",
         *lines.encoder("elsewhere"),
         "--resume",
-        made="runs/eye/checkpoints/last.safetensors",
+        made="runs/eye/checkpoints/best.safetensors",
     )
     gan = lines.gan("elsewhere")
     for number, name in (

@@ -30,7 +30,7 @@ def test_a_slow_folder_a_full_disk_kills_moved_data_and_swapping_change_no_byte(
     hook = tmp_path / "day" / "hook"
     hook.mkdir(parents=True)
     (hook / "sitecustomize.py").write_text(day["SLOW_HOOK"])
-    environ = os.environ | {"PYTHONPATH": str(hook), "OMP_NUM_THREADS": "1"}
+    environ = os.environ | {"PYTHONPATH": day["hooked"](hook), "OMP_NUM_THREADS": "1"}
     server = fork_server(sys.executable, environ, *PRELOADED)
 
     def start(arguments: list[str], cwd: Path, environ: Mapping[str, str]) -> Any:
