@@ -17,7 +17,6 @@ import json
 import math
 import os
 import platform
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from chimera_core.errors import ConfigError, DataError, RunError
-from chimera_core.files.atomic import disk_trouble, one_line, quote
+from chimera_core.files.atomic import disk_trouble, one_line, quote, sweep_once
+from chimera_core.files.leftovers import begun, kernel, temporary_name
 from chimera_core.files.names import on_windows
 from chimera_core.files.text import read_json_table
 
@@ -184,8 +184,9 @@ def _system_lock(lock: Path) -> Iterator[None]:
 def _take(lock: Path, work: str, *, is_locked: bool) -> Holder | None:
     """Write one's name beside a lock; give the other one whose name stands there rightly."""
     path = _name(lock)
-    own = Holder(work, os.getpid(), platform.node(), _kernel(), _begun(os.getpid()), time.time())
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    own = Holder(work, os.getpid(), platform.node(), kernel(), begun(os.getpid()), time.time())
+    draft = path.with_name(temporary_name(path.name))
+    sweep_once(path.parent)
     try:
         draft.write_text(json.dumps(asdict(own)), encoding="utf-8", newline="\n")
         for _ in range(3):  # another machine may put its name there in between
@@ -233,7 +234,7 @@ def _read(path: Path) -> Holder | None:
 
 
 def _is_here(holder: Holder) -> bool:
-    return holder.kernel == _kernel() and (bool(holder.kernel) or holder.host == platform.node())
+    return holder.kernel == kernel() and (bool(holder.kernel) or holder.host == platform.node())
 
 
 def _silence_s(lock: Path) -> float:
@@ -259,30 +260,10 @@ def _is_running(holder: Holder, lock: Path) -> bool:
         return False
     except OSError:
         pass  # another user's
-    return _begun(holder.pid) == holder.begun
+    return begun(holder.pid) == holder.begun
 
 
 def _beat(path: Path, over: threading.Event) -> None:
     while not over.wait(BEAT_S):
         with suppress(OSError):
             os.utime(path)
-
-
-def _kernel() -> str:
-    """Name this boot of this machine, which all its containers share: among them the system's locks hold."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def _begun(pid: int) -> str:
-    try:
-        return (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[19]
-        )
-    except (OSError, IndexError):
-        return ""

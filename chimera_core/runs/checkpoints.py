@@ -24,7 +24,7 @@ from chimera_core.errors import DataError, RunError
 from chimera_core.files import own_folders
 from chimera_core.files.atomic import atomic_path, quote, write_text_atomic
 from chimera_core.files.hashing import hash_file
-from chimera_core.files.own_folders import inside, remove_file
+from chimera_core.files.own_folders import inside, remove_file, remove_half_written
 from chimera_core.files.text import read_json_table
 from chimera_core.files.weights import check_state, load_state
 
@@ -69,9 +69,7 @@ def save_checkpoint(
         RunError: if the disk refuses; older checkpoints are still there.
     """
     make_folder(folder)
-    for left in folder.glob(".*.tmp"):  # half a file of a process that was killed: as large as a checkpoint
-        with suppress(RunError):
-            remove_file(left, within=folder)
+    remove_half_written(folder, within=folder)  # of a process that was killed: as large as a checkpoint
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
