@@ -341,8 +341,8 @@ class Work:
 
     def _check_nothing_half_written(self, name: str) -> None:
         folder = self.folder(name)
-        ends = (".tmp", ".part", ".partial", ".lock.json")
-        assert [str(p) for p in folder.rglob("*") if p.name.endswith(ends)] == []
+        ends = (".part", ".partial", ".lock.json")
+        assert [str(p) for p in folder.rglob("*") if ".tmp" in p.name or p.name.endswith(ends)] == []
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,9 @@ BEAT_S = 15.0
 _MOST_BYTES = 1 << 16
 SILENCE_S = 120.0
 _POLL_S = 0.2
+# Whoever asks who holds a lock has it for that moment, and whoever takes it has left no name for one: both pass.
+_GLANCES = 5
+_GLANCE_S = 0.02
 # What file systems answer that know no locks: some mounts of NFS, FUSE, old SMB.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
@@ -108,10 +111,14 @@ def hold(
     for file in (lock, _name(lock)):
         if file.is_symlink():
             raise ConfigError(f"{quote(file)} is a link, and locks are files: remove it")
-    is_first = True
+    is_first, glances = True, 0
     with ExitStack() as stack:
         while (holder := _enter(stack, lock, work)) is not None:
             stack.close()
+            if glances < _GLANCES and not _is_living(holder, lock):
+                glances += 1
+                time.sleep(_GLANCE_S)
+                continue
             by = f"being {holder.work} by {holder}" if holder.pid else f"being {work} by another process"
             if not wait:
                 raise ConfigError(f"{what} is {by}: wait for it, or end it first")
@@ -235,6 +242,11 @@ def _read(path: Path) -> Holder | None:
 
 def _is_here(holder: Holder) -> bool:
     return holder.kernel == kernel() and (bool(holder.kernel) or holder.host == platform.node())
+
+
+def _is_living(holder: Holder, lock: Path) -> bool:
+    """Say whether the name of a holder is there, and not of one that died on this machine."""
+    return bool(holder.pid) and not (_is_here(holder) and not _is_running(holder, lock))
 
 
 def _silence_s(lock: Path) -> float:

@@ -225,7 +225,8 @@ def write_tensors(
     # One entry: safetensors writes several in an order that changes from call to call.
     noted = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(plain, temporary, metadata=noted)
+        # Not save_file: it writes a file of its own beside, ``.tmpXXXXXX``, which nobody could tell for ours if it is killed.
+        temporary.write_bytes(safetensors.torch.save(plain, metadata=noted))
 
 
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

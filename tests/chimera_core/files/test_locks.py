@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,6 +77,25 @@ def test_a_second_process_hears_which_one_works_there_and_since_when(
     assert re.fullmatch(pattern, str(caught.value))
     found = holder_of(tmp_path / ".lock")
     assert found is not None and found.pid == other.pid
+
+
+def test_whoever_only_asks_who_holds_a_place_keeps_nobody_out(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    leave_a_name(lock, begun="0")  # as of one that was killed
+    asking = threading.Event()
+
+    def ask() -> None:
+        with locks._system_lock(lock):
+            asking.set()
+            time.sleep(0.03)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    asking.wait()
+    with held(lock):
+        found = holder_of(lock)
+        assert found is not None and found.pid == os.getpid()
+    thread.join()
 
 
 def test_who_was_killed_holds_nothing(tmp_path: Path, other: subprocess.Popen[str]) -> None:

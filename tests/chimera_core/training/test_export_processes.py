@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from chimera_core.files.leftovers import is_temporary
+
 PRELOADED = (
     "chimera_core.training.encoder_run",
     "chimera_core.training.fuser_run",
@@ -73,7 +75,7 @@ def export(
         def look(name: str) -> Callable[[str], None]:
             """Half a file never has the name of the whole one."""
             assert contents("whole").items() >= {
-                (k, v) for k, v in contents(name).items() if not k.endswith(".tmp")
+                (k, v) for k, v in contents(name).items() if not is_temporary(k)
             }
             return lambda err: None
 
