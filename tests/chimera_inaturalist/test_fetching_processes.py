@@ -54,7 +54,7 @@ def work(service: Any, tmp_path: Path, fork_server: Callable[..., Any], killable
 
 
 def test_killed_at_random_instants_no_picture_is_lost_and_none_without_its_terms(work: Any) -> None:
-    work.kill_at_random_instants(few=4)
+    work.kill_at_random_instants(few=2)
     assert len(work.result("whole")) == 2 * PICTURES
 
 

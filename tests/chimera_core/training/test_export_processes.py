@@ -90,7 +90,7 @@ def work(request: pytest.FixtureRequest, export: Callable[[str], Any]) -> Any:
 
 
 def test_killed_at_random_instants_the_file_is_whole_or_not_there(work: Any) -> None:
-    work.kill_at_random_instants(few=3)
+    work.kill_at_random_instants(few=2)
 
 
 def test_two_that_export_to_one_file_at_once_leave_a_whole_one(work: Any) -> None:
