@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,6 +242,113 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     yield start
     for server in started:
         server.close()
+
+
+@dataclass
+class Work:
+    """What a line of the command does in a place, so that it can be killed there and go on.
+
+    Args:
+        start: starts the line, or where something lies already the line that goes on, in the place of this name; gives
+            the process.
+        result: says what lies in a place, as values that are equal where the same was made.
+        folder: where that is; nothing half-written may stay in it.
+        look: called after a kill; gives what is called with the stderr of the process that went on to the end, and
+            checks that nothing was lost.
+        alone: the word for what is done, where a second process is sent away instead of waiting: ``trained``.
+        patience_s: against hanging for ever, on cores that others keep busy.
+    """
+
+    start: Callable[[str], Any]
+    result: Callable[[str], Any]
+    folder: Callable[[str], Path]
+    look: Callable[[str], Callable[[str], None]] = lambda name: lambda err: None
+    alone: str = ""
+    patience_s: float = 600.0
+    _whole_s: float | None = None
+
+    def kill_at_random_instants(self, few: int = 1, *, in_a_row: int = 1) -> None:
+        """Kill it at instants over the whole time that it takes; whenever that is, going on gives the same.
+
+        Args:
+            few: how many times, where CHIMERA_TEST_KILLS does not say; a release is tried with more:
+                ``CHIMERA_TEST_KILLS=34 pytest -s -k random_instants``.
+            in_a_row: how often each is killed before it may come to its end.
+        """
+        kills = int(os.environ.get("CHIMERA_TEST_KILLS", str(few)))
+        whole_s, expected = self._undisturbed()
+        chance = random.Random(kills)
+        # One of each equal part of the time, in any order; of what is killed again, any time of the rest.
+        firsts = [(k + chance.random()) / kills for k in range(kills)]
+        chance.shuffle(firsts)
+        done = before = rounds = 0
+        while done < kills:
+            name = f"killed-{rounds}"
+            rounds += 1
+            left_s, checks = whole_s, []
+            for again in range(min(in_a_row, kills - done)):
+                instant_s = left_s * (chance.random() if again else firsts.pop())
+                process = self.start(name)
+                end = time.monotonic() + instant_s
+                while process.poll() is None and (rest_s := end - time.monotonic()) > 0:
+                    time.sleep(min(rest_s, 0.02))
+                process.kill()
+                process.communicate(timeout=self.patience_s)
+                done += 1
+                if process.returncode == 0:
+                    break
+                assert process.returncode == -signal.SIGKILL, process.communicate()[1]
+                before += 1
+                checks.append(self.look(name))
+                left_s -= instant_s
+            err = self._finish(name)[1] if checks else ""
+            assert self.result(name) == expected, f"{name}, killed at {instant_s:.3f} s of {whole_s:.3f} s"
+            for check in checks[-1:]:
+                check(err)
+        print(f"\n{done} kills in {rounds} of {whole_s:.2f} s each, {before} before the end, all equal")
+
+    def start_two_at_once(self) -> None:
+        """Start it twice: the second one waits or finds it done, or where ``alone`` says so it is sent away."""
+        _, expected = self._undisturbed()
+        pair = [self.start("two") for _ in range(2)]
+        errs = [process.communicate(timeout=self.patience_s)[1] for process in pair]
+        codes = [process.returncode for process in pair]
+        assert sorted(codes) == ([0, 2] if self.alone else [0, 0]), errs
+        if self.alone:
+            other, (*_, last) = pair[codes.index(0)], errs[codes.index(2)].splitlines()
+            named = (
+                rf"is being {self.alone} by process {other.pid} on \S+ since .*: wait for it, or end it first"
+            )
+            assert re.search(named, last), last
+        assert not any("Traceback" in err for err in errs), errs
+        assert self.result("two") == expected
+        self._check_nothing_half_written("two")
+
+    def _undisturbed(self) -> tuple[float, Any]:
+        """Give how long it takes undisturbed, in seconds, and what comes out."""
+        if self._whole_s is None:
+            self._whole_s, _ = self._finish("whole")
+        return self._whole_s, self.result("whole")
+
+    def _finish(self, name: str) -> tuple[float, str]:
+        process = self.start(name)
+        begin = time.monotonic()  # now: the first start waited for a server's imports
+        _, err = process.communicate(timeout=self.patience_s)
+        end = time.monotonic()
+        assert process.returncode == 0, err
+        self._check_nothing_half_written(name)
+        return end - begin, str(err)
+
+    def _check_nothing_half_written(self, name: str) -> None:
+        folder = self.folder(name)
+        ends = (".part", ".partial", ".lock.json")
+        assert [str(p) for p in folder.rglob("*") if ".tmp" in p.name or p.name.endswith(ends)] == []
+
+
+@pytest.fixture(scope="session")
+def killable() -> type[Work]:
+    """Give the class of works that are killed and go on."""
+    return Work
 
 
 @pytest.fixture

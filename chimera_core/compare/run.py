@@ -30,11 +30,11 @@ from chimera_core.files.own_folders import inside
 from chimera_core.files.text import LARGE_BYTES, read_json_table
 from chimera_core.files.toml import write_toml
 from chimera_core.report.page import write_report
-from chimera_core.runs.record import read_run_record, work_in, write_run_record
+from chimera_core.runs.config import FILE as CONFIG
+from chimera_core.runs.record import RECORD, read_run_record, work_in, write_run_record
 from chimera_core.statistics import LEAST_PAIRS
 
 Progress = Callable[[float, float], None]
-CONFIG = "config.toml"
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def _run(
     trainings = waits_for_training(experiment, folder)
     if trainings:
         _check_data(experiment, trainings, say)
+    if trainings or not (folder / RECORD).exists():
+        # Before anything else lies there: killed from now on, the folder is known as this comparison's.
         _record(experiment, folder, working, "running")
     experiment = train_first(experiment, folder, device=working.device, registry=working.registry, say=say)
     comparison = lay_out(experiment, folder)

@@ -27,7 +27,14 @@ from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files.atomic import quote, without_places, write_text_atomic
 from chimera_core.files.hashing import digest_of, hash_file
 from chimera_core.files.locks import hold
-from chimera_core.files.own_folders import check_file_parts, make_folder, move, remove_file, remove_tree
+from chimera_core.files.own_folders import (
+    check_file_parts,
+    make_folder,
+    move,
+    remove_file,
+    remove_half_written,
+    remove_tree,
+)
 from chimera_core.files.text import read_json_table
 from chimera_core.interfaces.components import DatasetSource, Split, no_progress
 
@@ -201,8 +208,7 @@ def _partial_folder(target: Path, identity: str) -> Path:
         if other != partial:
             remove_tree(other, within=target.parent)
     make_folder(partial, within=target.parent)
-    for leftover in partial.glob(".*.tmp"):
-        remove_file(leftover, within=target.parent)
+    remove_half_written(partial, within=target.parent)
     remove_tree(_old(target), within=target.parent)
     return partial
 
@@ -304,8 +310,7 @@ def _hashed_files(source: DatasetSource, name: str, split: Split, contents: Sequ
 
 def _put_in_place(partial: Path, target: Path) -> None:
     cache = target.parent
-    for leftover in partial.glob(".*.tmp"):  # of a worker that outlived its killed parent
-        remove_file(leftover, within=cache)
+    remove_half_written(partial, within=cache)  # of a worker that outlived its killed parent
     if os.path.lexists(target):  # a stale one; readers that have it open keep its memory
         old = _old(target)
         remove_tree(old, within=cache)

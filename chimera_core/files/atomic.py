@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from chimera_core.errors import ConfigError, RunError
+from chimera_core.files.leftovers import is_temporary, temporary_name, writer_is_gone
 
 AnyPath = str | os.PathLike[str]
 
@@ -186,15 +187,15 @@ def atomic_path(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it becomes ``path``.
 
     Readers see the old file or the whole new one. Whatever ends the block early, Ctrl-C too, the old
-    file stays and nothing is left behind. The block should only write: every ``OSError`` in it counts
-    as trouble with this file.
+    file stays and nothing is left behind; what a killed process left in this folder is removed. The block
+    should only write: every ``OSError`` in it counts as trouble with this file.
 
     Args:
         path: the file to write. A symbolic link within its own folder stays, the file it points to is
             replaced; a link that leaves the folder is refused. The permissions of a file that is replaced are
             kept.
     Returns:
-        A context manager whose value is an existing, empty file ``.NAME.XXXXXXXX.tmp`` to write into.
+        A context manager whose value is an existing, empty file beside it to write into, named by ``temporary_name``.
     Raises:
         RunError: if the file cannot be written, with the reason and the mend.
     """
@@ -202,6 +203,7 @@ def atomic_path(path: AnyPath) -> Iterator[Path]:
     temporary = _beside(target)
     try:
         _make_empty(temporary)
+        sweep_once(target.parent)
         # Some libraries put a file of their own in its place, which nobody else may read.
         allowed = os.stat(temporary).st_mode & 0o777 if mode is None else mode
         yield temporary
@@ -231,6 +233,31 @@ def check_writable(path: AnyPath) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def sweep_once(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder; each folder is looked through once in a process.
+
+    A half-written file whose writer runs elsewhere, where nothing tells whether it lives, stays for a day.
+    """
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if not is_temporary(entry.name):
+                continue
+            with suppress(OSError):
+                gone = writer_is_gone(entry.name)
+                if gone or (
+                    gone is None and time.time() - entry.stat(follow_symlinks=False).st_mtime > _DAY_S
+                ):
+                    os.unlink(entry.path)
+
+
+_DAY_S = 86400.0
+# A folder of 100,000 pictures is gone through once, not with each of them.
+_swept: set[Path] = set()
 
 
 def write_text_atomic(path: AnyPath, text: str) -> None:
@@ -276,8 +303,7 @@ def _target(path: AnyPath) -> tuple[Path, int | None]:
 
 
 def _beside(target: Path) -> Path:
-    # The name is cut because some names fit the file system's 255 bytes only without our additions.
-    return target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.tmp"
+    return target.parent / temporary_name(target.name)
 
 
 def _make_empty(path: Path) -> None:

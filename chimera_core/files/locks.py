@@ -17,7 +17,6 @@ import json
 import math
 import os
 import platform
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from chimera_core.errors import ConfigError, DataError, RunError
-from chimera_core.files.atomic import disk_trouble, one_line, quote
+from chimera_core.files.atomic import disk_trouble, one_line, quote, sweep_once
+from chimera_core.files.leftovers import begun, kernel, temporary_name
 from chimera_core.files.names import on_windows
 from chimera_core.files.text import read_json_table
 
@@ -34,6 +34,9 @@ BEAT_S = 15.0
 _MOST_BYTES = 1 << 16
 SILENCE_S = 120.0
 _POLL_S = 0.2
+# Whoever asks who holds a lock has it for that moment, and whoever takes it has left no name for one: both pass.
+_GLANCES = 5
+_GLANCE_S = 0.02
 # What file systems answer that know no locks: some mounts of NFS, FUSE, old SMB.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
@@ -108,10 +111,14 @@ def hold(
     for file in (lock, _name(lock)):
         if file.is_symlink():
             raise ConfigError(f"{quote(file)} is a link, and locks are files: remove it")
-    is_first = True
+    is_first, glances = True, 0
     with ExitStack() as stack:
         while (holder := _enter(stack, lock, work)) is not None:
             stack.close()
+            if glances < _GLANCES and not _is_living(holder, lock):
+                glances += 1
+                time.sleep(_GLANCE_S)
+                continue
             by = f"being {holder.work} by {holder}" if holder.pid else f"being {work} by another process"
             if not wait:
                 raise ConfigError(f"{what} is {by}: wait for it, or end it first")
@@ -184,8 +191,9 @@ def _system_lock(lock: Path) -> Iterator[None]:
 def _take(lock: Path, work: str, *, is_locked: bool) -> Holder | None:
     """Write one's name beside a lock; give the other one whose name stands there rightly."""
     path = _name(lock)
-    own = Holder(work, os.getpid(), platform.node(), _kernel(), _begun(os.getpid()), time.time())
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    own = Holder(work, os.getpid(), platform.node(), kernel(), begun(os.getpid()), time.time())
+    draft = path.with_name(temporary_name(path.name))
+    sweep_once(path.parent)
     try:
         draft.write_text(json.dumps(asdict(own)), encoding="utf-8", newline="\n")
         for _ in range(3):  # another machine may put its name there in between
@@ -233,7 +241,12 @@ def _read(path: Path) -> Holder | None:
 
 
 def _is_here(holder: Holder) -> bool:
-    return holder.kernel == _kernel() and (bool(holder.kernel) or holder.host == platform.node())
+    return holder.kernel == kernel() and (bool(holder.kernel) or holder.host == platform.node())
+
+
+def _is_living(holder: Holder, lock: Path) -> bool:
+    """Say whether the name of a holder is there, and not of one that died on this machine."""
+    return bool(holder.pid) and not (_is_here(holder) and not _is_running(holder, lock))
 
 
 def _silence_s(lock: Path) -> float:
@@ -259,30 +272,10 @@ def _is_running(holder: Holder, lock: Path) -> bool:
         return False
     except OSError:
         pass  # another user's
-    return _begun(holder.pid) == holder.begun
+    return begun(holder.pid) == holder.begun
 
 
 def _beat(path: Path, over: threading.Event) -> None:
     while not over.wait(BEAT_S):
         with suppress(OSError):
             os.utime(path)
-
-
-def _kernel() -> str:
-    """Name this boot of this machine, which all its containers share: among them the system's locks hold."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def _begun(pid: int) -> str:
-    try:
-        return (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[19]
-        )
-    except (OSError, IndexError):
-        return ""

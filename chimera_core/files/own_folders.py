@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -161,6 +162,20 @@ def remove_file(path: AnyPath, *, within: AnyPath) -> None:
         Path(path).unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"cannot remove {quote(path)}: {disk_trouble(error)}") from error
+
+
+def remove_half_written(folder: Path, *, within: AnyPath, older_s: float = 0.0) -> None:
+    """Remove all files that are being written, from a folder where nobody else writes; what the disk keeps stays.
+
+    Args:
+        folder: whose own files are meant.
+        within: a folder that they must not leave through links.
+        older_s: spare those that were written to in so many last seconds.
+    """
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError, RunError):
+            if time.time() - path.lstat().st_mtime >= older_s:
+                remove_file(path, within=within)
 
 
 def remove_tree(folder: AnyPath, *, within: AnyPath) -> None:

@@ -6,12 +6,14 @@ import csv
 import io
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import ConfigError, DataError, PluginError
 from chimera_core.files.atomic import leads_out, one_line, quote
-from chimera_core.files.own_folders import remove_tree
+from chimera_core.files.locks import hold
+from chimera_core.files.own_folders import make_folder, remove_tree
 from chimera_core.files.tables import plain_cell
 from chimera_core.files.text import read_text
 from chimera_core.library.folder import Library
@@ -26,6 +28,8 @@ SOURCE = "inaturalist"
 MANIFEST = "attribution.csv"
 """What it leaves in its folder: file, licence, attribution, source_url of every picture, and more."""
 DEFAULT_COUNT = 5
+FETCHING = ".fetching"
+"""Where pictures wait until all of them are here."""
 _MOST_ROWS = 100_000
 
 _log = logging.getLogger(__name__)
@@ -40,7 +44,8 @@ def fetch_into_library(
 ) -> list[Path]:
     """Fetch pictures of an animal and add them to the library under this name.
 
-    What came before an interruption waits in ``.fetching`` inside the library, and the next call goes on with it.
+    What came before an interruption waits in ``.fetching`` inside the library, and the next call goes on with it. One
+    process at a time: another one waits.
 
     Args:
         name: of the animal.
@@ -62,7 +67,7 @@ def fetch_into_library(
     plain = plain_name(name)
     library = Library(host.settings.path("library"))
     library.check_folder(plain)
-    scratch = library.root / ".fetching" / plain
+    scratch = library.root / FETCHING / plain
     for folder in (scratch.parent, scratch):
         if folder.is_symlink():
             raise ConfigError(f"{quote(folder)} is a link, and would lead out of the library: remove it")
@@ -72,17 +77,28 @@ def fetch_into_library(
     except PluginError as error:
         raise PluginError(f"nothing can be fetched without the data set {SOURCE}: {error}") from None
     source: Any = chosen.component.load_class()
-    source.download(chosen.config, progress=progress or (lambda done, total: None))
-    added = []
-    for picture, record in _listed(scratch):
-        try:
-            added.append(library.add(plain, picture, record))
-        except DataError as error:
-            _log.warning("left out: %s", error)
-    if not added:
-        raise DataError(f"{SOURCE} has no free picture of {quote(name)} that can be read: try another name")
-    remove_tree(scratch, within=library.root)
+    with _alone(library):
+        source.download(chosen.config, progress=progress or (lambda done, total: None))
+        added = []
+        for picture, record in _listed(scratch):
+            try:
+                added.append(library.add(plain, picture, record))
+            except DataError as error:
+                _log.warning("left out: %s", error)
+        if not added:
+            raise DataError(
+                f"{SOURCE} has no free picture of {quote(name)} that can be read: try another name"
+            )
+        remove_tree(scratch, within=library.root)
     return added
+
+
+@contextmanager
+def _alone(library: Library) -> Iterator[None]:
+    """Wait until no other process fetches into a library: it would be asked for twice, and cleared away under one's hands."""
+    folder = make_folder(library.root / FETCHING, within=library.root, mend="set CHIMERA_LIBRARY")
+    with hold(folder / ".lock", what="the library", work="filled", wait=True, on_wait=_log.warning):
+        yield
 
 
 def _listed(root: Path) -> Iterator[tuple[Path, PictureRecord]]:

@@ -9,8 +9,6 @@ There is no state of random generators and of the data order: both are functions
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from chimera_core.errors import DataError, RunError
 from chimera_core.files import own_folders
 from chimera_core.files.atomic import atomic_path, quote, write_text_atomic
 from chimera_core.files.hashing import hash_file
-from chimera_core.files.own_folders import inside, remove_file
+from chimera_core.files.own_folders import inside, remove_file, remove_half_written
 from chimera_core.files.text import read_json_table
 from chimera_core.files.weights import check_state, load_state
 
@@ -71,9 +69,7 @@ def save_checkpoint(
         RunError: if the disk refuses; older checkpoints are still there.
     """
     make_folder(folder)
-    for left in folder.glob(".*.tmp"):  # half a file of a process that was killed: as large as a checkpoint
-        with suppress(RunError):
-            remove_file(left, within=folder)
+    remove_half_written(folder, within=folder)  # of a process that was killed: as large as a checkpoint
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
@@ -231,13 +227,8 @@ def write_tensors(
     # One entry: safetensors writes several in an order that changes from call to call.
     noted = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
     with atomic_path(path) as temporary:
-        try:
-            safetensors.torch.save_file(plain, temporary, metadata=noted)
-        except safetensors.SafetensorError as error:
-            # It makes an error of its own out of what the disk says, whose number is left in the text alone.
-            if not (number := re.search(r"\(os error (\d+)\)", str(error))):
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        # Not save_file: it writes a file of its own beside, ``.tmpXXXXXX``, which nobody could tell for ours if it is killed.
+        temporary.write_bytes(safetensors.torch.save(plain, metadata=noted))
 
 
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -17,12 +17,14 @@ from typing import Any
 from chimera_core import __version__
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote, write_text_atomic
+from chimera_core.files.leftovers import is_temporary
 from chimera_core.files.locks import Holder, hold, holder_of
 from chimera_core.files.names import path_trouble, spelled_in
 from chimera_core.files.own_folders import inside, make_folder
 from chimera_core.files.text import read_json_table
 from chimera_core.files.toml import write_toml
 from chimera_core.plugins.discovery import PluginHost
+from chimera_core.runs.config import FILE as CONFIG
 
 RECORD = "run.json"
 _LOCK = ".lock"
@@ -76,11 +78,12 @@ def work_in(folder: Path, *, work: str) -> Iterator[None]:
         RunError: if the disk refuses.
     """
     make_run_folder(folder)
+    begins = is_untouched(folder)
     with hold(folder / _LOCK, what=f"run {one_line(folder.name)}", work=work):
         try:
             yield
         except BaseException:
-            if is_untouched(folder):  # it failed before it wrote a thing: nothing is left of it
+            if begins and is_untouched(folder):  # it failed before it was there: nothing is left of it
                 with suppress(OSError):
                     for file in folder.iterdir():
                         file.unlink()
@@ -107,10 +110,18 @@ def run_holder(folder: Path) -> Holder | None:
 
 
 def is_untouched(folder: Path) -> bool:
-    """Say whether a run may begin in a folder: there is none, or nothing in it but the lock of one that never began."""
-    return not folder.exists() or (
-        folder.is_dir() and all(file.name.startswith(_LOCK) for file in folder.iterdir())
-    )
+    """Say whether a run may begin in a folder: there is none, or nothing in it but what one left that never began.
+
+    A run has begun when its record is there. Before that lie its lock, what was half-written when it was killed, and its
+    options: these only beside the name of a process that died, since else they are a user's.
+    """
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        return False
+    names = {file.name for file in folder.iterdir()}
+    rest = {name for name in names if not name.startswith(_LOCK) and not is_temporary(name)}
+    return rest <= ({CONFIG} if f"{_LOCK}.json" in names else set())
 
 
 def run_status(folder: Path, record: Mapping[str, Any]) -> str:
@@ -223,7 +234,7 @@ def write_run_config(folder: Path, command: str, **values: Any) -> None:
     """
     again = f"chimera {command} --config {quote(folder / 'config.toml')}"
     comment = f"Every value of this run, with chimera-toolkit {__version__}. The same again: {again}"
-    write_toml(folder / "config.toml", {"command": command, **values}, comment=comment)
+    write_toml(folder / CONFIG, {"command": command, **values}, comment=comment)
 
 
 def versions() -> dict[str, str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import random
-import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chimera_core.runs.checkpoints import list_checkpoints
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 IMAGES = 480
-# A release is tried with more: CHIMERA_TEST_KILLS=5 pytest -k sigkill
-KILLS = int(os.environ.get("CHIMERA_TEST_KILLS", "1"))
 PATIENCE_S = 900.0  # against hanging for ever, on cores that others keep busy
 SMALL = ("--channels", 4, "--noise", 8, "--batch", 8, "--size", 28)
 BLIND = ("--encoder", "timm", "--encoder.model", "test_efficientnet", "--encoder.weights", "none")
@@ -115,9 +112,14 @@ class Workshop:
         self.server = fork_server(sys.executable, self.environ, *PRELOADED)
 
     def start(self, run: str, *more: object) -> Any:
-        # A run that is resumed knows its fuser.
-        fuser = [] if "--resume" in more else ["cyclegan" if "cyclegan" in run else "gan"]
-        line = ["fuser", "train", *fuser, "--run", str(self.run(run)), *map(str, more)]
+        line = [
+            "fuser",
+            "train",
+            "cyclegan" if "cyclegan" in run else "gan",
+            "--run",
+            str(self.run(run)),
+            *map(str, more),
+        ]
         return self.server.start({"arguments": line}, cwd=self.folder, environ=self.environ)
 
     def new(self, run: str, *more: object) -> Any:
@@ -132,40 +134,51 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, fork_server: Callable[...
     return Workshop(tmp_path_factory.mktemp("workshop"), fork_server)
 
 
+@pytest.fixture(scope="module")
+def work(workshop: Workshop, killable: Callable[..., Any]) -> Callable[[str], Any]:
+    @functools.cache
+    def give(kind: str) -> Any:
+        def start(name: str) -> Any:
+            resume = ["--resume"] if (folder(name) / "run.json").exists() else []
+            often = ["--checkpoint-minutes", 0.002] if name != "whole" else []
+            return workshop.new(folder(name).name, *KINDS[kind], *often, *resume)
+
+        def folder(name: str) -> Path:
+            return workshop.run(f"{kind}-{name}")
+
+        def result(name: str) -> dict[str, Any]:
+            names = (f"{IMAGES:09d}.safetensors", "best.safetensors")
+            files = {n: (folder(name) / "checkpoints" / n).read_bytes() for n in names}
+            return {**files, "lines": _lines_of(folder(name)), "status": status_of(folder(name))}
+
+        def look(name: str) -> Callable[[str], None]:
+            """It goes on from the newest checkpoint."""
+            newest = max(list_checkpoints(folder(name) / "checkpoints"), default=0)
+
+            def check(err: str) -> None:
+                assert not newest or f"going on from {newest:,} images" in err
+
+            return check
+
+        return killable(start=start, result=result, folder=folder, look=look, alone="trained", patience_s=PATIENCE_S)  # fmt: skip
+
+    return give
+
+
 @pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("kind", KINDS)
-def test_sigkill_at_random_moments_and_resume_give_the_same_bytes(workshop: Workshop, kind: str) -> None:
-    whole, run = workshop.run(kind), workshop.run(f"{kind}-killed")
-    workshop.new(kind, *KINDS[kind]).communicate(PATIENCE_S)
-    assert status_of(whole) == "done"
-    wall_s = json.loads((whole / "run.json").read_text())["wall_s"]
-    chance = random.Random(KILLS)
-    process = workshop.new(run.name, *KINDS[kind], "--checkpoint-minutes", 0.002)
-    for images in sorted(chance.sample(range(16, IMAGES - 80, 16), KILLS)):
-        _wait_until_seen(images, process, run)
-        time.sleep(chance.uniform(0, wall_s * 80 / IMAGES))
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL and status_of(run) == "running"
-        process = workshop.start(run.name, "--resume")
-    process.communicate(PATIENCE_S)
-    assert status_of(run) == "done"
-    for name in (f"{IMAGES:09d}.safetensors", "best.safetensors"):
-        assert (run / "checkpoints" / name).read_bytes() == (whole / "checkpoints" / name).read_bytes(), name
-    assert _lines_of(run) == _lines_of(whole)
-    assert not list((run / "checkpoints").glob(".*.tmp"))
+def test_killed_at_random_instants_and_resumed_by_the_same_line_it_gives_the_same_bytes(
+    work: Callable[[str], Any], kind: str
+) -> None:
+    work(kind).kill_at_random_instants(few=1, in_a_row=2)
+
+
+def test_of_two_that_train_at_once_one_is_sent_away(work: Callable[[str], Any]) -> None:
+    work("wgan-gp").start_two_at_once()
 
 
 def status_of(run: Path) -> str:
     return str(json.loads((run / "run.json").read_text())["status"])
-
-
-def _wait_until_seen(images: int, process: Any, run: Path) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while process.poll() is None and time.monotonic() < end:
-        if max((line["images"] for line in read_metrics(run)), default=0) >= images:
-            return
-        time.sleep(0.005)
 
 
 def _lines_of(run: Path) -> list[dict[str, Any]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,7 @@ from typing import Any
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.making.cells import FOLDER, Cell, read_record, record_path
 from chimera_core.compare.making.pool import Group, Limits, Pool
-from chimera_core.errors import RunError
-from chimera_core.files.own_folders import make_folder, remove_file
+from chimera_core.files.own_folders import make_folder, remove_file, remove_half_written
 from chimera_core.host_memory import available_bytes
 
 _FEW = 4
@@ -98,7 +95,7 @@ def make_cells(
             plugin = comparison.entry(cell.fuser).component.plugin
             groups[key] = Group(cell.fuser, plugin, _job(comparison, cell.fuser, folder, working), [])
         groups[key].cells.append(_as_record(cell))
-    _sweep_up(folder, older_s=_ORPHAN_S)
+    remove_half_written(folder / FOLDER, within=folder, older_s=_ORPHAN_S)
     try:
         if working.ray is not None:
             from chimera_core.compare.making.ray_cluster import run_on_ray
@@ -109,7 +106,7 @@ def make_cells(
         else:
             Pool(folder, working.jobs, working.limits, on_cell).run(list(groups.values()))
     finally:
-        _sweep_up(folder)
+        remove_half_written(folder / FOLDER, within=folder)
 
 
 def estimate_s(cells: Sequence[Cell], trials: Sequence[Cell], folder: Path, jobs: int) -> float:
@@ -119,14 +116,6 @@ def estimate_s(cells: Sequence[Cell], trials: Sequence[Cell], folder: Path, jobs
         seconds = (read_record(folder, trial.id) or {}).get("wall_s") or 0.0
         costs[trial.fuser] = min(seconds, costs.get(trial.fuser, seconds))
     return sum(costs.get(cell.fuser, 0.0) for cell in cells) / max(1, jobs)
-
-
-def _sweep_up(folder: Path, *, older_s: float = 0.0) -> None:
-    """Remove what workers that were killed had begun to write."""
-    for path in (folder / FOLDER).glob(".*.tmp"):
-        with suppress(OSError, RunError):
-            if time.time() - path.lstat().st_mtime >= older_s:
-                remove_file(path, within=folder)
 
 
 def _job(comparison: Comparison, fuser: str, folder: Path, working: Working) -> Mapping[str, Any]:

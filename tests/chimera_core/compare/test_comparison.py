@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,19 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.figures.scoring import Scores
-from chimera_core.fusing.fusion import Fusion
-from chimera_core.fusing.request import plan_fusion
-from chimera_core.images.pixels import to_uint8
+from chimera_core.errors import DataError
 from chimera_core.runs.record import work_in
 
-# A release is tried with more: CHIMERA_TEST_KILLS=10 pytest -k killed
-KILLS = int(os.environ.get("CHIMERA_TEST_KILLS", "2"))
 Write = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]
 COLUMNS = ["cell", "fuser", "preset", "encoder", "trainer", "parents", "weights", "seed", "metric", "value", "n", "extractor", "status", "error"]  # fmt: skip
@@ -157,19 +151,6 @@ def test_a_folder_of_something_else_is_left_alone(
 SLOW = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.05, diary = "diary.txt" }\n'
 
 
-def start(path: Path, run: Path, *, jobs: int = 2) -> subprocess.Popen[str]:
-    """Make an experiment's cells in a process of its own."""
-    code = (
-        "import sys; from pathlib import Path; from chimera_core.plugins.discovery import default_host;"
-        "from chimera_core.compare.experiment.plan import *; from chimera_core.compare.making.work import *;"
-        f"run = Path({str(run)!r}); run.mkdir(exist_ok=True);"
-        f"c = lay_out(check_experiment(Path({str(path)!r}), default_host()), run);"
-        "cells = [x for x in pending(c, run) if x.fuser == 'mix'];"
-        f"make_cells(c, cells, run, Working({jobs}))"
-    )
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-
-
 def recorded(run: Path) -> dict[str, dict[str, Any]]:
     records = {}
     for file in (run / "cells").glob("*.json"):
@@ -180,40 +161,6 @@ def recorded(run: Path) -> dict[str, dict[str, Any]]:
 def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> None:
     while len(list((run / "cells").glob("*.json"))) < count and process.poll() is None:
         time.sleep(0.005)
-
-
-def test_killed_at_any_instant_no_cell_is_lost_and_none_made_twice_once_recorded(
-    experiment: Write, place: Path
-) -> None:
-    path = experiment(("seeds = [0, 1]", f"seeds = {list(range(0, 20 * KILLS, 2))}"), fusers=SLOW)
-    run, diary = place / "run", place / "diary.txt"
-    chance = random.Random(0)
-    for kills in range(1, KILLS + 1):
-        process = start(path, run)
-        wait_for_records(run, 12 * kills + chance.randrange(4), process)
-        time.sleep(chance.random() * 0.05)
-        process.kill()
-        process.communicate()
-        done = recorded(run)
-        begun = len(diary.read_text().splitlines())
-        time.sleep(0.3)  # workers notice that their comparison is gone
-    assert 12 * KILLS <= len(done) < 20 * KILLS and begun <= len(done) + 2 * KILLS
-    process = start(path, run)
-    assert process.communicate()[1] == "" and process.returncode == 0
-    records = recorded(run)
-    assert len(records) == 20 * KILLS and {r["status"] for r in records.values()} == {"ok"}
-    assert {k: v["wall_s"] for k, v in records.items() if k in done} == {
-        k: v["wall_s"] for k, v in done.items()
-    }
-    # Each kill may cut off what two workers are at, and no more.
-    assert 0 <= len(diary.read_text().splitlines()) - 20 * KILLS <= 2 * KILLS
-    options = {"pause_s": 0, "diary": ""}
-    fusion = Fusion(
-        plan_fusion([place / "a.png", place / "b.png"], fuser="wayward", size=16, options=options)
-    )
-    for cell, record in records.items():
-        expected = to_uint8(fusion.make(record["weights"], [record["fuser_seed"]])[0])
-        assert np.array_equal(np.asarray(Image.open(run / "cells" / f"{cell}.png")), expected)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -251,6 +198,22 @@ def test_a_signal_leaves_whole_cells_and_says_130(
         with Image.open(run / "cells" / f"{cell}.png") as picture:
             picture.load()
     assert not list(run.rglob("*.tmp"))
+
+
+def test_a_comparison_is_known_as_one_before_anything_else_lies_in_its_folder(
+    experiment: Write, place: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lying: list[list[str]] = []
+
+    def draw(experiment: Any, folder: Path) -> Any:
+        lying.append(sorted(p.name for p in folder.iterdir() if not p.name.startswith(".lock")))
+        raise DataError("no parents: draw others")
+
+    monkeypatch.setattr("chimera_core.compare.run.lay_out", draw)
+    for _ in range(2):
+        code, _, err = here("compare", experiment())
+        assert code != 0 and err.endswith("no parents: draw others\n")
+    assert lying == [["run.json"], ["run.json"]]
 
 
 def test_two_comparisons_do_not_work_in_one_folder(experiment: Write, place: Path, here: Here) -> None:

@@ -4,8 +4,6 @@ import json
 import multiprocessing
 import os
 import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -376,84 +374,6 @@ def test_a_full_disk_is_one_clear_line_and_nothing_half_made_counts(
     with pytest.raises(RunError, match="the disk is full"):
         prepare(request)
     assert not request.folder.exists()
-
-
-# Forks from a process that has imported everything but computed nothing, so that a kill takes milliseconds to
-# set up. Each child packs; the parent kills it at a random instant, and starts it again.
-KILLING = """
-import os, random, shutil, signal, sys, time
-from pathlib import Path
-from chimera_core.data.preparing import Request, plan_packing, prepare
-from chimera_core.interfaces.components import DatasetSource
-from chimera_core.plugins.discovery import default_host
-from chimera_core.records import Example, SourceInfo
-
-root, work = sys.argv[1], Path(sys.argv[2])
-host = default_host()
-
-def start(cache):
-    pid = os.fork()
-    if pid == 0:
-        try:
-            made = plan_packing(host, "folder", {"root": root}, size=48)
-            prepare(Request(made.component, made.config, made.packing, cache), workers=2)
-            os._exit(0)
-        except BaseException as error:
-            print("child:", repr(error), flush=True)
-            os._exit(1)
-    return pid
-
-begin = time.monotonic()
-assert os.waitpid(start(work / "whole"), 0)[1] == 0
-length = time.monotonic() - begin
-draw = random.Random(0)
-kills, finished = 0, 0
-while kills < 20:
-    pid = start(work / "killed")
-    time.sleep(draw.uniform(0, length * 0.8))
-    ended, status = os.waitpid(pid, os.WNOHANG)
-    if ended == 0:
-        os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        kills += 1
-        continue
-    assert status == 0, status
-    finished += 1
-    shutil.move(work / "killed", work / f"finished{finished}")
-assert os.waitpid(start(work / "killed"), 0)[1] == 0
-shutil.move(work / "killed", work / f"finished{finished + 1}")
-both = [start(work / "both"), start(work / "both")]
-assert [os.waitpid(pid, 0)[1] for pid in both] == [0, 0]
-print("kills", kills, "finished", finished + 1)
-"""
-
-
-def test_killed_at_any_instant_it_goes_on_to_the_same_bytes_and_two_at_once_agree(
-    folder: Path, tmp_path: Path
-) -> None:
-    for split in ("train", "val"):  # enough blocks that a kill falls between some
-        for image in list((folder / split / "cat").iterdir()):
-            for copy in range(12):
-                Image.open(image).resize((75, 70)).rotate(copy).save(
-                    image.with_name(f"{image.stem}-{copy}.png")
-                )
-    work = tmp_path / "work"
-    work.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLING), str(folder), str(work)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("kills 20")
-    whole = contents(next((work / "whole").glob("folder-*")))
-    others = [*work.glob("finished*"), work / "both"]
-    assert len(others) >= 2
-    for other in others:
-        assert contents(next(other.glob("folder-*"))) == whole
-        assert not list(other.glob(".*.partial"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +20,14 @@ import pytest
 
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files import locks
+from chimera_core.files.leftovers import temporary_name
 from chimera_core.files.locks import hold, holder_of
 from chimera_core.runs.record import check_free, is_untouched, run_status, work_in
 
 HOLDER = """
 import sys, time
 from pathlib import Path
+from chimera_core.files.leftovers import temporary_name
 from chimera_core.files.locks import hold
 with hold(Path(sys.argv[1]), what="place", work="trained"):
     print("held", flush=True)
@@ -74,6 +77,25 @@ def test_a_second_process_hears_which_one_works_there_and_since_when(
     assert re.fullmatch(pattern, str(caught.value))
     found = holder_of(tmp_path / ".lock")
     assert found is not None and found.pid == other.pid
+
+
+def test_whoever_only_asks_who_holds_a_place_keeps_nobody_out(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    leave_a_name(lock, begun="0")  # as of one that was killed
+    asking = threading.Event()
+
+    def ask() -> None:
+        with locks._system_lock(lock):
+            asking.set()
+            time.sleep(0.03)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    asking.wait()
+    with held(lock):
+        found = holder_of(lock)
+        assert found is not None and found.pid == os.getpid()
+    thread.join()
 
 
 def test_who_was_killed_holds_nothing(tmp_path: Path, other: subprocess.Popen[str]) -> None:
@@ -216,6 +238,28 @@ def test_a_run_that_says_running_and_has_nobody_died(tmp_path: Path) -> None:
     assert run_status(run, {"status": "running"}) == "died"
     assert run_status(run, {"status": "done"}) == "done"
     check_free(run)
+
+
+def test_a_run_that_was_killed_before_its_record_was_there_begins_anew(tmp_path: Path) -> None:
+    run = tmp_path / "a"
+    run.mkdir()
+    leave_a_name(run / ".lock")
+    (run / "config.toml").write_text("")
+    (run / temporary_name("run.json")).write_text('{"status": "run')
+    assert is_untouched(run)
+    with pytest.raises(KeyboardInterrupt), work_in(run, work="trained"):
+        raise KeyboardInterrupt
+    assert not run.exists()
+
+
+def test_options_that_a_user_put_into_a_folder_are_not_of_a_run_that_never_began(tmp_path: Path) -> None:
+    run = tmp_path / "a"
+    run.mkdir()
+    (run / "config.toml").write_text("mine")
+    assert not is_untouched(run)
+    with pytest.raises(KeyboardInterrupt), work_in(run, work="trained"):
+        raise KeyboardInterrupt
+    assert (run / "config.toml").read_text() == "mine"
 
 
 def test_runs_list_and_show_tell_the_living_from_the_dead(

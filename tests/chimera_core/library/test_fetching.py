@@ -111,7 +111,7 @@ def test_fetched_pictures_come_with_their_terms(host: PluginHost, root: Path) ->
     assert (record.licence, record.attribution) == ("CC-BY-4.0", "(c) P1")
     assert record.source == "https://www.inaturalist.org/observations/1" and record.original == "101.jpg"
     assert seen[-1] == (3, 3)
-    assert os.listdir(root / ".fetching") == []
+    assert os.listdir(root / ".fetching") == [".lock"]
 
 
 def test_what_has_no_licence_or_leads_outside_or_is_broken_stays_out(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -18,12 +17,11 @@ import pytest
 import torch
 
 from chimera_core.files.weights import load_state
+from chimera_core.runs.checkpoints import list_checkpoints
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 IMAGES = 1200
 LOG_IMAGES = 40
-# A release is tried with more: CHIMERA_TEST_KILLS=10 pytest -k sigkill
-KILLS = int(os.environ.get("CHIMERA_TEST_KILLS", "3"))
 # Only against hanging for ever: on cores that others keep busy, a start of torch in three processes has taken minutes.
 PATIENCE_S = 600.0
 ARGUMENTS = (
@@ -92,9 +90,9 @@ def workshop(
 
 @pytest.fixture(scope="module")
 def whole(workshop: Workshop) -> Path:
-    code, err = workshop.train("whole", *workshop.varied())
+    code, err = workshop.train("undisturbed", *workshop.varied())
     assert code == 0, err
-    return workshop.run("whole")
+    return workshop.run("undisturbed")
 
 
 def lines_of(run: Path) -> list[dict[str, Any]]:
@@ -150,34 +148,59 @@ def state_of(pid: int) -> str:
         return "X"
 
 
-# Every step's checkpoint is written in the second case: the only way to be met while one is.
-@pytest.mark.parametrize(("writing", "minutes"), [(False, 0.002), (True, 1e-6)], ids=["anywhere", "writing"])
-def test_sigkill_at_random_moments_and_resume_give_the_same_bytes(
-    workshop: Workshop, whole: Path, writing: bool, minutes: float
+@pytest.fixture(scope="module")
+def work(workshop: Workshop, killable: Callable[..., Any]) -> Any:
+    def start(name: str) -> Any:
+        resume = ["--resume"] if (workshop.run(name) / "run.json").exists() else []
+        often = ["--checkpoint-minutes", 0.002] if name != "whole" else []
+        return workshop.start(name, *workshop.varied(*often, *resume))
+
+    def result(name: str) -> dict[str, Any]:
+        folder = workshop.run(name) / "checkpoints"
+        files = {n: (folder / n).read_bytes() for n in (f"{IMAGES:09d}.safetensors", "best.safetensors")}
+        return {**files, "lines": lines_of(workshop.run(name)), "status": status_of(workshop.run(name))}
+
+    def look(name: str) -> Callable[[str], None]:
+        """It goes on from the newest checkpoint."""
+        newest = max(list_checkpoints(workshop.run(name) / "checkpoints"), default=0)
+
+        def check(err: str) -> None:
+            assert not newest or f"going on from {newest:,} images" in err
+
+        return check
+
+    return killable(start=start, result=result, folder=workshop.run, look=look, alone="trained", patience_s=PATIENCE_S)  # fmt: skip
+
+
+def test_killed_at_random_instants_and_resumed_by_the_same_line_it_gives_the_same_bytes(work: Any) -> None:
+    work.kill_at_random_instants(few=3, in_a_row=3)
+
+
+def test_of_two_that_train_at_once_one_is_sent_away(work: Any) -> None:
+    work.start_two_at_once()
+
+
+def test_sigkill_while_a_checkpoint_is_written_and_resume_give_the_same_bytes(
+    workshop: Workshop, whole: Path
 ) -> None:
-    chance = random.Random(0)
-    wall_s = json.loads((whole / "run.json").read_text())["wall_s"]
-    run = workshop.run(f"killed-{writing}")
-    process = workshop.start(run.name, *workshop.varied("--checkpoint-minutes", minutes))
-    logged = range(LOG_IMAGES, IMAGES - 320, LOG_IMAGES)  # so early that none ends before it is met
-    met = 0
-    for images in sorted(chance.sample(logged, (KILLS + 2) // 3 if writing else KILLS)):
-        wait_for(lambda images=images: images_of(run) >= images, process)  # type: ignore[misc]
-        if writing:
-            wait_for(lambda: is_stopped_while_it_writes(process, run), process, pause_s=0)  # noqa: B023
-        else:
-            time.sleep(chance.uniform(0, wall_s * LOG_IMAGES / IMAGES))
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        met += bool(half_written(run))
-        process = workshop.start(run.name, "--resume")
-    _, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, err
+    run = workshop.run("killed-writing")
+    # Every step's checkpoint is written: the only way to be met while one is.
+    process = workshop.start(run.name, *workshop.varied("--checkpoint-minutes", 1e-6))
+    wait_for(lambda: images_of(run) >= LOG_IMAGES, process)
+    wait_for(lambda: is_stopped_while_it_writes(process, run), process, pause_s=0)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert half_written(run)
+    code, err = workshop.train(run.name, "--resume")
+    assert code == 0, err
     assert "going on from " in err and "from the beginning" not in err
-    assert met or not writing
     assert not half_written(run)
     assert_same(whole, run)
+
+
+def status_of(run: Path) -> str:
+    return str(json.loads((run / "run.json").read_text())["status"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -261,16 +284,8 @@ def test_a_run_that_is_being_trained_is_left_alone(workshop: Workshop) -> None:
     assert order == sorted(order)
 
 
-def test_two_processes_that_begin_one_run_are_one_training_and_two_without_a_name_are_two(
-    workshop: Workshop,
-) -> None:
+def test_two_that_begin_a_run_without_a_name_at_once_are_two_runs(workshop: Workshop) -> None:
     short = ["--images=400" if x == "--images" else x for x in workshop.new() if x != str(IMAGES)]
-    pair = [workshop.start("same", *short) for _ in range(2)]
-    ends = [process.communicate(timeout=PATIENCE_S)[1] for process in pair]
-    assert sorted(process.returncode for process in pair) == [0, 2], ends
-    assert any("run same is being trained by process" in err or "is there already" in err for err in ends), (
-        ends
-    )
     line = ["encoder", "train", *map(str, short)]
     start = lambda: workshop.server.start({"arguments": line}, cwd=workshop.folder, environ=workshop.environ)  # noqa: E731
     pair = [start() for _ in range(2)]
