@@ -21,7 +21,7 @@ from chimera_core.compare.experiment.plan import (
 from chimera_core.compare.figures.scoring import open_scorecard, reference_identity, score_cells
 from chimera_core.compare.figures.tables import COMPARISON, write_tables
 from chimera_core.compare.making.cells import read_record
-from chimera_core.compare.making.identity import data_identity, hash_of, making_code, scoring_code
+from chimera_core.compare.making.identity import data_identity, hash_of, scoring_code
 from chimera_core.compare.making.trainings import Training
 from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.errors import ChimeraError, RunError
@@ -226,8 +226,7 @@ def _fingerprint(comparison: Comparison) -> str:
             list(comparison.experiment.judges.values()),
             reference_identity(said),
             said.top.size,
-            making_code(),
-            scoring_code(),
+            scoring_code(comparison.experiment.host),
         ]
     )
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from chimera_core.compare.experiment.file import Said
 from chimera_core.compare.experiment.fusers import FuserEntry
-from chimera_core.compare.making.identity import encoder_identity, is_same_network
+from chimera_core.compare.making.identity import encoder_identity
 from chimera_core.components.choice import check_options
 from chimera_core.components.layers import build_config
 from chimera_core.components.options import Config
 from chimera_core.errors import ChimeraError
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.scoring.judge.names import judge_of
+from chimera_core.scoring.judge.names import judge_network, judge_of, networks_of
 
 
 def judge_identities(said: Said, host: PluginHost) -> dict[str, dict[str, Any]]:
@@ -37,24 +36,26 @@ def judge_identities(said: Said, host: PluginHost) -> dict[str, dict[str, Any]]:
             found[key] = encoder_identity(host, judge.component, judge.options)
         except ChimeraError as error:
             raise said.error(error, key) from None
-    if len(found) == 2 and is_same_network(found["judge"], found["judge2"]):
+    if len({judge_network(host, table.encoder, table.options) for table in said.judges.values()}) < len(
+        found
+    ):
         raise said.error("it is the first judge again: name an encoder of another architecture", "judge2")
     return found
 
 
-def check_judges(said: Said, host: PluginHost, entries: list[FuserEntry], judges: Mapping[str, Any]) -> None:
+def check_judges(said: Said, host: PluginHost, entries: list[FuserEntry]) -> None:
     """Refuse a judge in whose features a fuser works: it would judge itself.
 
     Raises:
         ConfigError: naming both.
     """
+    networks = {key: judge_network(host, table.encoder, table.options) for key, table in said.judges.items()}
     for entry in entries:
-        for name, options in entry.names_encoders:
-            used = encoder_identity(host, name, options)
-            for key, judge in judges.items():
-                if is_same_network(used, judge):
-                    raise said.error(
-                        f"{said.judges[key].encoder} is the encoder of fuser {entry.id}, which would judge itself: "
-                        "name another judge",
-                        key,
-                    )
+        own = networks_of(host, entry.config)
+        for key, network in networks.items():
+            if network in own:
+                raise said.error(
+                    f"{said.judges[key].encoder} is the encoder of fuser {entry.id}, which would judge itself: "
+                    "name another judge",
+                    key,
+                )

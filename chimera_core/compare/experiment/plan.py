@@ -106,7 +106,7 @@ def check_experiment(path: Path, host: PluginHost) -> Experiment:
     entries = find_entries(said, host, names=names)
     for twice in ids_twice(entries):
         raise said.error(f"two fusers are called {twice}: rename one", "fusers")
-    check_judges(said, host, entries, judges)
+    check_judges(said, host, entries)
     trainings = [*encoders.values(), *_fuser_trainings(said, host, entries, names)]
     return Experiment(said, host, entries, judges, named, trainings)
 

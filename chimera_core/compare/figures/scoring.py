@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from chimera_core.compare.experiment.parents import ANY_SEED, ParentTuple, Slot
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.making.cells import Cell, image_path
 from chimera_core.compare.making.identity import data_identity, file_hash, hash_of, scoring_code
-from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files.atomic import one_line, spell_paths, write_text_atomic
 from chimera_core.files.own_folders import inside, make_folder
@@ -23,12 +21,9 @@ from chimera_core.files.text import LARGE_BYTES, read_json_table
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from chimera_core.interfaces.components import FeatureEncoder
     from chimera_core.scoring.parents import ParentImages
 
 FOLDER = "scores"
-CLASS_IMAGES = 200
-"""Real images of a class that a judge learns it from, at most."""
 Figures = dict[str, dict[str, Any]]
 """Measurements by name: {value, n, extractor, reason}."""
 
@@ -110,48 +105,30 @@ def open_scorecard(comparison: Comparison, device: str) -> Any:
 
 def parent_images(comparison: Comparison, slot: Slot) -> ParentImages | None:
     """Give a parent as judges are shown it: real images of its class, or its one photograph; None without an image."""
-    import torch
+    from chimera_core.scoring.pictures import parent_of_class, parent_of_file
 
-    from chimera_core.images import read_picture
-    from chimera_core.images.pixels import from_uint8
-    from chimera_core.scoring.parents import ParentImages
-    from chimera_core.scoring.pictures import parent_of_file
-
-    said = comparison.experiment.said
-    if slot.class_name is not None and said.parents.source is not None:
-        split, classes = _packed(comparison, said.parents.source, said.parents.options)
-        members = torch.nonzero(split.labels == classes.index(slot.class_name)).flatten()
-        spread = torch.linspace(0, len(members) - 1, min(CLASS_IMAGES, len(members))).round().long()
+    said, host = comparison.experiment.said, comparison.experiment.host
+    size, source, options = said.top.size, said.parents.source, spell_paths(said.parents.options)
+    if slot.class_name is not None and source is not None:
         shown = slot.files.get(ANY_SEED)
-        picture = None if shown is None else from_uint8(read_picture(shown).on_white())[None]
-        return ParentImages(slot.label, split.take(members[spread]).float() / 255, shown=picture)
+        return parent_of_class(host, slot.class_name, source=source, options=options, size=size, shown=shown)
     if not slot.files:
         return None
-    found = parent_of_file(next(iter(slot.files.values())), finder=_finder(), size=said.top.size)
-    return replace(found, label=slot.label)
+    return parent_of_file(next(iter(slot.files.values())), label=slot.label, size=size)
 
 
 def reference_images(comparison: Comparison) -> Any:
     """Give the reference's images as a split that was packed at the experiment's size; None without one."""
-    table = comparison.experiment.said.reference
+    said, host = comparison.experiment.said, comparison.experiment.host
+    table = said.reference
     if table is None:
         return None
     from chimera_core.data.subsets import spread_subset
+    from chimera_core.scoring.pictures import packed_split
 
-    split, _ = _packed(comparison, table.source, table.options, table.split)
+    options = spell_paths(table.options)
+    split, _ = packed_split(host, table.source, options, size=said.top.size, split=table.split)
     return spread_subset(split, table.images)
-
-
-def cell_images(cells: Sequence[Cell], folder: Path, *, size: int) -> Tensor:
-    """Read the pictures of cells, all at one size: float (n, 3, S, S) in [0, 1]."""
-    import torch
-
-    from chimera_core.images import read_picture
-    from chimera_core.images.pixels import from_uint8, middle_square
-    from chimera_core.scoring.judge.features import at_size
-
-    pictures = (middle_square(from_uint8(read_picture(image_path(folder, c.id)).rgb))[None] for c in cells)
-    return torch.cat([at_size(picture, size) for picture in pictures])
 
 
 def _measure(
@@ -165,8 +142,6 @@ def _measure(
     folder: Path,
 ) -> None:
     """Measure what is missing of one tuple, into ``kept``."""
-    import torch
-
     size = comparison.experiment.said.top.size
     try:
         prepared = card.prepare(_parents_of(comparison, parents))
@@ -176,15 +151,24 @@ def _measure(
         kept["sets"].update({_set_key(cells[fuser]): {} for fuser in missing_sets})
         return
     if missing:
-        shares = torch.tensor([c.weights for c in missing])
-        found = card.measure(prepared, cell_images(missing, folder, size=size), shares)
+        pictures, shares = _pictures(missing, folder, size)
+        found = card.measure(prepared, pictures, shares)
         kept["cells"].update({c.id: _plain(m) for c, m in zip(missing, found, strict=True)})
     for fuser in missing_sets:
-        shares = torch.tensor([c.weights for c in cells[fuser]])
-        images = cell_images(cells[fuser], folder, size=size)
+        pictures, shares = _pictures(cells[fuser], folder, size)
         kept["sets"][_set_key(cells[fuser])] = _plain(
-            card.measure_set(prepared, images, shares, same_pictures=_same_pictures(cells[fuser]))
+            card.measure_set(prepared, pictures, shares, same_pictures=_same_pictures(cells[fuser]))
         )
+
+
+def _pictures(cells: Sequence[Cell], folder: Path, size: int) -> tuple[Tensor, Tensor]:
+    """Read cells' pictures, float (n, 3, S, S) in [0, 1], and their weights, (n, P)."""
+    import torch
+
+    from chimera_core.scoring.pictures import read_squares
+
+    pictures = read_squares([image_path(folder, cell.id) for cell in cells], size=size)
+    return pictures, torch.tensor([cell.weights for cell in cells], dtype=torch.float64)
 
 
 def _same_pictures(cells: Sequence[Cell]) -> bool:
@@ -238,7 +222,7 @@ def _key(comparison: Comparison, parents: ParentTuple) -> str:
             files,
             [s.label for s in parents.slots] if not any(files) else None,
             said.top.size,
-            scoring_code(),
+            scoring_code(experiment.host),
         ]
     )
 
@@ -272,25 +256,3 @@ def _is_figures(found: Any) -> bool:
         and (f["value"] is None or isinstance(f["value"], (int, float)))
         for f in found.values()
     )
-
-
-@functools.cache
-def _finder() -> FeatureEncoder:
-    from chimera_core.scoring.pictures import load_finder
-
-    return load_finder()
-
-
-def _packed(
-    comparison: Comparison, source: str, options: Mapping[str, Any], wanted: str | None = None
-) -> tuple[Any, tuple[str, ...]]:
-    """Pack a source at the experiment's size: the split to learn from, and the names of its classes."""
-    from chimera_core.data.preparing import plan_packing, prepare
-
-    size = comparison.experiment.said.top.size
-    request = plan_packing(comparison.experiment.host, source, spell_paths(options), size=size)
-    packed = prepare(request)
-    name = wanted or learning_split(packed.splits)
-    if name not in packed.splits:
-        raise DataError(f"source {source} has no split '{name}' (it has: {', '.join(packed.splits)})")
-    return packed.splits[name], tuple(packed.classes)
