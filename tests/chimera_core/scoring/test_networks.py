@@ -27,7 +27,7 @@ def fuser(name: str, **options: object) -> Fuser:
 def test_a_network_is_the_same_however_it_is_read_and_another_with_other_weights() -> None:
     host = default_host()
     plain = network_of(host, "timm", {})
-    assert network_of(host, "timm:timm", {"pooling": "max"}) == network_of(host, "timm", {"seed": 3}) == plain
+    assert network_of(host, "timm:timm", {"pool": "avg"}) == network_of(host, "timm", {"seed": 3}) == plain
     assert judge_network(host, "tf_efficientnet_lite0") == plain
     others = [{"weights": "none"}, {"model": "tf_efficientnet_lite2"}]
     assert len({plain, *(network_of(host, "timm", o) for o in others)}) == 3
