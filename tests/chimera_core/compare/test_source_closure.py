@@ -14,7 +14,7 @@ from chimera_core.compare.experiment.plan import check_experiment, lay_out
 from chimera_core.compare.making import identity, source_closure
 from chimera_core.compare.making.identity import code_of, component_identity, scoring_code
 from chimera_core.compare.making.source_closure import closure_of, find_source
-from chimera_core.components.use import layered_options, resolve_config
+from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]

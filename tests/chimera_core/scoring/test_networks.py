@@ -48,9 +48,7 @@ def test_trained_weights_are_one_network_in_every_place(tmp_path: Path) -> None:
         == network_of(host, "robust-lite0", {})
         != network_of(host, "timm", {})
     )
-    with pytest.raises(
-        ConfigError, match="is the encoder that mine uses itself: name another with --judge"
-    ):
+    with pytest.raises(ConfigError, match="is the encoder that mine uses itself: name another with --judge"):
         check_judge(host, str(copied), fuser("robust-lite0"), named="mine")
     check_judge(host, "tf_efficientnet_lite0", fuser("robust-lite0"), named="mine")
 
