@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.compare.experiment.file import Said
+from chimera_core.compare.experiment.file import ExperimentFile
 from chimera_core.compare.experiment.parents import ANY_SEED, ParentTuple, Slot
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.making.cells import Cell, image_path
@@ -96,10 +96,10 @@ def open_scorecard(comparison: Comparison, device: str) -> Any:
     chosen = select_device(device)
     judges = [
         load_judge(experiment.host, table.encoder, options=table.options, device=chosen)
-        for table in experiment.said.judges.values()
+        for table in experiment.file.judges.values()
     ]
     cache = experiment.host.settings.path("cache") / "judged"
-    reference, size = reference_images(comparison), experiment.said.top.size
+    reference, size = reference_images(comparison), experiment.file.top.size
     return Scorecard(judges, reference=reference, size=size, cache=cache)
 
 
@@ -107,8 +107,8 @@ def parent_images(comparison: Comparison, slot: Slot) -> ParentImages | None:
     """Give a parent as judges are shown it: real images of its class, or its one photograph; None without an image."""
     from chimera_core.scoring.pictures import parent_of_class, parent_of_file
 
-    said, host = comparison.experiment.said, comparison.experiment.host
-    size, source, options = said.top.size, said.parents.source, spell_paths(said.parents.options)
+    file, host = comparison.experiment.file, comparison.experiment.host
+    size, source, options = file.top.size, file.parents.source, spell_paths(file.parents.options)
     if slot.class_name is not None and source is not None:
         shown = slot.files.get(ANY_SEED)
         return parent_of_class(host, slot.class_name, source=source, options=options, size=size, shown=shown)
@@ -119,15 +119,15 @@ def parent_images(comparison: Comparison, slot: Slot) -> ParentImages | None:
 
 def reference_images(comparison: Comparison) -> Any:
     """Give the reference's images as a split that was packed at the experiment's size; None without one."""
-    said, host = comparison.experiment.said, comparison.experiment.host
-    table = said.reference
+    file, host = comparison.experiment.file, comparison.experiment.host
+    table = file.reference
     if table is None:
         return None
     from chimera_core.data.subsets import spread_subset
     from chimera_core.scoring.pictures import packed_split
 
     options = spell_paths(table.options)
-    split, _ = packed_split(host, table.source, options, size=said.top.size, split=table.split)
+    split, _ = packed_split(host, table.source, options, size=file.top.size, split=table.split)
     return spread_subset(split, table.images)
 
 
@@ -142,7 +142,7 @@ def _measure(
     folder: Path,
 ) -> None:
     """Measure what is missing of one tuple, into ``kept``."""
-    size = comparison.experiment.said.top.size
+    size = comparison.experiment.file.top.size
     try:
         prepared = card.prepare(_parents_of(comparison, parents))
     except ChimeraError as error:  # these parents cannot be told apart: their creatures cannot be measured
@@ -210,26 +210,26 @@ def _cells_of(comparison: Comparison, made: Mapping[str, Any], parents: ParentTu
 def _key(comparison: Comparison, parents: ParentTuple) -> str:
     """Hash what decides the figures of a tuple's creatures, beside the creatures."""
     experiment = comparison.experiment
-    said = experiment.said
-    by_class = [s.class_name if said.parents.source else None for s in parents.slots]
+    file = experiment.file
+    by_class = [s.class_name if file.parents.source else None for s in parents.slots]
     files = [sorted(file_hash(p) for p in s.files.values()) for s in parents.slots]
     return hash_of(
         [
             list(experiment.judges.values()),
-            reference_identity(said),
-            data_identity(str(said.parents.source), said.parents.options) if any(by_class) else None,
+            reference_identity(file),
+            data_identity(str(file.parents.source), file.parents.options) if any(by_class) else None,
             by_class,
             files,
             [s.label for s in parents.slots] if not any(files) else None,
-            said.top.size,
+            file.top.size,
             scoring_code(experiment.host),
         ]
     )
 
 
-def reference_identity(said: Said) -> list[Any] | None:
+def reference_identity(file: ExperimentFile) -> list[Any] | None:
     """Say what decides the reference; None without one."""
-    table = said.reference
+    table = file.reference
     if table is None:
         return None
     return [*data_identity(table.source, table.options), table.split, table.images]

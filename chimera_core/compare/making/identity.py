@@ -122,8 +122,8 @@ def folder_stamp(folder: str) -> str:
             path = os.path.join(folder, *parts, name)
             with contextlib.suppress(OSError):
                 info = os.stat(path)
-                said = f"{os.path.relpath(path, folder)}\0{info.st_size}\0{info.st_mtime_ns}\n"
-                whole.update(said.encode(errors="surrogateescape"))
+                line = f"{os.path.relpath(path, folder)}\0{info.st_size}\0{info.st_mtime_ns}\n"
+                whole.update(line.encode(errors="surrogateescape"))
     return whole.hexdigest()[:_DIGITS]
 
 

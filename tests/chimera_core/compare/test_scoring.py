@@ -74,7 +74,7 @@ def made(experiment: Write, place: Path) -> tuple[Comparison, list[Cell], Path]:
     (run / "cells").mkdir()
     for k, cell in enumerate(cells):
         Image.new("RGB", (16, 20), (10 * k, 80, 120)).save(image_path(run, cell.id))
-        write_record(run, vars(cell), status="ok", wall_s=0.1, device="cpu")
+        write_record(run, cell, status="ok", wall_s=0.1, device="cpu")
     return comparison, cells, run
 
 
