@@ -119,7 +119,7 @@ def _entry(
         component = _find(file, host, fuser, *place, "fuser")
         options = with_names(component.spec.config, own, names)
         config = _config(file, host, component, variant, options, names)
-    identity = component_identity(component, host, config)
+    identity = component_identity(Choice(component, config, host))
     if trained is not None:
         identity = {**identity, "weights": file_hash(trained.weights)}
     return FuserEntry(
@@ -171,8 +171,7 @@ def _nearest(variant: Variant, place: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _control(host: PluginHost, name: str, entry_id: str, size: int) -> FuserEntry:
-    component = host.find(_KIND, f"controls:{name}")
-    config = choose(host, _KIND, component).config
+    choice = choose(host, _KIND, f"controls:{name}")
     return FuserEntry(
         id=entry_id,
         fuser=f"controls:{name}",
@@ -181,10 +180,10 @@ def _control(host: PluginHost, name: str, entry_id: str, size: int) -> FuserEntr
         size=size,
         wants="auto",
         is_control=True,
-        component=component,
-        config=config,
+        component=choice.component,
+        config=choice.config,
         trained=None,
-        identity=component_identity(component, host, config),
+        identity=component_identity(choice),
         table=None,
     )
 

@@ -11,16 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from chimera_core.compare.making.source_closure import closure_of, find_source, hash_files
-from chimera_core.components.choice import layered_options, resolve_config, resolved_options
+from chimera_core.components.choice import Choice
 from chimera_core.components.layers import references_in
+from chimera_core.components.resolve import resolve_encoder
 from chimera_core.files.atomic import spell_paths, without_places
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.images.folders import walk
 from chimera_core.models.contents import contents_of, encoder_component
-from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost
 
 _DIGITS = 24
@@ -71,15 +69,14 @@ def scoring_code(host: PluginHost) -> str:
     return code_of(host, *_SCORING)
 
 
-def component_identity(component: Component, host: PluginHost, config: BaseModel) -> dict[str, Any]:
+def component_identity(choice: Choice) -> dict[str, Any]:
     """Say what decides what a component does: its options in force, its code, the weights it names."""
-    options = resolved_options(component, host, config)
+    config = choice.config
     return {
-        "component": f"{component.plugin}:{component.spec.name}",
-        "options": options,
-        "code": code_of(host, _module_of(component)),
+        "component": choice.as_table(),
+        "code": code_of(choice.host, _module_of(choice.component)),
         "named": [
-            encoder_identity(host, ref.name, ref.options)
+            encoder_identity(choice.host, ref.name, ref.options)
             for _, ref in references_in(type(config), dict(config))
             if ref.kind == "feature-encoder"
         ],
@@ -88,17 +85,11 @@ def component_identity(component: Component, host: PluginHost, config: BaseModel
 
 def encoder_identity(host: PluginHost, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Say which encoder a name means: the hash of its weights if it was trained, else component and options."""
-    trained = find_trained(host, "feature-encoder", name)
-    if trained is not None:
-        built_by = host.find("feature-encoder", encoder_component(host, trained))
-        return {"weights": contents_of(host, trained), "code": code_of(host, _module_of(built_by))}
-    component = host.find("feature-encoder", name)
-    config = resolve_config(component, host, layered_options(component, host, None, options))
-    return {
-        "component": f"{component.plugin}:{component.spec.name}",
-        "options": resolved_options(component, host, config),
-        "code": code_of(host, _module_of(component)),
-    }
+    found = resolve_encoder(host, name, options)
+    if isinstance(found, Choice):
+        return {"component": found.as_table(), "code": code_of(host, _module_of(found.component))}
+    built_by = host.find("feature-encoder", encoder_component(host, found.trained))
+    return {"weights": contents_of(host, found.trained), "code": code_of(host, _module_of(built_by))}
 
 
 def _module_of(component: Component) -> str:

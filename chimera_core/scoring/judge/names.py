@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.components.layers import references_in
 from chimera_core.components.options import suggest
+from chimera_core.components.resolve import TrainedEncoder, resolve_encoder
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import broken_link, quote
 from chimera_core.files.hashing import hash_unchanged
@@ -124,16 +124,15 @@ def network_of(host: PluginHost, encoder: str, options: Mapping[str, Any] = {}) 
     Raises:
         PluginError: if there is no such encoder.
     """
-    if trained := find_trained(host, _KIND, encoder):
-        return f"weights {contents_of(host, trained)}"
-    component = host.find(_KIND, encoder)
-    config = resolve_config(component, host, layered_options(component, host, None, options))
-    values = config.model_dump(mode="json")
+    found = resolve_encoder(host, encoder, options)
+    if isinstance(found, TrainedEncoder):
+        return f"weights {contents_of(host, found.trained)}"
+    values = found.config.model_dump(mode="json")
     if "model" in values:
         values = {key: values[key] for key in ("model", "weights") if key in values}
     if values.get("weights"):
         values["weights"] = hash_unchanged(os.path.expanduser(values["weights"])) or values["weights"]
-    return f"{component.plugin}:{component.spec.name} {sorted(values.items())!r}"
+    return f"{found.name} {sorted(values.items())!r}"
 
 
 def _at_hand() -> list[str]:

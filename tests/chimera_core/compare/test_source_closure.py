@@ -14,7 +14,7 @@ from chimera_core.compare.experiment.plan import check_experiment, lay_out
 from chimera_core.compare.making import identity, source_closure
 from chimera_core.compare.making.identity import code_of, component_identity, scoring_code
 from chimera_core.compare.making.source_closure import closure_of, find_source
-from chimera_core.components.choice import layered_options, resolve_config
+from chimera_core.components.choice import choose
 from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]
@@ -50,10 +50,7 @@ def edit(file: Path, old: str = "", new: str = "") -> None:
 
 
 def code_of_fuser(name: str) -> str:
-    host = default_host()
-    component = host.find("fusion-generator", name)
-    config = resolve_config(component, host, layered_options(component, host, None))
-    code: str = component_identity(component, host, config)["code"]
+    code: str = component_identity(choose(default_host(), "fusion-generator", name))["code"]
     return code
 
 
