@@ -1,4 +1,8 @@
-"""``comparison.json``: what a comparison measured, as the report reads it."""
+"""``comparison.json``: what a comparison measured, as ``chimera compare`` writes it and the report reads it.
+
+A key is added here, and shown by a template: later versions of the file load, and so do earlier ones, whose keys were
+fewer.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +86,7 @@ class Cost(_Part):
 
 
 class Fuser(_Part):
-    """One fuser of the comparison, with what it was told."""
+    """One fuser of the comparison, with its options and its cost."""
 
     id: str
     label: str

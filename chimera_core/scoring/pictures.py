@@ -59,7 +59,7 @@ def parent_of_photograph(
     mask: Tensor | None = None,
     size: int = PHOTO_SIDE,
 ) -> ParentImages:
-    """Make a parent of one photograph; where its animal is is found, unless it is told.
+    """Make a parent of one photograph; its animal is found unless a mask is given.
 
     Args:
         label: names it.
