@@ -30,6 +30,7 @@ from chimera_core.files.atomic import one_line, quote, spell_paths
 from chimera_core.files.own_folders import inside
 from chimera_core.files.text import LARGE_BYTES, read_json_table
 from chimera_core.files.toml import write_toml
+from chimera_core.report.formatting import show_seconds
 from chimera_core.report.page import write_report
 from chimera_core.report.record import FILE, KIND, ComparisonRecord
 from chimera_core.runs.record import read_run_record, work_in, write_run_record
@@ -169,14 +170,8 @@ def _make(
             tried = {cell.id for cell in trials}
             waiting = [cell for cell in waiting if cell.id not in tried]
             seconds = estimate_s(waiting, trials, folder, working.jobs)
-            say(f"by short trials the other {len(waiting)} creatures take {_words(seconds)} at most")
+            say(f"by short trials the other {len(waiting)} creatures take {show_seconds(seconds)} at most")
         make_cells(comparison, waiting, folder, working, on_cell=count)
-
-
-def _words(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def _records(comparison: Comparison, folder: Path) -> dict[str, dict[str, Any]]:
