@@ -15,6 +15,7 @@ import json
 import logging
 import random
 import re
+import sys
 import tempfile
 import time
 import traceback
@@ -39,9 +40,11 @@ from chimera_core.report.record import read_comparison
 from chimera_core.runs.checkpoints import read_state
 from chimera_core.runs.config import read_config
 from chimera_core.runs.record import read_run_record, run_status
-from chimera_core.testing.fixtures.comparison import write_comparison
 from chimera_core.training.fuser_options import FuserTraining
 from chimera_core.training.parts.metrics import read_metrics
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from toys.made_up_comparison import write_comparison
 
 # What stands in a value's place: JSON and TOML alike where they agree.
 ODD = [

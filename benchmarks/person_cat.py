@@ -39,7 +39,8 @@ from chimera_core.images.pixels import to_uint8
 from chimera_core.images.sheet import grid
 from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring.figures.position import scale_to_classes, scale_to_ends, summarise_sweeps
-from chimera_core.scoring.judge.features import RESIZE, QualityJudge
+from chimera_core.scoring.formula import RESIZE
+from chimera_core.scoring.judge.features import QualityJudge
 from chimera_core.scoring.sets.kid import squared_mmd
 from chimera_core.scoring.sets.probe import Probe, fit_probe
 

@@ -13,13 +13,16 @@ import argparse
 import json
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from chimera_core.report.page import write_report
-from chimera_core.testing.fixtures.comparison import write_comparison
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from toys.made_up_comparison import write_comparison
 
 SHOWN = """
 const done = arguments[0];

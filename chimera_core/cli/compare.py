@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +17,8 @@ from chimera_core.files.atomic import one_line
 from chimera_core.runs.record import place_run
 
 if TYPE_CHECKING:
-    from chimera_core.compare.run import Outcome
+    from chimera_core.compare.run import ComparisonOutcome
+    from chimera_core.report.record import Fuser, Place
 
 _GIB = 1 << 30
 _MOST_JOBS = 8
@@ -42,12 +42,13 @@ _MOST_JOBS = 8
     type=click.FloatRange(0, min_open=True),
     default=10.0,
     show_default=True,
-    help="A creature that takes longer is given up.",
+    help="Time limit per creature in minutes; one that takes longer is marked failed.",
 )
 @click.option(
     "--cell-memory",
     type=click.FloatRange(0, min_open=True),
-    help="So is one whose process takes more GiB of memory.  [default: an equal share of what is free]",
+    help="Memory limit per worker in GiB; a creature that exceeds it is marked failed.  [default: an equal share of what "
+    "is free]",
 )
 @click.option(
     "--ray",
@@ -79,15 +80,15 @@ def compare(
     touches. A creature that fails is a row with its reason.
     """
     let_waiting_threads_sleep()
-    from chimera_core.compare.estimate import look_ahead
+    from chimera_core.compare.estimate import estimate_cost
     from chimera_core.compare.experiment.plan import check_experiment, check_folder
     from chimera_core.compare.making.work import Working
     from chimera_core.compare.run import run_comparison
 
     host = plugin_host(ctx)
     checked = check_experiment(experiment, host)
-    folder = place_run(run_name or checked.said.top.name, host.settings.path("runs"))
-    check_folder(folder, checked.said.top.name, checked.named)
+    folder = place_run(run_name or checked.file.top.name, host.settings.path("runs"))
+    check_folder(folder, checked.file.top.name, checked.named)
     registry = ctx.find_root().params.get("registry")
     working = Working(
         jobs=jobs or _default_jobs(device),
@@ -98,7 +99,7 @@ def compare(
         ray=ray,
     )
     if dry_run:
-        found = look_ahead(checked, folder, working)
+        found = estimate_cost(checked, folder, working)
         for line in found.remarks:
             _say(line)
         if as_json:
@@ -119,8 +120,7 @@ def compare(
     _show(outcome, folder, as_json)
 
 
-def _show(outcome: Outcome, folder: Path, as_json: bool) -> None:
-    document = outcome.document
+def _show(outcome: ComparisonOutcome, folder: Path, as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -131,12 +131,12 @@ def _show(outcome: Outcome, folder: Path, as_json: bool) -> None:
                 "failed": outcome.failed,
                 "not_applicable": outcome.without,
                 "measured": outcome.measured,
-                "ranking": document["ranking"],
+                "ranking": [place.model_dump(mode="json") for place in outcome.record.ranking],
             }
         )
         return
-    fusers = {fuser["id"]: fuser for fuser in document["fusers"]}
-    rows = [_row(place, fusers[place["fuser"]]) for place in document["ranking"]]
+    fusers = {fuser.id: fuser for fuser in outcome.record.fusers}
+    rows = [_row(place, fusers[place.fuser]) for place in outcome.record.ranking]
     print_table(("", "fuser", "score", "95 %", "pairs", "s/image", "not told apart from", ""), rows)
     click.echo(str(outcome.report or folder))
     if outcome.failed:
@@ -145,18 +145,17 @@ def _show(outcome: Outcome, folder: Path, as_json: bool) -> None:
         )
 
 
-def _row(place: Mapping[str, Any], fuser: Mapping[str, Any]) -> list[str]:
-    mean, low, high = (place[key] for key in ("mean", "low", "high"))
-    seconds = fuser["cost"]["seconds_per_image"]
+def _row(place: Place, fuser: Fuser) -> list[str]:
+    seconds = fuser.cost.seconds_per_image
     return [
-        str(place["rank"]),
-        one_line(place["fuser"]) + (" (control)" if fuser["is_control"] else ""),
-        "n/a" if mean is None else f"{mean:.3f}",
-        "" if low is None else f"{low:.3f} to {high:.3f}",
-        str(place["pairs"]),
+        str(place.rank),
+        one_line(place.fuser) + (" (control)" if fuser.is_control else ""),
+        "n/a" if place.mean is None else f"{place.mean:.3f}",
+        "" if place.low is None else f"{place.low:.3f} to {place.high:.3f}",
+        str(place.pairs),
         "" if seconds is None else f"{seconds:.2g}",
-        one_line(", ".join(place["tied_with"]), limit=60),
-        one_line("; ".join(fuser["warnings"]), limit=80),
+        one_line(", ".join(place.tied_with), limit=60),
+        one_line("; ".join(fuser.warnings), limit=80),
     ]
 
 

@@ -28,7 +28,7 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
     "--weights",
     type=WEIGHTS,
     multiple=True,
-    help="That were asked for, e.g. .7,.3; a fuser takes several.  [default: what a picture says of itself; equal]",
+    help="Requested weights, e.g. .7,.3; a fuser takes several.  [default: what a picture says of itself; equal]",
 )
 @click.option("--source", help="Data set in which classes find their images; its options are --source.*.")
 @click.option(
@@ -53,9 +53,13 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="First seed.")
 @click.option(
-    "--size", type=click.IntRange(16, 512), default=64, show_default=True, help="That is scored, in pixels."
+    "--size",
+    type=click.IntRange(16, 512),
+    default=64,
+    show_default=True,
+    help="Side length at which images are scored, in pixels.",
 )
-@click.option("--fuse-size", type=int, help="At which the fuser works.  [default: its own, or 256]")
+@click.option("--fuse-size", type=int, help="Resolution the fuser generates at.  [default: its own, or 256]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 @click.pass_context

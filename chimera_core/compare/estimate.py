@@ -1,4 +1,4 @@
-"""What a comparison will take, found out by short trials that leave nothing behind."""
+"""What a comparison will cost, estimated by short trials that leave nothing behind."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from chimera_core.compare.making.work import Working, estimate_s, make_cells, pe
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What a comparison will take, by short trials.
+class CostEstimate:
+    """What a comparison will cost, by short trials.
 
-    ``remarks`` say what cannot be measured. ``trainings`` are to be done first; what they, and creatures that need them, take is not in ``seconds``.
+    ``remarks`` list what cannot be measured. ``trainings`` are to be done first; ``seconds`` holds neither them nor the
+    creatures that need them.
     """
 
     cells: int
@@ -33,9 +34,9 @@ class Outlook:
     remarks: list[str]
 
 
-def look_ahead(experiment: Experiment, folder: Path, working: Working) -> Outlook:
-    """Say what a comparison will take; nothing is left behind."""
-    check_folder(folder, experiment.said.top.name, experiment.named)
+def estimate_cost(experiment: Experiment, folder: Path, working: Working) -> CostEstimate:
+    """Estimate what a comparison will cost; nothing is left behind."""
+    check_folder(folder, experiment.file.top.name, experiment.named)
     trainings = waits_for_training(experiment, folder)
     remarks = check_data(experiment, trainings)
     with tempfile.TemporaryDirectory(prefix="chimera-trial-") as place:
@@ -50,10 +51,10 @@ def look_ahead(experiment: Experiment, folder: Path, working: Working) -> Outloo
         trials = trials_of(comparison, waiting)
         make_cells(comparison, trials, Path(place), working)
         seconds = estimate_s(waiting, trials, Path(place), working.jobs)
-    each = len(comparison.tuples) * len(experiment.said.top.seeds) * len(experiment.weights)
+    each = len(comparison.tuples) * len(experiment.file.top.seeds) * len(experiment.weights)
     counts = {e.id: each for e in experiment.entries if e.id not in comparison.cells}
     counts |= {fuser: sum(c.fuser == fuser for c in waiting) for fuser in comparison.cells}
-    return Outlook(
+    return CostEstimate(
         cells=each * len(experiment.entries),
         waiting=sum(counts.values()),
         seconds=seconds,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from chimera_core.compare.experiment.data import check_data
 from chimera_core.compare.experiment.plan import (
-    KIND,
     Comparison,
     Experiment,
     check_folder,
@@ -19,9 +20,9 @@ from chimera_core.compare.experiment.plan import (
     waits_for_training,
 )
 from chimera_core.compare.figures.scoring import open_scorecard, reference_identity, score_cells
-from chimera_core.compare.figures.tables import COMPARISON, write_tables
+from chimera_core.compare.figures.tables import write_tables
 from chimera_core.compare.making.cells import read_record
-from chimera_core.compare.making.identity import data_identity, hash_of, making_code, scoring_code
+from chimera_core.compare.making.identity import data_identity, hash_of, scoring_code
 from chimera_core.compare.making.trainings import Training
 from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.errors import ChimeraError, RunError
@@ -29,7 +30,9 @@ from chimera_core.files.atomic import one_line, quote, spell_paths
 from chimera_core.files.own_folders import inside
 from chimera_core.files.text import LARGE_BYTES, read_json_table
 from chimera_core.files.toml import write_toml
+from chimera_core.report.formatting import show_seconds
 from chimera_core.report.page import write_report
+from chimera_core.report.record import FILE, KIND, ComparisonRecord
 from chimera_core.runs.config import FILE as CONFIG
 from chimera_core.runs.record import RECORD, read_run_record, work_in, write_run_record
 from chimera_core.statistics import LEAST_PAIRS
@@ -38,15 +41,15 @@ Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a comparison went. ``made`` and ``measured`` count what this call did; ``document`` is comparison.json."""
+class ComparisonOutcome:
+    """How a comparison went. ``made`` and ``measured`` count what this call did; ``record`` is comparison.json."""
 
     cells: int
     made: int
     failed: int
     without: int
     measured: int
-    document: Mapping[str, Any]
+    record: ComparisonRecord
     report: Path | None
 
 
@@ -59,7 +62,7 @@ def run_comparison(
     retry_failed: bool = False,
     progress: Callable[[str], Any] | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> Outcome:
+) -> ComparisonOutcome:
     """Run an experiment into a folder; what lies there already is kept.
 
     Args:
@@ -74,7 +77,7 @@ def run_comparison(
         ChimeraError: if parents, judges or the disk refuse.
         KeyboardInterrupt: after Ctrl-C; whole cells stay, and the next call goes on.
     """
-    name = experiment.said.top.name
+    name = experiment.file.top.name
     check_folder(folder, name, experiment.named)
     with work_in(folder, work="compared"):
         try:
@@ -97,7 +100,7 @@ def _run(
     retry_failed: bool,
     progress: Callable[[str], Any],
     say: Callable[[str], None],
-) -> Outcome:
+) -> ComparisonOutcome:
     trainings = waits_for_training(experiment, folder)
     if trainings:
         _check_data(experiment, trainings, say)
@@ -124,9 +127,9 @@ def _run(
         scores, measured = score_cells(
             comparison, made, folder, device=working.device, card=card, progress=report
         )
-    document = write_tables(comparison, records, scores, folder, command=command, notes=_notes(comparison))
+    record = write_tables(comparison, records, scores, folder, command=command, notes=_notes(comparison))
     page = write_report(folder)
-    outcome = _outcome(comparison, records, len(waiting), measured, document, page)
+    outcome = _outcome(comparison, records, len(waiting), measured, record, page)
     _record(
         experiment,
         folder,
@@ -169,14 +172,8 @@ def _make(
             tried = {cell.id for cell in trials}
             waiting = [cell for cell in waiting if cell.id not in tried]
             seconds = estimate_s(waiting, trials, folder, working.jobs)
-            say(f"by short trials the other {len(waiting)} creatures take {_words(seconds)} at most")
+            say(f"by short trials the other {len(waiting)} creatures take {show_seconds(seconds)} at most")
         make_cells(comparison, waiting, folder, working, on_cell=count)
-
-
-def _words(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def _records(comparison: Comparison, folder: Path) -> dict[str, dict[str, Any]]:
@@ -189,16 +186,16 @@ def _outcome(
     records: Mapping[str, Mapping[str, Any]],
     made: int,
     measured: int,
-    document: Mapping[str, Any],
+    record: ComparisonRecord,
     report: Path | None,
-) -> Outcome:
-    return Outcome(
+) -> ComparisonOutcome:
+    return ComparisonOutcome(
         cells=len(comparison.all_cells),
         made=made,
         failed=sum(r["status"] == "failed" for r in records.values()),
         without=sum(bool(c.reason) for c in comparison.all_cells),
         measured=measured,
-        document=document,
+        record=record,
         report=report,
     )
 
@@ -212,36 +209,35 @@ def _notes(comparison: Comparison) -> list[str]:
         notes.append(
             f"Fewer than {LEAST_PAIRS} tuples of parents: no interval can be given, and no fuser be told from another."
         )
-    if len(comparison.experiment.said.top.seeds) < 5:
+    if len(comparison.experiment.file.top.seeds) < 5:
         notes.append("Fewer than 5 seeds: enough to look at, too few for a claim.")
     return notes
 
 
 def _fingerprint(comparison: Comparison) -> str:
     """Hash all that decides the tables, wherever the file lies."""
-    said = comparison.experiment.said
+    file = comparison.experiment.file
     return hash_of(
         [
             {f: [(c.id, c.reason) for c in cells] for f, cells in comparison.cells.items()},
             [t.labels for t in comparison.tuples],
-            data_identity(str(said.parents.source), said.parents.options),
+            data_identity(str(file.parents.source), file.parents.options),
             list(comparison.experiment.judges.values()),
-            reference_identity(said),
-            said.top.size,
-            making_code(),
-            scoring_code(),
+            reference_identity(file),
+            file.top.size,
+            scoring_code(comparison.experiment.host),
         ]
     )
 
 
-def _finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+def _finished(folder: Path, fingerprint: str) -> ComparisonRecord | None:
     """Give comparison.json of a run that came to its end with the very same cells; None where there is none."""
     try:
         record = read_run_record(folder)
         if record.get("status") != "done" or record.get("fingerprint") != fingerprint:
             return None
-        return read_json_table(inside(folder, COMPARISON), most_bytes=LARGE_BYTES)
-    except (ChimeraError, OSError):
+        return ComparisonRecord.model_validate(read_json_table(inside(folder, FILE), most_bytes=LARGE_BYTES))
+    except (ChimeraError, OSError, ValidationError):
         return None
 
 
@@ -251,7 +247,7 @@ def _report_path(folder: Path) -> Path | None:
 
 
 def _record(experiment: Experiment, folder: Path, working: Working, status: str, **more: Any) -> None:
-    top = experiment.said.top
+    top = experiment.file.top
     write_run_record(
         folder,
         experiment.host,
@@ -268,7 +264,7 @@ def _record(experiment: Experiment, folder: Path, working: Working, status: str,
 
 def _write_config(experiment: Experiment, folder: Path) -> None:
     """Write the experiment with its paths spelled in full, so that it runs from any folder."""
-    table = dict(experiment.said.file.table)
+    table = dict(experiment.file.toml.table)
     parents = dict(table["parents"])
     if experiment.named:
         parents["tuples"] = [list(named) for named in experiment.named]

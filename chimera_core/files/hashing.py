@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -26,3 +27,17 @@ def hash_file(path: Path | str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):
         return ""
+
+
+def hash_unchanged(path: Path | str) -> str:
+    """Hash a file as ``hash_file`` does, once for as long as its size and time of change stay the same."""
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError):
+        return ""
+    return _hash_once(os.fspath(path), info.st_size, info.st_mtime_ns)
+
+
+@functools.cache
+def _hash_once(path: str, size: int, mtime_ns: int) -> str:
+    return hash_file(path)

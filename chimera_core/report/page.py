@@ -15,15 +15,15 @@ from chimera_core.files.own_folders import inside
 from chimera_core.files.toml import read_toml
 from chimera_core.images import write_png
 from chimera_core.privacy import without_folders
-from chimera_core.report import numbers, plots, words
-from chimera_core.report.markdown import escape_markdown, fenced
+from chimera_core.report import formatting, plots, words
+from chimera_core.report.formatting import escape_markdown, fenced
 from chimera_core.report.pictures import (
     choose_embedding,
     metric_names,
     missing_pictures,
     tuple_blocks,
 )
-from chimera_core.report.record import Comparison, read_comparison
+from chimera_core.report.record import ComparisonRecord, read_comparison
 from chimera_core.report.sheet import draw_sheet
 from chimera_core.runs.record import read_run_record
 
@@ -63,7 +63,7 @@ def write_report(folder: Path) -> Path:
     return folder / PAGE
 
 
-def _write_page(path: Path, folder: Path, comparison: Comparison, context: Mapping[str, Any]) -> None:
+def _write_page(path: Path, folder: Path, comparison: ComparisonRecord, context: Mapping[str, Any]) -> None:
     embedding = choose_embedding(folder, comparison)
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     template = _page_environment().get_template("report.html")
@@ -93,7 +93,7 @@ def _write_page(path: Path, folder: Path, comparison: Comparison, context: Mappi
         stream.dump(file, encoding="utf-8", errors="replace")
 
 
-def _context(folder: Path, comparison: Comparison) -> dict[str, Any]:
+def _context(folder: Path, comparison: ComparisonRecord) -> dict[str, Any]:
     """Gather what page and Markdown both say."""
     columns = words.ranking_columns(comparison)
     record, experiment = _record(folder), _experiment(folder)
@@ -169,11 +169,11 @@ def _markdown_environment() -> Environment:
 
 
 _FILTERS = {
-    "show": numbers.show,
-    "seconds": numbers.show_seconds,
+    "show": formatting.show,
+    "seconds": formatting.show_seconds,
     "spoken": words.spoken,
-    "listed": numbers.listed,
-    "counted": numbers.counted,
-    "compact": numbers.compact,
+    "listed": formatting.listed,
+    "counted": formatting.counted,
+    "compact": formatting.compact,
     "explained": words.explained,
 }

@@ -15,7 +15,7 @@ from chimera_core.errors import DataError
 from chimera_core.files.atomic import leads_out
 from chimera_core.files.own_folders import inside
 from chimera_core.images import read_picture
-from chimera_core.report.record import Cell, Comparison, Measured, Tuple, weight_key
+from chimera_core.report.record import CellRecord, ComparisonRecord, Measured, Tuple, weight_key
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,7 +53,7 @@ class Embedding:
     seeds: tuple[int, ...]
 
 
-def choose_embedding(folder: Path, comparison: Comparison, *, budget: int = BUDGET_BYTES) -> Embedding:
+def choose_embedding(folder: Path, comparison: ComparisonRecord, *, budget: int = BUDGET_BYTES) -> Embedding:
     """Find the best pictures that fit the budget, from what 48 of them take; the least if none does."""
     seeds = tuple(comparison.seeds)
     drawn = [cell.image for cell in comparison.cells if cell.image is not None]
@@ -68,13 +68,15 @@ def choose_embedding(folder: Path, comparison: Comparison, *, budget: int = BUDG
     return chosen
 
 
-def tuple_blocks(folder: Path, comparison: Comparison, embedding: Embedding) -> Iterator[dict[str, Any]]:
+def tuple_blocks(
+    folder: Path, comparison: ComparisonRecord, embedding: Embedding
+) -> Iterator[dict[str, Any]]:
     """Give for each tuple what the page needs of it, one at a time: 50,000 pictures need not be in memory at once.
 
     Returns:
         An iterator of JSON-ready tables: ``parents`` (base64 of WebP, or null), ``weights``, and for each seed,
         weights and fuser (by rank) ``tiles`` (base64 or null) and ``facts``: null where there is no cell,
-        ``status`` and ``said`` of a failure, or the metrics in the order of ``metric_names``: a number, or where
+        ``status`` and ``reason`` of a failure, or the metrics in the order of ``metric_names``: a number, or where
         there is none the place of its reason in ``reasons``, as a str.
     """
     names = metric_names(comparison)
@@ -107,14 +109,14 @@ def tuple_blocks(folder: Path, comparison: Comparison, embedding: Embedding) -> 
             }
 
 
-def metric_names(comparison: Comparison) -> list[str]:
+def metric_names(comparison: ComparisonRecord) -> list[str]:
     """Name what was measured of single creatures, headline first."""
     met = dict.fromkeys(name for cell in comparison.cells for name in cell.metrics)
     first = [name for name in ("score", "fused", "realism") if name in met]
     return [*first, *(name for name in met if name not in first)]
 
 
-def missing_pictures(folder: Path, comparison: Comparison) -> list[str]:
+def missing_pictures(folder: Path, comparison: ComparisonRecord) -> list[str]:
     """Name the files that should be there and are not."""
     named = [cell.image for cell in comparison.cells] + [path for t in comparison.tuples for path in t.images]
     return [path for path in named if path is not None and not _is_there(folder, path)]
@@ -164,7 +166,7 @@ def _base64(folder: Path, name: str, embedding: Embedding) -> tuple[str | None, 
         return None, str(error).replace(f"{folder}{os.sep}", "")
 
 
-def _tile(folder: Path, cell: Cell | None, embedding: Embedding) -> tuple[str | None, str | None]:
+def _tile(folder: Path, cell: CellRecord | None, embedding: Embedding) -> tuple[str | None, str | None]:
     return (None, None) if cell is None or cell.image is None else _base64(folder, cell.image, embedding)
 
 
@@ -173,14 +175,14 @@ def _parent(folder: Path, tuple_: Tuple, index: int, embedding: Embedding) -> st
     return None if path is None else _base64(folder, path, embedding)[0]
 
 
-def _facts(cell: Cell | None, trouble: str | None, names: list[str], reasons: dict[str, int]) -> Any:
+def _facts(cell: CellRecord | None, trouble: str | None, names: list[str], reasons: dict[str, int]) -> Any:
     """Say in one JSON value what is known of a cell; what is new among the reasons is added to them."""
     if cell is None:
         return None
     if cell.status != "ok":
-        return {"status": cell.status, "said": cell.error or f"{cell.status} without a reason"}
+        return {"status": cell.status, "reason": cell.error or f"{cell.status} without a reason"}
     if cell.image is None or trouble:
-        return {"status": "failed", "said": trouble or "there is no picture"}
+        return {"status": "failed", "reason": trouble or "there is no picture"}
     figures: list[float | str] = []
     for name in names:
         measured = cell.metrics.get(name, _NOT_MEASURED)

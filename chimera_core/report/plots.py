@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from chimera_core.report.numbers import show, show_seconds
-from chimera_core.report.record import Comparison, Fuser, Place
+from chimera_core.report.formatting import show, show_seconds
+from chimera_core.report.record import ComparisonRecord, Fuser, Place
 
 _LETTER = 6.6  # mean width of a letter of the plots' 12-unit font
 _LINE = 14.0
@@ -46,11 +46,11 @@ class Spot:
 
 @dataclass(frozen=True)
 class Point:
-    """A fuser's cost and score, said in words too; ``label`` None where there was no room."""
+    """A fuser's cost and score, described in words too; ``label`` None where there was no room."""
 
     spot: Spot
     is_control: bool
-    said: str
+    description: str
     label: Label | None
 
 
@@ -79,7 +79,7 @@ class Curve:
     line: str
     band: str
     dots: list[tuple[float, float]]
-    said: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Curves:
     each: list[Curve]
 
 
-def score_by_cost(comparison: Comparison, *, width: float, height: float) -> Plot | None:
+def score_by_cost(comparison: ComparisonRecord, *, width: float, height: float) -> Plot | None:
     """Place the ranked fusers by seconds for an image (to the right, logarithmic where they differ much) and score.
 
     Returns:
@@ -148,7 +148,7 @@ def score_by_cost(comparison: Comparison, *, width: float, height: float) -> Plo
     )
 
 
-def positions(comparison: Comparison) -> Curves | None:
+def positions(comparison: ComparisonRecord) -> Curves | None:
     """Draw where each fuser's creatures lie between their parents; the diagonal is what was asked for."""
     labels = {fuser.id: fuser for fuser in comparison.fusers}
     order = {fuser.id: place for place, fuser in enumerate(comparison.by_rank)}
@@ -166,7 +166,7 @@ def positions(comparison: Comparison) -> Curves | None:
     return _curves(rows, "position", diagonal=True)
 
 
-def scores_by_share(comparison: Comparison) -> Curves | None:
+def scores_by_share(comparison: ComparisonRecord) -> Curves | None:
     """Draw each fuser's mean score by the share of the second of two parents, over pairs and seeds."""
     sums: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for cell in comparison.cells:
@@ -221,9 +221,11 @@ def _curves(rows: Sequence[_Row], what: str, *, diagonal: bool) -> Curves | None
         banded = [(s, a, b) for s, _, a, b in points if a is not None and b is not None]
         outline = [at(s, b) for s, _, b in banded] + [at(s, a) for s, a, _ in reversed(banded)]
         dots = [at(s, value) for s, value, _, _ in points]
-        said = f"{label}: {what} " + ", ".join(f"{show(v)} at {100 * s:.0f} %" for s, v, _, _ in points)
+        description = f"{label}: {what} " + ", ".join(
+            f"{show(v)} at {100 * s:.0f} %" for s, v, _, _ in points
+        )
         band = _path(outline) + "Z" if len(banded) > 1 else ""
-        each.append(Curve(label, is_control, _path(dots), band, dots, said))
+        each.append(Curve(label, is_control, _path(dots), band, dots, description))
     ideal = _path([at(0, 0), at(1, 1)]) if diagonal else ""
     return Curves(
         width, height, left, right, top, bottom, [Tick(at(0, v)[1], text) for v, text in ticks], ideal, each

@@ -1,4 +1,8 @@
-"""``comparison.json``: what a comparison measured, as the report reads it."""
+"""``comparison.json``: what a comparison measured, as ``chimera compare`` writes it and the report reads it.
+
+A key is added here, and shown by a template: later versions of the file load, and so do earlier ones, whose keys were
+fewer.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +86,7 @@ class Cost(_Part):
 
 
 class Fuser(_Part):
-    """One fuser of the comparison, with what it was told."""
+    """One fuser of the comparison, with its options and its cost."""
 
     id: str
     label: str
@@ -96,7 +100,7 @@ class Fuser(_Part):
     warnings: list[str] = []
 
 
-class Cell(_Part):
+class CellRecord(_Part):
     """One creature: a fuser, parents, weights and a seed; or why there is none."""
 
     id: str
@@ -187,7 +191,7 @@ class SecondJudge(_Part):
     kendall_tau: Number = None
 
 
-class Comparison(_Part):
+class ComparisonRecord(_Part):
     """All that the report is made of; the pictures lie beside it."""
 
     name: str
@@ -202,7 +206,7 @@ class Comparison(_Part):
     notes: list[str] = []
     tuples: list[Tuple]
     fusers: list[Fuser]
-    cells: list[Cell]
+    cells: list[CellRecord]
     ranking: list[Place] = []
     tests: list[Test] = []
     axes: list[Axis] = []
@@ -227,13 +231,13 @@ class Comparison(_Part):
         named = [weight_key(weights) for weights in self.weights]
         return [w for w in dict.fromkeys(named) if w in met] + sorted(met.difference(named), reverse=True)
 
-    def cells_of(self, tuple_: Tuple) -> list[Cell]:
+    def cells_of(self, tuple_: Tuple) -> list[CellRecord]:
         """The cells of these parents."""
         return self._cells_by_tuple.get(tuple_.id, [])
 
     @cached_property
-    def _cells_by_tuple(self) -> dict[int, list[Cell]]:
-        grouped: dict[int, list[Cell]] = {}
+    def _cells_by_tuple(self) -> dict[int, list[CellRecord]]:
+        grouped: dict[int, list[CellRecord]] = {}
         for cell in self.cells:
             grouped.setdefault(cell.tuple, []).append(cell)
         return grouped
@@ -244,7 +248,7 @@ def weight_key(weights: Iterable[float]) -> tuple[float, ...]:
     return tuple(round(float(weight), 6) for weight in weights)
 
 
-def read_comparison(folder: Path) -> Comparison:
+def read_comparison(folder: Path) -> ComparisonRecord:
     """Read and check ``comparison.json`` of a run, without the folders of its paths.
 
     Raises:
@@ -261,7 +265,7 @@ def read_comparison(folder: Path) -> Comparison:
     except DataError as error:
         raise ConfigError(f"{error}") from None
     try:
-        comparison = Comparison.model_validate(_for_others(content))
+        comparison = ComparisonRecord.model_validate(_for_others(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -308,7 +312,7 @@ def _what_is_there(folder: Path) -> str:
     return f"{quote(folder)} is a run of {quote(one_line(shown, limit=60))}, no comparison: name one of `chimera compare`"
 
 
-def _check_names(comparison: Comparison, path: Path) -> None:
+def _check_names(comparison: ComparisonRecord, path: Path) -> None:
     """Raise ConfigError if something names a fuser or parents that the file does not have."""
     fusers = {fuser.id for fuser in comparison.fusers}
     tuples = {tuple_.id: len(tuple_.labels) for tuple_ in comparison.tuples}

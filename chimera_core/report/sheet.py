@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chimera_core.errors import DataError
 from chimera_core.images.sheet import grid
 from chimera_core.report.pictures import read_scaled
-from chimera_core.report.record import Comparison, Tuple, weight_key
+from chimera_core.report.record import ComparisonRecord, Tuple, weight_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_ROWS, MOST_FUSERS, TILE = 24, 16, 128
 
 
-def draw_sheet(folder: Path, comparison: Comparison) -> UInt8:
+def draw_sheet(folder: Path, comparison: ComparisonRecord) -> UInt8:
     """Draw a row for each tuple: its parents, then each fuser's creature of the middle weights and first seed.
 
     At most ``MOST_ROWS`` tuples and the ``MOST_FUSERS`` that rank best, so that the picture stays one that opens.
@@ -49,7 +49,7 @@ def draw_sheet(folder: Path, comparison: Comparison) -> UInt8:
 
 
 def _row(
-    folder: Path, comparison: Comparison, tuple_: Tuple, *, parents: int, fusers: list[str]
+    folder: Path, comparison: ComparisonRecord, tuple_: Tuple, *, parents: int, fusers: list[str]
 ) -> tuple[list[UInt8 | None], list[str]]:
     paths = [tuple_.images[i] if i < len(tuple_.images) else None for i in range(parents)]
     tiles = [_tile(folder, path) for path in paths]

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chimera_core.report.numbers import listed, show
-from chimera_core.report.record import Comparison, Fuser, Interval, Place
+from chimera_core.report.formatting import listed, show
+from chimera_core.report.record import ComparisonRecord, Fuser, Interval, Place
 from chimera_core.scoring.formula import EARLIER, FORMULA
 
 
@@ -40,7 +40,7 @@ class Trouble:
     where: str
 
 
-def headline(comparison: Comparison) -> str:
+def headline(comparison: ComparisonRecord) -> str:
     """Say in a sentence or two who leads, or that nobody does: a tie has no winner, and a control is no method."""
     ranked = [place for place in comparison.ranking if place.mean is not None]
     if not ranked:
@@ -50,15 +50,15 @@ def headline(comparison: Comparison) -> str:
     controls = {fuser.id for fuser in comparison.fusers if fuser.is_control}
     if best.tied_with:
         others = listed(labels[other] for other in best.tied_with)
-        said = f"No winner: {labels[best.fuser]} has the best mean score, but the intervals do not tell it from {others}."
+        sentence = f"No winner: {labels[best.fuser]} has the best mean score, but the intervals do not tell it from {others}."
     else:
-        said = f"{labels[best.fuser]} ranks first, with a {best.metric} of {spoken(best)}."
+        sentence = f"{labels[best.fuser]} ranks first, with a {best.metric} of {spoken(best)}."
     if best.fuser in controls:
-        said += " It is a control: no fuser has beaten it."
+        sentence += " It is a control: no fuser has beaten it."
     elif tied := [other for other in best.tied_with if other in controls]:
         verb = "is a control" if len(tied) == 1 else "are controls"
-        said += f" {listed(labels[other] for other in tied)} {verb}."
-    return said
+        sentence += f" {listed(labels[other] for other in tied)} {verb}."
+    return sentence
 
 
 def spoken(interval: Interval) -> str:
@@ -68,7 +68,7 @@ def spoken(interval: Interval) -> str:
     return f"{show(interval.mean)} ({show(interval.low)} to {show(interval.high)})"
 
 
-def intervals(comparison: Comparison) -> str:
+def intervals(comparison: ComparisonRecord) -> str:
     """Name the intervals: ``95 % intervals`` where their confidence is known."""
     known = comparison.confidence
     return "intervals" if known is None else f"{100 * known:g} % intervals"
@@ -85,12 +85,12 @@ def explained(warning: str) -> str:
     return f"{warning} ({meaning})" if meaning else warning
 
 
-def groups_word(comparison: Comparison) -> str:
+def groups_word(comparison: ComparisonRecord) -> str:
     """Say what the tuples are: ``pair``, or ``tuple`` where some have three parents or more."""
     return "pair" if all(len(tuple_.labels) == 2 for tuple_ in comparison.tuples) else "tuple"
 
 
-def ranking_columns(comparison: Comparison) -> list[Metric]:
+def ranking_columns(comparison: ComparisonRecord) -> list[Metric]:
     """Name the figures beside the headline metric that some place of the ranking has."""
     met = dict.fromkeys(name for place in comparison.ranking for name in place.metrics)
     headline_metrics = {place.metric for place in comparison.ranking}
@@ -99,7 +99,7 @@ def ranking_columns(comparison: Comparison) -> list[Metric]:
     return [describe(name) for name in names if name not in headline_metrics]
 
 
-def ranking_rows(comparison: Comparison, columns: Sequence[Metric]) -> list[Row]:
+def ranking_rows(comparison: ComparisonRecord, columns: Sequence[Metric]) -> list[Row]:
     """Give every fuser a row, best first; those without a place come last and are not hidden."""
     places = {place.fuser: place for place in comparison.ranking}
     labels = comparison.labels
@@ -118,17 +118,17 @@ def describe(name: str) -> Metric:
     return Metric(name, better, meaning)
 
 
-def failures(comparison: Comparison) -> list[Trouble]:
+def failures(comparison: ComparisonRecord) -> list[Trouble]:
     """Gather the failed cells by fuser and reason, most first."""
     return _gather(comparison, "failed")
 
 
-def not_applicable(comparison: Comparison) -> list[Trouble]:
+def not_applicable(comparison: ComparisonRecord) -> list[Trouble]:
     """Gather the cells that a fuser does not make, by fuser and reason."""
     return _gather(comparison, "n/a")
 
 
-def unmeasured(comparison: Comparison) -> list[tuple[str, str, int]]:
+def unmeasured(comparison: ComparisonRecord) -> list[tuple[str, str, int]]:
     """Gather the figures that could not be measured: (metric, reason, count), most first."""
     met = Counter(
         (name, measured.reason or "no reason given")
@@ -140,7 +140,7 @@ def unmeasured(comparison: Comparison) -> list[tuple[str, str, int]]:
     return [(name, reason, count) for (name, reason), count in met.most_common()]
 
 
-def _gather(comparison: Comparison, status: str) -> list[Trouble]:
+def _gather(comparison: ComparisonRecord, status: str) -> list[Trouble]:
     names = {tuple_.id: " + ".join(tuple_.labels) for tuple_ in comparison.tuples}
     met: dict[tuple[str, str], list[str]] = defaultdict(list)
     for cell in comparison.cells:
@@ -153,7 +153,7 @@ def _gather(comparison: Comparison, status: str) -> list[Trouble]:
     return sorted(found, key=lambda trouble: -trouble.count)
 
 
-def formula(comparison: Comparison) -> str:
+def formula(comparison: ComparisonRecord) -> str:
     """Say which formula the scores follow, and whether it is today's."""
     if all("score" not in cell.metrics for cell in comparison.cells):
         return ""

@@ -9,34 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from chimera_core.components.options import suggest
-from chimera_core.data.batches import ImageSplit
-from chimera_core.data.preparing import plan_packing, prepare
-from chimera_core.data.split_names import learning_split
-from chimera_core.data.subsets import SubsetSplit, spread_subset
 from chimera_core.devices import select_device
-from chimera_core.errors import ConfigError
-from chimera_core.files.atomic import quote
-from chimera_core.files.names import spelled_in
 from chimera_core.fusing.fusion import Fusion
-from chimera_core.images.pixels import middle_square
-from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.images.pixels import from_uint8, middle_square, to_uint8
 from chimera_core.models.fusers import is_class_name
 from chimera_core.scoring.figures.figures import Measurement
 from chimera_core.scoring.formula import FORMULA
 from chimera_core.scoring.judge.features import at_size
 from chimera_core.scoring.judge.judge import load_judge
 from chimera_core.scoring.parents import ParentImages
-from chimera_core.scoring.pictures import load_finder, parent_of_file, read_squares
+from chimera_core.scoring.pictures import packed_split, parent_of_class, parent_of_file, read_squares
 from chimera_core.scoring.plan import ScorePlan
 from chimera_core.scoring.reference import check_size
 from chimera_core.scoring.scorecard import Scorecard
 
 _FOLDER = "folder:folder"
 CLASS_IMAGES = 300
-"""Real images of a class that a judge is shown, spread evenly."""
 
 
 def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[str, Any]:
@@ -53,9 +42,11 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     start = time.perf_counter()
     device = select_device(plan.device)
     # Parents first: what is wrong with them is known before anything slow begins.
-    finder = load_finder() if any(not is_class_name(name) for name in plan.parents) else None
-    parents = [_parent(plan, name, finder) for name in plan.parents]
-    reference = open_reference(plan, plan.reference) if plan.reference is not None else None
+    parents = [_parent(plan, name) for name in plan.parents]
+    reference = None
+    if plan.reference is not None:
+        root = {"root": str(plan.reference)}
+        reference, _ = packed_split(plan.host, _FOLDER, root, size=plan.size)
     if reference is not None:
         check_size(len(reference))
     judges = [load_judge(plan.host, name, device=device) for name in plan.judges]
@@ -70,7 +61,8 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     prepared = card.prepare(parents)
     progress(4, 5)
     rows = card.measure(prepared, images, weights)
-    together = card.measure_set(prepared, images, weights)
+    same_pictures = plan.fusion is not None and not any(map(is_class_name, plan.parents))
+    together = card.measure_set(prepared, images, weights, same_pictures=same_pictures)
     progress(5, 5)
     return {
         "fuser": plan.fusion.fuser_name if plan.fusion else None,
@@ -90,16 +82,6 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     }
 
 
-def open_reference(plan: ScorePlan, folder: Path) -> ImageSplit:
-    """Open a folder of animals, packed at the size that is scored; its training images, if it has splits.
-
-    Raises:
-        ChimeraError: if it holds no images in a layout of the folder source.
-    """
-    packed = prepare(plan_packing(plan.host, _FOLDER, {"root": str(folder)}, size=plan.size))
-    return packed.split(learning_split(packed.splits))
-
-
 def _made(plan: ScorePlan) -> list[dict[str, Any]]:
     """Give the chimeras one by one: name, weights, seed and pixels (1, 3, S, S)."""
     if plan.fusion is None:
@@ -111,30 +93,19 @@ def _made(plan: ScorePlan) -> list[dict[str, Any]]:
     fusion = Fusion(plan.fusion)
     rows = []
     for w in plan.weights:
-        images = at_size(middle_square(fusion.make(w, plan.seeds)), plan.size)
+        # In the colours of a PNG, so that a picture on the disk has the same score.
+        drawn = torch.stack([from_uint8(to_uint8(image)) for image in fusion.make(w, plan.seeds)])
+        images = at_size(middle_square(drawn), plan.size)
         for k, seed in enumerate(plan.seeds):
             rows.append({"image": None, "weights": list(w), "seed": seed, "pixels": images[k : k + 1]})
     return rows
 
 
-def _parent(plan: ScorePlan, name: str, finder: FeatureEncoder | None) -> ParentImages:
+def _parent(plan: ScorePlan, name: str) -> ParentImages:
     if not is_class_name(name) or plan.source is None:
-        return parent_of_file(Path(name), finder=finder, size=plan.size)
+        return parent_of_file(Path(name), size=plan.size)
     source, options = plan.source
-    packed = prepare(plan_packing(plan.host, source, options, size=plan.size))
-    own_name = spelled_in(packed.classes, name)
-    if own_name is None:
-        raise ConfigError(f"source {source} has no class {quote(name)}" + suggest(name, packed.classes))
-    split = packed.split(learning_split(packed.splits))
-    own = (split.labels == packed.classes.index(own_name)).nonzero().flatten()
-    if not len(own):
-        raise ConfigError(f"source {source} has no image of class {quote(name)} to learn from")
-    part = spread_subset(SubsetSplit(split, own), CLASS_IMAGES)
-    return ParentImages(name, _pixels(part))
-
-
-def _pixels(split: ImageSplit) -> Tensor:
-    return split.take(torch.arange(len(split))).float() / 255
+    return parent_of_class(plan.host, name, source=source, options=options, size=plan.size)
 
 
 def _plain(card: Mapping[str, Measurement]) -> dict[str, Any]:

@@ -1,22 +1,35 @@
-"""Picture files and photographs, brought into the one square shape in which they are scored."""
+"""What judges are shown, the same for every command: chimeras, photographs of parents, images of a class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from chimera_core.components.options import suggest
 from chimera_core.components.resolve import load_encoder
+from chimera_core.data.batches import ImageSplit
+from chimera_core.data.preparing import plan_packing, prepare
+from chimera_core.data.split_names import learning_split
+from chimera_core.data.subsets import SubsetSplit, spread_subset
+from chimera_core.errors import ConfigError, DataError
+from chimera_core.files.atomic import quote
+from chimera_core.files.names import spelled_in
 from chimera_core.images import read_picture
 from chimera_core.images.pixels import from_uint8, middle_square
 from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.plugins.discovery import PluginHost
 from chimera_core.scoring.judge.features import at_size
 from chimera_core.scoring.parents import ParentImages
 from chimera_core.subjects.finding import find_subject
 
+CLASS_IMAGES = 300
+"""Real images of a class that a judge learns it from, at most."""
 # Views of a photograph's animal are cut out of it at this size, whatever the size that is scored.
 PHOTO_SIDE = 256
 # With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
@@ -33,8 +46,9 @@ def read_squares(paths: Sequence[Path], *, size: int) -> Tensor:
     return torch.cat(squares)
 
 
+@functools.cache
 def load_finder() -> FeatureEncoder:
-    """Load the encoder by which animals are found in photographs: an ImageNet classifier."""
+    """Load the encoder by which animals are found in photographs, once: an ImageNet classifier."""
     return load_encoder(_FINDER).requires_grad_(False)
 
 
@@ -43,40 +57,93 @@ def parent_of_photograph(
     image: Tensor,
     *,
     mask: Tensor | None = None,
-    finder: FeatureEncoder | None = None,
     size: int = PHOTO_SIDE,
 ) -> ParentImages:
-    """Make a parent of one photograph; where its animal is is found, unless it is told.
+    """Make a parent of one photograph; its animal is found unless a mask is given.
 
     Args:
         label: names it.
         image: float (3, H, W) in [0, 1].
         mask: float (1, H, W) in [0, 1], 1 where the animal is.
-        finder: of ``load_finder``, for those who have many photographs.
         size: that is scored; a larger one than ``PHOTO_SIDE`` is that of the views, too.
     """
     side = max(size, PHOTO_SIDE)
     square = at_size(middle_square(image)[None], side)
     if mask is None:
-        found = find_subject(finder or load_finder(), square[0])[None]
+        found = find_subject(load_finder(), square[0])[None]
     else:
         found = F.interpolate(middle_square(mask)[None], (side, side), mode="area")
     return ParentImages(label, square, found)
 
 
-def parent_of_file(
-    path: Path, *, finder: FeatureEncoder | None = None, size: int = PHOTO_SIDE
-) -> ParentImages:
+def parent_of_file(path: Path, *, label: str | None = None, size: int = PHOTO_SIDE) -> ParentImages:
     """Read a photograph as a parent; transparency says where its animal is.
 
     Args:
         path: the picture file.
-        finder, size: as in ``parent_of_photograph``.
+        label: names it; the file's name without its ending when None.
+        size: as in ``parent_of_photograph``.
     Raises:
         DataError: if it is no picture.
     """
     picture = read_picture(path)
     mask = from_uint8(picture.alpha) if picture.alpha is not None else None
-    return parent_of_photograph(
-        path.stem, from_uint8(picture.on_white()), mask=mask, finder=finder, size=size
-    )
+    name = path.stem if label is None else label
+    return parent_of_photograph(name, from_uint8(picture.on_white()), mask=mask, size=size)
+
+
+def parent_of_class(
+    host: PluginHost,
+    name: str,
+    *,
+    source: str,
+    options: Mapping[str, Any],
+    size: int,
+    shown: Path | None = None,
+) -> ParentImages:
+    """Take real images of a class as a parent, ``CLASS_IMAGES`` at most, spread evenly.
+
+    Args:
+        host: knows the source.
+        name: of the class; accents may be spelled in either way.
+        source: where it has images, in the split to learn from.
+        options: of the source.
+        size: that is scored.
+        shown: the one image of it that every fuser was given, if there is such.
+    Raises:
+        ConfigError: if the source has no such class, or no image of it.
+    """
+    split, classes = packed_split(host, source, options, size=size)
+    own_name = spelled_in(classes, name)
+    if own_name is None:
+        raise ConfigError(f"source {source} has no class {quote(name)}" + suggest(name, classes))
+    own = (split.labels == classes.index(own_name)).nonzero().flatten()
+    if not len(own):
+        raise ConfigError(f"source {source} has no image of class {quote(name)} to learn from")
+    part = spread_subset(SubsetSplit(split, own), CLASS_IMAGES)
+    images = part.take(torch.arange(len(part))).float() / 255
+    picture = None if shown is None else from_uint8(read_picture(shown).on_white())[None]
+    return ParentImages(name, images, shown=picture)
+
+
+def packed_split(
+    host: PluginHost, source: str, options: Mapping[str, Any], *, size: int, split: str | None = None
+) -> tuple[ImageSplit, tuple[str, ...]]:
+    """Pack a source at the size that is scored.
+
+    Args:
+        host: knows the source.
+        source: its name.
+        options: of the source.
+        size: side in pixels.
+        split: its name; the one to learn from when None.
+    Returns:
+        The split, and the names of all classes.
+    Raises:
+        DataError: if there is no such split.
+    """
+    packed = prepare(plan_packing(host, source, options, size=size))
+    name = split or learning_split(packed.splits)
+    if name not in packed.splits:
+        raise DataError(f"source {source} has no split '{name}' (it has: {', '.join(packed.splits)})")
+    return packed.split(name), tuple(packed.classes)

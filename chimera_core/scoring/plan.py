@@ -214,11 +214,11 @@ def _weights_of(file: Path, weights: Sequence[Sequence[float]], parents: Sequenc
     if weights:
         return check_weights(weights[0], len(parents), remark=_log.warning)
     try:
-        told = parse_json(read_png_text(file).get("chimera.weights", "null"))
-        return check_weights(told, len(parents))
+        noted = parse_json(read_png_text(file).get("chimera.weights", "null"))
+        return check_weights(noted, len(parents))
     except ConfigError:
         raise ConfigError(
-            f"picture {quote(file.name)} was made with weights {told} for other parents: name its own, or --weights"
+            f"picture {quote(file.name)} was made with weights {noted} for other parents: name its own, or --weights"
         ) from None
     except (ChimeraError, ValueError, TypeError):
         return check_weights(None, len(parents))

@@ -30,7 +30,7 @@ def check_data(experiment: Experiment, trainings: Sequence[Training]) -> list[st
         ConfigError: with file, line and key, if data are not to be had, a split does not exist, or the reference is
             too small.
     """
-    said, sources = experiment.said, _Sources(experiment)
+    file, sources = experiment.file, _Sources(experiment)
     for training in trainings:
         source = training.table.get("source")
         named = source if isinstance(source, Mapping) else {"name": source}
@@ -38,10 +38,10 @@ def check_data(experiment: Experiment, trainings: Sequence[Training]) -> list[st
             counts = sources.open(str(named.get("name")), named.get("options") or {}).info.splits
             name_splits(counts, training.table.get("train_split"), training.table.get("val_split"))
         except ChimeraError as error:
-            raise said.error(error, *training.keys) from None
-    if said.reference is not None:
+            raise file.error(error, *training.keys) from None
+    if file.reference is not None:
         _check_reference(experiment, sources)
-    if said.parents.source is not None:
+    if file.parents.source is not None:
         return []
     unseen = {name for named in experiment.named for name in named if is_class_name(name)}
     return [
@@ -53,8 +53,8 @@ def check_data(experiment: Experiment, trainings: Sequence[Training]) -> list[st
 def _check_reference(experiment: Experiment, sources: _Sources) -> None:
     from chimera_core.scoring.reference import check_size
 
-    said = experiment.said
-    table = said.reference
+    file = experiment.file
+    table = file.reference
     assert table is not None
     try:
         source = sources.open(table.source, table.options)
@@ -64,7 +64,7 @@ def _check_reference(experiment: Experiment, sources: _Sources) -> None:
             raise DataError(f"source {table.source} has no split {quote(name)}" + suggest(name, splits))
         check_size(min(splits[name], table.images))
     except ChimeraError as error:
-        raise said.error(error, "reference") from None
+        raise file.error(error, "reference") from None
 
 
 class _Sources:

@@ -67,7 +67,7 @@ class FuserTable(Config):
     train: dict[str, Any] | None = option(None, help="what `chimera fuser train --config` takes")
 
 
-class ExperimentFile(Config):
+class ExperimentTable(Config):
     """The whole file; the tables of fusers, parents and judges are checked by themselves."""
 
     name: str = option(..., help="of the experiment and, without --run, of its folder")
@@ -83,11 +83,11 @@ class ExperimentFile(Config):
 
 
 @dataclass(frozen=True)
-class Said:
+class ExperimentFile:
     """An experiment file that was read: its tables, and where everything stands in it."""
 
-    file: TomlFile = field(repr=False)
-    top: ExperimentFile
+    toml: TomlFile = field(repr=False)
+    top: ExperimentTable
     parents: ParentsTable
     judges: Mapping[str, JudgeTable]
     reference: ReferenceTable | None
@@ -95,24 +95,24 @@ class Said:
 
     def layer(self, *keys: str | int) -> Layer:
         """Give the table at ``keys`` with its places in the file."""
-        whole = Layer(self.file.name, self.file.table, self.file.line_of)
+        whole = Layer(self.toml.name, self.toml.table, self.toml.line_of)
         return whole.inside(*keys) if keys else whole
 
     def error(self, message: object, *keys: str | int) -> ConfigError:
         """Make the error about what stands at ``keys``: file, line and key come first."""
         key = ".".join(map(str, keys))
-        return ConfigError(one_line(f"{self.file.place(keys)}: {key + ': ' if key else ''}{message}"))
+        return ConfigError(one_line(f"{self.toml.place(keys)}: {key + ': ' if key else ''}{message}"))
 
 
-def read_experiment(path: Path) -> Said:
+def read_experiment(path: Path) -> ExperimentFile:
     """Read an experiment file and check all that can be checked without looking at anything else.
 
     Raises:
         ConfigError: for the first mistake, with file, line and key.
     """
-    file = read_toml(path, what="experiment", paths_beside=True)
-    whole = Layer(file.name, file.table, file.line_of)
-    top = _read(ExperimentFile, whole, "the experiment")
+    toml = read_toml(path, what="experiment", paths_beside=True)
+    whole = Layer(toml.name, toml.table, toml.line_of)
+    top = _read(ExperimentTable, whole, "the experiment")
     judges = {
         key: _read(JudgeTable, whole.inside(key), f"[{key}]")
         for key in ("judge", "judge2")
@@ -125,16 +125,16 @@ def read_experiment(path: Path) -> Said:
                 f"{whole.place(('fusers', name))}: fusers.{one_line(name, limit=100)} must be a table"
             )
         fusers[name] = _read(FuserTable, whole.inside("fusers", name), f"[fusers.{name}]")
-    said = Said(
-        file=file,
+    file = ExperimentFile(
+        toml=toml,
         top=top,
         parents=_read(ParentsTable, whole.inside("parents"), "[parents]"),
         judges=judges,
         reference=_read(ReferenceTable, whole.inside("reference"), "[reference]") if top.reference else None,
         fusers=fusers,
     )
-    _check(said)
-    return said
+    _check(file)
+    return file
 
 
 def _read(model: type[ConfigT], layer: Layer, where: str) -> ConfigT:
@@ -147,71 +147,71 @@ def _read(model: type[ConfigT], layer: Layer, where: str) -> ConfigT:
     return build_config(model, layer.values, where=where)
 
 
-def _check(said: Said) -> None:
-    top = said.top
+def _check(file: ExperimentFile) -> None:
+    top = file.top
     if not re.fullmatch(r"[\w][\w .-]*", top.name):
-        raise said.error(f"'{top.name}' cannot name a folder: use letters, digits, - and _", "name")
+        raise file.error(f"'{top.name}' cannot name a folder: use letters, digits, - and _", "name")
     for key in ("seeds", "weights", "fusers"):
         if not getattr(top, key):
-            raise said.error("there is none: give one or more", key)
+            raise file.error("there is none: give one or more", key)
     if len(top.seeds) > MAX_SEEDS:
-        raise said.error(f"{len(top.seeds):,} seeds: name {MAX_SEEDS:,} at most", "seeds")
-    _check_once(said, top.seeds, "seeds")
-    _check_once(said, top.weights, "weights")
+        raise file.error(f"{len(top.seeds):,} seeds: name {MAX_SEEDS:,} at most", "seeds")
+    _check_once(file, top.seeds, "seeds")
+    _check_once(file, top.weights, "weights")
     for seed in (min(top.seeds), max(top.seeds)):
         try:
             check_seeds(seed, 1)
         except ConfigError as error:
-            raise said.error(error, "seeds") from None
-    parents = said.parents
+            raise file.error(error, "seeds") from None
+    parents = file.parents
     if bool(parents.tuples) == (parents.sample is not None):
-        raise said.error("give either tuples, or a source and sample, the number of pairs", "parents")
+        raise file.error("give either tuples, or a source and sample, the number of pairs", "parents")
     if parents.sample is not None and parents.source is None:
-        raise said.error("sample draws from a source: name it with source = ...", "parents", "sample")
+        raise file.error("sample draws from a source: name it with source = ...", "parents", "sample")
     for key in ("classes",) if parents.tuples else ():
         if getattr(parents, key):
-            raise said.error(f"{key} goes with sample, not with tuples", "parents", key)
-    _check_once(said, parents.tuples, "parents", "tuples")
+            raise file.error(f"{key} goes with sample, not with tuples", "parents", key)
+    _check_once(file, parents.tuples, "parents", "tuples")
     for index, named in enumerate(parents.tuples):
         if len(named) < 2:
-            raise said.error(
+            raise file.error(
                 f"a chimera needs two parents or more, but here are {len(named)}", "parents", "tuples", index
             )
-    for name, fuser in said.fusers.items():
+    for name, fuser in file.fusers.items():
         for axis, values in fuser.axes.items():
             if not values:
-                raise said.error("an axis needs a value", "fusers", name, "axes", axis)
-            _check_once(said, values, "fusers", name, "axes", axis)
-    _check_number(said)
+                raise file.error("an axis needs a value", "fusers", name, "axes", axis)
+            _check_once(file, values, "fusers", name, "axes", axis)
+    _check_number(file)
 
 
-def _check_number(said: Said) -> None:
+def _check_number(file: ExperimentFile) -> None:
     """Count the fusers and creatures by multiplying, before anything lists them."""
-    top, fusers = said.top, 0
-    for name, fuser in said.fusers.items():
+    top, fusers = file.top, 0
+    for name, fuser in file.fusers.items():
         lengths = [len(values) for values in fuser.axes.values()]
         if (own := math.prod(lengths)) > MAX_FUSERS:
-            raise said.error(
+            raise file.error(
                 f"{' x '.join(map(str, lengths))} values are {own:,} fusers: {MAX_FUSERS:,} at most, name fewer values",
                 *("fusers", name, "axes"),
             )
         fusers += own
-    tuples = said.parents.sample or len(said.parents.tuples)
+    tuples = file.parents.sample or len(file.parents.tuples)
     cells = fusers * tuples * len(top.weights) * len(top.seeds)
     if cells > MAX_CELLS:
-        raise said.error(
+        raise file.error(
             f"{fusers:,} fusers, {tuples:,} tuples of parents, {len(top.weights):,} weights and {len(top.seeds):,} "
             f"seeds are {cells:,} creatures: {MAX_CELLS:,} at most, name fewer"
         )
 
 
-def _check_once(said: Said, values: Any, *keys: str | int) -> None:
+def _check_once(file: ExperimentFile, values: Any, *keys: str | int) -> None:
     seen: set[tuple[type, str]] = set()
     for value in values:
         # 1 and true are equal to Python.
         key = (type(value), json.dumps(value, sort_keys=True, default=str))
         if key in seen:
-            raise said.error(f"{_spelled(value)} stands there twice: leave one out", *keys)
+            raise file.error(f"{_spelled(value)} stands there twice: leave one out", *keys)
         seen.add(key)
 
 

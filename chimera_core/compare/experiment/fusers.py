@@ -1,25 +1,25 @@
-"""The fusers of an experiment: axes multiplied out, controls added, every name and option checked. Torch-free."""
+"""The fusers and judges of an experiment, looked up: controls added, every name and option checked. Torch-free."""
 
 from __future__ import annotations
 
-import itertools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.compare.experiment.file import FuserTable, Said
-from chimera_core.compare.making.identity import component_identity, file_hash
+from chimera_core.compare.experiment.file import ExperimentFile
+from chimera_core.compare.experiment.variants import Variant, nested, variants_of
+from chimera_core.compare.making.identity import component_identity, encoder_identity, file_hash
 from chimera_core.compare.making.trainings import Names, with_names
-from chimera_core.components.choice import check_options, choose
-from chimera_core.components.layers import Layer, merge, references_in
-from chimera_core.components.options import suggest
+from chimera_core.components.choice import Choice, check_options, choose
+from chimera_core.components.layers import Layer, build_config, references_in
+from chimera_core.components.options import Config, suggest
 from chimera_core.errors import ChimeraError, ConfigError, PluginError
-from chimera_core.files.atomic import one_line
 from chimera_core.models.fusers import TrainedFuser, find_trained_fuser
+from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.scoring.judge.names import judge_network, judge_of, networks_of
 
 CONTROLS = ("copy", "pixel-average", "collage", "cut-and-blend")
 _KIND = "fusion-generator"
@@ -47,8 +47,6 @@ class FuserEntry:
     table: str | None
     """The table of the file that it comes from; None for a control that was added."""
     axes: Mapping[str, Any] = field(default_factory=dict)
-    train: Mapping[str, Any] | None = None
-    """How it is to be trained, if it is and was not yet."""
 
     @property
     def name(self) -> str:
@@ -65,67 +63,34 @@ class FuserEntry:
         ]
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One combination of a table's axes, not looked up yet."""
-
-    id: str
-    name: str
-    table: FuserTable
-    options: Mapping[str, Any]
-    train: Mapping[str, Any] | None
-    axes: Mapping[str, Any]
-
-
-def variants_of(said: Said) -> list[Variant]:
-    """Multiply out the axes of every table.
-
-    Raises:
-        ConfigError: if two come out alike, or an axis of ``train`` has no such table.
-    """
-    found: list[Variant] = []
-    for name, table in said.fusers.items():
-        for axis in table.axes:
-            if axis.startswith("train.") and table.train is None:
-                raise said.error(f"there is no [fusers.{name}.train] to vary", "fusers", name, "axes", axis)
-        for values in itertools.product(*table.axes.values()):
-            axes = dict(zip(table.axes, values, strict=True))
-            options: dict[str, Any] = dict(table.options)
-            train: dict[str, Any] | None = None if table.train is None else dict(table.train)
-            for axis, value in axes.items():
-                if axis.startswith("train.") and train is not None:
-                    train = merge(train, _nested(axis.removeprefix("train."), value))
-                else:
-                    options = merge(options, _nested(axis, value))
-            label = "".join(f"/{axis}={short_value(value)}" for axis, value in axes.items())
-            found.append(Variant(name + label, name, table, options, train, axes))
-    return found
-
-
 def find_entries(
-    said: Said, host: PluginHost, *, names: Names | None = None, runs: Mapping[str, str] | None = None
+    file: ExperimentFile,
+    host: PluginHost,
+    *,
+    names: Names | None = None,
+    runs: Mapping[str, str] | None = None,
 ) -> list[FuserEntry]:
     """Look up every fuser of the file, and the controls that it leaves out.
 
     Args:
-        said: the file.
+        file: the file.
         host: plugins.
         names: what stands for the experiment's own encoders.
         runs: of fusers that the experiment trained, by the fuser's id.
     Raises:
         ConfigError, DataError, PluginError: for the first mistake, with file, line and key.
     """
-    entries = [_entry(said, host, variant, names or {}, runs or {}) for variant in variants_of(said)]
+    entries = [_entry(file, host, variant, names or {}, runs or {}) for variant in variants_of(file)]
     named = {entry.component.spec.name for entry in entries}
     for name in CONTROLS:
         if name not in named:
             taken = any(entry.id == name for entry in entries)
-            entries.append(_control(host, name, name if not taken else f"{name} (control)", said.top.size))
+            entries.append(_control(host, name, name if not taken else f"{name} (control)", file.top.size))
     return entries
 
 
 def _entry(
-    said: Said, host: PluginHost, variant: Variant, names: Names, runs: Mapping[str, str]
+    file: ExperimentFile, host: PluginHost, variant: Variant, names: Names, runs: Mapping[str, str]
 ) -> FuserEntry:
     table, place = variant.table, ("fusers", variant.name)
     if variant.id in runs:
@@ -136,12 +101,12 @@ def _entry(
     try:
         trained = find_trained_fuser(host, fuser)
     except ChimeraError as error:
-        raise said.error(error, *place, "fuser") from None
+        raise file.error(error, *place, "fuser") from None
     if trained is not None:
         if variant.train is not None and variant.id not in runs:
-            raise said.error(f"{trained} is trained already: name a component to train", *place, "train")
+            raise file.error(f"{trained} is trained already: name a component to train", *place, "train")
         if preset is not None:
-            raise said.error(
+            raise file.error(
                 f"{trained} has the options that it was trained with: leave it out", *place, "preset"
             )
         component = trained.component
@@ -149,12 +114,12 @@ def _entry(
         try:
             config = trained.options(host, dict(options))
         except ChimeraError as error:
-            raise said.error(error, *_nearest(variant, place)) from None
+            raise file.error(error, *_nearest(variant, place)) from None
     else:
-        component = _find(said, host, fuser, *place, "fuser")
+        component = _find(file, host, fuser, *place, "fuser")
         options = with_names(component.spec.config, own, names)
-        config = _config(said, host, component, variant, options, names)
-    identity = component_identity(component, host, config)
+        config = _config(file, host, component, variant, options, names)
+    identity = component_identity(Choice(component, config, host))
     if trained is not None:
         identity = {**identity, "weights": file_hash(trained.weights)}
     return FuserEntry(
@@ -162,7 +127,7 @@ def _entry(
         fuser=fuser,
         preset=preset,
         options=options,
-        size=table.size or said.top.size,
+        size=table.size or file.top.size,
         wants=table.parents,
         is_control=component.spec.name in CONTROLS and component.plugin == "controls",
         component=component,
@@ -171,12 +136,11 @@ def _entry(
         identity=identity,
         table=variant.name,
         axes=variant.axes,
-        train=None if variant.train is None or trained is not None else variant.train,
     )
 
 
 def _config(
-    said: Said,
+    file: ExperimentFile,
     host: PluginHost,
     component: Component,
     variant: Variant,
@@ -188,18 +152,18 @@ def _config(
     preset = variant.table.preset
     if preset is not None and preset not in (known := [p.name for p in spec.presets]):
         hint = suggest(preset, known) if known else " (it has none)"
-        raise said.error(f"{spec.name} has no preset '{preset}'{hint}", *place, "preset")
-    layer = said.layer(*place, "options")
+        raise file.error(f"{spec.name} has no preset '{preset}'{hint}", *place, "preset")
+    layer = file.layer(*place, "options")
     check_options(component, host, replace(layer, values=with_names(spec.config, layer.values, names)))
     for axis, value in variant.axes.items():
         if not axis.startswith("train."):
-            axis_place = said.file.place((*place, "axes", axis))
-            values = with_names(spec.config, _nested(axis, value), names)
+            axis_place = file.toml.place((*place, "axes", axis))
+            values = with_names(spec.config, nested(axis, value), names)
             check_options(component, host, Layer(axis_place, values))
     try:
         return choose(host, _KIND, component, options, preset=preset).config
     except (ConfigError, PluginError) as error:
-        raise said.error(error, *_nearest(variant, place)) from None
+        raise file.error(error, *_nearest(variant, place)) from None
 
 
 def _nearest(variant: Variant, place: tuple[str, ...]) -> tuple[str, ...]:
@@ -207,8 +171,7 @@ def _nearest(variant: Variant, place: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _control(host: PluginHost, name: str, entry_id: str, size: int) -> FuserEntry:
-    component = host.find(_KIND, f"controls:{name}")
-    config = choose(host, _KIND, component).config
+    choice = choose(host, _KIND, f"controls:{name}")
     return FuserEntry(
         id=entry_id,
         fuser=f"controls:{name}",
@@ -217,15 +180,15 @@ def _control(host: PluginHost, name: str, entry_id: str, size: int) -> FuserEntr
         size=size,
         wants="auto",
         is_control=True,
-        component=component,
-        config=config,
+        component=choice.component,
+        config=choice.config,
         trained=None,
-        identity=component_identity(component, host, config),
+        identity=component_identity(choice),
         table=None,
     )
 
 
-def _find(said: Said, host: PluginHost, name: str, *place: str) -> Component:
+def _find(file: ExperimentFile, host: PluginHost, name: str, *place: str) -> Component:
     try:
         return host.find(_KIND, name)
     except PluginError as error:
@@ -237,7 +200,7 @@ def _find(said: Said, host: PluginHost, name: str, *place: str) -> Component:
             if ":" not in name and not _is_broken(host, name)
             else error
         )
-        raise said.error(text, *place) from None
+        raise file.error(text, *place) from None
 
 
 def _is_broken(host: PluginHost, name: str) -> bool:
@@ -247,20 +210,6 @@ def _is_broken(host: PluginHost, name: str) -> bool:
     )
 
 
-def _nested(path: str, value: Any) -> dict[str, Any]:
-    """Put a value at a dotted path: ``a.b`` -> {a: {b: value}}."""
-    table: Any = value
-    for key in reversed(path.split(".")):
-        table = {key: table}
-    return dict(table)
-
-
-def short_value(value: Any) -> str:
-    """Spell a value of an axis for a fuser's name."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return one_line(text, limit=40)
-
-
 def ids_twice(entries: list[FuserEntry]) -> Iterator[str]:
     """List the names that two fusers share."""
     seen: set[str] = set()
@@ -268,3 +217,48 @@ def ids_twice(entries: list[FuserEntry]) -> Iterator[str]:
         if entry.id in seen:
             yield entry.id
         seen.add(entry.id)
+
+
+def judge_identities(file: ExperimentFile, host: PluginHost) -> dict[str, dict[str, Any]]:
+    """Look up the judges, by the keys ``judge`` and ``judge2``.
+
+    Raises:
+        ConfigError, PluginError: if one is unknown, or its options are wrong.
+    """
+    found = {}
+    for key, table in file.judges.items():
+        try:
+            judge = judge_of(host, table.encoder, table.options)
+        except ChimeraError as error:
+            raise file.error(error, key, "encoder") from None
+        if trained := find_trained(host, "feature-encoder", judge.component):
+            build_config(Config, table.options, where=f"{file.toml.place((key, 'options'))}: {trained}")
+        else:
+            check_options(host.find("feature-encoder", judge.component), host, file.layer(key, "options"))
+        try:
+            found[key] = encoder_identity(host, judge.component, judge.options)
+        except ChimeraError as error:
+            raise file.error(error, key) from None
+    if len({judge_network(host, table.encoder, table.options) for table in file.judges.values()}) < len(
+        found
+    ):
+        raise file.error("it is the first judge again: name an encoder of another architecture", "judge2")
+    return found
+
+
+def check_judges(file: ExperimentFile, host: PluginHost, entries: list[FuserEntry]) -> None:
+    """Refuse a judge in whose features a fuser works: it would judge itself.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    networks = {key: judge_network(host, table.encoder, table.options) for key, table in file.judges.items()}
+    for entry in entries:
+        own = networks_of(host, entry.config)
+        for key, network in networks.items():
+            if network in own:
+                raise file.error(
+                    f"{file.judges[key].encoder} is the encoder of fuser {entry.id}, which would judge itself: "
+                    "name another judge",
+                    key,
+                )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.compare.experiment.file import Said
+from chimera_core.compare.experiment.file import ExperimentFile
 from chimera_core.compare.making.identity import file_hash, hash_of
 from chimera_core.components.options import suggest
 from chimera_core.data.split_names import TRAIN_NAMES, VAL_NAMES
@@ -63,7 +63,7 @@ class ParentTuple:
         return [slot.label for slot in self.slots]
 
 
-def check_tuples(said: Said) -> list[tuple[str, ...]]:
+def check_tuples(file: ExperimentFile) -> list[tuple[str, ...]]:
     """Find the files of the tuples, beside the experiment or where the command was called, and check them.
 
     Returns:
@@ -71,25 +71,25 @@ def check_tuples(said: Said) -> list[tuple[str, ...]]:
     Raises:
         ConfigError: with file and line, if a picture is missing or unreadable.
     """
-    table, found = said.parents, []
+    table, found = file.parents, []
     for index, named in enumerate(table.tuples):
         parents = []
         for position, name in enumerate(named):
             place = ("parents", "tuples", index, position)
-            path = _located(name, said.file.path.parent)
+            path = _located(name, file.toml.path.parent)
             if path is None and is_class_name(name):
                 parents.append(name)
                 continue
             try:
                 check_picture(path or Path(name))
             except ChimeraError as error:
-                raise said.error(error, *place[:3]) from None
+                raise file.error(error, *place[:3]) from None
             parents.append(str(path or name))
         found.append(tuple(parents))
     return found
 
 
-def check_weights_fit(said: Said) -> None:
+def check_weights_fit(file: ExperimentFile) -> None:
     """Check that every list of weights fits every tuple.
 
     Raises:
@@ -97,37 +97,37 @@ def check_weights_fit(said: Said) -> None:
     """
     from chimera_core.fusing.request import check_weights
 
-    sizes = {len(named) for named in said.parents.tuples} or {2}
+    sizes = {len(named) for named in file.parents.tuples} or {2}
     for size in sorted(sizes):
-        for index, weights in enumerate(said.top.weights):
+        for index, weights in enumerate(file.top.weights):
             try:
                 check_weights(weights, size)
             except ConfigError as error:
-                raise said.error(error, "weights", index) from None
+                raise file.error(error, "weights", index) from None
 
 
 def make_tuples(
-    said: Said, host: PluginHost, named: Sequence[tuple[str, ...]], folder: Path
+    file: ExperimentFile, host: PluginHost, named: Sequence[tuple[str, ...]], folder: Path
 ) -> list[ParentTuple]:
     """Give the tuples with their images, drawing what is to be drawn into ``folder``; what lies there is kept.
 
     Args:
-        said: the experiment.
+        file: the experiment.
         host: knows the source.
         named: of ``check_tuples``.
         folder: of the run.
     Raises:
         ConfigError, DataError, PluginError: if the source or a class is not to be had.
     """
-    if said.parents.source is None:
+    if file.parents.source is None:
         return [ParentTuple(k, tuple(_plain(name) for name in parents)) for k, parents in enumerate(named)]
-    key = hash_of([said.parents.model_dump(mode="json"), list(said.top.seeds), named])
+    key = hash_of([file.parents.model_dump(mode="json"), list(file.top.seeds), named])
     record = _kept(folder / FOLDER / _DRAWN, key, named)
     if record is None:
         try:
-            record = _draw(said, host, named, folder / FOLDER)
+            record = _draw(file, host, named, folder / FOLDER)
         except ChimeraError as error:
-            raise said.error(error, "parents") from None
+            raise file.error(error, "parents") from None
         write_text_atomic(
             folder / FOLDER / _DRAWN, json.dumps({"key": key, "tuples": record}, indent=1) + "\n"
         )
@@ -143,7 +143,7 @@ def make_tuples(
             )
             for s in slots
         )
-        tuples.append(ParentTuple(k, tuple(made), is_drawn=said.parents.sample is not None))
+        tuples.append(ParentTuple(k, tuple(made), is_drawn=file.parents.sample is not None))
     return tuples
 
 
@@ -193,14 +193,16 @@ def _stamp(path: Path) -> list[int]:
     return [info.st_size, info.st_mtime_ns]
 
 
-def _draw(said: Said, host: PluginHost, named: Sequence[tuple[str, ...]], folder: Path) -> list[Any]:
+def _draw(
+    file: ExperimentFile, host: PluginHost, named: Sequence[tuple[str, ...]], folder: Path
+) -> list[Any]:
     """Draw images of classes and write them as PNG: per tuple, per parent {label, class_name, files}."""
     make_folder(folder, within=folder.parent)
-    deck = _Deck(said, host)
+    deck = _Deck(file, host)
     record = []
-    if said.parents.sample is not None:
+    if file.parents.sample is not None:
         pairs = deck.pairs()
-        for k in range(said.parents.sample):
+        for k in range(file.parents.sample):
             slots: list[dict[str, Any]] = []
             for position, name in enumerate(next(pairs)):
                 drawn = {str(ANY_SEED): deck.write(name, folder / f"{k}-{position}.png")}
@@ -217,7 +219,7 @@ def _draw(said: Said, host: PluginHost, named: Sequence[tuple[str, ...]], folder
                 slots.append({"label": Path(name).stem, "class_name": None, "files": files})
                 continue
             name = deck.spelled(name)
-            files = {str(s): deck.write(name, folder / f"{k}-{position}-{s}.png") for s in said.top.seeds}
+            files = {str(s): deck.write(name, folder / f"{k}-{position}-{s}.png") for s in file.top.seeds}
             slots.append({"label": name, "class_name": name, "files": files})
         record.append(slots)
     return record
@@ -226,10 +228,10 @@ def _draw(said: Said, host: PluginHost, named: Sequence[tuple[str, ...]], folder
 class _Deck:
     """Images of a source's classes, shuffled by a seed and dealt without repeats as long as there are enough."""
 
-    def __init__(self, said: Said, host: PluginHost) -> None:
+    def __init__(self, file: ExperimentFile, host: PluginHost) -> None:
         from chimera_core.components.choice import choose
 
-        table = said.parents
+        table = file.parents
         chosen = choose(host, "dataset-source", str(table.source), spell_paths(table.options))
         source: DatasetSource = chosen.load()
         info = source.info

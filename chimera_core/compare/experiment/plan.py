@@ -9,22 +9,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.experiment.file import JudgeTable, Said, read_experiment
+from chimera_core.compare.experiment.file import ExperimentFile, JudgeTable, read_experiment
 from chimera_core.compare.experiment.fusers import (
     FuserEntry,
+    check_judges,
     find_entries,
     ids_twice,
+    judge_identities,
 )
-from chimera_core.compare.experiment.judges import check_judges, judge_identities
 from chimera_core.compare.experiment.parents import ParentTuple, check_tuples, check_weights_fit, make_tuples
+from chimera_core.compare.experiment.variants import variants_of
 from chimera_core.compare.making.cells import Cell, FuserFacts, cells_of
 from chimera_core.compare.making.identity import hash_of
 from chimera_core.compare.making.moved import place_of
 from chimera_core.compare.making.trainings import (
-    Names,
     Training,
     encoder_trainings,
-    fuser_training,
+    fuser_trainings,
     is_done,
     placeholder,
     train,
@@ -36,10 +37,10 @@ from chimera_core.files.own_folders import inside
 from chimera_core.files.text import read_json_table
 from chimera_core.fusing.request import check_weights
 from chimera_core.plugins.discovery import PluginHost
+from chimera_core.report.record import KIND
 from chimera_core.runs.record import RECORD, is_untouched, read_run_record
 from chimera_core.scoring.judge.names import default_judge
 
-KIND = "comparison"
 _FACTS = "facts.json"
 
 
@@ -47,10 +48,10 @@ _FACTS = "facts.json"
 class Experiment:
     """An experiment file whose every name, option, weight and picture was checked; nothing was written.
 
-    ``trainings`` come first, in their order. Before they are done, components stand in for their runs.
+    ``trainings`` come first, encoders' before fusers'. Before they are done, components stand in for their runs.
     """
 
-    said: Said
+    file: ExperimentFile
     host: PluginHost = field(repr=False)
     entries: list[FuserEntry]
     judges: Mapping[str, Mapping[str, Any]]
@@ -60,7 +61,7 @@ class Experiment:
     @property
     def weights(self) -> list[tuple[float, ...]]:
         """Weights of the creatures, each list with sum 1."""
-        return [check_weights(w, len(w)) for w in self.said.top.weights]
+        return [check_weights(w, len(w)) for w in self.file.top.weights]
 
 
 @dataclass(frozen=True)
@@ -87,28 +88,28 @@ def check_experiment(path: Path, host: PluginHost) -> Experiment:
     Raises:
         ChimeraError: for the first mistake, with file, line and key.
     """
-    said = read_experiment(path)
-    if "judge" not in said.judges:
-        said = replace(said, judges={"judge": JudgeTable(encoder=default_judge(host)), **said.judges})
-    named = check_tuples(said)
-    check_weights_fit(said)
-    sources = {"parents": said.parents.source, "reference": said.reference.source if said.reference else None}
+    file = read_experiment(path)
+    if "judge" not in file.judges:
+        file = replace(file, judges={"judge": JudgeTable(encoder=default_judge(host)), **file.judges})
+    named = check_tuples(file)
+    check_weights_fit(file)
+    sources = {"parents": file.parents.source, "reference": file.reference.source if file.reference else None}
     for key, name in sources.items():
         if name is not None:
             try:
                 component = host.find("dataset-source", name)
             except ChimeraError as error:
-                raise said.error(error, key, "source") from None
-            check_options(component, host, said.layer(key, "options"))
-    judges = judge_identities(said, host)
-    encoders = encoder_trainings(said, host)
+                raise file.error(error, key, "source") from None
+            check_options(component, host, file.layer(key, "options"))
+    judges = judge_identities(file, host)
+    encoders = encoder_trainings(file, host)
     names = {name: placeholder(training) for name, training in encoders.items()}
-    entries = find_entries(said, host, names=names)
+    entries = find_entries(file, host, names=names)
     for twice in ids_twice(entries):
-        raise said.error(f"two fusers are called {twice}: rename one", "fusers")
-    check_judges(said, host, entries, judges)
-    trainings = [*encoders.values(), *_fuser_trainings(said, host, entries, names)]
-    return Experiment(said, host, entries, judges, named, trainings)
+        raise file.error(f"two fusers are called {twice}: rename one", "fusers")
+    check_judges(file, host, entries)
+    trainings = [*encoders.values(), *fuser_trainings(file, host, variants_of(file), names)]
+    return Experiment(file, host, entries, judges, named, trainings)
 
 
 def train_first(
@@ -127,7 +128,7 @@ def train_first(
     """
     if not experiment.trainings:
         return experiment
-    said, host = experiment.said, experiment.host
+    file, host = experiment.file, experiment.host
 
     def run_of(training: Training) -> str:
         place = place_of(training, folder, host)
@@ -137,39 +138,22 @@ def train_first(
 
     encoders = {t.name: run_of(t) for t in experiment.trainings if t.kind == "encoder"}
     names = {name: {"name": run} for name, run in encoders.items()}
-    entries = find_entries(said, host, names=names)
-    runs = {t.name: run_of(t) for t in _fuser_trainings(said, host, entries, names)}
-    return replace(experiment, entries=find_entries(said, host, names=names, runs=runs))
+    runs = {t.name: run_of(t) for t in fuser_trainings(file, host, variants_of(file), names)}
+    return replace(experiment, entries=find_entries(file, host, names=names, runs=runs))
 
 
 def waits_for_training(experiment: Experiment, folder: Path) -> list[Training]:
     """List the trainings that are not done; a fuser's waits as long as an encoder's does, which it may need."""
-    said, host = experiment.said, experiment.host
+    file, host = experiment.file, experiment.host
     encoders = {t.name: t for t in experiment.trainings if t.kind == "encoder"}
     places = {name: place_of(t, folder, host) for name, t in encoders.items()}
     waiting = [t for name, t in encoders.items() if not is_done(places[name])]
     fusers = [t for t in experiment.trainings if t.kind == "fuser"]
     if not waiting:
         names = {name: {"name": str(place)} for name, place in places.items()}
-        known = _fuser_trainings(said, host, find_entries(said, host, names=names), names)
+        known = fuser_trainings(file, host, variants_of(file), names)
         fusers = [t for t in known if not is_done(place_of(t, folder, host))]
     return [*waiting, *fusers]
-
-
-def _fuser_trainings(said: Said, host: PluginHost, entries: list[FuserEntry], names: Names) -> list[Training]:
-    return [
-        fuser_training(
-            said,
-            host,
-            name=str(entry.table),
-            entry_id=entry.id,
-            fuser={"name": entry.fuser, "preset": entry.preset, "options": dict(entry.options)},
-            train=entry.train,
-            names=names,
-        )
-        for entry in entries
-        if entry.train is not None
-    ]
 
 
 def check_folder(folder: Path, name: str, named: Sequence[Sequence[str]] = ()) -> None:
@@ -212,23 +196,23 @@ def lay_out(experiment: Experiment, folder: Path) -> Comparison:
     Raises:
         ChimeraError: if parents are not to be had, or a fuser can take none of them, or was not trained.
     """
-    said = experiment.said
-    tuples = make_tuples(said, experiment.host, experiment.named, folder)
+    file = experiment.file
+    tuples = make_tuples(file, experiment.host, experiment.named, folder)
     facts = _facts(experiment.entries, folder / _FACTS)
     cells = {}
     for entry in experiment.entries:
         known = facts[entry.id]
         place = ("fusers", entry.table) if entry.table else ("fusers",)
         if known.needs_training:
-            raise said.error(
+            raise file.error(
                 f"{entry.fuser} must be trained first: name a run of it, or add [fusers.{entry.table}.train]",
                 *place,
             )
         cells[entry.id] = cells_of(
-            entry, known, tuples, weights=experiment.weights, seeds=list(said.top.seeds)
+            entry, known, tuples, weights=experiment.weights, seeds=list(file.top.seeds)
         )
         if entry.table and all(cell.reason for cell in cells[entry.id]):
-            raise said.error(
+            raise file.error(
                 f"{entry.fuser} can take none of the parents: it {cells[entry.id][0].reason}", *place
             )
     return Comparison(experiment, tuples, cells)
@@ -243,23 +227,9 @@ def _facts(entries: list[FuserEntry], path: Path) -> dict[str, FuserFacts]:
     found, written = {}, {}
     for entry in entries:
         key = hash_of(entry.identity)
-        noted = _noted(kept.get(key)) if entry.trained is None else None
+        noted = FuserFacts.from_json(kept.get(key)) if entry.trained is None else None
         facts = found[entry.id] = noted or FuserFacts.of(entry)
-        written[key] = {
-            "accepts": sorted(facts.accepts),
-            "needs_training": facts.needs_training,
-            "max_parents": facts.max_parents,
-        }
+        written[key] = facts.to_json()
     if written != kept:
         write_text_atomic(path, json.dumps(written, indent=1) + "\n")
     return found
-
-
-def _noted(said: Any) -> FuserFacts | None:
-    """Take what was noted of a fuser; None if that is something else, since the folder may be a stranger's."""
-    match said:
-        case {"accepts": [*accepts], "needs_training": bool(needs), "max_parents": int() | None as most} if (
-            set(map(str, accepts)) <= {"photo", "class"}
-        ):
-            return FuserFacts(frozenset(accepts), needs, most)
-    return None

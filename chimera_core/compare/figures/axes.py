@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chimera_core.compare.experiment.fusers import FuserEntry, short_value
+from chimera_core.compare.experiment.fusers import FuserEntry
+from chimera_core.compare.experiment.variants import short_value
+from chimera_core.report.record import Axis, AxisValue
 from chimera_core.statistics import Estimate, estimate_crossed, holm, wilcoxon_p
 
 REPLICATES = "train.seed"
@@ -28,7 +30,7 @@ class _Group:
     table: NDArray[np.float64]
 
 
-def axis_effects(entries: Sequence[FuserEntry], means_of: Means, *, metric: str) -> list[dict[str, Any]]:
+def axis_effects(entries: Sequence[FuserEntry], means_of: Means, *, metric: str) -> list[Axis]:
     """Compare the values of every axis of every table of fusers.
 
     Args:
@@ -36,10 +38,9 @@ def axis_effects(entries: Sequence[FuserEntry], means_of: Means, *, metric: str)
         means_of: gives a fuser's means by tuple; none where nothing was measured.
         metric: of which they are.
     Returns:
-        For each axis ``{table, axis, metric, trainings, values}``; each of ``values`` has the value, its mean with
-        interval, its difference from the first value with interval (paired by tuple and training) and p (Wilcoxon over
-        tuples; ``p_holm`` is corrected for the values of the axis). An axis of which less than two values were measured
-        is left out.
+        Each axis with its values: their means with intervals, their differences from the first value with intervals
+        (paired by tuple and training) and p (Wilcoxon over tuples; ``p_holm`` is corrected for the values of the axis).
+        An axis of which less than two values were measured is left out.
     """
     found = []
     tables: dict[str, list[FuserEntry]] = {}
@@ -90,7 +91,7 @@ def _group(
     return _Group(value, table)
 
 
-def _effect(table: str, axis: str, metric: str, groups: Sequence[_Group]) -> dict[str, Any]:
+def _effect(table: str, axis: str, metric: str, groups: Sequence[_Group]) -> Axis:
     first = groups[0]
     differences = [g.table - first.table for g in groups[1:]]
     # Where nothing is shared nothing can be told.
@@ -101,7 +102,7 @@ def _effect(table: str, axis: str, metric: str, groups: Sequence[_Group]) -> dic
         for group, difference, p, p_holm in zip(groups[1:], differences, ps, holm(ps), strict=True)
     ]
     trainings = int(np.isfinite(first.table).any(0).sum())
-    return {"table": table, "axis": axis, "metric": metric, "trainings": trainings, "values": rows}
+    return Axis(table=table, axis=axis, metric=metric, trainings=trainings, values=rows)
 
 
 def _by_tuple(table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,18 +111,18 @@ def _by_tuple(table: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _row(group: _Group, difference: Estimate | None, p: float | None, p_holm: float | None) -> dict[str, Any]:
+def _row(group: _Group, difference: Estimate | None, p: float | None, p_holm: float | None) -> AxisValue:
     own = estimate_crossed(group.table)
     by_training = [float(np.nanmean(c)) for c in group.table.T if np.isfinite(c).any()]
-    return {
-        "value": short_value(group.value),
-        "mean": own.mean,
-        "low": own.low,
-        "high": own.high,
-        "by_training": by_training if len(by_training) > 1 else [],
-        "difference": difference.mean if difference else None,
-        "difference_low": difference.low if difference else None,
-        "difference_high": difference.high if difference else None,
-        "p": p,
-        "p_holm": p_holm,
-    }
+    return AxisValue(
+        value=short_value(group.value),
+        mean=own.mean,
+        low=own.low,
+        high=own.high,
+        by_training=by_training if len(by_training) > 1 else [],
+        difference=difference.mean if difference else None,
+        difference_low=difference.low if difference else None,
+        difference_high=difference.high if difference else None,
+        p=p,
+        p_holm=p_holm,
+    )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chimera_core.compare.experiment.file import Said
+from chimera_core.compare.experiment.file import ExperimentFile
 from chimera_core.compare.experiment.parents import ANY_SEED, ParentTuple, Slot
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.making.cells import Cell, image_path
 from chimera_core.compare.making.identity import data_identity, file_hash, hash_of, scoring_code
-from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files.atomic import one_line, spell_paths, write_text_atomic
 from chimera_core.files.own_folders import inside, make_folder
@@ -23,12 +21,9 @@ from chimera_core.files.text import LARGE_BYTES, read_json_table
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from chimera_core.interfaces.components import FeatureEncoder
     from chimera_core.scoring.parents import ParentImages
 
 FOLDER = "scores"
-CLASS_IMAGES = 200
-"""Real images of a class that a judge learns it from, at most."""
 Figures = dict[str, dict[str, Any]]
 """Measurements by name: {value, n, extractor, reason}."""
 
@@ -101,57 +96,39 @@ def open_scorecard(comparison: Comparison, device: str) -> Any:
     chosen = select_device(device)
     judges = [
         load_judge(experiment.host, table.encoder, options=table.options, device=chosen)
-        for table in experiment.said.judges.values()
+        for table in experiment.file.judges.values()
     ]
     cache = experiment.host.settings.path("cache") / "judged"
-    reference, size = reference_images(comparison), experiment.said.top.size
+    reference, size = reference_images(comparison), experiment.file.top.size
     return Scorecard(judges, reference=reference, size=size, cache=cache)
 
 
 def parent_images(comparison: Comparison, slot: Slot) -> ParentImages | None:
     """Give a parent as judges are shown it: real images of its class, or its one photograph; None without an image."""
-    import torch
+    from chimera_core.scoring.pictures import parent_of_class, parent_of_file
 
-    from chimera_core.images import read_picture
-    from chimera_core.images.pixels import from_uint8
-    from chimera_core.scoring.parents import ParentImages
-    from chimera_core.scoring.pictures import parent_of_file
-
-    said = comparison.experiment.said
-    if slot.class_name is not None and said.parents.source is not None:
-        split, classes = _packed(comparison, said.parents.source, said.parents.options)
-        members = torch.nonzero(split.labels == classes.index(slot.class_name)).flatten()
-        spread = torch.linspace(0, len(members) - 1, min(CLASS_IMAGES, len(members))).round().long()
+    file, host = comparison.experiment.file, comparison.experiment.host
+    size, source, options = file.top.size, file.parents.source, spell_paths(file.parents.options)
+    if slot.class_name is not None and source is not None:
         shown = slot.files.get(ANY_SEED)
-        picture = None if shown is None else from_uint8(read_picture(shown).on_white())[None]
-        return ParentImages(slot.label, split.take(members[spread]).float() / 255, shown=picture)
+        return parent_of_class(host, slot.class_name, source=source, options=options, size=size, shown=shown)
     if not slot.files:
         return None
-    found = parent_of_file(next(iter(slot.files.values())), finder=_finder(), size=said.top.size)
-    return replace(found, label=slot.label)
+    return parent_of_file(next(iter(slot.files.values())), label=slot.label, size=size)
 
 
 def reference_images(comparison: Comparison) -> Any:
     """Give the reference's images as a split that was packed at the experiment's size; None without one."""
-    table = comparison.experiment.said.reference
+    file, host = comparison.experiment.file, comparison.experiment.host
+    table = file.reference
     if table is None:
         return None
     from chimera_core.data.subsets import spread_subset
+    from chimera_core.scoring.pictures import packed_split
 
-    split, _ = _packed(comparison, table.source, table.options, table.split)
+    options = spell_paths(table.options)
+    split, _ = packed_split(host, table.source, options, size=file.top.size, split=table.split)
     return spread_subset(split, table.images)
-
-
-def cell_images(cells: Sequence[Cell], folder: Path, *, size: int) -> Tensor:
-    """Read the pictures of cells, all at one size: float (n, 3, S, S) in [0, 1]."""
-    import torch
-
-    from chimera_core.images import read_picture
-    from chimera_core.images.pixels import from_uint8, middle_square
-    from chimera_core.scoring.judge.features import at_size
-
-    pictures = (middle_square(from_uint8(read_picture(image_path(folder, c.id)).rgb))[None] for c in cells)
-    return torch.cat([at_size(picture, size) for picture in pictures])
 
 
 def _measure(
@@ -165,9 +142,7 @@ def _measure(
     folder: Path,
 ) -> None:
     """Measure what is missing of one tuple, into ``kept``."""
-    import torch
-
-    size = comparison.experiment.said.top.size
+    size = comparison.experiment.file.top.size
     try:
         prepared = card.prepare(_parents_of(comparison, parents))
     except ChimeraError as error:  # these parents cannot be told apart: their creatures cannot be measured
@@ -176,15 +151,24 @@ def _measure(
         kept["sets"].update({_set_key(cells[fuser]): {} for fuser in missing_sets})
         return
     if missing:
-        shares = torch.tensor([c.weights for c in missing])
-        found = card.measure(prepared, cell_images(missing, folder, size=size), shares)
+        pictures, shares = _pictures(missing, folder, size)
+        found = card.measure(prepared, pictures, shares)
         kept["cells"].update({c.id: _plain(m) for c, m in zip(missing, found, strict=True)})
     for fuser in missing_sets:
-        shares = torch.tensor([c.weights for c in cells[fuser]])
-        images = cell_images(cells[fuser], folder, size=size)
+        pictures, shares = _pictures(cells[fuser], folder, size)
         kept["sets"][_set_key(cells[fuser])] = _plain(
-            card.measure_set(prepared, images, shares, same_pictures=_same_pictures(cells[fuser]))
+            card.measure_set(prepared, pictures, shares, same_pictures=_same_pictures(cells[fuser]))
         )
+
+
+def _pictures(cells: Sequence[Cell], folder: Path, size: int) -> tuple[Tensor, Tensor]:
+    """Read cells' pictures, float (n, 3, S, S) in [0, 1], and their weights, (n, P)."""
+    import torch
+
+    from chimera_core.scoring.pictures import read_squares
+
+    pictures = read_squares([image_path(folder, cell.id) for cell in cells], size=size)
+    return pictures, torch.tensor([cell.weights for cell in cells], dtype=torch.float64)
 
 
 def _same_pictures(cells: Sequence[Cell]) -> bool:
@@ -226,26 +210,26 @@ def _cells_of(comparison: Comparison, made: Mapping[str, Any], parents: ParentTu
 def _key(comparison: Comparison, parents: ParentTuple) -> str:
     """Hash what decides the figures of a tuple's creatures, beside the creatures."""
     experiment = comparison.experiment
-    said = experiment.said
-    by_class = [s.class_name if said.parents.source else None for s in parents.slots]
+    file = experiment.file
+    by_class = [s.class_name if file.parents.source else None for s in parents.slots]
     files = [sorted(file_hash(p) for p in s.files.values()) for s in parents.slots]
     return hash_of(
         [
             list(experiment.judges.values()),
-            reference_identity(said),
-            data_identity(str(said.parents.source), said.parents.options) if any(by_class) else None,
+            reference_identity(file),
+            data_identity(str(file.parents.source), file.parents.options) if any(by_class) else None,
             by_class,
             files,
             [s.label for s in parents.slots] if not any(files) else None,
-            said.top.size,
-            scoring_code(),
+            file.top.size,
+            scoring_code(experiment.host),
         ]
     )
 
 
-def reference_identity(said: Said) -> list[Any] | None:
+def reference_identity(file: ExperimentFile) -> list[Any] | None:
     """Say what decides the reference; None without one."""
-    table = said.reference
+    table = file.reference
     if table is None:
         return None
     return [*data_identity(table.source, table.options), table.split, table.images]
@@ -272,25 +256,3 @@ def _is_figures(found: Any) -> bool:
         and (f["value"] is None or isinstance(f["value"], (int, float)))
         for f in found.values()
     )
-
-
-@functools.cache
-def _finder() -> FeatureEncoder:
-    from chimera_core.scoring.pictures import load_finder
-
-    return load_finder()
-
-
-def _packed(
-    comparison: Comparison, source: str, options: Mapping[str, Any], wanted: str | None = None
-) -> tuple[Any, tuple[str, ...]]:
-    """Pack a source at the experiment's size: the split to learn from, and the names of its classes."""
-    from chimera_core.data.preparing import plan_packing, prepare
-
-    size = comparison.experiment.said.top.size
-    request = plan_packing(comparison.experiment.host, source, spell_paths(options), size=size)
-    packed = prepare(request)
-    name = wanted or learning_split(packed.splits)
-    if name not in packed.splits:
-        raise DataError(f"source {source} has no split '{name}' (it has: {', '.join(packed.splits)})")
-    return packed.splits[name], tuple(packed.classes)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.figures.axes import axis_effects
 from chimera_core.compare.figures.scoring import Scores
 from chimera_core.compare.making.cells import Cell
+from chimera_core.report.record import Axis, Interval, Place, SecondJudge, Sweep, Test
 from chimera_core.statistics import (
-    Estimate,
     PairedTest,
     compare_paired,
     estimate,
@@ -30,8 +31,19 @@ def is_mixed(cell: Cell) -> bool:
     return min(cell.weights) > 0
 
 
-def summarise(comparison: Comparison, made: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
-    """Rank and test: the keys ``ranking``, ``tests``, ``axes``, ``sweeps`` and ``second_judge`` of ``comparison.json``."""
+@dataclass(frozen=True)
+class Summary:
+    """What came out: the parts of ``comparison.json`` that are reckoned from scores."""
+
+    ranking: list[Place]
+    tests: list[Test]
+    axes: list[Axis]
+    sweeps: list[Sweep]
+    second_judge: SecondJudge | None
+
+
+def summarise(comparison: Comparison, made: Mapping[str, Any], scores: Scores) -> Summary:
+    """Rank the fusers, and test them against each other."""
     means = {fuser: _means(cells, scores, METRIC) for fuser, cells in comparison.cells.items()}
     measured = {fuser: found for fuser, found in means.items() if found}
     tests = compare_paired(measured)
@@ -41,29 +53,29 @@ def summarise(comparison: Comparison, made: Mapping[str, Any], scores: Scores) -
     )
     ends = _ends(comparison, scores)
     sweeps = (_sweep(fuser, cells, scores, ends) for fuser, cells in comparison.cells.items())
-    return {
-        "ranking": [
+    return Summary(
+        ranking=[
             _place(rank, fuser, comparison, scores, made, measured, tests)
             for rank, fuser in enumerate(order, start=1)
         ],
-        "tests": [_test(test) for test in tests],
-        "axes": axis_effects(
+        tests=[Test(**asdict(test)) for test in tests],
+        axes=axis_effects(
             comparison.experiment.entries, lambda fuser: measured.get(fuser, {}), metric=METRIC
         ),
-        "sweeps": [sweep for sweep in sweeps if sweep is not None],
-        "second_judge": _second(comparison, scores, measured),
-    }
+        sweeps=[sweep for sweep in sweeps if sweep is not None],
+        second_judge=_second(comparison, scores, measured),
+    )
 
 
 def warnings_of(fuser: str, cells: Sequence[Cell], made: Mapping[str, Any], scores: Scores) -> list[str]:
     """List what the reader should know of a fuser: failures, cells it cannot make, flags of its sets."""
-    said = []
+    found = []
     failed = sum(not c.reason and c.id not in made for c in cells)
     without = sum(bool(c.reason) for c in cells)
     if failed:
-        said.append(f"{failed} of {len(cells)} cells failed; figures are of the others")
+        found.append(f"{failed} of {len(cells)} cells failed; figures are of the others")
     if without:
-        said.append(
+        found.append(
             f"{without} of {len(cells)} cells are n/a: it {next(c.reason for c in cells if c.reason)}"
         )
     sets = [figures for (name, _), figures in scores.sets.items() if name == fuser]
@@ -71,8 +83,8 @@ def warnings_of(fuser: str, cells: Sequence[Cell], made: Mapping[str, Any], scor
         raised = [figures[flag]["value"] for figures in sets if flag in figures]
         known = [value for value in raised if value is not None]
         if known and sum(map(bool, known)) > _FLAGS_SHARE * len(known):
-            said.append(flag)
-    return said
+            found.append(flag)
+    return found
 
 
 def _is_flag(name: str) -> bool:
@@ -92,25 +104,27 @@ def _place(
     made: Mapping[str, Any],
     measured: Mapping[str, Mapping[int, float]],
     tests: Sequence[PairedTest],
-) -> dict[str, Any]:
+) -> Place:
     cells = [c for c in comparison.cells[fuser] if c.id in made and is_mixed(c)]
     found = estimate(measured[fuser]) if fuser in measured else None
     names = {n for c in cells for n in scores.cells.get(c.id, {})}
     metrics = {n: _interval(m) for n in sorted(names) if (m := _means(cells, scores, n))}
     metrics |= {n: i for n, i in _set_metrics(fuser, scores).items() if not _is_flag(n)}
-    return {
-        "fuser": fuser,
-        "rank": rank,
-        "metric": METRIC,
-        **_as_interval(found),
-        "pairs": len({c.tuple_id for c in cells}),
-        "seeds": len({c.seed for c in cells}),
-        "metrics": metrics,
-        "tied_with": tied_with(fuser, tests),
-    }
+    return Place(
+        fuser=fuser,
+        rank=rank,
+        metric=METRIC,
+        mean=None if found is None else found.mean,
+        low=None if found is None else found.low,
+        high=None if found is None else found.high,
+        pairs=len({c.tuple_id for c in cells}),
+        seeds=len({c.seed for c in cells}),
+        metrics=metrics,
+        tied_with=tied_with(fuser, tests),
+    )
 
 
-def _set_metrics(fuser: str, scores: Scores) -> dict[str, dict[str, float | None]]:
+def _set_metrics(fuser: str, scores: Scores) -> dict[str, Interval]:
     by_name: dict[str, list[tuple[int, float]]] = {}
     for (name, tuple_id), figures in scores.sets.items():
         for metric, figure in figures.items() if name == fuser else ():
@@ -119,26 +133,9 @@ def _set_metrics(fuser: str, scores: Scores) -> dict[str, dict[str, float | None
     return {metric: _interval(means_by_tuple(found)) for metric, found in sorted(by_name.items())}
 
 
-def _interval(means: Mapping[int, float]) -> dict[str, float | None]:
-    return _as_interval(estimate(means))
-
-
-def _as_interval(found: Estimate | None) -> dict[str, float | None]:
-    if found is None:
-        return {"mean": None, "low": None, "high": None}
-    return {"mean": found.mean, "low": found.low, "high": found.high}
-
-
-def _test(test: PairedTest) -> dict[str, Any]:
-    return {
-        "a": test.a,
-        "b": test.b,
-        "difference": test.difference,
-        "low": test.low,
-        "high": test.high,
-        "p": test.p,
-        "p_holm": test.p_holm,
-    }
+def _interval(means: Mapping[int, float]) -> Interval:
+    found = estimate(means)
+    return Interval(mean=found.mean, low=found.low, high=found.high)
 
 
 def _ends(comparison: Comparison, scores: Scores) -> dict[int, tuple[float, float]]:
@@ -159,7 +156,7 @@ def _ends(comparison: Comparison, scores: Scores) -> dict[int, tuple[float, floa
 
 def _sweep(
     fuser: str, cells: Sequence[Cell], scores: Scores, ends: Mapping[int, tuple[float, float]]
-) -> dict[str, Any] | None:
+) -> Sweep | None:
     """Place a fuser's creatures between their two parents (0 and 1) by the share of the second; None: unmeasured."""
     by_share: dict[float, list[tuple[int, float]]] = {}
     for cell in cells:
@@ -172,18 +169,18 @@ def _sweep(
     if len(by_share) < 2:
         return None
     placed = {share: estimate(means_by_tuple(found)) for share, found in sorted(by_share.items())}
-    return {
-        "fuser": fuser,
-        "share": list(placed),
-        "position": [e.mean for e in placed.values()],
-        "low": [e.low if e.low is not None else e.mean for e in placed.values()],
-        "high": [e.high if e.high is not None else e.mean for e in placed.values()],
-    }
+    return Sweep(
+        fuser=fuser,
+        share=list(placed),
+        position=[e.mean for e in placed.values()],
+        low=[e.low if e.low is not None else e.mean for e in placed.values()],
+        high=[e.high if e.high is not None else e.mean for e in placed.values()],
+    )
 
 
 def _second(
     comparison: Comparison, scores: Scores, measured: Mapping[str, Mapping[int, float]]
-) -> dict[str, Any] | None:
+) -> SecondJudge | None:
     if "judge2" not in comparison.experiment.judges:
         return None
     name = judge_name(comparison, "judge2")
@@ -192,10 +189,10 @@ def _second(
     tau = kendall_tau(
         [estimate(measured[f]).mean for f in shared], [estimate(others[f]).mean for f in shared]
     )
-    return {"name": name, "kendall_tau": tau}
+    return SecondJudge(name=name, kendall_tau=tau)
 
 
 def judge_name(comparison: Comparison, key: str) -> str:
     """Name a judge as figures carry it: the model of the component, or what was trained."""
-    table = comparison.experiment.said.judges[key]
+    table = comparison.experiment.file.judges[key]
     return str(table.options.get("model", table.encoder))

@@ -21,19 +21,22 @@ from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import atomic_path, write_text_atomic
 from chimera_core.files.own_folders import make_folder
 from chimera_core.files.tables import csv_text
+from chimera_core.report.record import (
+    FILE,
+    CellRecord,
+    ComparisonRecord,
+    Cost,
+    Fuser,
+    Judge,
+    Measured,
+    Reference,
+    Tuple,
+)
 from chimera_core.runs.record import read_run_record
-from chimera_core.scoring.formula import FORMULA
+from chimera_core.scoring.formula import FORMULA, RESIZE
 from chimera_core.statistics import CONFIDENCE
 
-COMPARISON, RESULTS, RESULTS_CSV, SUMMARY_CSV, AXES_CSV = (
-    "comparison.json",
-    "results.json",
-    "results.csv",
-    "summary.csv",
-    "axes.csv",
-)
-RESIZE = "bicubic, antialiased, clamped to [0, 1]"
-"""What ``scoring.features.RESIZE`` says; it is repeated here because reading it there imports torch."""
+RESULTS, RESULTS_CSV, SUMMARY_CSV, AXES_CSV = "results.json", "results.csv", "summary.csv", "axes.csv"
 _COLUMNS = (
     "cell", "fuser", "preset", "encoder", "trainer", "parents", "weights", "seed", "metric", "value", "n", "extractor",
     "status", "error",
@@ -51,7 +54,7 @@ def write_tables(
     *,
     command: str,
     notes: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> ComparisonRecord:
     """Write all files, each whole or not at all.
 
     Args:
@@ -65,19 +68,19 @@ def write_tables(
         What ``comparison.json`` holds.
     """
     made = {cell_id: r for cell_id, r in records.items() if r["status"] == "ok"}
-    document = _document(comparison, records, made, scores, folder, command=command, notes=notes)
+    record = _record(comparison, records, made, scores, folder, command=command, notes=notes)
     rows = list(_rows(comparison, records, scores))
-    write_text_atomic(folder / COMPARISON, _json(document))
+    write_text_atomic(folder / FILE, _json(record.model_dump(mode="json")))
     write_text_atomic(folder / RESULTS, _json(rows))
     write_text_atomic(
         folder / RESULTS_CSV, csv_text(_COLUMNS, [[_flat(row[c]) for c in _COLUMNS] for row in rows])
     )
-    write_text_atomic(folder / SUMMARY_CSV, _summary(document))
-    write_text_atomic(folder / AXES_CSV, _axes(document))
-    return document
+    write_text_atomic(folder / SUMMARY_CSV, _summary(record))
+    write_text_atomic(folder / AXES_CSV, _axes(record))
+    return record
 
 
-def _document(
+def _record(
     comparison: Comparison,
     records: Mapping[str, Mapping[str, Any]],
     made: Mapping[str, Mapping[str, Any]],
@@ -86,34 +89,31 @@ def _document(
     *,
     command: str,
     notes: Sequence[str],
-) -> dict[str, Any]:
-    experiment, top = comparison.experiment, comparison.experiment.said.top
-    reference = experiment.said.reference
-    return {
-        "name": top.name,
-        "confidence": CONFIDENCE,
-        "size": top.size,
-        "seeds": list(top.seeds),
-        "weights": [list(w) for w in experiment.weights],
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "judges": [{"name": judge_name(comparison, key), "resize": RESIZE} for key in experiment.judges],
-        "formula": FORMULA,
-        "reference": reference and {"name": reference.source, "n": reference.images},
-        "notes": list(notes),
-        "tuples": [_tuple(t, folder) for t in comparison.tuples],
-        "fusers": [_fuser(comparison, e, made, scores) for e in experiment.entries],
-        "cells": [_cell(c, records.get(c.id), scores) for c in comparison.all_cells],
-        **summarise(comparison, made, scores),
-    }
+) -> ComparisonRecord:
+    experiment, top = comparison.experiment, comparison.experiment.file.top
+    reference = experiment.file.reference
+    return ComparisonRecord(
+        name=top.name,
+        confidence=CONFIDENCE,
+        size=top.size,
+        seeds=list(top.seeds),
+        weights=[list(w) for w in experiment.weights],
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=command,
+        judges=[Judge(name=judge_name(comparison, key), resize=RESIZE) for key in experiment.judges],
+        formula=FORMULA,
+        reference=None if reference is None else Reference(name=reference.source, n=reference.images),
+        notes=list(notes),
+        tuples=[_tuple(t, folder) for t in comparison.tuples],
+        fusers=[_fuser(comparison, e, made, scores) for e in experiment.entries],
+        cells=[_cell(c, records.get(c.id), scores) for c in comparison.all_cells],
+        **vars(summarise(comparison, made, scores)),
+    )
 
 
-def _tuple(parents: ParentTuple, folder: Path) -> dict[str, Any]:
-    return {
-        "id": parents.id,
-        "labels": parents.labels,
-        "images": [_shown(parents, k, folder) for k in range(len(parents.slots))],
-    }
+def _tuple(parents: ParentTuple, folder: Path) -> Tuple:
+    images = [_shown(parents, k, folder) for k in range(len(parents.slots))]
+    return Tuple(id=parents.id, labels=parents.labels, images=images)
 
 
 def _shown(parents: ParentTuple, position: int, folder: Path) -> str | None:
@@ -142,21 +142,21 @@ def _copy_as_png(path: Path, target: Path) -> None:
 
 def _fuser(
     comparison: Comparison, entry: FuserEntry, made: Mapping[str, Mapping[str, Any]], scores: Scores
-) -> dict[str, Any]:
+) -> Fuser:
     encoder, trainer = _encoder_of(comparison, entry)
     cells = comparison.cells[entry.id]
-    return {
-        "id": entry.id,
-        "label": entry.id,
-        "fuser": entry.name,
-        "preset": entry.preset,
-        "encoder": encoder,
-        "trainer": trainer,
-        "options": dict(entry.options),
-        "is_control": entry.is_control,
-        "cost": _cost(entry, [made[c.id] for c in cells if c.id in made and is_mixed(c)]),
-        "warnings": warnings_of(entry.id, cells, made, scores),
-    }
+    return Fuser(
+        id=entry.id,
+        label=entry.id,
+        fuser=entry.name,
+        preset=entry.preset,
+        encoder=encoder,
+        trainer=trainer,
+        options=dict(entry.options),
+        is_control=entry.is_control,
+        cost=_cost(entry, [made[c.id] for c in cells if c.id in made and is_mixed(c)]),
+        warnings=warnings_of(entry.id, cells, made, scores),
+    )
 
 
 def _encoder_of(comparison: Comparison, entry: FuserEntry) -> tuple[str | None, str | None]:
@@ -174,37 +174,35 @@ def _encoder_of(comparison: Comparison, entry: FuserEntry) -> tuple[str | None, 
     return None, None
 
 
-def _cost(entry: FuserEntry, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _cost(entry: FuserEntry, records: Sequence[Mapping[str, Any]]) -> Cost:
     seconds = [r["wall_s"] for r in records if r["wall_s"] is not None]
-    cost: dict[str, Any] = {
-        "seconds_per_image": round(sum(seconds) / len(seconds), 4) if seconds else None,
-        "device": records[0]["device"] if records else "",
-        "train_s": None,
-        "parameters": None,
-    }
-    if entry.trained is not None and entry.trained.trained.path is not None:
-        try:
-            record = read_run_record(entry.trained.trained.path)
-        except ChimeraError:  # an exported file tells no cost
-            return cost
-        cost["train_s"] = record.get("wall_s")
-        cost["parameters"] = sum((record.get("parameters") or {}).values()) or None
-    return cost
+    cost = Cost(
+        seconds_per_image=round(sum(seconds) / len(seconds), 4) if seconds else None,
+        device=records[0]["device"] if records else "",
+    )
+    if entry.trained is None or entry.trained.trained.path is None:
+        return cost
+    try:
+        record = read_run_record(entry.trained.trained.path)
+    except ChimeraError:  # an exported file tells no cost
+        return cost
+    parameters = sum((record.get("parameters") or {}).values()) or None
+    return cost.model_copy(update={"train_s": record.get("wall_s"), "parameters": parameters})
 
 
-def _cell(cell: Cell, record: Mapping[str, Any] | None, scores: Scores) -> dict[str, Any]:
+def _cell(cell: Cell, record: Mapping[str, Any] | None, scores: Scores) -> CellRecord:
     figures = scores.cells.get(cell.id, {})
-    return {
-        "id": cell.id,
-        "fuser": cell.fuser,
-        "tuple": cell.tuple_id,
-        "weights": list(cell.weights),
-        "seed": cell.seed,
+    return CellRecord(
+        id=cell.id,
+        fuser=cell.fuser,
+        tuple=cell.tuple_id,
+        weights=list(cell.weights),
+        seed=cell.seed,
         **_status(cell, record),
-        "image": (record or {}).get("image"),
-        "wall_s": (record or {}).get("wall_s"),
-        "metrics": {n: {"value": f["value"], "n": f["n"], "reason": f["reason"]} for n, f in figures.items()},
-    }
+        image=(record or {}).get("image"),
+        wall_s=(record or {}).get("wall_s"),
+        metrics={n: Measured(value=f["value"], n=f["n"], reason=f["reason"]) for n, f in figures.items()},
+    )
 
 
 def _status(cell: Cell, record: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -249,28 +247,20 @@ def _rows(
                 }
 
 
-def _summary(document: Mapping[str, Any]) -> str:
+def _summary(record: ComparisonRecord) -> str:
     rows = []
-    for place in document["ranking"]:
-        for metric, found in place["metrics"].items():
-            interval = [_flat(found[k]) for k in ("mean", "low", "high")]
-            rows.append(
-                [place["fuser"], str(place["rank"]), metric, *interval, place["pairs"], place["seeds"]]
-            )
+    for place in record.ranking:
+        for metric, found in place.metrics.items():
+            interval = [_flat(value) for value in (found.mean, found.low, found.high)]
+            rows.append([place.fuser, str(place.rank), metric, *interval, place.pairs, place.seeds])
     return csv_text(("fuser", "rank", "metric", "mean", "low", "high", "pairs", "seeds"), rows)
 
 
-def _axes(document: Mapping[str, Any]) -> str:
+def _axes(record: ComparisonRecord) -> str:
     rows = [
-        [
-            axis["table"],
-            axis["axis"],
-            axis["metric"],
-            axis["trainings"],
-            *(_flat(row[c]) for c in _AXIS_COLUMNS),
-        ]
-        for axis in document["axes"]
-        for row in axis["values"]
+        [axis.table, axis.axis, axis.metric, axis.trainings, *(_flat(getattr(row, c)) for c in _AXIS_COLUMNS)]
+        for axis in record.axes
+        for row in axis.values
     ]
     return csv_text(("table", "axis", "metric", "trainings", *_AXIS_COLUMNS), rows)
 

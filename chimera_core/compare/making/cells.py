@@ -38,6 +38,31 @@ class Cell:
     parents: tuple[str, ...]
     reason: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Give what a worker gets, and the record of the cell holds; a cell with a ``reason`` has neither."""
+        return {
+            "id": self.id,
+            "fuser": self.fuser,
+            "tuple": self.tuple_id,
+            "weights": list(self.weights),
+            "seed": self.seed,
+            "fuser_seed": self.fuser_seed,
+            "parents": list(self.parents),
+        }
+
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any]) -> Cell:
+        """Read what ``to_json`` gave."""
+        return cls(
+            id=table["id"],
+            fuser=table["fuser"],
+            tuple_id=table["tuple"],
+            weights=tuple(table["weights"]),
+            seed=table["seed"],
+            fuser_seed=table["fuser_seed"],
+            parents=tuple(table["parents"]),
+        )
+
 
 @dataclass(frozen=True)
 class FuserFacts:
@@ -51,10 +76,26 @@ class FuserFacts:
     def of(cls, entry: FuserEntry) -> FuserFacts:
         """Ask a fuser, or what is recorded of a trained one."""
         if entry.trained is not None:
-            said = entry.trained.said
-            return cls(frozenset(said.accepts), False, said.max_parents)
+            learned = entry.trained.said
+            return cls(frozenset(learned.accepts), False, learned.max_parents)
         made: Any = entry.component.load_class()
         return cls(frozenset(made.accepts), bool(made.needs_training), made.max_parents)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the facts as plain values."""
+        return {**vars(self), "accepts": sorted(self.accepts)}
+
+    @classmethod
+    def from_json(cls, kept: Any) -> FuserFacts | None:
+        """Read what ``to_json`` gave; None for anything else, since the folder may be a stranger's."""
+        match kept:
+            case {
+                "accepts": [*accepts],
+                "needs_training": bool(needs),
+                "max_parents": int() | None as most,
+            } if set(map(str, accepts)) <= {"photo", "class"}:
+                return cls(frozenset(accepts), needs, most)
+        return None
 
 
 def cells_of(
@@ -153,7 +194,7 @@ def read_record(folder: Path, cell_id: str) -> dict[str, Any] | None:
 
 def write_record(
     folder: Path,
-    cell: Mapping[str, Any],
+    cell: Cell,
     *,
     status: str,
     error: str | None = None,
@@ -162,14 +203,14 @@ def write_record(
 ) -> None:
     """Record how a cell went. Its picture must lie there before: the record is what says that it is done."""
     record = {
-        **cell,
+        **cell.to_json(),
         "status": status,
         "error": None if error is None else one_line(error, limit=300),
         "wall_s": None if wall_s is None else round(wall_s, 4),
         "device": device,
-        "image": f"{FOLDER}/{cell['id']}.png" if status == "ok" else None,
+        "image": f"{FOLDER}/{cell.id}.png" if status == "ok" else None,
     }
-    write_text_atomic(record_path(folder, cell["id"]), json.dumps(record, ensure_ascii=False) + "\n")
+    write_text_atomic(record_path(folder, cell.id), json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _parent_identity(parent: str) -> dict[str, str]:

@@ -5,25 +5,32 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.util
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from chimera_core.components.choice import layered_options, resolve_config, resolved_options
+from chimera_core.compare.making.source_closure import closure_of, find_source, hash_files
+from chimera_core.components.choice import Choice
 from chimera_core.components.layers import references_in
+from chimera_core.components.resolve import resolve_encoder
 from chimera_core.files.atomic import spell_paths, without_places
+from chimera_core.files.hashing import hash_unchanged
 from chimera_core.images.folders import walk
-from chimera_core.models.names import find_trained, model_file
+from chimera_core.models.contents import contents_of, encoder_component
 from chimera_core.plugins.discovery import Component, PluginHost
 
 _DIGITS = 24
-# What no creature depends on once its fuser is trained.
-_NOT_MAKING = ("cli", "compare", "report", "testing", "scoring", "training", "attacks", "evaluation")
+# Of these only the files themselves: what else they import finds names, runs and pictures, and draws nothing.
+_MAKING = (
+    "chimera_core.fusing.request",
+    "chimera_core.fusing.parents",
+    "chimera_core.fusing.fusion",
+    "chimera_core.compare.making.worker",
+)
+_PIXELS = ("chimera_core.images.pixels", "chimera_core.devices")
+_SCORING = ("chimera_core.scoring.scorecard", "chimera_core.scoring.pictures")
 
 
 def hash_of(value: Any) -> str:
@@ -33,51 +40,43 @@ def hash_of(value: Any) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """Hash what a file holds."""
-    info = path.stat()
-    return _file_hash(path, info.st_size, info.st_mtime_ns)
+    """Hash what a file holds; once, while it stays unchanged."""
+    return hash_unchanged(path)[:_DIGITS]
 
 
-@functools.cache
-def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+def code_of(host: PluginHost, *modules: str) -> str:
+    """Hash the source of modules, of all that they import, and of the components that they load by name."""
+    by_name = {f"{c.plugin}:{c.spec.name}": _module_of(c) for c in host.components()}
+    files: set[Path] = set()
+    waiting, met = list(modules), set(modules)
+    while waiting:
+        closure = closure_of(waiting.pop())
+        files |= closure.files
+        loaded = {by_name[name] for name in closure.components if name in by_name} - met
+        waiting += loaded
+        met |= loaded
+    return hash_files(files)[:_DIGITS]
 
 
 @functools.cache
 def making_code() -> str:
-    """Hash the code of the core that makes creatures."""
-    root = Path(__file__).resolve().parents[2]
-    return _hash_files(p for p in root.rglob("*.py") if p.relative_to(root).parts[0] not in _NOT_MAKING)
+    """Hash what the core does around a fuser: from files of parents to a picture on the disk."""
+    return hash_files(closure_of(*_PIXELS).files | {f for f in map(find_source, _MAKING) if f})[:_DIGITS]
 
 
-@functools.cache
-def scoring_code() -> str:
-    """Hash the code of the core that measures."""
-    root = Path(__file__).resolve().parents[2]
-    return _hash_files((root / "scoring").rglob("*.py"))
+def scoring_code(host: PluginHost) -> str:
+    """Hash the code that measures."""
+    return code_of(host, *_SCORING)
 
 
-@functools.cache
-def package_code(package: str) -> str:
-    """Hash the code of an installed package, a plugin's; ``none`` where its files cannot be seen."""
-    found = importlib.util.find_spec(package)
-    if found is None or not found.origin:
-        return "none"
-    if not found.submodule_search_locations:
-        return file_hash(Path(found.origin))
-    return _hash_files(p for place in found.submodule_search_locations for p in Path(place).rglob("*.py"))
-
-
-def component_identity(component: Component, host: PluginHost, config: BaseModel) -> dict[str, Any]:
+def component_identity(choice: Choice) -> dict[str, Any]:
     """Say what decides what a component does: its options in force, its code, the weights it names."""
-    options = resolved_options(component, host, config)
+    config = choice.config
     return {
-        "component": f"{component.plugin}:{component.spec.name}",
-        "options": options,
-        "code": package_code(component.spec.target.partition(":")[0].partition(".")[0]),
+        "component": choice.as_table(),
+        "code": code_of(choice.host, _module_of(choice.component)),
         "named": [
-            encoder_identity(host, ref.name, ref.options)
+            encoder_identity(choice.host, ref.name, ref.options)
             for _, ref in references_in(type(config), dict(config))
             if ref.kind == "feature-encoder"
         ],
@@ -86,20 +85,15 @@ def component_identity(component: Component, host: PluginHost, config: BaseModel
 
 def encoder_identity(host: PluginHost, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Say which encoder a name means: the hash of its weights if it was trained, else component and options."""
-    trained = find_trained(host, "feature-encoder", name)
-    if trained is not None:
-        if trained.form == "run" and trained.path is not None:
-            path = trained.path / "checkpoints" / "best.safetensors"
-        else:
-            path = trained.path or model_file(host, name)
-        return {"weights": file_hash(path) if path.is_file() else str(path)}
-    component = host.find("feature-encoder", name)
-    config = resolve_config(component, host, layered_options(component, host, None, options))
-    return {
-        "component": f"{component.plugin}:{component.spec.name}",
-        "options": resolved_options(component, host, config),
-        "code": package_code(component.spec.target.partition(":")[0].partition(".")[0]),
-    }
+    found = resolve_encoder(host, name, options)
+    if isinstance(found, Choice):
+        return {"component": found.as_table(), "code": code_of(host, _module_of(found.component))}
+    built_by = host.find("feature-encoder", encoder_component(host, found.trained))
+    return {"weights": contents_of(host, found.trained), "code": code_of(host, _module_of(built_by))}
+
+
+def _module_of(component: Component) -> str:
+    return component.spec.target.partition(":")[0]
 
 
 def data_identity(name: str, options: Any) -> list[Any]:
@@ -119,19 +113,9 @@ def folder_stamp(folder: str) -> str:
             path = os.path.join(folder, *parts, name)
             with contextlib.suppress(OSError):
                 info = os.stat(path)
-                said = f"{os.path.relpath(path, folder)}\0{info.st_size}\0{info.st_mtime_ns}\n"
-                whole.update(said.encode(errors="surrogateescape"))
+                line = f"{os.path.relpath(path, folder)}\0{info.st_size}\0{info.st_mtime_ns}\n"
+                whole.update(line.encode(errors="surrogateescape"))
     return whole.hexdigest()[:_DIGITS]
-
-
-def is_same_network(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether two encoders are one network, however they are looked at: the same weights, or the same model."""
-    if "weights" in one or "weights" in other:
-        return one.get("weights") == other.get("weights")
-    if one["component"] != other["component"]:
-        return False
-    models = [side["options"].get("model") for side in (one, other)]
-    return models[0] == models[1] if any(models) else bool(one["options"] == other["options"])
 
 
 def _folders_in(options: Any) -> list[str]:
@@ -143,10 +127,3 @@ def _folders_in(options: Any) -> list[str]:
     if isinstance(options, str) and options and os.path.isdir(os.path.expanduser(options)):
         return [os.path.abspath(os.path.expanduser(options))]
     return []
-
-
-def _hash_files(paths: Iterable[Path]) -> str:
-    whole = hashlib.sha256()
-    for path in sorted(paths):
-        whole.update(path.name.encode() + b"\0" + path.read_bytes())
-    return whole.hexdigest()[:_DIGITS]

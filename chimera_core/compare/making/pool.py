@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.making.cells import read_record, write_record
+from chimera_core.compare.making.cells import Cell, read_record, write_record
 from chimera_core.files.atomic import one_line
 from chimera_core.files.own_folders import open_own, remove_file
 from chimera_core.host_memory import resident_bytes
@@ -36,7 +36,7 @@ class Group:
     fuser: str
     plugin: str
     job: Mapping[str, Any]
-    cells: list[dict[str, Any]]
+    cells: list[Cell]
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ class Pool:
 
     def _make(self, worker: _Worker, group: Group) -> bool:
         """Let a worker make a group's cells, dropping each that is recorded; False if the worker is of no use now."""
-        worker.send({**group.job, "cells": group.cells})
-        current = group.cells[0]["id"]
+        worker.send({**group.job, "cells": [cell.to_json() for cell in group.cells]})
+        current = group.cells[0].id
         since = time.monotonic()
         allowed = self.limits.loading_s
         while not self._stop.is_set():
@@ -174,7 +174,7 @@ class Pool:
         return False
 
     def _failed(self, group: Group, cell_id: str, reason: str) -> None:
-        cell = next((c for c in group.cells if c["id"] == cell_id), None)
+        cell = next((c for c in group.cells if c.id == cell_id), None)
         if cell is None:  # between two cells: whichever comes next is tried anew
             return
         if read_record(self.folder, cell_id) is None:
@@ -182,7 +182,7 @@ class Pool:
         self._recorded(group, cell_id)
 
     def _recorded(self, group: Group, cell_id: str) -> None:
-        group.cells = [c for c in group.cells if c["id"] != cell_id]
+        group.cells = [c for c in group.cells if c.id != cell_id]
         with self._lock:
             self.on_cell(cell_id)
 

@@ -12,7 +12,6 @@ import contextlib
 import os
 import sysconfig
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +67,9 @@ def run_on_ray(
         cpus = int(ray.cluster_resources().get("CPU", 1))
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_RETRIES)(_make)
         environ = {k: v for k, v in os.environ.items() if k.startswith(_ENVIRONMENT)}
-        given = (str(folder.resolve()), os.getcwd(), environ, asdict(limits))
-        tasks = [remote.remote([asdict(g) for g in share], *given) for share in shares_of(groups, cpus)]
-        waiting = {c["id"] for g in groups for c in g.cells}
+        given = (str(folder.resolve()), os.getcwd(), environ, limits)
+        tasks = [remote.remote(share, *given) for share in shares_of(groups, cpus)]
+        waiting = {c.id for g in groups for c in g.cells}
         while tasks:
             done, tasks = ray.wait(tasks, timeout=_LOOK_S)
             for cell_id in [c for c in waiting if read_record(folder, c) is not None]:
@@ -102,16 +101,11 @@ def shares_of(groups: Sequence[Group], workers: int) -> list[list[Group]]:
     return [found[k::workers] for found in by_fuser.values() for k in range(min(workers, len(found)))]
 
 
-def _make(
-    groups: list[dict[str, Any]], folder: str, cwd: str, environ: dict[str, str], limits: dict[str, Any]
-) -> None:
+def _make(groups: list[Group], folder: str, cwd: str, environ: dict[str, str], limits: Limits) -> None:
     """Do one task, on whatever machine."""
     os.environ.update(environ)
     if os.path.isdir(
         cwd
     ):  # names of runs, and relative paths of a registry, mean what they mean to the caller
         os.chdir(cwd)
-    fields = ("fuser", "plugin", "job", "cells")
-    Pool(Path(folder), 1, Limits(**limits), log=f"worker-{os.uname().nodename}-{os.getpid()}").run(
-        [Group(**{name: group[name] for name in fields}) for group in groups]
-    )
+    Pool(Path(folder), 1, limits, log=f"worker-{os.uname().nodename}-{os.getpid()}").run(groups)

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from chimera_core import __version__
-from chimera_core.compare.experiment.file import Said
+from chimera_core.compare.experiment.file import ExperimentFile
+from chimera_core.compare.experiment.variants import Variant
 from chimera_core.compare.making.identity import hash_of
 from chimera_core.components.choice import check_options
 from chimera_core.components.layers import Layer, check_layer, merge, references_in
@@ -61,63 +62,60 @@ class Training:
         return f"{FOLDER}/{self.kind}-{safe}-{hash_of([self.kind, self.table, __version__])[:8]}"
 
 
-def encoder_trainings(said: Said, host: PluginHost) -> dict[str, Training]:
+def encoder_trainings(file: ExperimentFile, host: PluginHost) -> dict[str, Training]:
     """Check the tables of encoders to train.
 
     Raises:
         ConfigError, PluginError: with file, line and key.
     """
     found = {}
-    for name, table in said.top.encoders.items():
+    for name, table in file.top.encoders.items():
         keys = ("encoders", name)
         if not isinstance(table, Mapping):
-            raise said.error("must be a table: what `chimera encoder train --config` takes", *keys)
-        layer = said.layer(*keys)
-        check_training(said, host, layer, EncoderTraining, ("source", "encoder"), keys)
+            raise file.error("must be a table: what `chimera encoder train --config` takes", *keys)
+        layer = file.layer(*keys)
+        check_training(file, host, layer, EncoderTraining, ("source", "encoder"), keys)
         found[name] = Training("encoder", name, _spelled(table), keys)
     return found
 
 
-def fuser_training(
-    said: Said,
-    host: PluginHost,
-    *,
-    name: str,
-    entry_id: str,
-    fuser: Mapping[str, Any],
-    train: Mapping[str, Any],
-    names: Names,
-) -> Training:
-    """Check the training of a fuser.
+def fuser_trainings(
+    file: ExperimentFile, host: PluginHost, variants: Sequence[Variant], names: Names
+) -> list[Training]:
+    """Check the trainings of fusers.
 
     Args:
-        said: the experiment.
+        file: the experiment.
         host: plugins.
-        name: of its table.
-        entry_id: of the fuser, with its axes.
-        fuser: name, preset and options of what is trained.
-        train: what the experiment says of the training, axes laid over it.
+        variants: the fusers; those without a training are passed over.
         names: of encoders that are trained before.
     Raises:
         ConfigError, PluginError: with file, line and key.
     """
-    keys = ("fusers", name, "train")
-    component = host.find("fusion-generator", fuser["name"])
-    own = {k: v for k, v in fuser.items() if v is not None}
+    return [_fuser_training(file, host, v, v.train, names) for v in variants if v.train is not None]
+
+
+def _fuser_training(
+    file: ExperimentFile, host: PluginHost, variant: Variant, train: Mapping[str, Any], names: Names
+) -> Training:
+    keys = ("fusers", variant.name, "train")
+    fuser = {"name": variant.table.fuser, "preset": variant.table.preset, "options": dict(variant.options)}
+    own = {key: value for key, value in fuser.items() if value is not None}
     table = merge(train, {"fuser": own}) if "fuser" not in train else dict(train)
+    config = host.find("fusion-generator", variant.table.fuser).spec.config
     table["fuser"] = {
         **table["fuser"],
-        "options": with_names(component.spec.config, table["fuser"].get("options", {}), names),
+        "options": with_names(config, table["fuser"].get("options", {}), names),
     }
     if isinstance(judge := table.get("judge"), str) and judge in names:
         table["judge"] = names[judge]
-    layer = Layer(said.file.name, table, lambda path: said.file.line_of((*keys, *path)))
-    check_training(said, host, layer, FuserTraining, ("source", "fuser"), keys)
-    return Training("fuser", entry_id, _spelled(table), keys)
+    layer = Layer(file.toml.name, table, lambda path: file.toml.line_of((*keys, *path)))
+    check_training(file, host, layer, FuserTraining, ("source", "fuser"), keys)
+    return Training("fuser", variant.id, _spelled(table), keys)
 
 
 def check_training(
-    said: Said,
+    file: ExperimentFile,
     host: PluginHost,
     layer: Layer,
     model: type[BaseModel],
@@ -127,20 +125,18 @@ def check_training(
     """Check the options of a training, and of the components that it names."""
     for key in needed:
         if key not in layer.values:
-            raise said.error(
-                f"there is no {key}: say which, as `chimera {keys[0][:-1]} train` would be told", *keys
-            )
+            raise file.error(f"there is no {key}: name it, as for `chimera {keys[0][:-1]} train`", *keys)
     values = dict(layer.values)
     for key, kind in _COMPONENTS.items():
         if key not in values:
             continue
         named = {"name": values[key]} if isinstance(values[key], str) else values[key]
         if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
-            raise said.error('needs a name, e.g. name = "cnn"', *keys, key)
+            raise file.error('needs a name, e.g. name = "cnn"', *keys, key)
         try:
             component = host.find(kind, named["name"])
         except ChimeraError as error:
-            raise said.error(error, *keys, key) from None
+            raise file.error(error, *keys, key) from None
         if isinstance(named.get("options"), Mapping):
             check_options(component, host, layer.inside(key, "options"))
         values[key] = {k: v for k, v in named.items() if k in ("name", "options")}

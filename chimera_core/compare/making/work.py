@@ -1,4 +1,4 @@
-"""Make the cells that are not there yet: a short trial of each fuser first, so that the time can be said. Torch-free."""
+"""Make the cells that are not there yet: a short trial of each fuser first, to estimate the time. Torch-free."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def make_cells(
         if key not in groups:
             plugin = comparison.entry(cell.fuser).component.plugin
             groups[key] = Group(cell.fuser, plugin, _job(comparison, cell.fuser, folder, working), [])
-        groups[key].cells.append(_as_record(cell))
+        groups[key].cells.append(cell)
     remove_half_written(folder / FOLDER, within=folder, older_s=_ORPHAN_S)
     try:
         if working.ray is not None:
@@ -131,16 +131,4 @@ def _job(comparison: Comparison, fuser: str, folder: Path, working: Working) -> 
             "device": working.device,
             "square": True,
         },
-    }
-
-
-def _as_record(cell: Cell) -> dict[str, Any]:
-    return {
-        "id": cell.id,
-        "fuser": cell.fuser,
-        "tuple": cell.tuple_id,
-        "weights": list(cell.weights),
-        "seed": cell.seed,
-        "fuser_seed": cell.fuser_seed,
-        "parents": list(cell.parents),
     }

@@ -12,10 +12,11 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from chimera_core.compare.making.cells import image_path, read_record, write_record
+from chimera_core.compare.making.cells import Cell, image_path, read_record, write_record
 from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import one_line
 
@@ -57,22 +58,22 @@ class Maker:
         """Make the cells of one tuple.
 
         Args:
-            job: ``folder``; ``plan``, the arguments of ``plan_fusion``; ``registry``; ``cells``, records as
-                ``write_record`` takes them, which may differ in parents by seed.
+            job: ``folder``; ``plan``, the arguments of ``plan_fusion``; ``registry``; ``cells``, as
+                ``Cell.to_json`` gives them, which may differ in parents by seed.
         """
         folder = Path(job["folder"])
         fusion: Any = None
-        parents: list[str] = []
-        for cell in job["cells"]:
-            if read_record(folder, cell["id"]) is not None:
-                self._say("done", cell["id"])
+        parents: tuple[str, ...] = ()
+        for cell in map(Cell.from_json, job["cells"]):
+            if read_record(folder, cell.id) is not None:
+                self._say("done", cell.id)
                 continue
             try:
-                if fusion is None or cell["parents"] != parents:
-                    self._say("loading", cell["id"])
-                    parents = cell["parents"]
+                if fusion is None or cell.parents != parents:
+                    self._say("loading", cell.id)
+                    parents = cell.parents
                     fusion = self._fusion(job, parents)
-                self._say("start", cell["id"])
+                self._say("start", cell.id)
                 self._make_cell(fusion, cell, folder)
             except ChimeraError as error:
                 self._failed(folder, cell, str(error))
@@ -81,10 +82,10 @@ class Maker:
                 SystemExit,
             ) as error:  # plugin border: whatever it raises is this cell's result
                 self._failed(folder, cell, f"{type(error).__name__}: {error}")
-            self._say("done", cell["id"])
+            self._say("done", cell.id)
         self._say("end", "")
 
-    def _fusion(self, job: dict[str, Any], parents: list[str]) -> Any:
+    def _fusion(self, job: dict[str, Any], parents: Sequence[str]) -> Any:
         from chimera_core.fusing.fusion import Fusion
         from chimera_core.fusing.request import plan_fusion
         from chimera_core.plugins.discovery import registry_file
@@ -98,13 +99,13 @@ class Maker:
         self._loaded = job["plan"], fusion.fuser
         return fusion
 
-    def _make_cell(self, fusion: Any, cell: dict[str, Any], folder: Path) -> None:
+    def _make_cell(self, fusion: Any, cell: Cell, folder: Path) -> None:
         from chimera_core.errors import PluginError
         from chimera_core.images import write_png
         from chimera_core.images.pixels import to_uint8
 
         start = time.perf_counter()
-        image = fusion.make(cell["weights"], [cell["fuser_seed"]])[0]
+        image = fusion.make(cell.weights, [cell.fuser_seed])[0]
         wall_s = time.perf_counter() - start
         height, width = image.shape[-2:]
         if min(height, width) != fusion.plan.size:
@@ -112,11 +113,11 @@ class Maker:
                 f"fuser {fusion.plan.fuser_name} gave {width} x {height} pixels, but the shorter side must be "
                 f"{fusion.plan.size}: mend the plugin"
             )
-        text = fusion.text(cell["weights"], cell["fuser_seed"])
-        write_png(image_path(folder, cell["id"]), to_uint8(image), text=text)
+        text = fusion.text(cell.weights, cell.fuser_seed)
+        write_png(image_path(folder, cell.id), to_uint8(image), text=text)
         write_record(folder, cell, status="ok", wall_s=wall_s, device=str(fusion.device))
 
-    def _failed(self, folder: Path, cell: dict[str, Any], error: str) -> None:
+    def _failed(self, folder: Path, cell: Cell, error: str) -> None:
         write_record(folder, cell, status="failed", error=one_line(error))
 
     def _say(self, event: str, cell: str) -> None:

@@ -45,7 +45,7 @@
     const at = (seed * data.weights.length + weight) * page.fusers.length + fuser;
     const facts = data.facts[at] ?? null;
     if (Array.isArray(facts)) return { picture: data.tiles[at] ?? null, figures: facts, trouble: null };
-    return { picture: null, figures: null, trouble: facts?.said ?? "not in this comparison", failed: facts?.status === "failed" };
+    return { picture: null, figures: null, trouble: facts?.reason ?? "not in this comparison", failed: facts?.status === "failed" };
   }
 
   function figure(tuple, value) {
@@ -146,9 +146,9 @@
       return weights && data.weights.length === page.steps ? ratio(weights) : "";
     }));
     named.delete("");
-    const said = [...named][0] ?? `step ${state.step + 1} of ${page.steps}`;
-    byId("weight-said").textContent = said;
-    byId("weight").setAttribute("aria-valuetext", said);
+    const text = [...named][0] ?? `step ${state.step + 1} of ${page.steps}`;
+    byId("weight-text").textContent = text;
+    byId("weight").setAttribute("aria-valuetext", text);
     near.forEach(show);
   }
 

@@ -18,8 +18,6 @@ from chimera_core.errors import DataError, ShapeError
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.scoring.sets.kid import KernelDistance, kernel_distance
 
-RESIZE = "bicubic, antialiased, clamped to [0, 1]"
-"""The one filter by which images reach a judge's size."""
 BATCH = 64
 
 
@@ -33,7 +31,7 @@ def judge_features(
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     read: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Embed images as a judge sees them: all at one size, brought there by one filter (``RESIZE``).
+    """Embed images as a judge sees them: all at one size, brought there by one filter (``formula.RESIZE``).
 
     The encoder works in evaluation mode, and its mode is left as it was. Nothing is random.
 
@@ -67,7 +65,7 @@ def judge_features(
 
 
 def at_size(images: Tensor, size: int) -> Tensor:
-    """Bring images to a judge's size by ``RESIZE``.
+    """Bring images to a judge's size by ``formula.RESIZE``.
 
     Args:
         images: (N, 3, H, W), uint8, or float in [0, 1].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,11 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.components.layers import references_in
 from chimera_core.components.options import suggest
+from chimera_core.components.resolve import TrainedEncoder, resolve_encoder
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import broken_link, quote
+from chimera_core.files.hashing import hash_unchanged
+from chimera_core.models.contents import contents_of
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import PluginHost
 
@@ -37,8 +40,8 @@ def default_judge(host: PluginHost, fuser: BaseModel | None = None) -> str:
         host: knows runs and models.
         fuser: options of a fuser, whose own encoder is passed over.
     """
-    own = encoders_of(host, fuser) if fuser is not None else set()
-    return next(name for name in _at_hand() if _identity(host, name) not in own)
+    own = networks_of(host, fuser) if fuser is not None else set()
+    return next(name for name in _at_hand() if judge_network(host, name) not in own)
 
 
 def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> NamedJudge:
@@ -85,37 +88,51 @@ def check_judge(
     Raises:
         ConfigError: naming both, and another judge.
     """
-    own = encoders_of(host, fuser)
-    if _identity(host, judge, options) in own:
-        other = next(name for name in _at_hand() if _identity(host, name) not in own)
+    own = networks_of(host, fuser)
+    if judge_network(host, judge, options) in own:
+        other = next(name for name in _at_hand() if judge_network(host, name) not in own)
         raise ConfigError(
             f"judge {quote(judge)} is the encoder that {named} uses itself: name another with --judge, e.g. {other}"
         )
 
 
-def encoders_of(host: PluginHost, fuser: BaseModel) -> set[str]:
-    """Say which encoders a fuser's options name, in words that compare."""
+def networks_of(host: PluginHost, fuser: BaseModel) -> set[str]:
+    """Say which networks a fuser's options name, as ``network_of`` does."""
     return {
-        _spelled(host, reference.name, reference.options)
+        network_of(host, reference.name, reference.options)
         for _, reference in references_in(type(fuser), dict(fuser))
         if reference.kind == _KIND
     }
 
 
-def _identity(host: PluginHost, judge: str, options: Mapping[str, Any] = {}) -> str:
+def judge_network(host: PluginHost, judge: str, options: Mapping[str, Any] = {}) -> str:
+    """Name the network of a judge, as ``network_of`` does; ``judge`` is what ``judge_of`` takes."""
     found = judge_of(host, judge, options)
-    return _spelled(host, found.component, found.options)
+    return network_of(host, found.component, found.options)
 
 
-def _spelled(host: PluginHost, name: str, options: Mapping[str, Any]) -> str:
-    """Spell an encoder so that one network has one name, whatever pooling, taps or seed it is read with."""
-    if trained := find_trained(host, _KIND, name):
-        return str(trained.path.resolve() if trained.path else trained)
-    component = host.find(_KIND, name)
-    config = resolve_config(component, host, layered_options(component, host, None, options))
-    values = config.model_dump()
-    network = {key: values[key] for key in ("model", "weights") if key in values} or values
-    return f"{component.plugin}:{component.spec.name} {sorted(network.items())!r}"
+def network_of(host: PluginHost, encoder: str, options: Mapping[str, Any] = {}) -> str:
+    """Name the network of an encoder: the same for one network, whatever pooling, taps or seed it is read with.
+
+    What was trained is known by the bytes of its weights, under any name and in any place; another encoder by its
+    component, and by its model and weights if it has such options, else by all of them.
+
+    Args:
+        host: knows runs, models and components.
+        encoder: as ``load_encoder`` takes it.
+        options: of a component.
+    Raises:
+        PluginError: if there is no such encoder.
+    """
+    found = resolve_encoder(host, encoder, options)
+    if isinstance(found, TrainedEncoder):
+        return f"weights {contents_of(host, found.trained)}"
+    values = found.config.model_dump(mode="json")
+    if "model" in values:
+        values = {key: values[key] for key in ("model", "weights") if key in values}
+    if values.get("weights"):
+        values["weights"] = hash_unchanged(os.path.expanduser(values["weights"])) or values["weights"]
+    return f"{found.name} {sorted(values.items())!r}"
 
 
 def _at_hand() -> list[str]:

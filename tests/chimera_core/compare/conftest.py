@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from toys.made_up_comparison import write_comparison
 
 from chimera_core.report.page import write_report
-from chimera_core.testing.fixtures.comparison import write_comparison
 
 Write = Callable[..., Path]
 

@@ -32,19 +32,17 @@ def test_values_are_compared_over_all_other_axes_and_trainings_are_no_axis() -> 
         return {t: v + step for t, v in base.items()}
 
     encoder, size = axis_effects(entries, means, metric="score")
-    assert (encoder["table"], encoder["axis"], encoder["trainings"]) == ("gan", "encoder", 2)
-    plain, robust = encoder["values"]
+    assert (encoder.table, encoder.axis, encoder.trainings) == ("gan", "encoder", 2)
+    plain, robust = encoder.values
     mean = float(np.mean(list(base.values())))
-    assert plain["value"] == "plain" and plain["difference"] is None
-    assert plain["by_training"] == pytest.approx([mean, mean + 0.1])
-    assert robust["mean"] == pytest.approx(mean + 0.35)
+    assert plain.value == "plain" and plain.difference is None
+    assert plain.by_training == pytest.approx([mean, mean + 0.1])
+    assert robust.mean == pytest.approx(mean + 0.35)
     # Paired: all differences are alike, so there is no doubt however much the pairs differ.
-    assert [robust[k] for k in ("difference", "difference_low", "difference_high")] == pytest.approx(
-        [0.3] * 3
-    )
-    assert robust["p"] == robust["p_holm"] == pytest.approx(2 / 2**8)
-    assert size["axis"] == "size" and size["values"][1]["difference"] == pytest.approx(0, abs=1e-12)
-    assert size["values"][1]["p"] == 1
+    assert [robust.difference, robust.difference_low, robust.difference_high] == pytest.approx([0.3] * 3)
+    assert robust.p == robust.p_holm == pytest.approx(2 / 2**8)
+    assert size.axis == "size" and size.values[1].difference == pytest.approx(0, abs=1e-12)
+    assert size.values[1].p == 1
 
 
 def test_an_axis_without_two_measured_values_and_a_table_without_axes_are_left_out() -> None:
@@ -53,7 +51,7 @@ def test_an_axis_without_two_measured_values_and_a_table_without_axes_are_left_o
     assert axis_effects(entries, lambda f: measured.get(f, {}), metric="score") == []
     measured["a/encoder=y"] = {1: 0.5}  # other parents: nothing is shared
     (found,) = axis_effects(entries, lambda f: measured.get(f, {}), metric="score")
-    assert found["values"][1]["difference"] is None and found["values"][1]["p"] == 1
+    assert found.values[1].difference is None and found.values[1].p == 1
 
 
 def test_an_interval_of_several_trainings_is_wider_than_one_that_knows_only_pairs() -> None:

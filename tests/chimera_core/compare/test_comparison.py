@@ -20,6 +20,7 @@ from PIL import Image
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.figures.scoring import Scores
 from chimera_core.errors import DataError
+from chimera_core.report.record import ComparisonRecord, read_comparison
 from chimera_core.runs.record import work_in
 
 Write = Callable[..., Path]
@@ -76,6 +77,8 @@ def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
     assert said["made"] == 60
 
     document = json.loads((run / "comparison.json").read_text())
+    assert document.keys() == ComparisonRecord.model_fields.keys()
+    assert read_comparison(run).model_dump(mode="json") == document
     fusers = {f["id"]: f for f in document["fusers"]}
     assert set(fusers) == {"mix", "copy", "pixel-average", "collage", "cut-and-blend"}
     assert fusers["mix"]["warnings"][0] == "6 of 18 cells failed; figures are of the others"

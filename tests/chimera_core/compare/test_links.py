@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from toys.made_up_comparison import write_comparison
 
 from chimera_core.compare.experiment.parents import _place
 from chimera_core.compare.figures.scoring import Scores
 from chimera_core.compare.figures.tables import _copy_as_png
-from chimera_core.compare.making.cells import read_record, write_record
+from chimera_core.compare.making.cells import Cell, read_record, write_record
 from chimera_core.compare.making.pool import Limits, Pool
 from chimera_core.errors import DataError, RunError
 from chimera_core.report.page import write_report
 from chimera_core.report.pictures import _base64, choose_embedding
 from chimera_core.report.record import read_comparison
-from chimera_core.testing.fixtures.comparison import write_comparison
 
 Here = Callable[..., tuple[int, str, str]]
 Write = Callable[..., Path]
@@ -132,7 +132,7 @@ def test_a_comparison_does_not_write_through_links(
 
 
 def test_the_record_and_picture_of_a_cell_do_not_count_behind_links(tmp_path: Path, home: Path) -> None:
-    run, cell = tmp_path / "run", {"id": "abc"}
+    run, cell = tmp_path / "run", Cell("abc", "mix", 0, (0.5, 0.5), 0, 0, ())
     (run / "cells").mkdir(parents=True)
     write_record(run, cell, status="ok")
     plant(run / "cells" / "abc.png", home / "private.png")

@@ -121,7 +121,7 @@ def test_trials_are_two_costly_cells_of_each_fuser_and_tell_the_time(experiment:
     (run / "cells").mkdir()
     for trial, wall_s in zip(trials, (9.0, 2.0), strict=True):
         image_path(run, trial.id).touch()
-        write_record(run, {"id": trial.id}, status="ok", wall_s=wall_s)
+        write_record(run, trial, status="ok", wall_s=wall_s)
     assert estimate_s(of(waiting, "mix"), trials, run, jobs=2) == 12 * 2.0 / 2
 
 

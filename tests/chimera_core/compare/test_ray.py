@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chimera_core.compare.experiment.plan import check_experiment, lay_out
-from chimera_core.compare.making.cells import image_path, read_record
+from chimera_core.compare.making.cells import Cell, image_path, read_record
 from chimera_core.compare.making.pool import Group, Limits
 from chimera_core.compare.making.ray_cluster import run_on_ray, shares_of
 from chimera_core.compare.making.work import Working, make_cells
@@ -24,8 +24,12 @@ SLOW = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.1 }\n'
 
 
 def test_groups_are_dealt_so_that_each_task_has_one_fuser() -> None:
-    groups = [Group(fuser, "p", {}, [{"id": f"{fuser}{k}"}]) for fuser in "ab" for k in range(3)]
-    shares = [[g.cells[0]["id"] for g in share] for share in shares_of(groups, 2)]
+    groups = [
+        Group(fuser, "p", {}, [Cell(f"{fuser}{k}", fuser, k, (0.5, 0.5), 0, 0, ())])
+        for fuser in "ab"
+        for k in range(3)
+    ]
+    shares = [[g.cells[0].id for g in share] for share in shares_of(groups, 2)]
     assert shares == [["a0", "a2"], ["a1"], ["b0", "b2"], ["b1"]]
 
 

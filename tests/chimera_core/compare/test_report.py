@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from toys.made_up_comparison import FUSERS, SHARES, WEIRD, write_comparison
 
 from chimera_core.errors import ConfigError
 from chimera_core.report.page import write_report
 from chimera_core.report.record import read_comparison
 from chimera_core.scoring.formula import EARLIER, FORMULA
-from chimera_core.testing.fixtures.comparison import FUSERS, SHARES, WEIRD, write_comparison
 
 VOID = {"meta", "link", "img", "input", "br", "wbr", "col", "line", "circle", "path"}
 
@@ -175,7 +175,7 @@ def test_the_page_holds_each_picture_once_and_its_colours(page: Page, written: P
 def test_failed_cells_missing_parents_and_three_parents_are_in_the_data(page: Page) -> None:
     first, last = block(page, "tuple-0"), block(page, "tuple-3")
     assert first["parents"][0] and first["parents"][1] is None
-    assert {"status": "failed", "said": "ValueError: <b>no</b> luck"} in first["facts"]
+    assert {"status": "failed", "reason": "ValueError: <b>no</b> luck"} in first["facts"]
     assert last["weights"] == [[pytest.approx(1 / 3, abs=1e-5)] * 3]
     assert len(last["parents"]) == 3 and len(last["tiles"]) == 2 * 1 * len(FUSERS)
     kid = block(page, "page-data")["metrics"].index("KID[first-judge]")
@@ -225,7 +225,7 @@ def test_a_picture_that_is_gone_or_damaged_is_named_and_costs_nothing_else(tmp_p
     (folder / cut).write_bytes((folder / cut).read_bytes()[:100])
     page = Page(write_report(folder).read_text(encoding="utf-8"))
     assert any("1 file that the comparison names is not there" in text for _, text in page.all("p"))
-    said = [fact["said"] for fact in block(page, "tuple-0")["facts"] if isinstance(fact, dict)]
+    said = [fact["reason"] for fact in block(page, "tuple-0")["facts"] if isinstance(fact, dict)]
     assert any("damaged or cut short" in text and cut in text for text in said)
     assert not any(str(tmp_path) in text for text in said)
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from chimera_core.testing.fixtures.comparison import FUSERS, SHARES, WEIRD
+from toys.made_up_comparison import FUSERS, SHARES, WEIRD
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -141,7 +140,7 @@ def test_the_slider_goes_by_arrow_keys_and_the_pictures_follow(opened: Opened) -
     )
     assert browser.execute_script(f"return {first}.src") != before
     press(browser, *[Keys.ARROW_LEFT] * (len(SHARES) + 1))
-    assert browser.execute_script("return document.getElementById('weight-said').textContent") == "100 : 0"
+    assert browser.execute_script("return document.getElementById('weight-text').textContent") == "100 : 0"
 
 
 def test_another_seed_shows_other_cells(opened: Opened) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from chimera_core.testing.fixtures.comparison import write_comparison
+from toys.made_up_comparison import write_comparison
 
 Here = Callable[..., tuple[int, str, str]]
 

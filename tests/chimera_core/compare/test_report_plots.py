@@ -8,14 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimera_core.report.markdown import escape_markdown, fenced
-from chimera_core.report.numbers import compact, counted, listed, show, show_seconds
+from chimera_core.report.formatting import (
+    compact,
+    counted,
+    escape_markdown,
+    fenced,
+    listed,
+    show,
+    show_seconds,
+)
 from chimera_core.report.plots import positions, score_by_cost, scores_by_share
-from chimera_core.report.record import Comparison
+from chimera_core.report.record import ComparisonRecord
 from chimera_core.report.words import headline
 
 
-def comparison(*scored: tuple[str, float | None, float | None], **more: Any) -> Comparison:
+def comparison(*scored: tuple[str, float | None, float | None], **more: Any) -> ComparisonRecord:
     """Fusers as (name, mean score, seconds per image), each with an interval of 0.1 around its score."""
     ranking = [
         {"fuser": name, "rank": rank, "mean": mean, "low": mean and mean - 0.1, "high": mean and mean + 0.1}
@@ -33,7 +40,7 @@ def comparison(*scored: tuple[str, float | None, float | None], **more: Any) -> 
     ]
     parents = [{"id": 0, "labels": ["a", "b"]}]
     base = {"name": "n", "size": 8, "seeds": [0], "weights": [], "cells": [], "tuples": parents}
-    return Comparison.model_validate({**base, "fusers": fusers, "ranking": ranking, **more})
+    return ComparisonRecord.model_validate({**base, "fusers": fusers, "ranking": ranking, **more})
 
 
 def test_score_by_cost_has_a_decade_as_wide_as_any_other_and_dear_to_the_right() -> None:
@@ -66,7 +73,7 @@ def test_a_fuser_without_cost_is_named_and_one_without_score_is_left_out() -> No
         comparison(("a", 0.5, 2.0), ("b", 0.4, None), ("c", None, 1.0)), width=400, height=300
     )
     assert plot is not None
-    assert [point.said for point in plot.points] == ["a: 0.500 at 2.0 s per image"]
+    assert [point.description for point in plot.points] == ["a: 0.500 at 2.0 s per image"]
     assert plot.untimed == ["b"]
     assert score_by_cost(comparison(("b", 0.4, None)), width=400, height=300) is None
 
@@ -119,7 +126,7 @@ def test_a_perfect_sweep_lies_on_the_dashed_line() -> None:
     ends = curves.ideal.removeprefix("M").split("L")
     assert curve.line.removeprefix("M").split("L") == [ends[0], "113 63", ends[1]]
     assert curve.band.count("L") == 5 and curve.band.endswith("Z")
-    assert curve.said == "a: position 0.000 at 0 %, 0.500 at 50 %, 1.000 at 100 %"
+    assert curve.description == "a: position 0.000 at 0 %, 0.500 at 50 %, 1.000 at 100 %"
 
 
 def test_a_sweep_with_gaps_is_drawn_where_it_was_measured() -> None:
@@ -146,7 +153,7 @@ def test_scores_along_the_sweep_are_means_over_pairs_and_seeds() -> None:
     cells = [cell(0, 0, 0.2), cell(1, 0, 0.4), cell(0, 1, 0.6), cell(1, 1, None)]
     curves = scores_by_share(comparison(("a", 0.5, 1.0), cells=cells))
     assert curves is not None
-    assert curves.each[0].said == "a: score 0.300 at 0 %, 0.600 at 100 %"
+    assert curves.each[0].description == "a: score 0.300 at 0 %, 0.600 at 100 %"
 
 
 def test_the_headline_names_a_winner_only_where_there_is_one() -> None:

@@ -60,7 +60,7 @@ class Card:
 def card(monkeypatch: pytest.MonkeyPatch) -> Card:
     made = Card()
     monkeypatch.setattr(scoring, "open_scorecard", lambda comparison, device: made)
-    monkeypatch.setattr(scoring, "_finder", lambda: "a finder")
+    monkeypatch.setattr(pictures, "load_finder", lambda: "a finder")
     monkeypatch.setattr(pictures, "find_subject", lambda finder, image: torch.ones_like(image[:1]))
     return made
 
@@ -74,7 +74,7 @@ def made(experiment: Write, place: Path) -> tuple[Comparison, list[Cell], Path]:
     (run / "cells").mkdir()
     for k, cell in enumerate(cells):
         Image.new("RGB", (16, 20), (10 * k, 80, 120)).save(image_path(run, cell.id))
-        write_record(run, vars(cell), status="ok", wall_s=0.1, device="cpu")
+        write_record(run, cell, status="ok", wall_s=0.1, device="cpu")
     return comparison, cells, run
 
 
@@ -100,7 +100,7 @@ def test_figures_are_kept_until_something_they_depend_on_changes(
 
     again, measured = scoring.score_cells(comparison, some, run)
     assert measured == 0 and again == first and card.pictures == 8
-    monkeypatch.setattr(scoring, "scoring_code", lambda: "another code")
+    monkeypatch.setattr(scoring, "scoring_code", lambda host: "another code")
     assert scoring.score_cells(comparison, some, run) == (first, 1)
     assert card.pictures == 16
 

@@ -6,11 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from chimera_core.compare.experiment import plan
+from chimera_core.compare.experiment.fusers import FuserEntry, find_entries
 from chimera_core.compare.experiment.plan import (
     Experiment,
     check_experiment,
@@ -97,6 +100,24 @@ def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
         default_host(),
     )
     assert [t.name for t in waits_for_training(longer, run)] == ["mean/train.seed=2"]
+
+
+def test_fusers_are_looked_up_once_to_check_an_experiment_that_trains_some(
+    experiment: Write, data: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+
+    def counted(*given: Any, **named: Any) -> list[FuserEntry]:
+        calls.append(named)
+        return find_entries(*given, **named)
+
+    monkeypatch.setattr(plan, "find_entries", counted)
+    (place / "run").mkdir()
+    waiting = waits_for_training(check_experiment(experiment(), default_host()), place / "run")
+    assert waiting == [] and len(calls) == 1
+    path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), fusers=ENCODER + FUSER)
+    checked = check_experiment(path, default_host())
+    assert len(waits_for_training(checked, place / "run")) == 2 and len(calls) == 2
 
 
 def test_trainings_and_figures_stand_where_the_data_have_moved(

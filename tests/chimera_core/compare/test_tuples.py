@@ -33,7 +33,7 @@ def source(place: Path) -> Path:
 
 def drawn(path: Path, folder: Path) -> tuple[Experiment, list[ParentTuple]]:
     found = check_experiment(path, default_host())
-    return found, make_tuples(found.said, found.host, found.named, folder)
+    return found, make_tuples(found.file, found.host, found.named, folder)
 
 
 def sampled(extra: str = "sample = 6") -> tuple[str, str]:

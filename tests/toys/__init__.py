@@ -1,0 +1,1 @@
+"""Made-up things that several tests and benchmarks read."""
