@@ -40,7 +40,7 @@ from chimera_core.runs.checkpoints import read_state
 from chimera_core.runs.config import read_config
 from chimera_core.runs.record import read_run_record, run_status
 from chimera_core.testing.fixtures.comparison import write_comparison
-from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.options import FuserTraining
 from chimera_core.training.parts.metrics import read_metrics
 
 # What stands in a value's place: JSON and TOML alike where they agree.

@@ -33,8 +33,7 @@ from chimera_core.runs.record import (
 from chimera_core.training.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from chimera_core.training.encoder_loop import Outcome
-    from chimera_core.training.fuser_loop import FuserOutcome
+    from chimera_core.training.loop import Outcome
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -213,7 +212,7 @@ def start_processes(ctx: click.Context, devices: int, folder: Path) -> None:
     ctx.exit(code)
 
 
-def show_outcome(outcome: Outcome | FuserOutcome, folder: Path, as_json: bool, *, best: str) -> None:
+def show_outcome(outcome: Outcome, folder: Path, as_json: bool, *, best: str) -> None:
     """Say how a training ended; ``best`` is a line about the best weights, or empty."""
     if outcome.status == "interrupted":
         print(

@@ -119,17 +119,17 @@ def _train(
     as_json: bool,
 ) -> None:
     from chimera_core.training import launch
-    from chimera_core.training.encoder_plan import plan_training
-    from chimera_core.training.encoder_run import run_training
+    from chimera_core.training.encoder_plan import plan_encoder
     from chimera_core.training.resumed_options import check_same_data
+    from chimera_core.training.run import run_training
 
     is_first = launch.rank() == 0
     with progress("packing images", quiet=not is_first, unit="images") as report:
-        plan = plan_training(config, host, may_fill=may_fill, progress=report)
+        plan = plan_encoder(config, host, may_fill=may_fill, progress=report)
     if is_first:
-        warn_of_losses(plan.lost, config.source.name)
+        warn_of_losses(plan.data.lost, config.source.name)
     if resume:
-        check_same_data(folder, plan.packed, config.source.name)
+        check_same_data(folder, plan.data.images, config.source.name)
     if not resume and not is_worker():
         folder = take_folder(folder, is_named=is_named)
     if config.devices > 1 and not is_worker():
@@ -161,9 +161,9 @@ def _best_line(best: Mapping[str, Any] | None) -> str:
 def _show_dry_run(
     config: EncoderTraining, host: PluginHost, may_fill: tuple[str, ...], as_json: bool
 ) -> None:
-    from chimera_core.training.dry_run import describe_training
+    from chimera_core.training.dry_run import describe_encoder
 
-    found = describe_training(config, host, may_fill=may_fill)
+    found = describe_encoder(config, host, may_fill=may_fill)
     if as_json:
         print_json(found)
         return

@@ -33,8 +33,7 @@ from chimera_core.files.atomic import one_line
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.processes import is_worker
 from chimera_core.runs.options import FUSER
-from chimera_core.training.fuser_options import FuserTraining
-from chimera_core.training.options import lay
+from chimera_core.training.options import FuserTraining, lay
 
 _WHERE = "fuser training"
 
@@ -148,23 +147,23 @@ def _train(
 ) -> None:
     from chimera_core.training import launch
     from chimera_core.training.fuser_plan import plan_fuser
-    from chimera_core.training.fuser_run import run_fuser
     from chimera_core.training.resumed_options import check_same_data
+    from chimera_core.training.run import run_training
 
     is_first = launch.rank() == 0
     with progress("packing images", quiet=not is_first, unit="images") as report:
         plan = plan_fuser(config, host, progress=report)
     if is_first:
-        warn_of_losses(plan.lost, config.source.name)
+        warn_of_losses(plan.data.lost, config.source.name)
     if resume:
-        check_same_data(folder, plan.packed, config.source.name)
+        check_same_data(folder, plan.data.images, config.source.name)
     if not resume and not is_worker():
         folder = take_folder(folder, is_named=is_named)
     if config.devices > 1 and not is_worker():
         del plan
         start_processes(ctx, config.devices, folder)
     with progress("training", quiet=not is_first, unit="images") as report:
-        outcome = run_fuser(
+        outcome = run_training(
             plan,
             folder,
             host,
@@ -185,7 +184,7 @@ def _best_line(best: Mapping[str, Any] | None) -> str:
 
 
 def _show_dry_run(config: FuserTraining, host: PluginHost, as_json: bool) -> None:
-    from chimera_core.training.fuser_dry_run import describe_fuser
+    from chimera_core.training.dry_run import describe_fuser
 
     found = describe_fuser(config, host)
     if as_json:
