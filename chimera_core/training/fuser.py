@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from chimera_core.data.batches import Batch
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import ConfigError, DataError, PluginError
+from chimera_core.files.weights import lengthened, load_state
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
 from chimera_core.interfaces.learner import Engine, FuserLearner, TrainedFacts
 from chimera_core.models.fusers import find_trained_fuser
-from chimera_core.models.weights import lengthened, load_state
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import Draw
 from chimera_core.runs import checkpoints
