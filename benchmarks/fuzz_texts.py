@@ -40,7 +40,7 @@ from chimera_core.report.record import read_comparison
 from chimera_core.runs.checkpoints import read_state
 from chimera_core.runs.config import read_config
 from chimera_core.runs.record import read_run_record, run_status
-from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.options import FuserTraining
 from chimera_core.training.parts.metrics import read_metrics
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

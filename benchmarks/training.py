@@ -3,7 +3,7 @@
     python benchmarks/training.py [--only small-64] [--rounds 5] [--steps 4] [--compile] [--quick] [--json]
 
 Both loops train the same network with Adam on the same images, which lie in memory or in the packed cache. The plain
-one is what tutorials write: fp32, default memory format, Adam unfused. Ours is the real one, ``train_encoder``, in the
+one is what tutorials write: fp32, default memory format, Adam unfused. Ours is the real one, ``training.loop.train``, in the
 precision that ``auto`` chooses. They take turns in one process, a few steps each, so that other work on the machine
 meets both; a ratio is the median over the rounds. ``--compile`` adds a race of the compiled network.
 
@@ -37,7 +37,9 @@ from chimera_core.plugins.discovery import default_host
 from chimera_core.precision import choose_precision
 from chimera_core.runs import checkpoints
 from chimera_core.training import launch
-from chimera_core.training.encoder_loop import EncoderJob, train_encoder
+from chimera_core.training.data import ListedData, TrainingData
+from chimera_core.training.encoder import EncoderPlan
+from chimera_core.training.loop import train as train_by_plan
 from chimera_core.training.options import EncoderTraining
 from chimera_core.training.parts.ema import Ema
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups
@@ -220,7 +222,7 @@ def run_ours(
     *,
     compiled: bool,
 ) -> None:
-    """Run ``train_encoder`` until ``progress`` has had enough."""
+    """Run ``training.loop.train`` until ``progress`` has had enough."""
     config = EncoderTraining(
         source=SourceRef(name="made-up"),
         encoder=EncoderRef(name=trial.encoder),
@@ -234,10 +236,18 @@ def run_ours(
     )
     trainer = build(default_host(), "robustness-trainer", "robust:standard", {})
     folder.mkdir(parents=True)
-    job = EncoderJob(encoder, trainer, train, train, CLASSES, config, folder, total_steps=1_000_000)
+    images = ListedData(tuple(map(str, range(CLASSES))), (), {})
+    plan = EncoderPlan(
+        config=config,
+        data=TrainingData(images=images, train=train, val=train, val_name="train"),
+        device=device,
+        total_steps=1_000_000,
+        encoder=encoder,
+        trainer=trainer,
+    )
     fabric = launch.open_fabric(device, config.precision)  # type: ignore[arg-type]
     try:
-        train_encoder(job, fabric, progress=progress)
+        train_by_plan(plan.learner(fabric, folder), plan, fabric, folder, progress=progress)
     except _EnoughError:
         return
 

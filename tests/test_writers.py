@@ -39,7 +39,7 @@ EXCUSED = {
     ("chimera_core/cli/_streams.py", "_give_up"): "os.devnull",
     ("chimera_core/cli/_streams.py", "_cleaned"): "a number that is open already",
     (
-        "chimera_core/cli/_training.py",
+        "chimera_core/cli/_training_run.py",
         "take_folder",
     ): "mkdir alone says at once whether a name is free; it follows no link",
     ("chimera_core/files/locks.py", "hold"): "it refuses links, and removes its own name",

@@ -1,9 +1,8 @@
-"""What all commands share that train: their options, the layers of these, and where the run lies."""
+"""The options of every command that trains, as click takes them, and the files of options below them."""
 
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,27 +13,17 @@ import click
 from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import ComponentCommand, Selector, component_values
-from chimera_core.cli._output import print_json
 from chimera_core.components.flags import flags_of
-from chimera_core.errors import ConfigError, RunError
+from chimera_core.errors import ConfigError
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.processes import is_worker
 from chimera_core.runs import config as config_file
 from chimera_core.runs.record import (
-    check_free,
     find_run,
-    is_untouched,
-    make_run_folder,
-    note_death,
-    place_run,
-    read_run_record,
-    run_status,
 )
 from chimera_core.training.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from chimera_core.training.encoder_loop import Outcome
-    from chimera_core.training.fuser_loop import FuserOutcome
+    pass
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -151,89 +140,6 @@ def read_options_file(path: Path) -> dict[str, Any]:
         if key in values and not (isinstance(values[key], dict) and isinstance(values[key].get("name"), str)):
             raise ConfigError(f'{path}: [{key}] needs a name, e.g. name = "cnn"')
     return values
-
-
-def run_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run: bool, stem: str) -> Path:
-    """Say where the run lies, and refuse one that is there without ``--resume``, or not there with it.
-
-    A run that another process works in is refused at once, before minutes go into its data.
-    """
-    runs = host.settings.path("runs")
-    if resume:
-        if run_name is None:
-            raise ConfigError("--resume needs --run: which run is to go on?")
-        found = find_run(run_name, runs)
-        if found is None:
-            raise ConfigError(
-                f"there is no run '{run_name}' to resume: check its name, or leave out --resume"
-            )
-        if not dry_run and not is_worker():
-            check_free(found)
-            if run_status(found, read_run_record(found)) == "died":
-                print("chimera: the process that trained this run last ended without a word", file=sys.stderr)
-        return found
-    if run_name is None:
-        return next(p for k in range(1, 1_000_000) if not (p := runs / f"{stem}-{k}").exists())
-    folder = place_run(run_name, runs)
-    if not dry_run and not is_worker() and not is_untouched(folder):
-        check_free(folder)
-        raise ConfigError(
-            f"the run '{folder}' is there already: go on with --resume, or name another with --run"
-        )
-    return folder
-
-
-def take_folder(folder: Path, *, is_named: bool) -> Path:
-    """Make the folder of a new run, and give it; another number where a name that nobody chose has gone meanwhile."""
-    stem, _, number = folder.name.rpartition("-")
-    while not is_named:
-        make_run_folder(folder.parent)
-        try:
-            folder.mkdir()
-            break
-        except FileExistsError:
-            number = str(int(number) + 1)
-            folder = folder.with_name(f"{stem}-{number}")
-        except OSError:  # the caller says it well
-            break
-    return folder
-
-
-def start_processes(ctx: click.Context, devices: int, folder: Path) -> None:
-    """Run this command line once per device, in processes that train together, and leave with what they say."""
-    from chimera_core.training import launch
-
-    arguments = sys.argv[1:] if "--run" in sys.argv else [*sys.argv[1:], "--run", str(folder)]
-    try:
-        code = launch.run_processes(devices, ["-m", "chimera_core.cli", *arguments])
-    except RunError as error:
-        note_death(folder, str(error))
-        raise
-    note_death(folder, f"its processes ended with code {code}")
-    ctx.exit(code)
-
-
-def show_outcome(outcome: Outcome | FuserOutcome, folder: Path, as_json: bool, *, best: str) -> None:
-    """Say how a training ended; ``best`` is a line about the best weights, or empty."""
-    if outcome.status == "interrupted":
-        print(
-            f"chimera: interrupted after {outcome.images:,} images; go on with --run {folder} --resume",
-            file=sys.stderr,
-        )
-    if as_json:
-        print_json(
-            {
-                "run": str(folder),
-                "status": outcome.status,
-                "images": outcome.images,
-                "wall_s": round(outcome.wall_s, 2),
-                "best": outcome.best,
-                "final": outcome.final,
-            }
-        )
-        return
-    click.echo(str(folder))
-    print(f"{best}{outcome.images:,} images in {outcome.wall_s:.0f} s", file=sys.stderr)
 
 
 def _no_options(kind: str, name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,23 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chimera_core.cli._config import given
-from chimera_core.cli._encoder_training import component_options, merged_options, selectors
+from chimera_core.cli._encoder_components import component_options, selectors
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._options import Selector
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
-from chimera_core.cli._resuming import asked_again
 from chimera_core.cli._threads import let_waiting_threads_sleep
-from chimera_core.cli._training import (
-    TrainingCommand,
-    asked_options,
-    read_file,
-    run_folder,
-    run_options,
-    take_folder,
-    training_options,
-)
+from chimera_core.cli._training import TrainingCommand, read_file, run_options, training_options
+from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
+from chimera_core.cli._training_run import say, take_folder
 from chimera_core.files.atomic import one_line
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import STUDY
@@ -35,10 +27,12 @@ from chimera_core.training.options import lay
 from chimera_core.training.study.options import PRESETS, EncoderStudy, find_preset
 
 if TYPE_CHECKING:
-    from chimera_core.training.study.run import StudyOutcome, StudyPlan
+    from chimera_core.training.study.run import StudyOutcome
 
 _COLUMNS = ("domain", "images", "classes", "test", "accuracy", "95 %", "majority", "loss", "macro F1", "")
-_SELECTORS = selectors(encoder_preset="--encoder-preset")
+_KIND = TrainingKind(
+    STUDY, EncoderStudy, "encoder study", "study", selectors(encoder_preset="--encoder-preset")
+)
 
 
 class _StudyCommand(TrainingCommand):
@@ -67,26 +61,11 @@ _preset_options = [
 ]
 
 
-@click.command(cls=_StudyCommand, selectors=_SELECTORS)
+@click.command(cls=_StudyCommand, selectors=_KIND.selectors)
 @run_options(own=component_options(presets=_preset_options))
 @training_options(EncoderStudy, leave_out=frozenset(EncoderStudy.DECIDED))
 @click.pass_context
-def study(
-    ctx: click.Context,
-    /,
-    source: str | None,
-    encoder_name: str | None,
-    trainer: str | None,
-    preset: str | None,
-    encoder_preset: str | None,
-    trainer_preset: str | None,
-    config_path: Path | None,
-    run_name: str | None,
-    resume: bool,
-    dry_run: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def study(ctx: click.Context, /, **given: Any) -> None:
     """Train and test one encoder in each domain: a camera, say.
 
     The run's folder holds the table as study.csv, study.json and study.png, and each domain's encoder as a run of its
@@ -94,72 +73,39 @@ def study(
     """
     let_waiting_threads_sleep()
     host = plugin_host(ctx)
-    names = {"source": source, "encoder": encoder_name, "trainer": trainer}
-    asked = asked_options(ctx, options, names)
-    folder = run_folder(run_name, host, resume=resume, dry_run=dry_run, stem="study")
-    may_fill: tuple[str, ...] = ()
-    if resume:
-        from chimera_core.training.resumed_options import resumed_config
-
-        own = {} if preset is None else dict(find_preset(preset).options)
-        if preset is not None and encoder_preset is None:
-            encoder_preset = _encoder_preset(preset, encoder_name, host)
-        asked = asked_again(
-            asked,
-            folder,
-            host,
-            config_path=config_path,
-            presets={"encoder": encoder_preset, "trainer": trainer_preset},
-            below=own,
-        )
-        config = resumed_config(folder, asked, host, model=EncoderStudy, kind=STUDY, where="encoder study")
+    preset = given.pop("preset")
+    if preset is not None and given["encoder_preset"] is None:
+        in_file = None if given["resume"] else ctx.meta["chimera.below"].get("encoder", {}).get("name")
+        given["encoder_preset"] = _encoder_preset(preset, given["encoder_name"] or in_file, host)
+    own = {} if preset is None else find_preset(preset).options
+    request = read_request(ctx, _KIND, given, below=own)
+    if request.dry_run:
+        _show_dry_run(request, host)
     else:
-        below = lay(ctx.meta["chimera.below"], asked)
-        if preset is not None and encoder_preset is None:
-            encoder_preset = _encoder_preset(preset, _name_in(below, "encoder"), host)
-        config, may_fill = merged_options(
-            below,
-            host,
-            presets={"encoder": encoder_preset, "trainer": trainer_preset},
-            model=EncoderStudy,
-            where="encoder study",
-        )
-    if dry_run:
-        _show_dry_run(config, host, may_fill, as_json)
-        return
-    _study(ctx, config, host, may_fill, folder, is_named=run_name is not None, resume=resume, as_json=as_json)
+        _study(ctx, request, host)
 
 
-def _study(
-    ctx: click.Context,
-    config: EncoderStudy,
-    host: PluginHost,
-    may_fill: tuple[str, ...],
-    folder: Path,
-    *,
-    is_named: bool,
-    resume: bool,
-    as_json: bool,
-) -> None:
+def _study(ctx: click.Context, request: TrainingRequest[EncoderStudy], host: PluginHost) -> None:
     from chimera_core.training.resumed_options import check_same_data
     from chimera_core.training.study.run import plan_study, run_study
 
+    config, folder = request.config, request.folder
     with progress("packing images", unit="images") as report:
-        plan = plan_study(config, host, may_fill=may_fill, progress=report)
+        plan = plan_study(config, host, may_fill=request.may_fill, progress=report)
     warn_of_losses(plan.lost, config.source.name)
-    if resume:
+    if request.resume:
         check_same_data(folder, plan.data.images, config.source.name)
-    if not resume:
-        folder = take_folder(folder, is_named=is_named)
+    else:
+        folder = take_folder(folder, is_named=request.is_named)
     with progress("studying", unit="images") as report:
-        outcome = run_study(plan, folder, host, resume=resume, progress=report, say=_say)
-    _show_outcome(outcome, folder, as_json)
+        outcome = run_study(plan, folder, host, resume=request.resume, progress=report, say=say)
+    _show_outcome(outcome, folder, request.as_json)
     if outcome.status == "interrupted":
-        _say(f"interrupted; go on with --run {folder} --resume")
+        say(f"interrupted; go on with --run {folder} --resume")
         ctx.exit(130)
     if outcome.status == "failed":
         failed = [row["domain"] for row in outcome.document["rows"] if row["status"] == "failed"]
-        _say(f"{len(failed)} of {len(outcome.document['rows'])} domains failed: {', '.join(failed)}")
+        say(f"{len(failed)} of {len(outcome.document['rows'])} domains failed: {', '.join(failed)}")
         ctx.exit(1)
 
 
@@ -190,14 +136,14 @@ def _show_outcome(outcome: StudyOutcome, folder: Path, as_json: bool) -> None:
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     counts = [str(row["n"]), str(row["n_classes"]), str(row["n_test"])]
-    said = "; ".join(row["notes"])
+    note = "; ".join(row["notes"])
     if row["status"] != "ok":
-        said = one_line(f"{row['status']}: {row['reason']}" if row["reason"] else row["status"])
-        return [one_line(row["domain"]), *counts, *[""] * 5, said]
+        note = one_line(f"{row['status']}: {row['reason']}" if row["reason"] else row["status"])
+        return [one_line(row["domain"]), *counts, *[""] * 5, note]
     between = (row["accuracy_low"], row["accuracy_high"])
     loss = "not finite" if row["loss"] is None else f"{row['loss']:.4f}"
     line = _line(row["domain"], accuracy=row["accuracy"], between=between, majority=row["majority"])
-    return [line[0], *counts, *line[4:7], loss, f"{row['macro_f1']:.1%}", said]
+    return [line[0], *counts, *line[4:7], loss, f"{row['macro_f1']:.1%}", note]
 
 
 def _line(
@@ -207,15 +153,15 @@ def _line(
     return [one_line(name), "", "", "", f"{accuracy:.1%}", interval, f"{majority:.1%}", "", "", ""]
 
 
-def _show_dry_run(config: EncoderStudy, host: PluginHost, may_fill: tuple[str, ...], as_json: bool) -> None:
+def _show_dry_run(request: TrainingRequest[EncoderStudy], host: PluginHost) -> None:
     from chimera_core.training.study.run import images_to_learn, plan_study
 
-    plan = plan_study(config, host, may_fill=may_fill, is_dry=True)
-    if as_json:
+    plan = plan_study(request.config, host, may_fill=request.may_fill, is_dry=True)
+    if request.as_json:
         domains = [{k: v for k, v in asdict(domain).items() if k != "folder"} for domain in plan.domains]
         print_json({**plan.facts, "device": plan.device, "domains": domains, "images": images_to_learn(plan)})
         return
-    warn_of_losses(plan.lost, config.source.name)
+    warn_of_losses(plan.lost, request.config.source.name)
     rows = [
         [
             one_line(d.name),
@@ -225,14 +171,10 @@ def _show_dry_run(config: EncoderStudy, host: PluginHost, may_fill: tuple[str, .
         for d in plan.domains
     ]
     print_table(("domain", "images", "classes", "to learn from", "test", ""), rows)
-    click.echo(_said_of(plan, images_to_learn(plan)))
-
-
-def _said_of(plan: StudyPlan, images: int) -> str:
     able = sum(domain.reason is None for domain in plan.domains)
-    return (
-        f"{able} of {len(plan.domains)} domains can be studied: {images:,} images to see in all, on {plan.device} "
-        f"in {plan.config.precision}"
+    click.echo(
+        f"{able} of {len(plan.domains)} domains can be studied: {images_to_learn(plan):,} images to see in all, on "
+        f"{plan.device} in {plan.config.precision}"
     )
 
 
@@ -243,12 +185,3 @@ def _encoder_preset(study_preset: str, encoder: str | None, host: PluginHost) ->
     if encoder is None or host.find(kind, encoder) != host.find(kind, preset.options["encoder"]["name"]):
         return None
     return preset.encoder_preset
-
-
-def _name_in(options: Mapping[str, Any], key: str) -> str | None:
-    name: str | None = options.get(key, {}).get("name")
-    return name
-
-
-def _say(line: str) -> None:
-    print(f"chimera: {one_line(line)}", file=sys.stderr)

@@ -23,7 +23,7 @@ from chimera_core.models.names import SUFFIX, Trained, check_references, find_tr
 from chimera_core.plugins.discovery import Component, PluginHost
 from chimera_core.plugins.registry import ModelEntry
 from chimera_core.runs.options import FUSER, read_options
-from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.options import FuserTraining
 
 if TYPE_CHECKING:
     import torch

@@ -22,7 +22,7 @@ from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import FUSER, read_options
 from chimera_core.runs.record import RECORD
 from chimera_core.scoring.judge.names import check_judge, default_judge, judge_of
-from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.options import FuserTraining
 
 _log = logging.getLogger(__name__)
 

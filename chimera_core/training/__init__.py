@@ -1,4 +1,4 @@
-"""The parts of a training loop: launch, precision, optimizers, EMA, checkpoints, guard, metrics, clock, interrupts.
+"""Trainings: ``loop`` reads from top to bottom, ``learner`` is what it drives, ``run`` is what stands around it.
 
-A library, not a framework: ``encoder_loop`` calls them one after the other and reads from top to bottom.
+``encoder`` and ``fuser`` are what learns; ``plan`` and its two kin check and prepare, ``options`` is what a user may choose.
 """

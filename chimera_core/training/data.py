@@ -16,6 +16,7 @@ from chimera_core.components.options import SourceRef, flag_name
 from chimera_core.data.batches import ImageSplit, TensorSplit
 from chimera_core.data.domains import DomainsOfSource
 from chimera_core.data.fingerprint import folder_name, packing_of
+from chimera_core.data.losses import DataLosses
 from chimera_core.data.packing import pack
 from chimera_core.data.split_names import HELD_OUT, JOINED, name_splits
 from chimera_core.data.subsets import (
@@ -82,6 +83,19 @@ class OpenedData:
 
     source: OpenedSource
     images: Data
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """The images of a training, parted, and what was lost on the way."""
+
+    images: Data
+    train: ImageSplit
+    val: ImageSplit
+    val_name: str
+    shares: Mapping[int, float] | None = None
+    """Of the classes in training, where the source wants others than its files have."""
+    lost: DataLosses | None = None
 
 
 Check = Callable[[OpenedData], object]

@@ -1,52 +1,74 @@
-"""``--dry-run``: what a training will take, before it is started."""
+"""``--dry-run``: what a training will take, before it is started. Nothing of a run is written, no image is read."""
 
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.components.choice import build
-from chimera_core.errors import ChimeraError
-from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.data.batches import Batch, ImageSplit
+from chimera_core.data.subsets import spread_subset
+from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
+from chimera_core.interfaces.learner import Engine, FuserLearner
+from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.randomness import Draw
-from chimera_core.training.encoder_plan import EncoderPlan, plan_training
-from chimera_core.training.options import EncoderTraining
+from chimera_core.randomness import Draw, seed_step
+from chimera_core.training.data import Data, TrainingData
+from chimera_core.training.encoder import EncoderPlan
+from chimera_core.training.encoder_plan import plan_encoder
+from chimera_core.training.fuser import count_parameters
+from chimera_core.training.fuser_plan import (
+    build_learner,
+    check_beginning,
+    check_init_from,
+    check_judged,
+    find_learning_fuser,
+)
+from chimera_core.training.options import EncoderTraining, FuserTraining
 from chimera_core.training.parts.memory import MemoryEstimate, available_memory, estimate_memory
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups
+from chimera_core.training.plan import check_machine, count_steps, open_training_data
 
 _STEPS = 3
+_FUSER_STEPS = 4
+_IMAGES = 512  # what a fuser looks at before it learns, at most
+_USABLE = 0.9
+_TIMED = 4 << 30  # bytes of networks at most that a CPU is timed on: a step of greater ones takes minutes
 
 
-def describe_training(
+def describe_encoder(
     config: EncoderTraining,
     host: PluginHost,
     *,
     may_fill: Sequence[str] = ("classes", "size"),
 ) -> dict[str, Any]:
-    """Say what a training will take; nothing of a run is written.
+    """Say what the training of an encoder will take.
 
     Args:
-        config: as of ``plan_training``.
+        config: as of ``plan_encoder``.
         host: where components are found.
-        may_fill: as of ``plan_training``.
+        may_fill: as of ``plan_encoder``.
     Returns:
         Plain values: shapes, parameters, bytes, the batch that fits, and images per second at the batch asked for;
         None where it does not fit.
     Raises:
         ChimeraError: for whatever is wrong with the options or the data.
     """
-    with warnings.catch_warnings():
-        # Weights that are loaded into a network without memory go nowhere, and torch says so.
-        warnings.simplefilter("ignore")
-        plan = plan_training(config, host, may_fill=may_fill, is_dry=True)
+    with _loading_nowhere():
+        plan = plan_encoder(config, host, may_fill=may_fill, is_dry=True)
     resolved = plan.config
     memory = estimate_memory(
         plan.encoder.train(),
@@ -59,22 +81,61 @@ def describe_training(
     share = resolved.batch // resolved.devices
     fits = memory.total(share) <= available
     return {
-        "device": str(plan.device),
-        "precision": resolved.precision,
-        "train_images": len(plan.train),
-        "val_images": len(plan.val),
-        "val_split": plan.val_name,
+        **_facts(plan.device, resolved.precision, plan.data, steps=plan.total_steps, batch=resolved.batch),
         "classes": len(plan.classes),
-        "lost": plan.lost.facts if plan.lost is not None else None,
         "input": [resolved.batch, 3, resolved.size, resolved.size],
         "logits": [resolved.batch, len(plan.classes)],
-        "steps": plan.total_steps,
-        "images": plan.total_steps * resolved.batch,
         "parameters": memory.parameters,
         "learned": memory.learned,
         "bytes": {**_parts(memory), "total": memory.total(share), "available": available},
-        "fitting_batch": memory.fitting_batch(available, most=min(1024, len(plan.train))) * resolved.devices,
-        "images_per_s": _speed(plan, host, share) if fits else None,
+        "fitting_batch": memory.fitting_batch(available, most=min(1024, len(plan.data.train)))
+        * resolved.devices,
+        "images_per_s": _encoder_speed(plan, host, share) if fits else None,
+    }
+
+
+def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
+    """Say what the training of a fuser will take; grey images stand in for those of the data.
+
+    Args:
+        config: as of ``plan_fuser``.
+        host: where components are found.
+    Returns:
+        Plain values: counts, parameters by network, bytes of the networks with their gradients and optimizers (not of
+        what a step keeps for its backward pass), and images per second at the batch asked for; None where the networks
+        do not fit, or are too large for a CPU to be timed on.
+    Raises:
+        ChimeraError: for whatever is wrong with the options or the data.
+    """
+    device, precision = check_machine(config, host.settings.path("cache"))
+    _, fuser, options = find_learning_fuser(config, host)
+    check_init_from(config, host)
+    if config.judge is not None and not find_trained(host, config.judge.kind, config.judge.name):
+        host.find(config.judge.kind, config.judge.name)
+    data = open_training_data(config, host, lambda parted: check_judged(parted, config), is_dry=True)
+    steps = count_steps(config, len(data.train))
+    some = _Grey(spread_subset(data.train, max(_IMAGES, config.batch)), config.size)
+    start = _Start(
+        fuser, options, config.model_copy(update={"precision": precision}), data.images, some, steps
+    )
+    try:
+        learner = start.without_memory() or start(device)
+    except ConfigError:  # there are too few of them, perhaps: all of them take longer
+        start = replace(start, images=_Grey(data.train, config.size))
+        learner = start(device)
+    check_beginning(config, learner)
+    sizes = _learner_bytes(learner)
+    available = available_memory(device)
+    most = min(_TIMED, available) if device.type == "cpu" else available
+    can_be_timed = sum(sizes.values()) < _USABLE * most
+    return {
+        **_facts(device, precision, data, steps=steps, batch=config.batch),
+        "classes": list(data.images.classes),
+        "size": config.size,
+        "batch": config.batch,
+        "parameters": count_parameters(learner),
+        "bytes": {**sizes, "total": sum(sizes.values()), "available": available},
+        "images_per_s": _fuser_speed(start, device) if can_be_timed else None,
     }
 
 
@@ -98,23 +159,145 @@ def _loss(plan: EncoderPlan, encoder: FeatureEncoder, batch: int) -> Tensor:
         return F.cross_entropy(encoder(x), y)
 
 
-def _speed(plan: EncoderPlan, host: PluginHost, batch: int) -> float:
+def _encoder_speed(plan: EncoderPlan, host: PluginHost, batch: int) -> float:
     """Train a few steps on grey images, on the device and in the precision of the training, and time them."""
     config, device = plan.config, plan.device
     encoder: FeatureEncoder = build(host, "feature-encoder", config.encoder.name, config.encoder.options)
-    encoder.to(device).train()
     mixed = config.precision == "bf16"
+    encoder.to(device).train()
     if mixed:
         encoder.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(parameter_groups(encoder, weight_decay=0), config.optimizer, lr=1e-6)
-    times = []
-    for _ in range(_STEPS):
-        start = time.perf_counter()
+
+    def step(number: int) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             loss = _loss(plan, encoder, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
-        loss.item()  # waits for the device
-        times.append(time.perf_counter() - start)
-    return round(batch * config.devices / min(times), 1)
+        return loss
+
+    return round(batch * config.devices / min(_seconds(step, range(_STEPS))), 1)
+
+
+class _Grey:
+    """Grey images with a little noise, so that they have directions in any encoder's features."""
+
+    def __init__(self, like: ImageSplit, size: int) -> None:
+        self.labels, self.domains = like.labels, like.domains
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all images in bytes."""
+        return len(self) * 3 * self._size**2
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Make images: int64 (N,) -> uint8 (N, 3, S, S)."""
+        return torch.randint(96, 160, (len(indices), 3, self._size, self._size), dtype=torch.uint8)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """All that a learner is built of."""
+
+    fuser: type[FusionGenerator]
+    options: BaseModel
+    config: FuserTraining
+    packed: Data
+    images: ImageSplit
+    steps: int
+
+    def __call__(self, device: torch.device | str) -> FuserLearner:
+        return build_learner(
+            self.fuser, self.options, self.config, self.packed, self.images, self.steps, device
+        )
+
+    def without_memory(self) -> FuserLearner | None:
+        """Build the networks without memory for their weights; None where the fuser must look at values."""
+        try:
+            with torch.device("meta"), _loading_nowhere():
+                return self("meta")
+        except ChimeraError:
+            raise
+        except Exception:  # plugin border: what looks at values raises many kinds
+            return None
+
+
+def _learner_bytes(learner: FuserLearner) -> dict[str, int]:
+    state = [t for module in learner.modules.values() for t in module.state_dict().values()]
+    groups = [group for optimizer in learner.optimizers.values() for group in optimizer.param_groups]
+    learned = sum(p.numel() for p in {id(p): p for g in groups for p in g["params"]}.values())
+    has_moments = any("betas" in group for group in groups)
+    return {
+        "weights": sum(t.numel() * t.element_size() for t in state),
+        "gradients": 4 * learned,
+        "optimizer": (8 if has_moments else 4) * learned,
+    }
+
+
+def _fuser_speed(start: _Start, device: torch.device) -> float:
+    """Train a few steps on grey images, on the device and in the precision of the training, and time them."""
+    some = spread_subset(start.images, max(_IMAGES, start.config.batch))
+    try:  # what looks at all images before it learns shall look at few
+        learner = replace(start, images=_Grey(some, start.config.size))(device)
+    except ConfigError:  # these may be fewer than it needs
+        learner = start(device)
+    config, images = start.config, start.images
+    mixed = config.precision == "bf16"
+    for module in learner.modules.values() if mixed else ():
+        module.to(memory_format=torch.channels_last)
+    share = config.batch // config.devices
+    rows = torch.arange(share)
+    pixels = images.take(rows).to(device).contiguous(memory_format=torch.channels_last)
+    batch = Batch(pixels, images.labels[rows].to(device), images.domains[rows].to(device), rows.to(device))
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=mixed)
+
+    def step(number: int) -> Tensor:
+        seed_step(config.seed, number)
+        scalars = learner.step(
+            batch,
+            draw=Draw(config.seed, 0, batch.indices, step=number),
+            engine=Engine(device, images=number * config.batch, autocast=autocast),
+        )
+        return torch.stack([value.float() for value in scalars.values()])
+
+    # From step 1: what a fuser does at every 16th step only would count too much.
+    seconds = _seconds(step, range(1, _FUSER_STEPS + 1))
+    return round(config.batch / statistics.median(seconds), 1)
+
+
+def _facts(
+    device: torch.device, precision: str, data: TrainingData, *, steps: int, batch: int
+) -> dict[str, Any]:
+    return {
+        "device": str(device),
+        "precision": precision,
+        "train_images": len(data.train),
+        "val_images": len(data.val),
+        "val_split": data.val_name,
+        "lost": data.lost.facts if data.lost is not None else None,
+        "steps": steps,
+        "images": steps * batch,
+    }
+
+
+@contextmanager
+def _loading_nowhere() -> Iterator[None]:
+    """Silence torch, which warns of weights that are loaded into a network without memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _seconds(step: Callable[[int], Tensor], numbers: Sequence[int]) -> list[float]:
+    """Time steps, each to the end of its work on the device."""
+    seconds = []
+    for number in numbers:
+        start = time.perf_counter()
+        step(number).sum().item()
+        seconds.append(time.perf_counter() - start)
+    return seconds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -11,58 +10,31 @@ from torch import Tensor
 
 from chimera_core.components.choice import build
 from chimera_core.components.options import EncoderRef
-from chimera_core.data.batches import ImageSplit
-from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import one_line
-from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer, no_progress
+from chimera_core.interfaces.components import FeatureEncoder, no_progress
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.precision import Precision
 from chimera_core.randomness import Draw, seed_step
-from chimera_core.training.augmentation.mixing import cutmix, mixup
+from chimera_core.training.augmentation.mixing import cutmix, mixup, smooth
 from chimera_core.training.augmentation.presets import find_augmentation
-from chimera_core.training.data import Data, OpenedData, choose_splits, open_data
-from chimera_core.training.encoder_loop import Vary, smooth
+from chimera_core.training.data import OpenedData, TrainingData
+from chimera_core.training.encoder import EncoderPlan, Vary
 from chimera_core.training.options import EncoderTraining
 from chimera_core.training.parts.optimizers import layer_factors, parameter_groups, schedule
-from chimera_core.training.planning import (
+from chimera_core.training.plan import (
     check_machine,
     count_steps,
     filled_length,
     located,
-    losses_of,
-    shares_by_label,
+    open_training_data,
     spelled,
 )
 
 TrainingT = TypeVar("TrainingT", bound=EncoderTraining)
 
 
-@dataclass(frozen=True)
-class EncoderPlan:
-    """A training that has been checked: every value is resolved, the data are packed, the network is built."""
-
-    config: EncoderTraining
-    packed: Data
-    train: ImageSplit
-    val: ImageSplit
-    val_name: str
-    encoder: FeatureEncoder
-    trainer: RobustnessTrainer
-    device: torch.device
-    total_steps: int
-    vary: Vary
-    shares: Mapping[int, float] | None = None
-    """Of the classes in training, where the source wants others than its files have."""
-    lost: DataLosses | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the logits."""
-        return self.packed.classes
-
-
-def plan_training(
+def plan_encoder(
     config: EncoderTraining,
     host: PluginHost,
     *,
@@ -88,44 +60,42 @@ def plan_training(
     trainer = build(host, "robustness-trainer", config.trainer.name, config.trainer.options)
     host.find("feature-encoder", config.encoder.name)
     _variation(config, 2)  # an unknown augmentation
-    data = data or open_data(
-        config, host, is_dry=is_dry, check=lambda listed: _part(listed, config), progress=progress
+    learned = open_training_data(
+        config,
+        host,
+        lambda parted: _check_classes(parted, config),
+        data=data,
+        is_dry=is_dry,
+        progress=progress,
     )
-    classes = data.images.classes
-    train, val, val_name, lost = _part(data, config)
-    steps = count_steps(config, len(train))
-    config = resolve_training(config, host, classes=len(classes), may_fill=may_fill, precision=precision)
+    classes, images = len(learned.images.classes), len(learned.train)
+    steps = count_steps(config, images)
+    config = resolve_training(config, host, classes=classes, may_fill=may_fill, precision=precision)
     seed_step(config.seed, -1)
     with torch.device("meta" if is_dry else "cpu"):
         encoder: FeatureEncoder = build(host, "feature-encoder", config.encoder.name, config.encoder.options)
-    check_encoder(encoder, classes=len(classes), size=config.size, name=config.encoder.name)
+    check_encoder(encoder, classes=classes, size=config.size, name=config.encoder.name)
     # Asked for now, so that what is wrong with them is said before a folder is made.
     schedule(config.schedule, total_images=steps * config.batch, warmup_images=config.warmup_images)
     parameter_groups(encoder, weight_decay=0, factors=layer_factors(encoder, config.layer_decay))
-    vary = _variation(config, len(classes))
-    resolved = config.model_copy(update=_cadences(config, len(train), steps))
-    shares = shares_by_label(config, data)
     return EncoderPlan(
-        resolved, data.images, train, val, val_name, encoder, trainer, device, steps, vary, shares, lost
+        config=config.model_copy(update=_cadences(config, images, steps)),
+        data=learned,
+        device=device,
+        total_steps=steps,
+        encoder=encoder,
+        trainer=trainer,
+        vary=_variation(config, classes),
     )
 
 
-def _part(data: OpenedData, config: EncoderTraining) -> tuple[ImageSplit, ImageSplit, str, DataLosses]:
-    """Give the images to learn from, those to validate on, the latter's name, and what was lost on the way.
-
-    Raises:
-        ConfigError, DataError: if they cannot be learned from.
-    """
+def _check_classes(data: TrainingData, config: EncoderTraining) -> None:
     classes = data.images.classes
     if len(classes) < 2:
         raise ConfigError(
             f"source {config.source.name} has one class only ({', '.join(classes)}): an encoder learns to tell "
             "classes apart, so give it two or more"
         )
-    train, val, val_name = choose_splits(data.images, config)
-    lost = losses_of(config, data, train, val, val_name)
-    count_steps(config, len(train))
-    return train, val, val_name, lost
 
 
 def resolve_training(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,68 +11,32 @@ from pydantic import BaseModel
 from chimera_core.components.choice import build, component_table, layered_options, resolve_config
 from chimera_core.components.options import EncoderRef
 from chimera_core.data.batches import ImageSplit
-from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.interfaces.learner import FuserData, FuserLearner
 from chimera_core.models.encoders import load_trained
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.precision import Precision
 from chimera_core.randomness import seed_step
-from chimera_core.training.data import Data, OpenedData, choose_splits, open_data
-from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.data import Data, TrainingData
+from chimera_core.training.fuser import FuserPlan
+from chimera_core.training.options import FuserTraining
 from chimera_core.training.parts.optimizers import schedule
-from chimera_core.training.planning import (
+from chimera_core.training.plan import (
     check_machine,
     count_steps,
     filled_length,
     located,
-    losses_of,
-    shares_by_label,
+    open_training_data,
     spelled,
 )
-
-
-@dataclass(frozen=True)
-class FuserPlan:
-    """A training that has been checked: every value is resolved, the data are packed, the networks are built."""
-
-    config: FuserTraining
-    packed: Data
-    train: ImageSplit
-    val: ImageSplit
-    val_name: str
-    fuser: type[FusionGenerator]
-    options: BaseModel
-    learner: FuserLearner
-    judge: FeatureEncoder | None
-    device: torch.device
-    total_steps: int
-    shares: Mapping[int, float] | None = None
-    """Of the classes in training, where the source wants others than its files have."""
-    lost: DataLosses | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, by label."""
-        return self.packed.classes
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """What is known before the data are opened."""
-
-    component: Component
-    fuser: type[FusionGenerator]
-    options: BaseModel
-    judge: FeatureEncoder | None
 
 
 def plan_fuser(
     config: FuserTraining,
     host: PluginHost,
     *,
-    data: OpenedData | None = None,
     progress: Callable[[float, float], None] = no_progress,
 ) -> FuserPlan:
     """Check a training and prepare all it needs, before anything is written.
@@ -81,58 +44,43 @@ def plan_fuser(
     Args:
         config: as the user wants it; component options are merged from all layers.
         host: where components are found.
-        data: of the config, where they are open already.
         progress: of packing, in images.
     Raises:
         ChimeraError: for whatever is wrong, in one line.
     """
     device, precision = check_machine(config, host.settings.path("cache"))
-    chosen = _choose(config, host)  # before the data are packed, which may take minutes
-    data = data or open_data(config, host, check=lambda listed: _part(listed, config), progress=progress)
-    train, val, val_name, lost = _part(data, config)
-    steps = count_steps(config, len(train))
-    resolved = _resolved(config, host, chosen, images=len(train), steps=steps, precision=precision)
-    learner = build_learner(chosen.fuser, chosen.options, resolved, data.images, train, steps, device)
+    # Components are looked up before the data are packed, which may take minutes.
+    component, fuser, options = find_learning_fuser(config, host)
+    check_init_from(config, host)
+    judge = _open_judge(config.judge, host)
+    data = open_training_data(config, host, lambda parted: check_judged(parted, config), progress=progress)
+    steps = count_steps(config, len(data.train))
+    table = component_table(component, host, options)
+    resolved = _resolved(config, host, table, steps=steps, precision=precision)
+    learner = build_learner(fuser, options, resolved, data.images, data.train, steps, device)
     check_beginning(config, learner)
     return FuserPlan(
         config=resolved,
-        packed=data.images,
-        train=train,
-        val=val,
-        val_name=val_name,
-        fuser=chosen.fuser,
-        options=chosen.options,
-        learner=learner,
-        judge=chosen.judge,
+        data=data,
         device=device,
         total_steps=steps,
-        shares=shares_by_label(config, data),
-        lost=lost,
+        fuser=fuser,
+        options=options,
+        learning=learner,
+        judge=judge,
     )
 
 
-def _part(data: OpenedData, config: FuserTraining) -> tuple[ImageSplit, ImageSplit, str, DataLosses]:
-    """Give the images to learn from, those held out, the latter's name, and what was lost on the way.
-
-    Raises:
-        ConfigError, DataError: if they cannot be learned from.
-    """
-    train, val, val_name = choose_splits(data.images, config)
-    lost = losses_of(config, data, train, val, val_name)
-    check_judged(config, len(val), val_name)
-    count_steps(config, len(train))
-    return train, val, val_name, lost
-
-
-def check_judged(config: FuserTraining, images: int, split: str) -> None:
+def check_judged(data: TrainingData, config: FuserTraining) -> None:
     """Check that there are held-out images enough to measure quality by: a distance takes two of each set.
 
     Raises:
         ConfigError: if there are fewer.
     """
+    images = len(data.val)
     if config.judge is not None and images < 2:
         raise ConfigError(
-            f"split {split} has {images} image{'s' * (images != 1)}, and quality is measured by 2 or more: "
+            f"split {data.val_name} has {images} image{'s' * (images != 1)}, and quality is measured by 2 or more: "
             "name another --val-split, or take --judge none"
         )
 
@@ -203,12 +151,6 @@ def find_learning_fuser(
     return component, fuser, options
 
 
-def _choose(config: FuserTraining, host: PluginHost) -> _Chosen:
-    component, fuser, options = find_learning_fuser(config, host)
-    check_init_from(config, host)
-    return _Chosen(component, fuser, options, _open_judge(config.judge, host))
-
-
 def _open_judge(judge: EncoderRef | None, host: PluginHost) -> FeatureEncoder | None:
     if judge is None:
         return None
@@ -219,7 +161,7 @@ def _open_judge(judge: EncoderRef | None, host: PluginHost) -> FeatureEncoder | 
 
 
 def _resolved(
-    config: FuserTraining, host: PluginHost, chosen: _Chosen, *, images: int, steps: int, precision: Any
+    config: FuserTraining, host: PluginHost, table: Mapping[str, Any], *, steps: int, precision: Precision
 ) -> FuserTraining:
     """Fill in every value, so that the options alone decide what is trained.
 
@@ -239,7 +181,7 @@ def _resolved(
         "sample_images": config.sample_images or twentieth,
         "precision": precision,
         "source": located(spelled(config.source, host)),
-        "fuser": config.fuser.model_copy(update=component_table(chosen.component, host, chosen.options)),
+        "fuser": config.fuser.model_copy(update=table),
         "judge": judge,
     }
     return config.model_copy(update=update)

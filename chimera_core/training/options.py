@@ -1,4 +1,4 @@
-"""What every training lets a user choose, and what decides how an encoder is trained. Torch-free."""
+"""What a user may choose of a training: of every one, and how an encoder or a fuser is trained. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, field_serializer, field_validator, model_validator
 
 from chimera_core.components.layers import merge
 from chimera_core.components.options import ComponentRef, Config, EncoderRef, SourceRef, option
 
 DEFAULT_EPOCHS = 10.0
+NO_JUDGE = "none"
 _ALTERNATIVES = (("images", "epochs"), ("domains", "domains_first"))
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 
@@ -142,6 +143,41 @@ class EncoderTraining(ImageTraining):
     ema: float = option(
         0.0, help="decay per step of a moving average of the weights, e.g. 0.999; 0: none", ge=0, lt=1
     )
+
+
+class FuserTraining(ImageTraining):
+    """How a fuser is trained, on what. Learning rates and losses are options of the fuser: each has its own."""
+
+    fuser: FuserRef = option(..., help="what is trained")
+    augment: Literal["none", "flip"] = option("flip", help="flip: mirror half of the images")
+    schedule: Literal["constant", "cosine"] = option("constant", help="way of the learning rates")
+    warmup_images: ImageCount = option(0, help="images over which the rates rise first", ge=0)
+    judge: EncoderRef | None = option(
+        EncoderRef(name="robust-lite0"),
+        help="encoder in whose features quality is measured; none: no quality",
+    )
+    judge_images: ImageCount = option(1000, help="images made, and held-out ones, for a measurement", ge=10)
+    quality_images: ImageCount | None = option(None, help="measure quality each so many images", ge=1)
+    sample_images: ImageCount | None = option(None, help="draw pictures each so many images", ge=1)
+    patience: int | None = option(
+        None, help="stop after so many measurements in a row without better quality", ge=1
+    )
+    init_from: str | None = option(
+        None, help="begin with the networks of this run, exported file or model instead of new ones"
+    )
+
+    MAY_CHANGE: ClassVar[frozenset[str]] = ImageTraining.MAY_CHANGE | {"patience"}
+
+    @field_validator("judge", mode="before")
+    @classmethod
+    def _none_is_no_judge(cls, value: Any) -> Any:
+        name = value.get("name") if isinstance(value, Mapping) else value
+        return None if name == NO_JUDGE else value
+
+    @field_serializer("judge", mode="wrap")
+    def _write_no_judge(self, value: Any, write: Any) -> Any:
+        # In TOML what is missing means the default, so that no judge needs a word.
+        return NO_JUDGE if value is None else write(value)
 
 
 def lay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from chimera_core.runs.options import read_options
 from chimera_core.runs.record import read_run_record
 from chimera_core.training.data import Data
 from chimera_core.training.options import TrainingOptions, lay
-from chimera_core.training.planning import spelled
+from chimera_core.training.plan import spelled
 
 OptionsT = TypeVar("OptionsT", bound=TrainingOptions)
 

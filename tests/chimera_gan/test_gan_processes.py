@@ -88,7 +88,7 @@ options.weights = "none"
 
 
 PRELOADED = (
-    "chimera_core.training.fuser_run",
+    "chimera_core.training.run",
     "chimera_gan.cyclegan_fuser",
     "chimera_gan.gan_fuser",
     "chimera_timm.encoder",

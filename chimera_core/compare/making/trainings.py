@@ -31,8 +31,7 @@ from chimera_core.files.toml import write_toml
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.processes import python_command
 from chimera_core.runs.record import RECORD, read_run_record
-from chimera_core.training.fuser_options import FuserTraining
-from chimera_core.training.options import EncoderTraining, lay
+from chimera_core.training.options import EncoderTraining, FuserTraining, lay
 
 FOLDER = "trained"
 _COMPONENTS = {

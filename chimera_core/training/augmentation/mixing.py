@@ -53,6 +53,23 @@ def cutmix(x: Tensor, y: Tensor, draw: Draw, *, classes: int, alpha: float = 1.0
     return torch.where(inside, x.roll(1, 0), x), share * target + (1 - share) * target.roll(1, 0)
 
 
+def smooth(y: Tensor, *, classes: int, share: float) -> Tensor:
+    """Spread a share of each label over all classes.
+
+    Args:
+        y: classes int64 (N,), or their shares float (N, K).
+        classes: K.
+        share: in [0, 1).
+    Returns:
+        y itself where the share is 0, otherwise float (N, K) with rows that sum to 1.
+    Source: Szegedy et al. 2016, arXiv:1512.00567, section 7.
+    """
+    if not share:
+        return y
+    whole = F.one_hot(y, classes).float() if y.ndim == 1 else y
+    return whole * (1 - share) + share / classes
+
+
 def copy_paste(
     images: Tensor,
     masks: Tensor | None,

@@ -18,7 +18,7 @@ from chimera_core.errors import ConfigError
 from chimera_core.files.names import is_device
 from chimera_core.training.data import Data, choose_pool, part
 from chimera_core.training.options import EncoderTraining
-from chimera_core.training.planning import count_steps
+from chimera_core.training.plan import count_steps
 from chimera_core.training.study.options import OWN, EncoderStudy
 
 DOMAINS = "domains"

@@ -24,12 +24,12 @@ from chimera_core.runs import config as config_file
 from chimera_core.runs.options import STUDY
 from chimera_core.runs.record import RECORD, read_run_record, work_in, write_run_record
 from chimera_core.training.data import OpenedData, naming_options, open_domains, open_source_of
-from chimera_core.training.encoder_plan import plan_training, resolve_training
-from chimera_core.training.encoder_run import run_training
+from chimera_core.training.encoder_plan import plan_encoder, resolve_training
 from chimera_core.training.options import DEFAULT_EPOCHS
 from chimera_core.training.parts.best import forget_best
 from chimera_core.training.parts.interrupts import Stop, catch_interrupts
-from chimera_core.training.planning import check_machine
+from chimera_core.training.plan import check_machine
+from chimera_core.training.run import run_training
 from chimera_core.training.study.domains import (
     Domain,
     choose_domains,
@@ -130,7 +130,7 @@ def plan_study(
         with warnings.catch_warnings():
             # Weights that are loaded into a network without memory go nowhere, and torch says so.
             warnings.simplefilter("ignore")
-            plan_training(training_of(config, largest), host, may_fill=(), is_dry=True, data=data)
+            plan_encoder(training_of(config, largest), host, may_fill=(), is_dry=True, data=data)
     return StudyPlan(config, data, domains, str(device), lost)
 
 
@@ -261,7 +261,7 @@ def _study_domain(
     run = inside(folder, domain.folder)
     try:
         # The network lives in this function only: at 448 px two of the first report's would not fit into memory.
-        training = plan_training(training_of(plan.config, domain), host, may_fill=(), data=plan.data)
+        training = plan_encoder(training_of(plan.config, domain), host, may_fill=(), data=plan.data)
         outcome = run_training(
             training,
             run,

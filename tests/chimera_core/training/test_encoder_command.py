@@ -71,6 +71,30 @@ def test_a_run_says_all_of_itself_and_its_config_runs_the_same_again(
     assert lines[0] == lines[1]
 
 
+def test_a_length_by_flag_goes_before_the_other_kind_of_length_in_a_file(run: Path, here: Here) -> None:
+    """A run's own config.toml says ``images``; of the two lengths only one may be given."""
+    line = ("encoder", "train", "--config", run / "config.toml", "--dry-run", "--json")
+    code, out, err = here(*line, "--epochs", 3)
+    assert code == 0, err
+    assert json.loads(out)["images"] == 3 * 72
+    code, _, err = here(*line, "--epochs", 3, "--images", 9)
+    assert code == 2 and "give --images or --epochs, not both" in err
+
+
+def test_a_file_may_name_the_encoder_s_preset_and_nothing_unknown(
+    tiny: Path, pictures: Path, here: Here
+) -> None:
+    file = tiny / "mine.toml"
+    file.write_text('[encoder]\nname = "tiny"\npreset = "wide"\n')
+    line = ("encoder", "train", "--config", file, "--source", "folder", "--source.root", pictures)
+    more = ("--size", 16, "--batch", 8, "--images", 8, "--dry-run", "--json")
+    assert json.loads(here(*line, *more)[1])["parameters"] > 500
+    assert json.loads(here(*line, *more, "--encoder.width", 4)[1])["parameters"] < 500
+    file.write_text(file.read_text().replace("preset", "presett"))
+    code, _, err = here(*line, *more)
+    assert code == 2 and "[encoder] has the key 'presett': it takes name, preset and options" in err
+
+
 def test_layers_default_then_preset_then_file_then_flag(tiny: Path, pictures: Path, here: Here) -> None:
     file = tiny / "mine.toml"
     file.write_text('lr = 0.5\nbatch = 4\n[encoder]\nname = "tiny"\n[encoder.options]\ndropout = 0.125\n')

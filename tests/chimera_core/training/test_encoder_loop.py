@@ -17,8 +17,12 @@ from chimera_core.files.weights import load_state
 from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer
 from chimera_core.randomness import Draw
 from chimera_core.runs.checkpoints import list_checkpoints, newest_checkpoint, write_tensors
-from chimera_core.training.encoder_loop import EncoderJob, Outcome, smooth, train_encoder
+from chimera_core.training.augmentation.mixing import smooth
+from chimera_core.training.data import ListedData, TrainingData
+from chimera_core.training.encoder import EncoderPlan
 from chimera_core.training.launch import open_fabric
+from chimera_core.training.loop import Outcome
+from chimera_core.training.loop import train as train_by_plan
 from chimera_core.training.options import EncoderTraining
 from chimera_core.training.parts.interrupts import Stop
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
@@ -95,19 +99,21 @@ def train(tmp_path: Path) -> Train:
         config = EncoderTraining(**{**values, **cadence, **options})
         place = tmp_path / folder
         place.mkdir(exist_ok=True)
-        job = EncoderJob(
+        images = ListedData(("a", "b"), (), {})
+        plan = EncoderPlan(
+            config=config,
+            data=TrainingData(images=images, train=split(20, 0), val=split(8, 1), val_name="val"),
+            device=torch.device("cpu"),
+            total_steps=steps,
             encoder=Net(),
             trainer=trainer or Learner(),
-            train=split(20, 0),
-            val=split(8, 1),
-            classes=2,
-            config=config,
-            folder=place,
-            total_steps=steps,
         )
         checkpoint = newest_checkpoint(place / "checkpoints")[0] if resume else None
         fabric = open_fabric(torch.device("cpu"), config.precision)  # type: ignore[arg-type]
-        return train_encoder(job, fabric, resume=checkpoint, stop=stop, progress=progress, say=say)
+        learner = plan.learner(fabric, place)
+        return train_by_plan(
+            learner, plan, fabric, place, resume=checkpoint, stop=stop, progress=progress, say=say
+        )
 
     return run
 

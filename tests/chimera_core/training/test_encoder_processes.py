@@ -30,7 +30,7 @@ ARGUMENTS = (
 ).split()
 # All that draws random numbers at once, with the trainer that people use.
 VARIED = ["--trainer", "robust:pgd", "--trainer.steps", 2, "--augment", "rand-augment", "--mix", "cutmix"]
-PRELOADED = ("chimera_core.training.encoder_run", "lightning_fabric", "matplotlib.backends.backend_agg")
+PRELOADED = ("chimera_core.training.run", "lightning_fabric", "matplotlib.backends.backend_agg")
 
 
 class Workshop:

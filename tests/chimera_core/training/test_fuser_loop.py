@@ -23,9 +23,12 @@ from chimera_core.runs import checkpoints
 from chimera_core.runs.checkpoints import list_checkpoints, newest_checkpoint
 from chimera_core.testing.fakes.config import MeanImageConfig
 from chimera_core.testing.fakes.mean_image import MeanImage
-from chimera_core.training.fuser_loop import FuserJob, FuserOutcome, train_fuser
-from chimera_core.training.fuser_options import FuserTraining
+from chimera_core.training.data import ListedData, TrainingData
+from chimera_core.training.fuser import FuserPlan
 from chimera_core.training.launch import open_fabric
+from chimera_core.training.loop import Outcome
+from chimera_core.training.loop import train as train_by_plan
+from chimera_core.training.options import FuserTraining
 from chimera_core.training.parts.interrupts import Stop
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups, set_rate
@@ -105,7 +108,7 @@ class Brightness(FeatureEncoder):
         return []
 
 
-Train = Callable[..., FuserOutcome]
+Train = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -120,7 +123,7 @@ def train(tmp_path: Path) -> Train:
         stop_at: int | None = None,
         say: Callable[[str], None] = lambda line: None,
         **options: Any,
-    ) -> FuserOutcome:
+    ) -> Outcome:
         judge = EncoderRef(name="brightness") if judged else None
         values = {"source": "s", "fuser": "f", "batch": 4, "precision": "fp32", "size": SIZE}
         cadence = {"log_images": 12, "quality_images": 8, "sample_images": 24, "checkpoint_images": 16}
@@ -128,16 +131,15 @@ def train(tmp_path: Path) -> Train:
         place = tmp_path / folder
         place.mkdir(exist_ok=True)
         learner = learner or Painter()
-        job = FuserJob(
-            learner=learner,
+        images = ListedData(CLASSES, (), {})
+        plan = FuserPlan(
+            config=config,
+            data=TrainingData(images=images, train=_images(20, 0), val=_images(16, 1), val_name="val"),
+            device=torch.device("cpu"),
+            total_steps=steps,
             fuser=Painted,
             options=MeanImageConfig(),
-            train=_images(20, 0),
-            val=_images(16, 1),
-            classes=CLASSES,
-            config=config,
-            folder=place,
-            total_steps=steps,
+            learning=learner,
             judge=Brightness() if judged else None,
         )
         checkpoint = None
@@ -151,7 +153,10 @@ def train(tmp_path: Path) -> Train:
             stop.requested = stop_at is not None and done >= stop_at
 
         fabric = open_fabric(torch.device("cpu"), config.precision)  # type: ignore[arg-type]
-        return train_fuser(job, fabric, resume=checkpoint, stop=stop, progress=progress, say=say)
+        driven = plan.learner(fabric, place)
+        return train_by_plan(
+            driven, plan, fabric, place, resume=checkpoint, stop=stop, progress=progress, say=say
+        )
 
     return run
 

@@ -22,7 +22,7 @@ from chimera_core.training.parts.ema import Ema
 from chimera_core.training.parts.guard import NanGuard, is_sound
 from chimera_core.training.parts.interrupts import catch_interrupts
 from chimera_core.training.parts.metrics import Means, MetricsLog, check_tensorboard, read_metrics
-from chimera_core.training.planning import keep_compiled_code_private
+from chimera_core.training.plan import keep_compiled_code_private
 
 
 def test_ema_averages_weights_and_batch_norm_buffers_and_copies_counters() -> None:

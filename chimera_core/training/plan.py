@@ -1,4 +1,4 @@
-"""What the plans of all trainings share: the machine checked, steps counted, every value spelled out."""
+"""What the plans of all trainings share: machine and data checked, steps counted, every value spelled out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ import torch
 
 from chimera_core.components.choice import layered_options, resolve_config
 from chimera_core.components.options import SourceRef
-from chimera_core.data.batches import ImageSplit
 from chimera_core.data.duplicates import count_pairs
 from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
 from chimera_core.data.split_names import HELD_OUT
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import spell_paths
+from chimera_core.interfaces.components import no_progress
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.precision import Precision, choose_precision
 from chimera_core.training import launch
-from chimera_core.training.data import OpenedData
+from chimera_core.training.data import OpenedData, TrainingData, choose_splits, open_data
 from chimera_core.training.options import DEFAULT_EPOCHS, ImageTraining, TrainingOptions
 from chimera_core.training.parts.metrics import check_tensorboard
 
@@ -97,39 +98,65 @@ def located(source: SourceRef) -> SourceRef:
     return source.model_copy(update={"options": spell_paths(source.options)})
 
 
-def shares_by_label(config: ImageTraining, data: OpenedData) -> Mapping[int, float] | None:
-    """Give the shares of the classes in training, where the source wants others than its files have."""
+def open_training_data(
+    config: ImageTraining,
+    host: PluginHost,
+    check: Callable[[TrainingData], None],
+    *,
+    data: OpenedData | None = None,
+    is_dry: bool = False,
+    progress: Callable[[float, float], None] = no_progress,
+) -> TrainingData:
+    """Open and part the images of a training; what is wrong with them is found before they are packed.
+
+    Args:
+        config: of the training.
+        host: where the source is found.
+        check: raises where this kind of training cannot learn from them.
+        data: of the config, where they are open already.
+        is_dry: pack nothing: images cannot be taken.
+        progress: of packing, in images.
+    Raises:
+        ConfigError, DataError: if they cannot be learned from.
+    """
+
+    def part_data(opened: OpenedData) -> TrainingData:
+        train, val, val_name = choose_splits(opened.images, config)
+        shares = _shares_by_label(config, opened)
+        parted = TrainingData(images=opened.images, train=train, val=val, val_name=val_name, shares=shares)
+        check(parted)
+        lost = _count_losses(config, opened, parted)
+        count_steps(config, len(train))
+        return replace(parted, lost=lost)
+
+    return part_data(data or open_data(config, host, is_dry=is_dry, check=part_data, progress=progress))
+
+
+def _shares_by_label(config: ImageTraining, data: OpenedData) -> Mapping[int, float] | None:
     shares = data.source.opened.info.shares
     if shares is None or config.sampling != "natural":
         return None
     return {label: shares.get(name, 0.0) for label, name in enumerate(data.images.classes)}
 
 
-def losses_of(
-    config: ImageTraining, data: OpenedData, train: ImageSplit, val: ImageSplit, val_name: str
-) -> DataLosses:
-    """Count what the data of a training have lost.
-
-    Raises:
-        DataError: if they have, and ``strict_data`` is set.
-    """
+def _count_losses(config: ImageTraining, opened: OpenedData, data: TrainingData) -> DataLosses:
     lost = count_losses(
-        data.source.opened.info,
+        opened.source.opened.info,
         data.images,
-        train=train.labels.tolist(),
-        val=val.labels.tolist(),
-        val_name=val_name,
-        held_out_pairs=_held_out_pairs(data, train, val) if val_name == HELD_OUT else 0,
+        train=data.train.labels.tolist(),
+        val=data.val.labels.tolist(),
+        val_name=data.val_name,
+        held_out_pairs=_held_out_pairs(data) if data.val_name == HELD_OUT else 0,
     )
     if config.strict_data:
         refuse_losses(lost)
     return lost
 
 
-def _held_out_pairs(data: OpenedData, train: ImageSplit, val: ImageSplit) -> int:
+def _held_out_pairs(data: TrainingData) -> int:
     """Count equal images on both sides of what is held out; images are compared only where packing met equal ones."""
     met = getattr(data.images, "index", {}).get("duplicates", {})
-    return count_pairs(train, val) if met.get("pairs", 0) > met.get("across", 0) else 0
+    return count_pairs(data.train, data.val) if met.get("pairs", 0) > met.get("across", 0) else 0
 
 
 def _check_compiler(device: torch.device) -> None:

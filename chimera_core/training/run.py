@@ -1,7 +1,9 @@
-"""What every training does around its loop: take the run up again, write what it is, and say how it failed."""
+"""One training in its run folder: make or resume it, train, and record what it is and how it ended."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,33 +12,71 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from chimera_core.data.batches import ImageSplit
-from chimera_core.data.losses import DataLosses
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.files.atomic import one_line, quote
+from chimera_core.interfaces.components import no_progress
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
 from chimera_core.runs import config as config_file
 from chimera_core.runs.record import RECORD, make_run_folder, work_in, write_run_record
 from chimera_core.training import launch
-from chimera_core.training.data import Data
-from chimera_core.training.options import ImageTraining
+from chimera_core.training.data import TrainingData
+from chimera_core.training.learner import TrainingPlan
+from chimera_core.training.loop import Outcome, train
+from chimera_core.training.parts.interrupts import Stop, catch_interrupts
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+def run_training(
+    plan: TrainingPlan,
+    folder: Path,
+    host: PluginHost,
+    *,
+    resume: bool = False,
+    stop: Stop | None = None,
+    progress: Callable[[float, float], None] = no_progress,
+    say: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Train into a run folder, in this process (and its peers under torchrun).
+
+    Args:
+        plan: checked.
+        folder: of the run.
+        host: for ``run.json``.
+        resume: go on from the newest sound checkpoint, if there is one.
+        stop: set by a signal, where the caller catches them; None: this function does.
+        progress: called with (done, total) in images.
+        say: called with what the user should know.
+    Raises:
+        ConfigError: if another process works in the folder, or a run is there and ``resume`` is not asked for.
+        RunError: if it fails; ``run.json`` says so too.
+    """
+    with _train_in(folder, resume=resume):
+        fabric = launch.open_fabric(plan.device, plan.config.precision)  # type: ignore[arg-type]
+        if not fabric.is_global_zero:
+            progress, say = no_progress, lambda line: None
+        checkpoint = _newest_checkpoint(folder, plan.networks, say=say) if resume else None
+        if checkpoint is None:
+            plan.begin(host)
+        record = _Recorder(folder, host, fabric, plan)
+        catching = catch_interrupts() if stop is None else contextlib.nullcontext(stop)
+        with record.watching(), catching as asked, launch.peers():
+            learner = plan.learner(fabric, folder)
+            outcome = train(
+                learner, plan, fabric, folder, resume=checkpoint, stop=asked, progress=progress, say=say
+            )
+        launch.close_fabric(fabric)
+        record(**dataclasses.asdict(outcome))
+        return outcome
+
+
 @contextmanager
-def train_in(folder: Path, *, resume: bool) -> Iterator[None]:
+def _train_in(folder: Path, *, resume: bool) -> Iterator[None]:
     """Keep the folder of a training for this process and its peers while the block runs.
 
     The first of them holds the lock: the agent that started them may be killed, and they go on.
-
-    Args:
-        folder: of the run; it is made.
-        resume: there is a run already.
-    Raises:
-        ConfigError: if another process works there; if a run is there that this one would write over.
     """
     if launch.rank() != 0:
         yield
@@ -49,20 +89,10 @@ def train_in(folder: Path, *, resume: bool) -> Iterator[None]:
         yield
 
 
-def take_checkpoint(
+def _newest_checkpoint(
     folder: Path, modules: Mapping[str, nn.Module], *, say: Callable[[str], None]
 ) -> checkpoints.Checkpoint | None:
-    """Read the newest sound checkpoint of a run that goes on, and say where it goes on from.
-
-    Args:
-        folder: of the run.
-        modules: that it must fit.
-        say: called with what the user should know.
-    Returns:
-        None if there is none yet.
-    Raises:
-        DataError: if it is of other networks.
-    """
+    """Read the newest sound checkpoint of a run that is resumed, which must fit the networks; None if there is none."""
     checkpoint, troubles = checkpoints.newest_checkpoint(folder / checkpoints.FOLDER)
     for trouble in troubles:
         say(f"{trouble}: the one before it is used")
@@ -73,21 +103,17 @@ def take_checkpoint(
     return checkpoint
 
 
-class Recorder:
-    """Writes ``config.toml`` and ``run.json`` of a training, in the first process alone.
+class _Recorder:
+    """Writes ``config.toml`` and ``run.json`` of a training, in the first process alone."""
 
-    Args:
-        folder: of the run; it is made.
-        host: for ``run.json``.
-        fabric: launched.
-        config: with every value resolved.
-        facts: of this kind of training.
-    """
-
-    def __init__(
-        self, folder: Path, host: PluginHost, fabric: Fabric, config: ImageTraining, facts: Mapping[str, Any]
-    ) -> None:
-        self._folder, self._host, self._config, self._facts = folder, host, config, facts
+    def __init__(self, folder: Path, host: PluginHost, fabric: Fabric, plan: TrainingPlan) -> None:
+        config = plan.config
+        self._folder, self._host, self._config = folder, host, config
+        self._facts = {
+            **plan.facts(),
+            **_data_facts(plan.data),
+            "images_total": plan.total_steps * config.batch,
+        }
         self._device = str(fabric.device)
         self._is_first = fabric.is_global_zero
         if self._is_first:
@@ -143,17 +169,14 @@ class Recorder:
             raise
 
 
-def data_facts(
-    packed: Data, train: ImageSplit, val: ImageSplit, val_name: str, lost: DataLosses | None
-) -> dict[str, Any]:
-    """Say in ``run.json`` what is learned from."""
+def _data_facts(data: TrainingData) -> dict[str, Any]:
     return {
-        "classes": list(packed.classes),
-        "domains": list(packed.domains),
-        "train_images": len(train),
-        "val_split": val_name,
-        "val_images": len(val),
-        "content": packed.content,
-        "lost": lost.facts if lost is not None else None,
-        "data": packed.data,
+        "classes": list(data.images.classes),
+        "domains": list(data.images.domains),
+        "train_images": len(data.train),
+        "val_split": data.val_name,
+        "val_images": len(data.val),
+        "content": data.images.content,
+        "lost": data.lost.facts if data.lost is not None else None,
+        "data": data.images.data,
     }
