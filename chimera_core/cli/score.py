@@ -82,7 +82,7 @@ def score(
 ) -> None:
     """Score chimeras: pictures, folders of them, or what a run, model or fuser makes.
 
-    docs/scorecard.md says what every figure is, and what it cannot say.
+    "The scorecard" in the documentation defines every figure, and its limits.
     """
     let_waiting_threads_sleep()
     from chimera_core.scoring.plan import plan_score

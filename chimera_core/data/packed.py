@@ -4,7 +4,7 @@ A folder ``SOURCE-64px-KEY`` holds ``index.json`` and per split ``SPLIT-00000.np
 ``SPLIT-labels.npy``, ``-domains.npy``, ``-origins.npy`` (int64) and ``-files.json``. ``chimera_core.data.packing``
 writes it. The layout is plain ``.npy``, so anything that reads numpy reads it.
 
-What was tried instead is in docs/data.md.
+What was tried instead is in docs/explanation/data.md.
 """
 
 from __future__ import annotations

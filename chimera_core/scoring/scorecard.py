@@ -1,6 +1,6 @@
 """The scorecard: what is measured of chimeras, by judges that no fuser has looked through.
 
-``docs/scorecard.md`` defines every figure. Legend: n images, P parents, V views, S the size that is scored.
+``docs/reference/scorecard.md`` defines every figure. Legend: n images, P parents, V views, S the size that is scored.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from chimera_morph.config import MorphConfig
 CHIMERA_API = 1
 
 # Features that attacks do not move are those that people see, so the change may be larger, and the encoder's deeper
-# views count less beside its textures and the others' colours. Chosen by eye on the twelve pairs of docs/results.md.
+# views count less beside its textures and the others' colours. Chosen by eye on the twelve pairs of docs/results/pairs.md.
 ROBUST_MORPH = Preset(
     "robust-morph",
     "in the features of the robust encoder that comes along: forms and markings instead of noise",

@@ -246,7 +246,7 @@ def test_naming_another_fuser_on_the_line_leaves_the_files_options(here: Any, co
 
 
 def test_the_file_that_the_documentation_shows_is_taken(here: Any, tmp_path: Path) -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "options.md"
     (text,) = re.findall(
         r"^```toml\n(command = .*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )

@@ -151,7 +151,7 @@ def test_files_are_found_beside_the_experiment_too(
 
 
 def test_the_experiment_of_the_documentation_has_the_right_keys(place: Path) -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs" / "compare.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "experiment-file.md").read_text()
     blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (place / "whole.toml").write_text(blocks[0])
     said = read_experiment(place / "whole.toml")

@@ -1,0 +1,172 @@
+"""Write ``docs/reference/cli.md`` and ``components.md`` from the commands and plugins themselves.
+
+    python docs/site_tools/reference_pages.py [--check]
+
+``--check`` writes nothing, and ends with 1 where a page is not what would be written; the tests do so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+WIDTH = 100
+REFERENCE = Path(__file__).resolve().parents[1] / "reference"
+BY = "<!-- Written by docs/site_tools/reference_pages.py: run it after a change, do not edit this page. -->\n"
+KINDS = {
+    "fusion-generator": "Fusers",
+    "feature-encoder": "Encoders",
+    "robustness-trainer": "Trainers",
+    "dataset-source": "Sources",
+}
+
+
+def main(args: list[str]) -> int:
+    """Write both pages, or compare them."""
+    with _nobody_s_settings():
+        pages = {"cli.md": cli_page(), "components.md": components_page()}
+    stale = [name for name, text in pages.items() if _words(REFERENCE / name) != text.split()]
+    if "--check" in args:
+        for name in stale:
+            print(
+                f"docs/reference/{name} is not what the code says: python docs/site_tools/reference_pages.py"
+            )
+        return bool(stale)
+    for name in stale:
+        (REFERENCE / name).write_text(pages[name], encoding="utf-8")
+        print(f"wrote docs/reference/{name}")
+    return 0
+
+
+def cli_page() -> str:
+    """Collect the help of every command."""
+    parts = [
+        "# Command line\n",
+        BY,
+        "The help of every command. Each takes `--help`, and adds the options of the components that you name: "
+        "`chimera fuse --fuser style-transfer --help`. Those are under [Components](components.md).\n",
+    ]
+    for names, text in _helps():
+        title = " ".join(("chimera", *names))
+        parts += [f"{'#' * min(2 + max(len(names) - 1, 0), 3)} {title}\n", f"```\n{text.rstrip()}\n```\n"]
+    return "\n".join(parts)
+
+
+def components_page() -> str:
+    """Collect what every plugin of ours offers, with options and presets."""
+    rows = [
+        row
+        for row in _json("plugins", "list", "--json")
+        if row["distribution"] == "chimera-toolkit" and row["kind"]
+    ]
+    parts = [
+        "# Components\n",
+        BY,
+        "What comes with Chimera; every component is a plugin. `chimera plugins list` shows what is installed on your "
+        "machine, `chimera plugins show NAME` the options of one with the values in force.\n",
+    ]
+    for kind, title in KINDS.items():
+        parts.append(f"## {title}\n")
+        for row in sorted((r for r in rows if r["kind"] == kind), key=lambda r: str(r["name"])):
+            (detail,) = [d for d in _json("plugins", "show", row["name"], "--json") if d["kind"] == kind]
+            parts += [f"### {row['name']}\n", f"{_sentence(row['summary'])} (Plugin `{row['plugin']}`.)\n"]
+            parts += [_options(detail["options"])] if detail["options"] else []
+            parts += [f"- Preset `{p['name']}`: {_cell(p['summary'])}" for p in detail["presets"]]
+            parts += [""] if detail["presets"] else []
+    return "\n".join(parts)
+
+
+def _options(options: list[dict[str, Any]]) -> str:
+    """One table; the options of components inside, such as ``encoder.model``, are on their own entries."""
+    lines = ["| option | type | default | what it does |", "|---|---|---|---|"]
+    for option in options:
+        if "." in option["flag"] and any(
+            option["flag"].startswith(f"{o['flag']}.") and o["type"] == "component" for o in options
+        ):
+            continue
+        low, high = option["minimum"], option["maximum"]
+        bounds = _bounds(low, high)
+        lines.append(
+            f"| `{option['flag']}` | {_cell(option['type'] + bounds)} | {_value(option['value'])} | {_cell(option['help'])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if high is None:
+        return "" if low is None else f", at least {low:g}"
+    return f", at most {high:g}" if low is None else f", {low:g} to {high:g}"
+
+
+def _value(value: Any) -> str:
+    if value in (None, "", [], "(required)"):
+        return "required" if value == "(required)" else ""
+    if isinstance(value, dict):
+        value = value.get("name", json.dumps(value))
+    return f"`{_cell(','.join(map(str, value)) if isinstance(value, list) else str(value))}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _sentence(text: str) -> str:
+    text = _cell(text)
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _helps() -> Iterator[tuple[tuple[str, ...], str]]:
+    import click
+
+    from chimera_core.cli.root import root
+
+    def walk(group: click.Group, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+        yield names, _printed(root, *names, "--help")
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                yield from walk(command, (*names, name))
+            elif command is not None and not command.hidden:
+                yield (*names, name), _printed(root, *names, name, "--help")
+
+    yield from walk(root, ())
+
+
+def _json(*args: str) -> Any:
+    from chimera_core.cli.root import root
+
+    return json.loads(_printed(root, *args))
+
+
+def _printed(root: Any, *args: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        root.main(list(args), prog_name="chimera", standalone_mode=False, terminal_width=WIDTH)
+    return out.getvalue()
+
+
+@contextlib.contextmanager
+def _nobody_s_settings() -> Iterator[None]:
+    """Hide the settings of this machine and user, in this process."""
+    for name in [n for n in os.environ if n.startswith("CHIMERA_")]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory() as nowhere, contextlib.chdir(nowhere):
+        os.environ |= {"HOME": nowhere, "XDG_CONFIG_HOME": nowhere, "XDG_DATA_HOME": nowhere}
+        yield
+
+
+def _words(page: Path) -> list[str]:
+    """A page without its line breaks: versions of click wrap differently."""
+    return page.read_text(encoding="utf-8").split() if page.exists() else []
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
