@@ -1,16 +1,42 @@
-"""The documentation as a site: generated pages are those of today's code, and every page is in the menu."""
+"""The documentation: pages made from the code are up to date, links lead somewhere, and commands and files are understood."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from chimera_core.cli.root import run
+from chimera_core.compare.experiment import file as experiment_file
+from chimera_core.compare.experiment.file import read_experiment
+from chimera_core.compare.experiment.fusers import variants_of
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TAUGHT = ("average", "dissolve", "focus", "shapes", "tiny", "sign-step")
+"""Plugins that the documentation teaches, which are not installed here; end_to_end/test_docs.py uses them."""
+
+OF_THE_READER = ("named 'robust'", "named 'creature'", "named 'first'", "my-data.toml does not exist:")
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """List the arguments of every ``chimera`` of the page's shell blocks; those with NAME, RUN or dots are patterns."""
+    text = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    found = [shlex.split(part, comments=True) for line in text.splitlines() for part in line.split("&&")]
+    return [
+        args[1:]
+        for args in found
+        if args[:1] == ["chimera"] and not {"NAME", "..."} & set(args) and not set(TAUGHT) & set(args)
+    ]
 
 
 def test_the_pages_of_commands_and_components_are_what_the_code_says() -> None:
@@ -21,19 +47,47 @@ def test_the_pages_of_commands_and_components_are_what_the_code_says() -> None:
 
 def test_every_page_is_in_the_menu() -> None:
     menu = set(re.findall(r"^ *- ([\w/-]+\.md)$", (REPOSITORY / "mkdocs.yml").read_text(), re.MULTILINE))
-    pages = {p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.md")}
+    pages = {page.relative_to(DOCS).as_posix() for page in PAGES}
     assert pages == {page for page in menu if not page.startswith("models/")}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/**/*.md", "examples/**/*.md", "plugins/**/*.md"])
-def test_links_lead_to_files(page: str) -> None:
+@pytest.mark.parametrize("pattern", ["README.md", "docs/**/*.md", "examples/**/*.md", "plugins/**/*.md"])
+def test_links_lead_to_files(pattern: str) -> None:
+    code = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
     lost = [
-        f"{file.relative_to(REPOSITORY)}: {link}"
-        for file in sorted(REPOSITORY.glob(page))
-        for link in re.findall(
-            r"\]\((?!https?:|#)([^)#\s]+)",
-            re.sub(r"`[^`\n]*`|^```.*?^```", "", file.read_text(), flags=re.S | re.M),
-        )
-        if not (file.parent / link).exists()
+        f"{page.relative_to(REPOSITORY)}: {link}"
+        for page in sorted(REPOSITORY.glob(pattern))
+        for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", code.sub("", page.read_text(encoding="utf-8")))
+        if not (page.parent / link).exists()
     ]
     assert lost == []
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in (*PAGES, REPOSITORY / "README.md") if commands(p)], ids=lambda page: page.stem
+)
+def test_every_command_of_a_page_is_understood(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for args in commands(page):
+        # Options are parsed before --help answers, and nothing is done.
+        code = run([*args, "--help"])
+        err = capsys.readouterr().err
+        # A reader's own file or run is not here, which is known only after the options have been understood.
+        assert code == 0 or any(f"{name} " in err for name in OF_THE_READER), f"{shlex.join(args)}: {err}"
+
+
+def test_the_experiments_of_the_tutorial_are_read(tmp_path: Path) -> None:
+    whole, changed = blocks(DOCS / "tutorials" / "first-comparison.md", "toml")
+    file = tmp_path / "two-fusers.toml"
+    file.write_text(whole, encoding="utf-8")
+    assert [v.id for v in variants_of(read_experiment(file))] == ["generator", "morph"]
+    file.write_text(whole.partition("[fusers.morph]")[0] + changed, encoding="utf-8")
+    assert [v.id for v in variants_of(read_experiment(file))][1:] == [
+        f"morph/iterations={i}" for i in (10, 20)
+    ]
+
+
+def test_the_page_of_the_experiment_file_has_every_key() -> None:
+    page = (DOCS / "reference" / "experiment-file.md").read_text(encoding="utf-8")
+    for table in ("ExperimentFile", "ParentsTable", "JudgeTable", "ReferenceTable", "FuserTable"):
+        for key in getattr(experiment_file, table).model_fields:
+            assert re.search(rf"[`.\[]{key}[`.\]]", page), f"{key} of {table} is missing"
