@@ -14,8 +14,7 @@ from torch.nn import functional as F
 
 from chimera_core.errors import DataError, ShapeError
 from chimera_core.scoring.figures.coats import Coats
-from chimera_core.scoring.figures.likeness import Likeness
-from chimera_core.scoring.figures.membership import Membership, fit_membership
+from chimera_core.scoring.figures.membership import Likeness, Membership, fit_membership
 from chimera_core.scoring.judge.features import at_size
 from chimera_core.scoring.judge.judge import Judge
 from chimera_core.scoring.reference import Reference, SeenReference

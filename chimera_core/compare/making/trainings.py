@@ -124,7 +124,7 @@ def check_training(
     """Check the options of a training, and of the components that it names."""
     for key in needed:
         if key not in layer.values:
-            raise file.error(f"there is no {key}: name it, as for `chimera {keys[0][:-1]} train`", *keys)
+            raise file.error(f"there is no {key}: say which, as for `chimera {keys[0][:-1]} train`", *keys)
     values = dict(layer.values)
     for key, kind in _COMPONENTS.items():
         if key not in values:

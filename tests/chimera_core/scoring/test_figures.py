@@ -20,8 +20,7 @@ from chimera_core.scoring.figures.figures import (
     unity_of,
     weight_error,
 )
-from chimera_core.scoring.figures.likeness import Likeness
-from chimera_core.scoring.figures.membership import Membership, fit_membership
+from chimera_core.scoring.figures.membership import Likeness, Membership, fit_membership
 from chimera_core.scoring.figures.realism import RealismScale
 from chimera_core.scoring.parents import SeenParents
 from chimera_core.scoring.sets.probe import fit_probe
