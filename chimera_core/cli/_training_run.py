@@ -34,13 +34,15 @@ if TYPE_CHECKING:
     from chimera_core.training.loop import Outcome
     from chimera_core.training.options import ImageTraining
 
+Report = Callable[[float, float], None]
+"""Called with (done, total)."""
 Best = Mapping[str, Any]
 
 
 def train_run(
     ctx: click.Context,
     request: TrainingRequest[Any],
-    plan_training: Callable[[Callable[[float, float], None]], TrainingPlan],
+    plan_training: Callable[[Report], TrainingPlan],
     *,
     describe_best: Callable[[Best], str],
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,12 +15,15 @@ from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import TrainingCommand, run_options, training_options
 from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
-from chimera_core.cli._training_run import train_run
+from chimera_core.cli._training_run import Report, train_run
 from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_study import study
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import ENCODER
 from chimera_core.training.options import EncoderTraining
+
+if TYPE_CHECKING:
+    from chimera_core.training.learner import TrainingPlan
 
 _GIB = 1 << 30
 _KIND = TrainingKind(
@@ -58,7 +61,7 @@ def train(ctx: click.Context, /, **given: Any) -> None:
         _show_dry_run(request, host)
         return
 
-    def plan(report: Any) -> Any:
+    def plan(report: Report) -> TrainingPlan:
         from chimera_core.training.encoder_plan import plan_encoder
 
         return plan_encoder(request.config, host, may_fill=request.may_fill, progress=report)

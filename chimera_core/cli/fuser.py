@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,10 +15,13 @@ from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import TrainingCommand, run_options, training_options
 from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
-from chimera_core.cli._training_run import train_run
+from chimera_core.cli._training_run import Report, train_run
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import FUSER
 from chimera_core.training.options import FuserTraining
+
+if TYPE_CHECKING:
+    from chimera_core.training.learner import TrainingPlan
 
 _GIB = 1 << 30
 _KIND = TrainingKind(
@@ -64,7 +67,7 @@ def train(ctx: click.Context, /, **given: Any) -> None:
         _show_dry_run(request, host)
         return
 
-    def plan(report: Any) -> Any:
+    def plan(report: Report) -> TrainingPlan:
         from chimera_core.training.fuser_plan import plan_fuser
 
         return plan_fuser(request.config, host, progress=report)

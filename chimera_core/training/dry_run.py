@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -40,7 +38,7 @@ from chimera_core.training.fuser_plan import (
 from chimera_core.training.options import EncoderTraining, FuserTraining
 from chimera_core.training.parts.memory import MemoryEstimate, available_memory, estimate_memory
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups
-from chimera_core.training.plan import check_machine, count_steps, open_training_data
+from chimera_core.training.plan import check_machine, count_steps, open_training_data, without_memory
 
 _STEPS = 3
 _FUSER_STEPS = 4
@@ -67,8 +65,7 @@ def describe_encoder(
     Raises:
         ChimeraError: for whatever is wrong with the options or the data.
     """
-    with _loading_nowhere():
-        plan = plan_encoder(config, host, may_fill=may_fill, is_dry=True)
+    plan = plan_encoder(config, host, may_fill=may_fill, is_dry=True)
     resolved = plan.config
     memory = estimate_memory(
         plan.encoder.train(),
@@ -219,7 +216,7 @@ class _Start:
     def without_memory(self) -> FuserLearner | None:
         """Build the networks without memory for their weights; None where the fuser must look at values."""
         try:
-            with torch.device("meta"), _loading_nowhere():
+            with without_memory():
                 return self("meta")
         except ChimeraError:
             raise
@@ -283,14 +280,6 @@ def _facts(
         "steps": steps,
         "images": steps * batch,
     }
-
-
-@contextmanager
-def _loading_nowhere() -> Iterator[None]:
-    """Silence torch, which warns of weights that are loaded into a network without memory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _seconds(step: Callable[[int], Tensor], numbers: Sequence[int]) -> list[float]:

@@ -29,6 +29,7 @@ from chimera_core.training.plan import (
     located,
     open_training_data,
     spelled,
+    without_memory,
 )
 
 TrainingT = TypeVar("TrainingT", bound=EncoderTraining)
@@ -72,7 +73,7 @@ def plan_encoder(
     steps = count_steps(config, images)
     config = resolve_training(config, host, classes=classes, may_fill=may_fill, precision=precision)
     seed_step(config.seed, -1)
-    with torch.device("meta" if is_dry else "cpu"):
+    with without_memory() if is_dry else torch.device("cpu"):
         encoder: FeatureEncoder = build(host, "feature-encoder", config.encoder.name, config.encoder.options)
     check_encoder(encoder, classes=classes, size=config.size, name=config.encoder.name)
     # Asked for now, so that what is wrong with them is said before a folder is made.

@@ -6,7 +6,8 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,14 @@ def keep_compiled_code_private(cache: Path) -> None:
     then loaded.
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "compiled"))
+
+
+@contextlib.contextmanager
+def without_memory() -> Iterator[None]:
+    """Build networks on ``meta``, for a dry run; torch warns of weights that are loaded there and go nowhere."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def count_steps(config: TrainingOptions, images: int) -> int:

@@ -6,7 +6,6 @@ finished domains are read from their runs, an unfinished one goes on from its ch
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -127,10 +126,7 @@ def plan_study(
         # What is wrong with the options is said now. The largest domain, lest one that is too small for them, which
         # would be a failed row, should stop the others.
         largest = max(fitting, key=lambda domain: domain.n)
-        with warnings.catch_warnings():
-            # Weights that are loaded into a network without memory go nowhere, and torch says so.
-            warnings.simplefilter("ignore")
-            plan_encoder(training_of(config, largest), host, may_fill=(), is_dry=True, data=data)
+        plan_encoder(training_of(config, largest), host, may_fill=(), is_dry=True, data=data)
     return StudyPlan(config, data, domains, str(device), lost)
 
 

@@ -185,6 +185,31 @@ def test_a_stop_by_the_clock_leaves_a_run_that_goes_on_to_the_same_end(train: Tr
     assert_same(tmp_path / "whole", tmp_path / "timed")
 
 
+def test_a_stop_by_the_clock_right_after_a_validation_validates_once(train: Train, tmp_path: Path) -> None:
+    assert train(max_minutes=1e-9, validate_images=4).status == "stopped"
+    assert [line["images"] for line in read_metrics(tmp_path / "run") if "val_accuracy" in line] == [4]
+
+
+def test_weights_that_are_not_finite_are_never_validated(train: Train, tmp_path: Path) -> None:
+    """The loss does not show it: in training, batch norm does not look at its running statistics."""
+
+    class Poison(Learner):
+        poisoned = False
+
+        def loss(
+            self, encoder: FeatureEncoder, x: Tensor, y: Tensor, *, draw: Draw
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            if draw.step == 5 and not self.poisoned:
+                self.poisoned = True
+                encoder.body[1].running_mean.fill_(float("inf"))  # type: ignore[index, union-attr, operator]
+            return super().loss(encoder, x, y, draw=draw)
+
+    assert train(trainer=Poison(), validate_images=8).status == "done"
+    lines = read_metrics(tmp_path / "run")
+    assert {"images": 16, "event": "rate halved", "diverged_at": 24} in lines
+    assert all(line["val_loss"] is not None for line in lines if "val_loss" in line)
+
+
 def test_a_loss_that_is_not_finite_sends_it_back_at_half_the_rate_once(train: Train, tmp_path: Path) -> None:
     said: list[str] = []
     outcome = train(trainer=Learner(explode_at=6), say=said.append)

@@ -16,13 +16,27 @@ from torch import nn
 from chimera_core import precision
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.precision import choose_precision
+from chimera_core.processes import is_worker
 from chimera_core.randomness import seed_step
+from chimera_core.training import launch
 from chimera_core.training.parts.clock import Clock, is_due
 from chimera_core.training.parts.ema import Ema
 from chimera_core.training.parts.guard import NanGuard, is_sound
 from chimera_core.training.parts.interrupts import catch_interrupts
 from chimera_core.training.parts.metrics import Means, MetricsLog, check_tensorboard, read_metrics
 from chimera_core.training.plan import keep_compiled_code_private
+
+
+@pytest.mark.parametrize("word", ["torchrun", "another launcher"])
+def test_a_process_of_any_launcher_trains_together_with_its_peers(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert not is_worker() and launch.rank() == 0
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv(*(("TORCHELASTIC_RUN_ID", "x") if word == "torchrun" else ("WORLD_SIZE", "2")))
+    assert is_worker() and launch.rank() == 1
 
 
 def test_ema_averages_weights_and_batch_norm_buffers_and_copies_counters() -> None:
