@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _PR
 # A shell starts its background jobs deaf to Ctrl-C, and what they start stays so: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,17 +42,45 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     import torch
 
+    for item in items:
+        if _starts_processes(item) or "golden" in item.path.parts:
+            item.add_marker(pytest.mark.slow)
     # Tests that start processes last longest.
-    items.sort(
-        key=lambda item: not ("end_to_end" in item.path.parts or item.path.stem.endswith("_processes"))
-    )
+    items.sort(key=lambda item: not _starts_processes(item))
     if not torch.cuda.is_available():
         for item in items:
             if "gpu" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))
+
+
+def _starts_processes(item: pytest.Item) -> bool:
+    return "end_to_end" in item.path.parts or item.path.stem.endswith("_processes")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if "not slow" not in config.option.markexpr:
+        return []
+    return [
+        "not slow leaves out: end to end, processes that are killed, golden losses, and what is marked slow"
+    ]
+
+
+LEFT_OUT: Counter[str] = Counter()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    LEFT_OUT.update(str(item.path.relative_to(TESTS)) for item in items if "slow" in item.keywords)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if LEFT_OUT:
+        terminalreporter.section("slow tests left out")
+        for file, count in sorted(LEFT_OUT.items()):
+            terminalreporter.write_line(f"{count:4} of {file}")
 
 
 @pytest.fixture(scope="session")
