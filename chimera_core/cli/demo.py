@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._config import ConfigCommand, config_option, file_component
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.cli.parsing.config_file import ConfigCommand, config_option, file_component
 
 if TYPE_CHECKING:
     from chimera_core.plugins.discovery import PluginHost
