@@ -38,7 +38,7 @@ class TrainingCommand(ComponentCommand):
         command = copy.copy(self)
         command.selectors = [self.aim(s, args, below, host) for s in self.selectors]
         layers = [
-            *(layer for s in command.selectors for layer in self._preset_of(s, ctx, args, host)),
+            *(layer for s in command.selectors for layer in self._preset_of(s, ctx, args, below, host)),
             *layers,
         ]
         put_in_force(ctx, _laid(layers), layers)
@@ -49,11 +49,17 @@ class TrainingCommand(ComponentCommand):
         return read_file(args, host)
 
     def _preset_of(
-        self, selector: Selector, ctx: click.Context, args: Sequence[str], host: PluginHost
+        self,
+        selector: Selector,
+        ctx: click.Context,
+        args: Sequence[str],
+        below: Mapping[str, Any],
+        host: PluginHost,
     ) -> list[Layer]:
         """Give what the preset of a component says of its training."""
         named = given(args, selector.flag) if selector.flag else first_argument(self, ctx, args)
-        preset, name = given(args, selector.preset_flag), named or selector.default
+        preset = given(args, selector.preset_flag) or below.get(selector.key, {}).get("preset")
+        name = named or selector.default
         if preset is None or name is None or not host.has(selector.kind, name):
             return []  # what is wrong is refused where the options are merged
         presets = host.find(selector.kind, name).spec.presets
