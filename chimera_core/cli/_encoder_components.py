@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from chimera_core.cli._options import Selector
 from chimera_core.cli._training import Decorator
+from chimera_core.cli.parsing.command import Selector
 
 
 def selectors(*, encoder_preset: str) -> list[Selector]:

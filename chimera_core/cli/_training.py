@@ -6,24 +6,21 @@ import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from chimera_core.cli._config import given
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._options import ComponentCommand, Selector, component_values
+from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values, first_argument
+from chimera_core.cli.parsing.config_file import given
+from chimera_core.cli.parsing.options import FlagOption, put_in_force
 from chimera_core.components.flags import flags_of
+from chimera_core.components.layers import Layer
 from chimera_core.errors import ConfigError
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import config as config_file
-from chimera_core.runs.record import (
-    find_run,
-)
-from chimera_core.training.options import TrainingOptions
-
-if TYPE_CHECKING:
-    pass
+from chimera_core.runs.record import find_run
+from chimera_core.training.options import TrainingOptions, lay
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -36,14 +33,37 @@ class TrainingCommand(ComponentCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         host = plugin_host(ctx)
-        below = ctx.meta["chimera.below"] = self.options_below(args, host)
+        layers = self.layers_below(args, host)
+        below = ctx.meta["chimera.below"] = _laid(layers)
         command = copy.copy(self)
         command.selectors = [self.aim(s, args, below, host) for s in self.selectors]
+        layers = [
+            *(layer for s in command.selectors for layer in self._preset_of(s, ctx, args, below, host)),
+            *layers,
+        ]
+        put_in_force(ctx, _laid(layers), layers)
         return ComponentCommand.parse_args(command, ctx, args)
 
-    def options_below(self, args: Sequence[str], host: PluginHost) -> dict[str, Any]:
-        """Give the options below the flags: those of the file, or of the run to resume."""
+    def layers_below(self, args: Sequence[str], host: PluginHost) -> list[Layer]:
+        """Give the options below the flags, lowest first: those of the file, or of the run to resume."""
         return read_file(args, host)
+
+    def _preset_of(
+        self,
+        selector: Selector,
+        ctx: click.Context,
+        args: Sequence[str],
+        below: Mapping[str, Any],
+        host: PluginHost,
+    ) -> list[Layer]:
+        """Give what the preset of a component says of its training."""
+        named = given(args, selector.flag) if selector.flag else first_argument(self, ctx, args)
+        preset = given(args, selector.preset_flag) or below.get(selector.key, {}).get("preset")
+        name = named or selector.default
+        if preset is None or name is None or not host.has(selector.kind, name):
+            return []  # what is wrong is refused where the options are merged
+        presets = host.find(selector.kind, name).spec.presets
+        return [Layer(f"preset {preset}", p.training) for p in presets if p.name == preset]
 
     def aim(
         self, selector: Selector, args: Sequence[str], below: Mapping[str, Any], host: PluginHost
@@ -61,18 +81,7 @@ def training_options(model: type[TrainingOptions], *, leave_out: Collection[str]
             name = flag.path[0]
             if len(flag.path) > 1 or name in COMPONENTS or name in leave_out:
                 continue
-            note = f"  [default: {flag.value}]" if flag.value not in (None, "", (), 0, 0.0, False) else ""
-            counted = name.endswith("images")
-            kind: Any = str if counted else click.Choice(flag.choices) if flag.choices else flag.type
-            declaration = f"{flag.name}/--no-{flag.name[2:]}" if flag.type is bool else flag.name
-            command = click.option(
-                declaration,
-                name,
-                default=None,
-                type=None if flag.type is bool else kind,
-                multiple=flag.multiple,
-                help=flag.help + note,
-            )(command)
+            command = click.option(cls=FlagOption, flag=flag, name=name)(command)
         return command
 
     return decorate
@@ -118,28 +127,41 @@ def asked_options(
     return asked
 
 
-def read_file(args: Sequence[str], host: PluginHost) -> dict[str, Any]:
+def read_file(args: Sequence[str], host: PluginHost) -> list[Layer]:
     """Read the components of the file of options, or of the run to resume, that a line names."""
     path = given(args, "--config")
     if "--resume" in args and (run := given(args, "--run")):
         found = find_run(run, host.settings.path("runs"))
         path = str(found / config_file.FILE) if found else path
-    return {} if path is None else read_options_file(Path(path))
+    return [] if path is None else [read_options_layer(Path(path))]
 
 
 def read_options_file(path: Path) -> dict[str, Any]:
+    """Read a file of options as plain values; see ``read_options_layer``."""
+    return dict(read_options_layer(path).values)
+
+
+def read_options_layer(path: Path) -> Layer:
     """Read a file of options, each component as a table with a name.
 
     Raises:
         ConfigError: if it is missing or no TOML, or names no component where one belongs.
     """
-    values = config_file.read_config(path)
+    file = config_file.open_config(path)
+    values = file.table
     for key in COMPONENTS:
         if isinstance(values.get(key), str):
             values[key] = {"name": values[key]}
         if key in values and not (isinstance(values[key], dict) and isinstance(values[key].get("name"), str)):
             raise ConfigError(f'{path}: [{key}] needs a name, e.g. name = "cnn"')
-    return values
+    return Layer(file.name, values, file.line_of)
+
+
+def _laid(layers: Sequence[Layer]) -> dict[str, Any]:
+    laid: dict[str, Any] = {}
+    for layer in layers:
+        laid = lay(laid, layer.values)
+    return laid
 
 
 def _no_options(kind: str, name: str) -> Any:

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 import click
 
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._options import Selector
 from chimera_core.cli._training import asked_options, read_options_file
 from chimera_core.cli._training_run import find_folder
+from chimera_core.cli.parsing.command import Selector
 from chimera_core.components.choice import layered_options, option_layers
 from chimera_core.components.layers import Layer, build_config, check_layer, merge
 from chimera_core.errors import ConfigError

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._config import ConfigCommand, config_option, file_component
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.cli.parsing.config_file import ConfigCommand, config_option, file_component
 
 if TYPE_CHECKING:
     from chimera_core.plugins.discovery import PluginHost
@@ -42,8 +42,17 @@ GENERATOR_SIZE, GENERATOR_FRAMES, GENERATOR_ROWS = 128, 7, 3
 
 
 @click.command(cls=ConfigCommand, components=["fuser"])
-@click.option("--run", "folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_FOLDER,
+    show_default=True,
+    help="Folder of the pictures.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the creatures."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @config_option
 @click.pass_context

@@ -18,6 +18,7 @@ from chimera_core.cli._training_request import TrainingKind, TrainingRequest, re
 from chimera_core.cli._training_run import Report, train_run
 from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_study import study
+from chimera_core.cli.parsing.groups import Group
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import ENCODER
 from chimera_core.training.options import EncoderTraining
@@ -31,7 +32,7 @@ _KIND = TrainingKind(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def encoder() -> None:
     """Train encoders, robust ones too, and measure them."""
 

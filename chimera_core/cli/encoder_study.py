@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._config import given
 from chimera_core.cli._encoder_components import component_options, selectors
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._options import Selector
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
@@ -20,10 +18,12 @@ from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import TrainingCommand, read_file, run_options, training_options
 from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
 from chimera_core.cli._training_run import say, take_folder
+from chimera_core.cli.parsing.command import Selector
+from chimera_core.cli.parsing.config_file import given
+from chimera_core.components.layers import Layer
 from chimera_core.files.atomic import one_line
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import STUDY
-from chimera_core.training.options import lay
 from chimera_core.training.study.options import PRESETS, EncoderStudy, find_preset
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ _KIND = TrainingKind(
 class _StudyCommand(TrainingCommand):
     """Lays the study's own preset below the file of options."""
 
-    def options_below(self, args: Sequence[str], host: PluginHost) -> dict[str, Any]:
+    def layers_below(self, args: Sequence[str], host: PluginHost) -> list[Layer]:
         in_file, name = read_file(args, host), given(args, "--preset")
-        return in_file if name is None else lay(find_preset(name).options, in_file)
+        return in_file if name is None else [Layer(f"preset {name}", find_preset(name).options), *in_file]
 
     def aim(
         self, selector: Selector, args: Sequence[str], below: Mapping[str, Any], host: PluginHost

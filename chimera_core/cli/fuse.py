@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._config import config_option
 from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._looking import picture_merits
-from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
-from chimera_core.cli._types import WEIGHTS
+from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values
+from chimera_core.cli.parsing.config_file import config_option
+from chimera_core.cli.parsing.types import WEIGHTS
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line, quote, refuse_inputs
 from chimera_core.fusing.backgrounds import BACKGROUNDS

@@ -9,13 +9,14 @@ import click
 
 from chimera_core.cli._export import export_command
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._options import Selector
 from chimera_core.cli._output import print_json
 from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import TrainingCommand, run_options, training_options
 from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
 from chimera_core.cli._training_run import Report, train_run
+from chimera_core.cli.parsing.command import Selector
+from chimera_core.cli.parsing.groups import Group
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import FUSER
 from chimera_core.training.options import FuserTraining
@@ -36,7 +37,7 @@ _KIND = TrainingKind(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def fuser() -> None:
     """Train fusers that learn, and write them as files."""
 

@@ -11,6 +11,7 @@ import click
 from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
+from chimera_core.cli.parsing.groups import Group
 from chimera_core.errors import ConfigError
 from chimera_core.library.fetching import DEFAULT_COUNT
 from chimera_core.library.folder import Library
@@ -20,7 +21,7 @@ from chimera_core.library.records import PictureRecord
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 
 
-@click.group()
+@click.group(cls=Group)
 def library() -> None:
     """Keep pictures of animals by name, for `chimera fuse cat eagle`."""
 

@@ -8,6 +8,7 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
+from chimera_core.cli.parsing.groups import Group
 from chimera_core.components.choice import look_up_options, option_layers
 from chimera_core.components.flags import Flag, flags_of
 from chimera_core.components.options import suggest
@@ -16,7 +17,7 @@ from chimera_core.files.atomic import one_line
 from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
 
 
-@click.group()
+@click.group(cls=Group)
 def plugins() -> None:
     """List plugins and look into their components."""
 
@@ -147,7 +148,8 @@ def _details(component: Component, host: PluginHost) -> dict[str, Any]:
 def _type(flag: Flag) -> str:
     if flag.choices:
         return "|".join(flag.choices)
-    return {"duration": "duration", "reference": "component"}.get(flag.form, flag.type.__name__)
+    named = {"duration": "duration", "count": "count", "reference": "component"}
+    return named.get(flag.form, flag.type.__name__)
 
 
 def _unloaded(record: PluginRecord, host: PluginHost) -> dict[str, Any]:

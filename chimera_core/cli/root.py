@@ -12,35 +12,31 @@ from pathlib import Path
 import click
 
 from chimera_core import __version__
+from chimera_core.cli.parsing.groups import Group
 from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import disk_trouble, one_line, quote
 
-_COMMANDS = {
-    "compare": "chimera_core.cli.compare:compare",
-    "demo": "chimera_core.cli.demo:demo",
-    "doctor": "chimera_core.cli.doctor:doctor",
-    "encoder": "chimera_core.cli.encoder:encoder",
-    "fuse": "chimera_core.cli.fuse:fuse",
-    "fuser": "chimera_core.cli.fuser:fuser",
-    "library": "chimera_core.cli.library:library",
-    "plugins": "chimera_core.cli.plugins:plugins",
-    "report": "chimera_core.cli.report:report",
-    "runs": "chimera_core.cli.runs:runs",
-    "score": "chimera_core.cli.score:score",
-    "source": "chimera_core.cli.source:source",
+_SECTIONS = {
+    "Make": ("demo", "fuse"),
+    "Measure": ("score", "compare", "report"),
+    "Train": ("encoder", "fuser"),
+    "Look": ("source", "library", "plugins", "runs", "doctor"),
 }
+# Each is the attribute of its own name in the module of its name.
+_COMMANDS = tuple(name for names in _SECTIONS.values() for name in names)
 
 
-class _Root(click.Group):
+class _Root(Group):
+    sections = _SECTIONS
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module, _, attribute = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = getattr(importlib.import_module(f"chimera_core.cli.{cmd_name}"), cmd_name)
         return command
 
     def resolve_command(

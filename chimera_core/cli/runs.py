@@ -9,6 +9,7 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
+from chimera_core.cli.parsing.groups import Group
 from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import one_line, quote
@@ -18,7 +19,7 @@ _COLUMNS = ("run", "kind", "status", "images", "source", "device", "written")
 _SHOWN = ("kind", "images", "source", "device", "written")
 
 
-@click.group()
+@click.group(cls=Group)
 def runs() -> None:
     """List runs, and show what one is."""
 

@@ -8,11 +8,11 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._looking import picture_merits
-from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
-from chimera_core.cli._types import WEIGHTS
+from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values
+from chimera_core.cli.parsing.types import WEIGHTS
 from chimera_core.files.atomic import one_line
 
 _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._options import ComponentCommand, Selector, component_values
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
+from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values
+from chimera_core.cli.parsing.groups import Group
 from chimera_core.errors import DataError, RunError
 from chimera_core.files.atomic import one_line, refuse_inputs
 
@@ -22,7 +23,7 @@ PREVIEW_TILE = 112
 _SELECTOR = Selector("source", "dataset-source", "")
 
 
-@click.group()
+@click.group(cls=Group)
 def source() -> None:
     """List data sets and look into them."""
 

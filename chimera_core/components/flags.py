@@ -18,6 +18,7 @@ from chimera_core.components.options import (
     Shape,
     flag_name,
     is_hidden,
+    read_count,
     read_duration,
     reads_words,
     shape_of,
@@ -38,7 +39,7 @@ class Flag:
 
     ``path`` leads to its value in the merged options; ``value`` is the one in force when the flag is not given, and
     ``origin`` where that comes from; ``choices`` and bounds are None where there are none. ``form`` is ``plain``,
-    ``duration``, ``reference`` (it names a component) or ``table`` (a word that stands for a table).
+    ``duration``, ``count``, ``reference`` (it names a component) or ``table`` (a word that stands for a table).
     """
 
     path: tuple[str, ...]
@@ -48,7 +49,7 @@ class Flag:
     value: Any = None
     origin: str = "default"
     multiple: bool = False
-    form: Literal["plain", "duration", "reference", "table"] = "plain"
+    form: Literal["plain", "duration", "count", "reference", "table"] = "plain"
     choices: tuple[str, ...] | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -155,10 +156,9 @@ def _flag(
         inner = int if all(type(m) is int for m in members) else str
     elif shape.is_a(Enum):
         choices = tuple(str(member.value) for member in inner)
-    form: Any = "plain"
-    if any(getattr(rule, "func", None) is read_duration for rule in (*shape.rules, *field.metadata)):
-        form = "duration"
-    elif shape.is_a(BaseModel):
+    readers = {getattr(rule, "func", None) for rule in (*shape.rules, *field.metadata)}
+    form: Any = "duration" if read_duration in readers else "count" if read_count in readers else "plain"
+    if shape.is_a(BaseModel):
         form = "table" if shape.multiple else "reference"
     return Flag(
         path=(*path, name),

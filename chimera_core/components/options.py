@@ -112,6 +112,26 @@ Duration = Annotated[float, BeforeValidator(read_duration)]
 """Type of an option that is a time in seconds; users may write ``90s``, ``10m`` or ``2h``."""
 
 
+def read_count(value: Any) -> Any:
+    """Turn ``200k``, ``2M`` or ``1_000`` into a number; anything but a string stays as it is.
+
+    Raises:
+        ValueError: if the string is no count.
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([km]?)", value.strip().lower().replace("_", "").replace(",", ""))
+    if match is None:
+        raise ValueError("write a number of images as 5000, 200k or 2M")
+    return round(float(match[1]) * _SCALES[match[2]])
+
+
+_SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
+
+ImageCount = Annotated[int, BeforeValidator(read_count)]
+"""Type of an option that counts images; users may write ``200k`` or ``2M``."""
+
+
 class ComponentRef(Config):
     """A component chosen by name inside another one's options, with options of its own."""
 

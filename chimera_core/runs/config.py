@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chimera_core.files.toml import read_toml, write_toml
+from chimera_core.files.toml import TomlFile, read_toml, write_toml
 
 FILE = "config.toml"
 
@@ -26,4 +26,9 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if it is missing or no TOML, with the line where there is one.
     """
-    return read_toml(path, what="file of options", paths_beside=True).table
+    return open_config(path).table
+
+
+def open_config(path: Path) -> TomlFile:
+    """Read a file of options as ``read_config`` does, with the lines of its values."""
+    return read_toml(path, what="file of options", paths_beside=True)

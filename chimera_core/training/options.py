@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, field_serializer, field_validator, model_validator
+from pydantic import field_serializer, field_validator, model_validator
 
 from chimera_core.components.layers import merge
-from chimera_core.components.options import ComponentRef, Config, EncoderRef, SourceRef, option
+from chimera_core.components.options import ComponentRef, Config, EncoderRef, ImageCount, SourceRef, option
 
 DEFAULT_EPOCHS = 10.0
 NO_JUDGE = "none"
 _ALTERNATIVES = (("images", "epochs"), ("domains", "domains_first"))
-_SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
-
-
-def read_count(value: Any) -> Any:
-    """Turn ``200k``, ``2M`` or ``1_000`` into a number; anything but a string stays as it is.
-
-    Raises:
-        ValueError: if the string is no count.
-    """
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([km]?)", value.strip().lower().replace("_", "").replace(",", ""))
-    if match is None:
-        raise ValueError("write a number of images as 5000, 200k or 2M")
-    return round(float(match[1]) * _SCALES[match[2]])
-
-
-ImageCount = Annotated[int, BeforeValidator(read_count)]
-"""Type of an option that counts images; users may write ``200k`` or ``2M``."""
 
 
 class TrainerRef(ComponentRef):

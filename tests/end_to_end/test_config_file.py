@@ -82,11 +82,11 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
     shown = here("--registry", registry, "fuse", "--config", file, "--help")[1]
     said = "".join(shown.split())  # help folds long lines, at hyphens too
     for wanted in (
-        f"[default: 22, from config file {file} line 5]",
-        f"[default: 2, from config file {file} line 6]",
-        "[default: 5, from preset report-style]",  # content_level, over the registry's
-        f"[default: 1/4, from registry {registry} line 5]",
-        "[default: 1.25]",
+        f"[default: 22, from config file {file} line 5; ",
+        f"[default: 2, from config file {file} line 6; ",
+        "[default: 5, from preset report-style; ",  # content_level, over the registry's
+        f"[default: 1/4, from registry {registry} line 5; ",
+        "[default: 1.25; ",
     ):
         assert wanted.replace(" ", "") in said
 

@@ -357,7 +357,7 @@ def run_twin(*args: str) -> tuple[int, dict[str, Any], str]:
     import click
     from click.testing import CliRunner
 
-    from chimera_core.cli import _options
+    from chimera_core.cli.parsing import command as parsing
     from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
     from chimera_core.plugins.registry import Registry
     from chimera_core.plugins.settings import Settings
@@ -368,18 +368,18 @@ def run_twin(*args: str) -> tuple[int, dict[str, Any], str]:
     host = PluginHost((record,), Registry(), Settings({}))
     seen: dict[str, Any] = {}
 
-    selector = _options.Selector("fuser", "fusion-generator", "--fuser", default="twin")
+    selector = parsing.Selector("fuser", "fusion-generator", "--fuser", default="twin")
 
-    @click.command(cls=_options.ComponentCommand, selectors=[selector])
+    @click.command(cls=parsing.ComponentCommand, selectors=[selector])
     @click.option("--fuser")
     @click.option("--size", type=int, default=256)
     @click.option("--seed", type=int, default=0)
     @click.pass_context
     def command(ctx: click.Context, fuser: str | None, size: int, seed: int) -> None:
-        seen.update(seed=seed, values=_options.component_values(ctx, "fuser"))
+        seen.update(seed=seed, values=parsing.component_values(ctx, "fuser"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_options, "plugin_host", lambda ctx: host)
+        patch.setattr(parsing, "plugin_host", lambda ctx: host)
         done = CliRunner().invoke(command, list(args))
     assert not done.exception or isinstance(done.exception, SystemExit), done.exception
     return seen.get("seed", -1), seen.get("values", {}), done.output

@@ -297,7 +297,7 @@ def test_weights_of_another_sum_are_scaled_and_a_line_says_so(given_: tuple[floa
 
 @pytest.mark.parametrize("value", ["70%,30%", "7,3", "70 %, 30 %"])
 def test_weights_are_read_as_people_write_them(value: str) -> None:
-    from chimera_core.cli._types import WEIGHTS
+    from chimera_core.cli.parsing.types import WEIGHTS
 
     weights = check_weights(WEIGHTS.convert(value, None, None), 2, remark=str)
     assert weights == pytest.approx((0.7, 0.3))

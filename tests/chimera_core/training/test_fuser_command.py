@@ -138,7 +138,7 @@ BAD_TRAINING: dict[str, tuple[list[object], str]] = {
     "unknown preset": (["fuser", "train", "mean-image", "--source", "folder", "--preset", "qick"], "'quick'"),
     "unknown judge": (["TRAIN", "--judge", "timmm"], "no feature-encoder is named 'timmm'"),
     "wrong option of the fuser": (["TRAIN", "--lr", -1], "-1.0 is not in the range x>0"),
-    "wrong option of the training": (["TRAIN", "--batch", 0], "option 'batch' of fuser training"),
+    "wrong option of the training": (["TRAIN", "--batch", 0], "'--batch': 0 is not in the range x>=1"),
     "length twice": (["TRAIN", "--epochs", 1, "--images", 8], "give --images or --epochs, not both"),
     "batch too large": (["TRAIN", "--batch", 100], "a batch of 100 images is more than there are (72)"),
     "one image to judge by": (

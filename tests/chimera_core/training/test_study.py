@@ -325,7 +325,7 @@ BAD: dict[str, tuple[list[object], str]] = {
     "validation split": (["--val-split", "val"], "No such option"),
     "no encoder's option": (["--encoder.widht", 3], "--encoder.width"),
     "unknown augmentation": (["--augment", "flp"], "there is no augmentation 'flp' (did you mean 'flip'?)"),
-    "too few to ask for": (["--min-images", 2], "greater than or equal to 3"),
+    "too few to ask for": (["--min-images", 2], "2 is not in the range x>=3"),
     "nothing to resume": (["--resume", "--run", "none"], "there is no run 'none' to resume"),
     "decided in a file": (["--config", "own.toml"], "a study decides val-split itself: leave it out"),
 }

@@ -21,7 +21,7 @@ from typing import Any
 import click
 
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._types import WEIGHTS
+from chimera_core.cli.parsing.types import WEIGHTS
 from chimera_core.components.layers import Layer
 from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, PluginError
@@ -48,6 +48,7 @@ class ConfigCommand(click.Command):
         self.components = components
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the file first; what click refuses of it is named with its line."""
         read_config(self, ctx, args)
         try:
             return super().parse_args(ctx, args)

@@ -7,14 +7,14 @@ and documented, before click parses the line. Order: default < registry < preset
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._config import (
+from chimera_core.cli._host import plugin_host
+from chimera_core.cli.parsing.config_file import (
     ConfigCommand,
     check_name,
     component_in_file,
@@ -22,19 +22,19 @@ from chimera_core.cli._config import (
     read_config,
     value_in_file,
 )
-from chimera_core.cli._host import plugin_host
-from chimera_core.cli._owners import name_owners
-from chimera_core.cli._types import DURATION, FRACTION, FractionRange
+from chimera_core.cli.parsing.options import FlagOption
 from chimera_core.components.choice import check_options, look_up_options, option_layers
 from chimera_core.components.flags import Flag, flags_of
 from chimera_core.components.layers import Layer, merge
-from chimera_core.components.options import ComponentRef
-from chimera_core.errors import PluginError
+from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost
 
 if TYPE_CHECKING:
     from chimera_core.models.fusers import TrainedFuser
+
+# So many owners of an option are named; the others are counted.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class ComponentCommand(ConfigCommand):
         self.selectors = selectors
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the components and the file first, then parse."""
         read_config(self, ctx, args)
         ctx.meta["chimera.values"] = {selector.key: {} for selector in self.selectors}
         ctx.meta["chimera.sections"] = [
@@ -73,14 +74,16 @@ class ComponentCommand(ConfigCommand):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            raise name_owners(ctx, self.selectors, error) from None
+            raise _name_owners(ctx, self.selectors, error) from None
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Put the components' options before ``--help``."""
         params = super().get_params(ctx)
         dynamic = [p for _, options in ctx.meta.get("chimera.sections", []) for p in options]
         return [*params[:-1], *dynamic, params[-1]] if dynamic else params
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Give each component's options a section of their own."""
         dynamic = {id(p) for _, options in ctx.meta.get("chimera.sections", []) for p in options}
         own = [p for p in self.get_params(ctx) if id(p) not in dynamic]
         _write_section(ctx, formatter, "Options", own)
@@ -116,7 +119,9 @@ def _section(
         except PluginError:
             found.options(host, {})  # says it well if what is missing is an encoder that it was trained with
             raise
-        return f"Options of {found}", [_click_option(flag, selector) for flag in flags]
+        return f"Options of {found}", [
+            FlagOption(flag=flag, keep=_keep_under(selector.key)) for flag in flags
+        ]
     component = host.find(selector.kind, name)
     preset = given(args, selector.preset_flag) or value_in_file(ctx, selector.preset_flag)
     if preset is None and selector.preset and selector.default:
@@ -135,7 +140,7 @@ def _section(
         flags += [
             replace(f, name=start + f.name[2:], hidden=True) for f in flags if not f.name.startswith(start)
         ]
-    options = [_click_option(flag, selector) for flag in flags]
+    options: list[click.Option] = [FlagOption(flag=flag, keep=_keep_under(selector.key)) for flag in flags]
     where = f" ({selector.flag})" if selector.flag else ""
     return f"Options of {component.spec.name}{where}", options
 
@@ -172,77 +177,21 @@ def _flags(
     return flags
 
 
-def _click_option(flag: Flag, selector: Selector) -> click.Option:
-    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-        if value is None or value == ():
-            return
-        layer: dict[str, Any] = ctx.meta["chimera.values"][selector.key]
+def _keep_under(key: str) -> Callable[[click.Context, Flag, Any], None]:
+    """Keep the values of a component's options nested as its config wants them."""
+
+    def keep(ctx: click.Context, flag: Flag, value: Any) -> None:
+        layer: dict[str, Any] = ctx.meta["chimera.values"][key]
         for part in flag.path[:-1]:
             if not isinstance(layer.get(part), dict):
                 layer[part] = {"name": layer[part]} if isinstance(layer.get(part), str) else {}
             layer = layer[part]
-        if flag.choices is not None and flag.type is int:
-            value = [int(v) for v in value] if flag.multiple else int(value)
-        value = list(value) if flag.multiple else value
         if isinstance(layer.get(flag.path[-1]), dict):
             layer[flag.path[-1]]["name"] = value
         else:
             layer[flag.path[-1]] = value
 
-    note = _shown(flag)
-    declaration = f"{flag.name}/--no-{flag.name[2:]}" if flag.type is bool else flag.name
-    return click.Option(
-        [declaration, "option_" + re.sub(r"\W", "_", flag.name)],
-        type=None if flag.type is bool else _click_type(flag),
-        default=None,
-        multiple=flag.multiple,
-        expose_value=False,
-        callback=keep,
-        help=flag.help + (f"  [{note}]" if note else ""),
-        hidden=flag.hidden,
-    )
-
-
-def _click_type(flag: Flag) -> click.ParamType[Any]:
-    if flag.choices is not None:
-        return click.Choice(flag.choices)
-    if flag.form == "duration":
-        return DURATION
-    bounds = {"min_open": flag.open_minimum, "max_open": flag.open_maximum}
-    unbounded = flag.minimum is None and flag.maximum is None
-    if flag.type is int and unbounded:
-        return click.INT
-    if flag.type is int:
-        return click.IntRange(_as_int(flag.minimum), _as_int(flag.maximum), **bounds)
-    if flag.type is float and unbounded:
-        return FRACTION
-    if flag.type is float:
-        return FractionRange(flag.minimum, flag.maximum, **bounds)
-    return click.STRING
-
-
-def _as_int(bound: float | None) -> int | None:
-    return None if bound is None else int(bound)
-
-
-def _shown(flag: Flag) -> str:
-    """Say which value is in force and, if it is not the default, who says so."""
-    from pydantic import BaseModel
-    from pydantic_core import PydanticUndefined
-
-    value = flag.value
-    if value is PydanticUndefined:
-        return "required"
-    if value is None or value in ((), {}, "", []):
-        return ""
-    if isinstance(value, ComponentRef):
-        value = value.name
-    if isinstance(value, bool):
-        value = "yes" if value else "no"
-    if isinstance(value, (tuple, list)):
-        tables = (dict(v) if isinstance(v, BaseModel) else v for v in value)
-        value = ", ".join(str(v) for v in tables)
-    return f"default: {value}" + ("" if flag.origin == "default" else f", from {flag.origin}")
+    return keep
 
 
 def _named_by(args: Sequence[str], flags: Sequence[Flag]) -> dict[str, Any]:
@@ -282,3 +231,44 @@ def _write_section(
     if records:
         with formatter.section(title):
             formatter.write_dl(records)
+
+
+def _name_owners(
+    ctx: click.Context, selectors: Sequence[Selector], error: click.NoSuchOption
+) -> click.NoSuchOption:
+    """Give the error that says which component of a selector has the unknown option; else the error itself."""
+    host = plugin_host(ctx)
+    for selector in selectors:
+        owners = [
+            component.spec.name
+            for component in (host.components(selector.kind) if selector.flag else ())
+            if error.option_name in _flag_names(host, component, selector.prefix)
+        ]
+        if owners:
+            names = list(dict.fromkeys(owners))
+            told = f"No such option '{error.option_name}': it belongs to {_listed(names)}; name "
+            told += f"it with {selector.flag} {names[0]}" if len(names) == 1 else f"one with {selector.flag}"
+            return click.NoSuchOption(error.option_name, told, ctx=error.ctx)
+    return error
+
+
+def _flag_names(host: PluginHost, component: Component, prefix: str) -> Iterator[str]:
+    try:
+        flags = flags_of(
+            component.spec.config,
+            layers=option_layers(component, host, None),
+            look_up=look_up_options(host),
+            prefix=prefix,
+        )
+    except ChimeraError:  # names what is not there, or the registry is wrong about it: not asked for here
+        return
+    for flag in flags:
+        yield flag.name
+        if flag.type is bool:
+            yield f"--no-{flag.name[2:]}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > _NAMED:
+        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

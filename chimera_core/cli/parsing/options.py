@@ -1,0 +1,148 @@
+"""The one way from a model of options to options of a command: name, type, bounds, help and the value in force."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from chimera_core.cli.parsing.types import IntChoice, NumberType
+from chimera_core.components.flags import Flag
+from chimera_core.components.layers import Layer
+from chimera_core.components.options import ComponentRef, read_count, read_duration, read_fraction
+
+
+class FlagOption(click.Option):
+    """An option of a command that a field of a model describes.
+
+    Args:
+        declarations: none, for the flag knows its own; ``click.option`` gives it first.
+        flag: the field.
+        name: of the command's parameter that takes the value, None where it is not given.
+        keep: called with the flag and the value where that is given instead of a parameter.
+    """
+
+    def __init__(
+        self,
+        declarations: Sequence[str] = (),
+        *,
+        flag: Flag,
+        name: str | None = None,
+        keep: Callable[[click.Context, Flag, Any], None] | None = None,
+    ) -> None:
+        self.flag = flag
+
+        def call(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+            if keep is not None and value is not None and value != ():
+                keep(ctx, flag, list(value) if flag.multiple else value)
+            return value
+
+        super().__init__(
+            [
+                f"{flag.name}/--no-{flag.name[2:]}" if flag.type is bool else flag.name,
+                name or "option_" + re.sub(r"\W", "_", flag.name),
+            ],
+            type=None if flag.type is bool else _type_of(flag),
+            default=None,
+            multiple=flag.multiple,
+            expose_value=name is not None,
+            callback=call,
+            help=_sentence(flag),
+            hidden=flag.hidden,
+        )
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Say which value is in force and, if it is not the default, who says so; then the bounds."""
+        value, origin = self.flag.value, self.flag.origin
+        if self.expose_value:
+            value, origin = ctx.meta.get(_IN_FORCE, {}).get(str(self.name), (value, origin))
+        extra = super().get_help_extra(ctx)
+        if shown := _shown(value):
+            extra["default"] = shown + ("" if origin == "default" else f", from {origin}")
+        if bounds := _bounds(self.flag):
+            extra["range"] = bounds
+        if _is_required(value):
+            extra["required"] = "required"
+        return extra
+
+
+_IN_FORCE = "chimera.in-force"
+
+
+def put_in_force(ctx: click.Context, values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
+    """Let help show the values in force below a command's own options.
+
+    Args:
+        ctx: of the command.
+        values: of file and presets, merged.
+        layers: from which they come, lowest first.
+    """
+    origins = {name: layer.place((name,)) for layer in layers for name in layer.values}
+    ctx.meta[_IN_FORCE] = {name: (value, origins[name]) for name, value in values.items()}
+
+
+def _type_of(flag: Flag) -> click.ParamType[Any]:
+    if flag.choices is not None:
+        return IntChoice(flag.choices) if flag.type is int else click.Choice(flag.choices)
+    if flag.type not in (int, float):
+        return click.STRING
+    low, high = flag.minimum, flag.maximum
+    bounds = {"min_open": flag.open_minimum, "max_open": flag.open_maximum}
+    number: click.ParamType[Any] = click.INT if flag.type is int else click.FLOAT
+    if (low, high) != (None, None):
+        number = (
+            click.IntRange(_as_int(low), _as_int(high), **bounds)
+            if flag.type is int
+            else click.FloatRange(low, high, **bounds)
+        )
+    if flag.form == "duration":
+        return NumberType(read_duration, number, "duration")
+    if flag.form == "count":
+        return NumberType(read_count, number, "count")
+    return number if flag.type is int else NumberType(read_fraction, number)
+
+
+def _as_int(bound: float | None) -> int | None:
+    return None if bound is None else int(bound)
+
+
+def _sentence(flag: Flag) -> str:
+    """Write a field's help as commands write theirs: a capital first, which a value keeps as it is, and a full stop."""
+    text = flag.help
+    first = re.split(r"[ :,;]", text, maxsplit=1)[0]
+    if first not in (*(flag.choices or ()), str(flag.value)) and re.fullmatch(r"[a-z][a-z'-]*", first):
+        text = text[:1].upper() + text[1:]
+    return text if not text or text.endswith((".", "?")) else text + "."
+
+
+def _shown(value: Any) -> str:
+    from pydantic import BaseModel
+
+    if _is_required(value) or value is None or value in ((), {}, "", []):
+        return ""
+    if isinstance(value, ComponentRef):
+        value = value.name
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    if isinstance(value, (tuple, list)):
+        tables = (dict(v) if isinstance(v, BaseModel) else v for v in value)
+        value = ", ".join(str(v) for v in tables)
+    return str(value)
+
+
+def _is_required(value: Any) -> bool:
+    from pydantic_core import PydanticUndefined
+
+    return value is PydanticUndefined
+
+
+def _bounds(flag: Flag) -> str:
+    low, high = flag.minimum, flag.maximum
+    if flag.type is int:
+        low, high = _as_int(low), _as_int(high)
+    above, below = ">" if flag.open_minimum else ">=", "<" if flag.open_maximum else "<="
+    if low is None:
+        return "" if high is None else f"x{below}{high}"
+    return f"x{above}{low}" if high is None else f"{low}{above.replace('>', '<')}x{below}{high}"
