@@ -263,6 +263,19 @@ assert all(p.grad is not None for p in encoder.parameters())
     python(installed, code)
 
 
+def test_the_source_the_encoder_and_the_trainer_work_together_in_a_training(
+    installed: Any, tmp_path: Path
+) -> None:
+    run = tmp_path / "signs"
+    source = ("--source", "shapes", "--source.images", 40, "--size", 16, "--batch", 8)
+    trained = ("--encoder", "tiny", "--trainer", "sign-step", "--trainer.eps-255", 4, "--images", 80)
+    done = installed.forked("encoder", "train", *source, *trained, "--device", "cpu", "--run", run)
+    assert done.returncode == 0, done.stderr
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert {"attacked", "clean"} <= set().union(*metrics)
+    assert tomllib.loads((run / "config.toml").read_text())["encoder"]["options"]["classes"] == 2
+
+
 def test_nothing_is_left_of_uninstalled_plugins(make_scratch: Callable[[], Any], wheels: list[Path]) -> None:
     scratch = make_scratch()
     before = listed(scratch)
