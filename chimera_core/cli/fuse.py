@@ -12,7 +12,7 @@ import click
 
 from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._looking import picture_merits
+from chimera_core.cli._merits import picture_merits
 from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._looking import picture_merits
+from chimera_core.cli._merits import picture_merits
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep

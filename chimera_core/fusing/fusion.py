@@ -1,6 +1,6 @@
 """From a checked plan to chimeras: what ``chimera fuse`` and ``chimera_core.fuse`` do.
 
-``fusing_plan`` checks everything that can be checked without torch; ``Fusion`` then holds the loaded fuser and
+``request`` checks everything that can be checked without torch; ``Fusion`` then holds the loaded fuser and
 parents and makes as many chimeras as are asked for.
 """
 
@@ -19,13 +19,13 @@ from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import refuse_inputs
 from chimera_core.fusing.backgrounds import set_background
 from chimera_core.fusing.parents import ParentReader
+from chimera_core.fusing.provenance import provenance
 from chimera_core.fusing.request import FusionPlan, check_seeds, check_weights, plan_fusion, untrained
 from chimera_core.library.fetching import fetch_into_library
 from chimera_core.library.lookup import NamedPicture
 from chimera_core.library.merits import PictureMerits
 from chimera_core.models.fusers import load_fuser
 from chimera_core.plugins.discovery import default_host
-from chimera_core.privacy import without_folders
 from chimera_core.records import Parent
 
 if TYPE_CHECKING:
@@ -123,27 +123,8 @@ class Fusion:
         return self._parents.of(seed)
 
     def text(self, weights: Sequence[float], seed: int) -> dict[str, str]:
-        """What is written into the PNG. Folders are left out: pictures travel, paths are private."""
-        import json
-
-        from chimera_core import __version__
-
-        credits = [p.as_json(with_folder=False) for p in self.plan.pictures if p is not None]
-        return {
-            "Software": f"chimera-toolkit {__version__}",
-            "chimera.version": __version__,
-            "chimera.fuser": self.fuser_name,
-            "chimera.component": f"{self.plan.component.plugin}:{self.plan.component.spec.name}",
-            "chimera.parents": json.dumps([Path(p).name for p in self.plan.named], ensure_ascii=False),
-            "chimera.weights": json.dumps([round(w, 6) for w in weights]),
-            "chimera.seed": str(seed),
-            "chimera.size": str(self.plan.size),
-            "chimera.options": json.dumps(
-                without_folders(self.plan.config.model_dump(mode="json")), ensure_ascii=False
-            ),
-            **({"chimera.background": self.plan.background} if self.plan.background != "keep" else {}),
-            **({"chimera.attribution": json.dumps(credits, ensure_ascii=False)} if credits else {}),
-        }
+        """Give what is written into the PNG of one creature."""
+        return provenance(self.plan, self.fuser_name, weights, seed)
 
 
 def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:

@@ -14,7 +14,7 @@ from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line
 from chimera_core.images.folders import is_picture_name, is_system_folder
 from chimera_core.library.folder import Library
-from chimera_core.library.names import plain_name
+from chimera_core.library.matching import plain_name
 from chimera_core.library.records import LONGEST, PictureRecord
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from chimera_core.files.own_folders import make_folder, remove_tree
 from chimera_core.files.tables import plain_cell
 from chimera_core.files.text import read_text
 from chimera_core.library.folder import Library
-from chimera_core.library.names import plain_name
+from chimera_core.library.matching import plain_name
 from chimera_core.library.records import PictureRecord
 
 if TYPE_CHECKING:

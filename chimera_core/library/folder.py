@@ -18,7 +18,7 @@ from chimera_core.files.names import nfc
 from chimera_core.files.own_folders import make_folder, remove_file
 from chimera_core.images import PICTURE_SUFFIXES, read_picture
 from chimera_core.images.folders import is_picture_name, is_system_folder
-from chimera_core.library.names import plain_name
+from chimera_core.library.matching import plain_name
 from chimera_core.library.records import PictureRecord, read_record, record_file, write_record
 
 

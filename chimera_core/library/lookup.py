@@ -14,7 +14,7 @@ from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.library.choosing import Merits, pick_picture
 from chimera_core.library.collections import Place, places
-from chimera_core.library.names import STEPS, NameIndex, plain_name
+from chimera_core.library.matching import STEPS, NameIndex, plain_name
 from chimera_core.library.records import PictureRecord
 
 if TYPE_CHECKING:

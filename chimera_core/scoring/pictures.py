@@ -26,7 +26,7 @@ from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.scoring.judge.features import at_size
 from chimera_core.scoring.parents import ParentImages
-from chimera_core.subjects.finding import find_subject
+from chimera_core.subjects.outline import find_subject
 
 CLASS_IMAGES = 300
 """Real images of a class that a judge learns it from, at most."""

@@ -10,9 +10,9 @@ from chimera_core.components.resolve import find_asset, load_encoder
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.records import Parent
-from chimera_core.subjects.finding import Outline, find_outline
 from chimera_core.subjects.head import head_map
 from chimera_core.subjects.options import OutlineWay, SubjectMode
+from chimera_core.subjects.outline import Outline, find_outline
 from chimera_core.subjects.salient import NETWORKS, find_salient
 from chimera_core.subjects.window import Subject, or_whole
 

@@ -15,9 +15,9 @@ from chimera_core.errors import DataError
 from chimera_core.images import Picture
 from chimera_core.images.pixels import MAX_ASPECT, from_uint8
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.subjects.finding import find_outline
 from chimera_core.subjects.head import head_maps
 from chimera_core.subjects.neck import propose_cuts
+from chimera_core.subjects.outline import find_outline
 
 # A picture is looked at with this longer side in pixels; looks of outline and head are no larger.
 _SIDE = 384

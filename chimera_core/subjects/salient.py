@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import quote
-from chimera_core.subjects.finding import Outline
+from chimera_core.subjects.outline import Outline
 
 _LEAST_CHANCE = 0.5
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.subjects.finding import find_subject
+from chimera_core.subjects.outline import find_subject
 
 HERE = Path(__file__).parent
 FOLDS = 5

@@ -21,7 +21,7 @@ from teach import Teacher
 from torch import Tensor
 
 from chimera_core.api import load_encoder
-from chimera_core.subjects.finding import find_outline
+from chimera_core.subjects.outline import find_outline
 
 _REACH = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 Mask = NDArray[np.float32]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from chimera_core.api import ConfigError, FusionGenerator, Parent, resize_shorter
-from chimera_core.subjects.finding import Outline
+from chimera_core.subjects.outline import Outline
 
 CONTROLS: list[FusionGenerator] = [
     Copy(CopyConfig()),

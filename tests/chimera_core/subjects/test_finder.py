@@ -11,7 +11,7 @@ from chimera_core.errors import ConfigError
 from chimera_core.records import Parent
 from chimera_core.subjects import finder as finder_module
 from chimera_core.subjects.finder import SubjectFinder
-from chimera_core.subjects.finding import Outline
+from chimera_core.subjects.outline import Outline
 
 CPU = torch.device("cpu")
 

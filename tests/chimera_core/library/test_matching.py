@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimera_core.errors import ConfigError
-from chimera_core.library.names import STEPS, SYNONYMS, NameIndex, plain_name, singulars
+from chimera_core.library.matching import STEPS, SYNONYMS, NameIndex, plain_name, singulars
 
 
 @pytest.mark.parametrize(

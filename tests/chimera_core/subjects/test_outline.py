@@ -15,7 +15,7 @@ from chimera_core import load_encoder
 from chimera_core.api import read_picture
 from chimera_core.errors import ShapeError
 from chimera_core.images.pixels import from_uint8
-from chimera_core.subjects.finding import find_outline, find_subject
+from chimera_core.subjects.outline import find_outline, find_subject
 
 
 @pytest.fixture(scope="module")
