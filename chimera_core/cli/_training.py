@@ -12,7 +12,7 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values, first_argument
-from chimera_core.cli.parsing.config_file import given
+from chimera_core.cli.parsing.config_file import check_command, given, use_file
 from chimera_core.cli.parsing.options import FlagOption, put_in_force
 from chimera_core.components.flags import flags_of
 from chimera_core.components.layers import Layer
@@ -34,6 +34,10 @@ class TrainingCommand(ComponentCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         host = plugin_host(ctx)
         layers = self.layers_below(args, host)
+        for layer in layers:
+            check_command(layer, ctx)
+        # A run that goes on has its options checked against all that is given again, not by parts.
+        use_file(ctx, layers[-1] if layers and "--resume" not in args and given(args, "--config") else None)
         below = ctx.meta["chimera.below"] = _laid(layers)
         command = copy.copy(self)
         command.selectors = [self.aim(s, args, below, host) for s in self.selectors]
@@ -138,7 +142,7 @@ def read_file(args: Sequence[str], host: PluginHost) -> list[Layer]:
 
 def read_options_file(path: Path) -> dict[str, Any]:
     """Read a file of options as plain values; see ``read_options_layer``."""
-    return dict(read_options_layer(path).values)
+    return _laid([read_options_layer(path)])
 
 
 def read_options_layer(path: Path) -> Layer:
@@ -160,7 +164,7 @@ def read_options_layer(path: Path) -> Layer:
 def _laid(layers: Sequence[Layer]) -> dict[str, Any]:
     laid: dict[str, Any] = {}
     for layer in layers:
-        laid = lay(laid, layer.values)
+        laid = lay(laid, {key: value for key, value in layer.values.items() if key != "command"})
     return laid
 
 

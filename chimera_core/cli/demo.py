@@ -70,7 +70,7 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     start = time.perf_counter()
     host = plugin_host(ctx)
     told = file_component(ctx, "fuser", "fusion-generator", default=DEFAULT_PHOTO_FUSER)
-    fuser, options = told.name, told.options
+    fuser, options, preset = told.name, told.options, told.preset
     ctx.with_resource(work_in(folder, work="made"))
     # From the body alone to the whole head; beyond that coats would take the demo's time.
     steps = [(1 - w, w) for w in (k / 2 / (GRID_FRAMES - 1) for k in range(GRID_FRAMES))]
@@ -84,7 +84,14 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
         def open_fusion(size: int) -> Fusion:
             return Fusion(
                 plan_fusion(
-                    parents, fuser=fuser, masks=masks, options=options, size=size, device=device, host=host
+                    parents,
+                    fuser=fuser,
+                    preset=preset,
+                    masks=masks,
+                    options=options,
+                    size=size,
+                    device=device,
+                    host=host,
                 )
             )
 

@@ -17,18 +17,26 @@ from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import disk_trouble, one_line, quote
 
-_SECTIONS = {
-    "Make": ("demo", "fuse"),
-    "Measure": ("score", "compare", "report"),
-    "Train": ("encoder", "fuser"),
-    "Look": ("source", "library", "plugins", "runs", "doctor"),
+# By the section of help. Each is the attribute of its own name in the module of its name.
+_COMMANDS = {
+    "demo": "Make",
+    "fuse": "Make",
+    "score": "Measure",
+    "compare": "Measure",
+    "report": "Measure",
+    "encoder": "Train",
+    "fuser": "Train",
+    "source": "Look",
+    "library": "Look",
+    "plugins": "Look",
+    "runs": "Look",
+    "doctor": "Look",
 }
-# Each is the attribute of its own name in the module of its name.
-_COMMANDS = tuple(name for names in _SECTIONS.values() for name in names)
 
 
 class _Root(Group):
-    sections = _SECTIONS
+    def section_of(self, name: str) -> str:
+        return _COMMANDS[name]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

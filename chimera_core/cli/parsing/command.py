@@ -26,7 +26,7 @@ from chimera_core.cli.parsing.options import FlagOption
 from chimera_core.components.choice import check_options, look_up_options, option_layers
 from chimera_core.components.flags import Flag, flags_of
 from chimera_core.components.layers import Layer, merge
-from chimera_core.errors import ChimeraError, PluginError
+from chimera_core.errors import ChimeraError, ConfigError, PluginError
 from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost
 
@@ -123,12 +123,16 @@ def _section(
             FlagOption(flag=flag, keep=_keep_under(selector.key)) for flag in flags
         ]
     component = host.find(selector.kind, name)
+    # Naming another component on the line leaves what the file says of its own to that one.
+    is_of_file = told is not None and host.find(selector.kind, told.values.get("name") or name) == component
     preset = given(args, selector.preset_flag) or value_in_file(ctx, selector.preset_flag)
+    if preset is None and told is not None and is_of_file and told.values.get("preset"):
+        preset = str(told.values["preset"])
+        _use_preset(command, ctx, selector, preset, place=told.place(("preset",)))
     if preset is None and selector.preset and selector.default:
         preset = selector.preset if host.find(selector.kind, selector.default) == component else None
     below = option_layers(component, host, preset)
-    # Naming another component on the line leaves the file's options to the one that the file names.
-    if told is not None and host.find(selector.kind, told.values.get("name") or name) == component:
+    if told is not None and is_of_file:
         written = told.inside("options")
         check_options(component, host, written)
         ctx.meta.setdefault("chimera.file-values", {})[selector.key] = written.values
@@ -143,6 +147,20 @@ def _section(
     options: list[click.Option] = [FlagOption(flag=flag, keep=_keep_under(selector.key)) for flag in flags]
     where = f" ({selector.flag})" if selector.flag else ""
     return f"Options of {component.spec.name}{where}", options
+
+
+def _use_preset(
+    command: click.Command, ctx: click.Context, selector: Selector, preset: str, *, place: str
+) -> None:
+    """Take a preset from a component's table in a file for the option that picks it, if the line does not.
+
+    Raises:
+        ConfigError: if the component takes none here.
+    """
+    params = [p for p in command.params if selector.preset_flag and selector.preset_flag in p.opts]
+    if not params:
+        raise ConfigError(f"{place}: {selector.key} takes no preset here: leave it out")
+    ctx.default_map = {**(ctx.default_map or {}), str(params[0].name): preset}
 
 
 def _find_trained(host: PluginHost, selector: Selector, name: str) -> TrainedFuser | None:

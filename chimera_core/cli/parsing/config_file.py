@@ -5,10 +5,12 @@
     seed = 3
     [fuser]
     name = "style-transfer"
+    preset = "report-style"
     [fuser.options]
     iterations = 100
 
-Keys are the command's own options, with _ for -, and one table ``{name, options}`` for each component.
+Keys are the command's own options, with _ for -, and one table ``{name, preset, options}`` for each component. Files of
+trainings are of this form, too.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from chimera_core.components.layers import Layer
 from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
-from chimera_core.files.toml import TomlFile, read_toml
+from chimera_core.files.toml import read_toml
 from chimera_core.plugins.discovery import PluginHost
 
 _FILE = "chimera.config-file"
@@ -41,7 +43,7 @@ config_option = click.option(
 
 
 class ConfigCommand(click.Command):
-    """A click command that takes ``--config``. ``components`` are the keys of tables ``{name, options}``."""
+    """A click command that takes ``--config``. ``components`` are the keys of tables ``{name, preset, options}``."""
 
     def __init__(self, *args: Any, components: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,6 +70,7 @@ class Told:
 
     name: str
     options: Mapping[str, Any]
+    preset: str | None = None
 
 
 def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> Told:
@@ -85,17 +88,16 @@ def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> 
     if "name" in told.values:
         check_name(host, kind, told)
     check_options(host.find(kind, name), host, told.inside("options"))
-    return Told(name, told.inside("options").values)
+    return Told(name, told.inside("options").values, told.values.get("preset"))
 
 
 def component_in_file(ctx: click.Context, key: str) -> Layer | None:
-    """Give the file's table ``{name, options}`` for a component; a word there is the name."""
-    file: TomlFile | None = ctx.meta[_FILE]
-    if file is None or key not in file.table:
+    """Give the file's table ``{name, preset, options}`` for a component; a word there is the name."""
+    file: Layer | None = ctx.meta[_FILE]
+    if file is None or key not in file.values:
         return None
-    told = file.table[key]
-    layer = Layer(file.name, file.table, file.line_of)
-    return Layer(file.name, {"name": told}, file.line_of) if isinstance(told, str) else layer.inside(key)
+    told = file.values[key]
+    return Layer(file.origin, {"name": told}, file.line_of) if isinstance(told, str) else file.inside(key)
 
 
 def check_name(host: PluginHost, kind: str, told: Layer) -> None:
@@ -112,8 +114,26 @@ def check_name(host: PluginHost, kind: str, told: Layer) -> None:
 
 def value_in_file(ctx: click.Context, flag: str) -> Any:
     """Give what the file says for an option of the command; None if it says nothing."""
-    file: TomlFile | None = ctx.meta[_FILE]
-    return file.table.get(flag.strip("-").replace("-", "_")) if file is not None else None
+    file: Layer | None = ctx.meta[_FILE]
+    return file.values.get(flag.strip("-").replace("-", "_")) if file is not None else None
+
+
+def use_file(ctx: click.Context, file: Layer | None) -> None:
+    """Let a command take components, and what it says of them, from a file that was read already."""
+    ctx.meta[_FILE] = file
+
+
+def check_command(file: Layer, ctx: click.Context) -> None:
+    """Refuse a file that is for another command.
+
+    Raises:
+        ConfigError: naming file and line.
+    """
+    name = " ".join(ctx.command_path.split()[1:])
+    if (written := file.values.get("command", name)) != name:
+        raise ConfigError(
+            f"{file.place(('command',))}: it is for `chimera {one_line(written)}`: give it to that"
+        )
 
 
 def given(args: Sequence[str], flag: str) -> str | None:
@@ -141,16 +161,13 @@ def read_config(command: ConfigCommand, ctx: click.Context, args: Sequence[str])
     path = given(args, "--config") if any(p.name == "config" for p in command.params) else None
     if path is None:
         return
-    file = ctx.meta[_FILE] = read_toml(Path(path), what="config file", paths_beside=True)
-    name, components = " ".join(ctx.command_path.split()[1:]), command.components
-    written = file.table.get("command", name)
-    if written != name:
-        raise ConfigError(
-            f"{file.place(('command',))}: it is for `chimera {one_line(written)}`: give it to that"
-        )
+    toml = read_toml(Path(path), what="config file", paths_beside=True)
+    file = ctx.meta[_FILE] = Layer(toml.name, toml.table, toml.line_of)
+    check_command(file, ctx)
+    components = command.components
     own = {file_key(p): p for p in command.params if file_key(p) not in _NOT_IN_FILES}
     defaults: dict[str, Any] = {}
-    for key, value in file.table.items():
+    for key, value in file.values.items():
         if key in components:
             value = _name_of(file, key, value)
         elif key in own:
@@ -169,27 +186,27 @@ def file_key(param: click.Parameter) -> str:
     return longest.lstrip("-").replace("-", "_")
 
 
-def _name_of(file: TomlFile, key: str, value: Any) -> str | None:
+def _name_of(file: Layer, key: str, value: Any) -> str | None:
     """Check a component's table, or its name alone."""
     if isinstance(value, str):
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(f"{file.place((key,))}: {key} must be a name or a table with name and options")
     for inner, wanted in value.items():
-        if inner not in ("name", "options"):
+        if inner not in ("name", "preset", "options"):
             raise ConfigError(
                 f"{file.place((key, inner))}: {key}.{one_line(inner)} is unknown"
-                + suggest(inner, ("name", "options"))
+                + suggest(inner, ("name", "preset", "options"))
             )
-        if not isinstance(wanted, str if inner == "name" else Mapping):
+        if not isinstance(wanted, Mapping if inner == "options" else str):
             raise ConfigError(
-                f"{file.place((key, inner))}: {key}.{inner} must be a {'word' if inner == 'name' else 'table'}"
+                f"{file.place((key, inner))}: {key}.{inner} must be a {'table' if inner == 'options' else 'word'}"
             )
     name = value.get("name")
     return None if name is None else str(name)
 
 
-def _check_type(file: TomlFile, key: str, param: click.Parameter, value: Any) -> None:
+def _check_type(file: Layer, key: str, param: click.Parameter, value: Any) -> None:
     """Refuse what click would take for something else: true for the number 1, a table for its text."""
     is_switch = isinstance(param, click.Option) and param.is_flag
     takes_list = param.nargs != 1 or getattr(param, "multiple", False) or param.type is WEIGHTS

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import click
 
 
 class Group(click.Group):
-    """A group whose help gives the first sentence of every command whole.
+    """A group whose help gives the first sentence of every command whole."""
 
-    ``sections`` are titles with the names of the commands below each; without, there is one list.
-    """
-
-    sections: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    def section_of(self, name: str) -> str:
+        """Name the section in which help lists a command."""
+        return "Commands"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands, in their sections."""
-        for title, names in (self.sections or {"Commands": tuple(self.list_commands(ctx))}).items():
-            commands = {name: self.get_command(ctx, name) for name in names}
-            with formatter.section(title):
-                formatter.write_dl(
-                    [
-                        (name, command.get_short_help_str(limit=1000))
-                        for name, command in commands.items()
-                        if command is not None and not command.hidden
-                    ]
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                rows.setdefault(self.section_of(name), []).append(
+                    (name, command.get_short_help_str(limit=1000))
                 )
+        for section, commands in rows.items():
+            with formatter.section(section):
+                formatter.write_dl(commands)
