@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.compare.experiment.file import ExperimentFile
-from chimera_core.compare.experiment.variants import Variant, nested, variants_of
+from chimera_core.compare.experiment.file import ExperimentFile, Variant, nested, variants_of
 from chimera_core.compare.making.identity import component_identity, encoder_identity, file_hash
 from chimera_core.compare.making.trainings import Names, with_names
 from chimera_core.components.choice import Choice, check_options, choose

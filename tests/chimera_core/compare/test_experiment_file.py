@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from chimera_core.compare.experiment.file import read_experiment
+from chimera_core.compare.experiment.file import read_experiment, variants_of
 from chimera_core.compare.experiment.plan import check_experiment
-from chimera_core.compare.experiment.variants import variants_of
 from chimera_core.compare.making.trainings import Training
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.plugins.discovery import default_host
