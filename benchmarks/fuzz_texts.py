@@ -36,7 +36,7 @@ from chimera_core.files.locks import holder_of
 from chimera_core.files.toml import to_toml
 from chimera_core.models.header import ExportedFuser, read_header
 from chimera_core.plugins.registry import read_registry, shipped_registry
-from chimera_core.report.record import read_comparison
+from chimera_core.report.reading import read_comparison
 from chimera_core.runs.checkpoints import read_state
 from chimera_core.runs.config import read_config
 from chimera_core.runs.record import read_run_record, run_status

@@ -29,7 +29,7 @@ def report(ctx: click.Context, runs: tuple[str, ...], as_json: bool) -> None:
     folders = [_find(name, below) for name in runs]
 
     from chimera_core.report.page import MARKDOWN, SHEET, write_report
-    from chimera_core.report.record import read_comparison
+    from chimera_core.report.reading import read_comparison
 
     if len(folders) > 1:
         for folder in folders:

@@ -23,7 +23,8 @@ from chimera_core.report.pictures import (
     missing_pictures,
     tuple_blocks,
 )
-from chimera_core.report.record import ComparisonRecord, read_comparison
+from chimera_core.report.reading import read_comparison
+from chimera_core.report.record import ComparisonRecord
 from chimera_core.report.sheet import draw_sheet
 from chimera_core.runs.record import read_run_record
 

@@ -6,10 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import BaseModel
-
-from chimera_core.compare.experiment.file import ExperimentFile
-from chimera_core.compare.experiment.variants import Variant, nested, variants_of
+from chimera_core.compare.experiment.file import ExperimentFile, Variant, nested, variants_of
 from chimera_core.compare.making.identity import component_identity, encoder_identity, file_hash
 from chimera_core.compare.making.trainings import Names, with_names
 from chimera_core.components.choice import Choice, check_options, choose
@@ -29,36 +26,34 @@ _KIND = "fusion-generator"
 class FuserEntry:
     """One fuser of a comparison, as ``chimera fuse`` would name it, with every option.
 
-    ``options`` are what the file says, on top of preset and registry. ``identity`` are plain values that decide what
-    it makes.
+    ``options`` are what the file says, on top of preset and registry; ``choice`` has those in force. ``identity`` are
+    plain values that decide what it makes. ``table`` is that of the file; None for a control that was added.
     """
 
     id: str
     fuser: str
-    preset: str | None
-    options: Mapping[str, Any]
     size: int
-    wants: str
-    is_control: bool
-    component: Component = field(repr=False)
-    config: BaseModel = field(repr=False)
-    trained: TrainedFuser | None
+    choice: Choice = field(repr=False)
     identity: Mapping[str, Any] = field(repr=False)
-    table: str | None
-    """The table of the file that it comes from; None for a control that was added."""
+    is_control: bool = False
+    preset: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    wants: str = "auto"
+    trained: TrainedFuser | None = None
+    table: str | None = None
     axes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The fuser as people name it, without folders, which are private."""
-        return self.trained.name if self.trained else self.component.spec.name
+        return self.trained.name if self.trained else self.choice.component.spec.name
 
     @property
     def names_encoders(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Name the encoders in its options, each with its options."""
         return [
             (ref.name, ref.options)
-            for _, ref in references_in(type(self.config), dict(self.config))
+            for _, ref in references_in(type(self.choice.config), dict(self.choice.config))
             if ref.kind == "feature-encoder"
         ]
 
@@ -81,7 +76,7 @@ def find_entries(
         ConfigError, DataError, PluginError: for the first mistake, with file, line and key.
     """
     entries = [_entry(file, host, variant, names or {}, runs or {}) for variant in variants_of(file)]
-    named = {entry.component.spec.name for entry in entries}
+    named = {entry.choice.component.spec.name for entry in entries}
     for name in CONTROLS:
         if name not in named:
             taken = any(entry.id == name for entry in entries)
@@ -112,41 +107,40 @@ def _entry(
         component = trained.component
         options = with_names(component.spec.config, own, names)
         try:
-            config = trained.options(host, dict(options))
+            choice = Choice(component, trained.options(host, dict(options)), host)
         except ChimeraError as error:
             raise file.error(error, *_nearest(variant, place)) from None
     else:
         component = _find(file, host, fuser, *place, "fuser")
         options = with_names(component.spec.config, own, names)
-        config = _config(file, host, component, variant, options, names)
-    identity = component_identity(Choice(component, config, host))
+        choice = _choice(file, host, component, variant, options, names)
+    identity = component_identity(choice)
     if trained is not None:
         identity = {**identity, "weights": file_hash(trained.weights)}
     return FuserEntry(
         id=variant.id,
         fuser=fuser,
+        size=table.size or file.top.size,
+        choice=choice,
+        identity=identity,
+        is_control=component.spec.name in CONTROLS and component.plugin == "controls",
         preset=preset,
         options=options,
-        size=table.size or file.top.size,
         wants=table.parents,
-        is_control=component.spec.name in CONTROLS and component.plugin == "controls",
-        component=component,
-        config=config,
         trained=trained,
-        identity=identity,
         table=variant.name,
         axes=variant.axes,
     )
 
 
-def _config(
+def _choice(
     file: ExperimentFile,
     host: PluginHost,
     component: Component,
     variant: Variant,
     options: Mapping[str, Any],
     names: Names,
-) -> BaseModel:
+) -> Choice:
     place = ("fusers", variant.name)
     spec = component.spec
     preset = variant.table.preset
@@ -161,7 +155,7 @@ def _config(
             values = with_names(spec.config, nested(axis, value), names)
             check_options(component, host, Layer(axis_place, values))
     try:
-        return choose(host, _KIND, component, options, preset=preset).config
+        return choose(host, _KIND, component, options, preset=preset)
     except (ConfigError, PluginError) as error:
         raise file.error(error, *_nearest(variant, place)) from None
 
@@ -172,20 +166,7 @@ def _nearest(variant: Variant, place: tuple[str, ...]) -> tuple[str, ...]:
 
 def _control(host: PluginHost, name: str, entry_id: str, size: int) -> FuserEntry:
     choice = choose(host, _KIND, f"controls:{name}")
-    return FuserEntry(
-        id=entry_id,
-        fuser=f"controls:{name}",
-        preset=None,
-        options={},
-        size=size,
-        wants="auto",
-        is_control=True,
-        component=choice.component,
-        config=choice.config,
-        trained=None,
-        identity=component_identity(choice),
-        table=None,
-    )
+    return FuserEntry(entry_id, choice.name, size, choice, component_identity(choice), is_control=True)
 
 
 def _find(file: ExperimentFile, host: PluginHost, name: str, *place: str) -> Component:
@@ -254,7 +235,7 @@ def check_judges(file: ExperimentFile, host: PluginHost, entries: list[FuserEntr
     """
     networks = {key: judge_network(host, table.encoder, table.options) for key, table in file.judges.items()}
     for entry in entries:
-        own = networks_of(host, entry.config)
+        own = networks_of(host, entry.choice.config)
         for key, network in networks.items():
             if network in own:
                 raise file.error(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.experiment.file import ExperimentFile, JudgeTable, read_experiment
+from chimera_core.compare.experiment.file import ExperimentFile, JudgeTable, read_experiment, variants_of
 from chimera_core.compare.experiment.fusers import (
     FuserEntry,
     check_judges,
@@ -18,7 +18,6 @@ from chimera_core.compare.experiment.fusers import (
     judge_identities,
 )
 from chimera_core.compare.experiment.parents import ParentTuple, check_tuples, check_weights_fit, make_tuples
-from chimera_core.compare.experiment.variants import variants_of
 from chimera_core.compare.making.cells import Cell, FuserFacts, cells_of
 from chimera_core.compare.making.identity import hash_of
 from chimera_core.compare.making.moved import place_of

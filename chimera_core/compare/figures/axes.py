@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chimera_core.compare.experiment.file import short_value
 from chimera_core.compare.experiment.fusers import FuserEntry
-from chimera_core.compare.experiment.variants import short_value
 from chimera_core.report.record import Axis, AxisValue
 from chimera_core.statistics import Estimate, estimate_crossed, holm, wilcoxon_p
 

@@ -142,7 +142,7 @@ def _ends(comparison: Comparison, scores: Scores) -> dict[int, tuple[float, floa
     """Give each tuple's log-odds of its two parents' own pictures, which the control ``copy`` shows."""
     found: dict[tuple[int, int], list[tuple[int, float]]] = {}
     for entry in comparison.experiment.entries:
-        if not entry.is_control or entry.component.spec.name != "copy":
+        if not entry.is_control or entry.choice.component.spec.name != "copy":
             continue
         for cell in comparison.cells[entry.id]:
             value = scores.figure(cell.id, "log_odds")

@@ -78,7 +78,7 @@ class FuserFacts:
         if entry.trained is not None:
             learned = entry.trained.said
             return cls(frozenset(learned.accepts), False, learned.max_parents)
-        made: Any = entry.component.load_class()
+        made: Any = entry.choice.component.load_class()
         return cls(frozenset(made.accepts), bool(made.needs_training), made.max_parents)
 
     def to_json(self) -> dict[str, Any]:

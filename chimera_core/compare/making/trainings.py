@@ -19,8 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from chimera_core import __version__
-from chimera_core.compare.experiment.file import ExperimentFile
-from chimera_core.compare.experiment.variants import Variant
+from chimera_core.compare.experiment.file import ExperimentFile, Variant
 from chimera_core.compare.making.identity import hash_of
 from chimera_core.components.choice import check_options
 from chimera_core.components.layers import Layer, check_layer, merge, references_in

@@ -92,7 +92,7 @@ def make_cells(
     for cell in cells:
         key = (cell.fuser, cell.tuple_id)
         if key not in groups:
-            plugin = comparison.entry(cell.fuser).component.plugin
+            plugin = comparison.entry(cell.fuser).choice.component.plugin
             groups[key] = Group(cell.fuser, plugin, _job(comparison, cell.fuser, folder, working), [])
         groups[key].cells.append(cell)
     remove_half_written(folder / FOLDER, within=folder, older_s=_ORPHAN_S)

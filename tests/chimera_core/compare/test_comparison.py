@@ -20,7 +20,8 @@ from PIL import Image
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.figures.scoring import Scores
 from chimera_core.errors import DataError
-from chimera_core.report.record import ComparisonRecord, read_comparison
+from chimera_core.report.reading import read_comparison
+from chimera_core.report.record import ComparisonRecord
 from chimera_core.runs.record import work_in
 
 Write = Callable[..., Path]

@@ -8,12 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chimera_core.compare.experiment.file import read_experiment
+from chimera_core.compare.experiment.file import read_experiment, variants_of
 from chimera_core.compare.experiment.plan import check_experiment
-from chimera_core.compare.experiment.variants import variants_of
 from chimera_core.compare.making.trainings import Training
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.plugins.discovery import default_host
@@ -137,7 +137,8 @@ def test_axes_are_multiplied_out_and_named(experiment: Write) -> None:
         "mix/level=0.5/pause_s=0",
         "mix/level=0.5/pause_s=1",
     ]
-    assert [(e.config.level, e.config.pause_s) for e in entries] == [(0, 0), (0, 1), (0.5, 0), (0.5, 1)]  # type: ignore[attr-defined]
+    options: list[Any] = [e.choice.config for e in entries]
+    assert [(o.level, o.pause_s) for o in options] == [(0, 0), (0, 1), (0.5, 0), (0.5, 1)]
 
 
 def test_files_are_found_beside_the_experiment_too(

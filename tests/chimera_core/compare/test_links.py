@@ -17,7 +17,7 @@ from chimera_core.compare.making.pool import Limits, Pool
 from chimera_core.errors import DataError, RunError
 from chimera_core.report.page import write_report
 from chimera_core.report.pictures import _base64, choose_embedding
-from chimera_core.report.record import read_comparison
+from chimera_core.report.reading import read_comparison
 
 Here = Callable[..., tuple[int, str, str]]
 Write = Callable[..., Path]

@@ -18,7 +18,7 @@ from toys.made_up_comparison import FUSERS, SHARES, WEIRD, write_comparison
 
 from chimera_core.errors import ConfigError
 from chimera_core.report.page import write_report
-from chimera_core.report.record import read_comparison
+from chimera_core.report.reading import read_comparison
 from chimera_core.scoring.formula import EARLIER, FORMULA
 
 VOID = {"meta", "link", "img", "input", "br", "wbr", "col", "line", "circle", "path"}
@@ -232,7 +232,7 @@ def test_a_picture_that_is_gone_or_damaged_is_named_and_costs_nothing_else(tmp_p
 
 def test_pictures_become_smaller_and_seeds_fewer_until_they_fit(written: Path) -> None:
     from chimera_core.report.pictures import choose_embedding
-    from chimera_core.report.record import read_comparison
+    from chimera_core.report.reading import read_comparison
 
     comparison = read_comparison(written)
     assert choose_embedding(written, comparison) == choose_embedding(written, comparison, budget=10**9)

@@ -64,7 +64,8 @@ def test_what_was_drawn_stays_until_the_question_or_the_data_change(
     _, before = drawn(experiment(sampled()), place / "run")
     with monkeypatch.context() as patch:
         patch.setattr(
-            "chimera_core.components.choice.build", lambda *a: pytest.fail("the source was opened again")
+            "chimera_core.compare.experiment.parents._Deck",
+            lambda *given: pytest.fail("the source was opened again"),
         )
         assert drawn(experiment(sampled()), place / "run")[1] == before
     _, others = drawn(experiment(sampled("sample = 6\nseed = 1")), place / "other")

@@ -26,7 +26,7 @@ from chimera_core.files.text import DEEPEST, parse_json, read_bytes, read_json, 
 from chimera_core.files.toml import read_toml
 from chimera_core.library.merits import PictureMerits
 from chimera_core.models.header import read_notes
-from chimera_core.report.record import read_comparison
+from chimera_core.report.reading import read_comparison
 from chimera_core.runs.checkpoints import read_checkpoint, read_state
 from chimera_core.runs.record import read_run_record
 from chimera_core.training.parts.metrics import read_metrics
