@@ -33,7 +33,7 @@ from chimera_core.training.fuser_plan import (
     check_beginning,
     check_init_from,
     check_judged,
-    find_learning_fuser,
+    choose_fuser,
 )
 from chimera_core.training.options import EncoderTraining, FuserTraining
 from chimera_core.training.parts.memory import MemoryEstimate, available_memory, estimate_memory
@@ -105,7 +105,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
         ChimeraError: for whatever is wrong with the options or the data.
     """
     device, precision = check_machine(config, host.settings.path("cache"))
-    _, fuser, options = find_learning_fuser(config, host)
+    choice, fuser = choose_fuser(config, host)
     check_init_from(config, host)
     if config.judge is not None and not find_trained(host, config.judge.kind, config.judge.name):
         host.find(config.judge.kind, config.judge.name)
@@ -113,7 +113,7 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     steps = count_steps(config, len(data.train))
     some = _Grey(spread_subset(data.train, max(_IMAGES, config.batch)), config.size)
     start = _Start(
-        fuser, options, config.model_copy(update={"precision": precision}), data.images, some, steps
+        fuser, choice.config, config.model_copy(update={"precision": precision}), data.images, some, steps
     )
     try:
         learner = start.without_memory() or start(device)

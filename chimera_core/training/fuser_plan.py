@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from pydantic import BaseModel
 
-from chimera_core.components.choice import build, component_table, layered_options, resolve_config
+from chimera_core.components.choice import Choice, build, choose
 from chimera_core.components.options import EncoderRef
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError
@@ -16,7 +15,7 @@ from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, 
 from chimera_core.interfaces.learner import FuserData, FuserLearner
 from chimera_core.models.encoders import load_trained
 from chimera_core.models.names import find_trained
-from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.plugins.discovery import PluginHost
 from chimera_core.precision import Precision
 from chimera_core.randomness import seed_step
 from chimera_core.training.data import Data, TrainingData
@@ -27,9 +26,9 @@ from chimera_core.training.plan import (
     check_machine,
     count_steps,
     filled_length,
-    located,
     open_training_data,
-    spelled,
+    resolve_reference,
+    with_whole_paths,
 )
 
 
@@ -50,14 +49,13 @@ def plan_fuser(
     """
     device, precision = check_machine(config, host.settings.path("cache"))
     # Components are looked up before the data are packed, which may take minutes.
-    component, fuser, options = find_learning_fuser(config, host)
+    choice, fuser = choose_fuser(config, host)
     check_init_from(config, host)
     judge = _open_judge(config.judge, host)
     data = open_training_data(config, host, lambda parted: check_judged(parted, config), progress=progress)
     steps = count_steps(config, len(data.train))
-    table = component_table(component, host, options)
-    resolved = _resolved(config, host, table, steps=steps, precision=precision)
-    learner = build_learner(fuser, options, resolved, data.images, data.train, steps, device)
+    resolved = _resolved(config, host, choice, steps=steps, precision=precision)
+    learner = build_learner(fuser, choice.config, resolved, data.images, data.train, steps, device)
     check_beginning(config, learner)
     return FuserPlan(
         config=resolved,
@@ -65,7 +63,7 @@ def plan_fuser(
         device=device,
         total_steps=steps,
         fuser=fuser,
-        options=options,
+        options=choice.config,
         learning=learner,
         judge=judge,
     )
@@ -134,21 +132,18 @@ def build_learner(
     return fuser.learner(options, known, device=device)
 
 
-def find_learning_fuser(
-    config: FuserTraining, host: PluginHost
-) -> tuple[Component, type[FusionGenerator], BaseModel]:
+def choose_fuser(config: FuserTraining, host: PluginHost) -> tuple[Choice, type[FusionGenerator]]:
     """Look up the fuser that is to learn, and check its options.
 
     Raises:
         ConfigError: if it needs no training, or an option is wrong.
         PluginError: if there is none of that name.
     """
-    component = host.find("fusion-generator", config.fuser.name)
-    options = resolve_config(component, host, layered_options(component, host, None, config.fuser.options))
-    fuser: type[FusionGenerator] = component.load_class()
+    choice = choose(host, config.fuser.kind, config.fuser.name, config.fuser.options)
+    fuser: type[FusionGenerator] = choice.component.load_class()
     if not fuser.needs_training:
-        raise ConfigError(f"fuser {component.spec.name} needs no training: use it by `chimera fuse`")
-    return component, fuser, options
+        raise ConfigError(f"fuser {choice.component.spec.name} needs no training: use it by `chimera fuse`")
+    return choice, fuser
 
 
 def _open_judge(judge: EncoderRef | None, host: PluginHost) -> FeatureEncoder | None:
@@ -161,7 +156,7 @@ def _open_judge(judge: EncoderRef | None, host: PluginHost) -> FeatureEncoder | 
 
 
 def _resolved(
-    config: FuserTraining, host: PluginHost, table: Mapping[str, Any], *, steps: int, precision: Precision
+    config: FuserTraining, host: PluginHost, choice: Choice, *, steps: int, precision: Precision
 ) -> FuserTraining:
     """Fill in every value, so that the options alone decide what is trained.
 
@@ -173,15 +168,15 @@ def _resolved(
     twentieth = max(config.batch, total // 20)
     judge = config.judge
     if judge is not None and not find_trained(host, judge.kind, judge.name):
-        judge = spelled(judge, host)
+        judge = resolve_reference(judge, host)
     update = {
         **filled_length(config, total),
         "checkpoint_images": config.checkpoint_images or twentieth,
         "quality_images": config.quality_images or max(twentieth, 10 * config.judge_images),
         "sample_images": config.sample_images or twentieth,
         "precision": precision,
-        "source": located(spelled(config.source, host)),
-        "fuser": config.fuser.model_copy(update=table),
+        "source": with_whole_paths(resolve_reference(config.source, host)),
+        "fuser": config.fuser.model_copy(update=choice.as_table()),
         "judge": judge,
     }
     return config.model_copy(update=update)
