@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from pydantic import BaseModel
 
-from chimera_core.components.choice import layered_options, resolve_config
+from chimera_core.components.choice import choose
 from chimera_core.components.options import SourceRef, flag_name
 from chimera_core.data.batches import ImageSplit, TensorSplit
 from chimera_core.data.domains import DomainsOfSource
@@ -166,10 +166,9 @@ def _open_domains(
 
 def open_source_of(source: SourceRef, host: PluginHost) -> OpenedSource:
     """Open a source."""
-    component = host.find("dataset-source", source.name)
-    options = resolve_config(component, host, layered_options(component, host, None, source.options))
-    with naming_options(options):
-        return OpenedSource(component.load_class()(options), component, options)
+    choice = choose(host, source.kind, source.name, source.options)
+    with naming_options(choice.config):
+        return OpenedSource(choice.load(), choice.component, choice.config)
 
 
 @contextmanager

@@ -6,12 +6,10 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,26 +17,19 @@ from chimera_core.components.choice import build
 from chimera_core.data.batches import Batch, ImageSplit
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
+from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.interfaces.learner import Engine, FuserLearner
-from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import Draw, seed_step
-from chimera_core.training.data import Data, TrainingData
+from chimera_core.training.data import TrainingData
 from chimera_core.training.encoder import EncoderPlan
 from chimera_core.training.encoder_plan import plan_encoder
 from chimera_core.training.fuser import count_parameters
-from chimera_core.training.fuser_plan import (
-    build_learner,
-    check_beginning,
-    check_init_from,
-    check_judged,
-    find_learning_fuser,
-)
+from chimera_core.training.fuser_plan import FuserStart, check_beginning, start_fuser
 from chimera_core.training.options import EncoderTraining, FuserTraining
 from chimera_core.training.parts.memory import MemoryEstimate, available_memory, estimate_memory
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups
-from chimera_core.training.plan import check_machine, count_steps, open_training_data, without_memory
+from chimera_core.training.plan import without_memory
 
 _STEPS = 3
 _FUSER_STEPS = 4
@@ -104,35 +95,27 @@ def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     Raises:
         ChimeraError: for whatever is wrong with the options or the data.
     """
-    device, precision = check_machine(config, host.settings.path("cache"))
-    _, fuser, options = find_learning_fuser(config, host)
-    check_init_from(config, host)
-    if config.judge is not None and not find_trained(host, config.judge.kind, config.judge.name):
-        host.find(config.judge.kind, config.judge.name)
-    data = open_training_data(config, host, lambda parted: check_judged(parted, config), is_dry=True)
-    steps = count_steps(config, len(data.train))
-    some = _Grey(spread_subset(data.train, max(_IMAGES, config.batch)), config.size)
-    start = _Start(
-        fuser, options, config.model_copy(update={"precision": precision}), data.images, some, steps
-    )
+    start = start_fuser(config, host, is_dry=True)
+    data, device = start.data, start.device
+    grey = _Grey(spread_subset(data.train, max(_IMAGES, config.batch)), config.size)
     try:
-        learner = start.without_memory() or start(device)
+        learner = _without_memory(start, grey) or start.build(grey)
     except ConfigError:  # there are too few of them, perhaps: all of them take longer
-        start = replace(start, images=_Grey(data.train, config.size))
-        learner = start(device)
+        grey = _Grey(data.train, config.size)
+        learner = start.build(grey)
     check_beginning(config, learner)
     sizes = _learner_bytes(learner)
     available = available_memory(device)
     most = min(_TIMED, available) if device.type == "cpu" else available
     can_be_timed = sum(sizes.values()) < _USABLE * most
     return {
-        **_facts(device, precision, data, steps=steps, batch=config.batch),
+        **_facts(device, start.config.precision, data, steps=start.steps, batch=config.batch),
         "classes": list(data.images.classes),
         "size": config.size,
         "batch": config.batch,
         "parameters": count_parameters(learner),
         "bytes": {**sizes, "total": sum(sizes.values()), "available": available},
-        "images_per_s": _fuser_speed(start, device) if can_be_timed else None,
+        "images_per_s": _fuser_speed(start, grey) if can_be_timed else None,
     }
 
 
@@ -197,31 +180,15 @@ class _Grey:
         return torch.randint(96, 160, (len(indices), 3, self._size, self._size), dtype=torch.uint8)
 
 
-@dataclass(frozen=True)
-class _Start:
-    """All that a learner is built of."""
-
-    fuser: type[FusionGenerator]
-    options: BaseModel
-    config: FuserTraining
-    packed: Data
-    images: ImageSplit
-    steps: int
-
-    def __call__(self, device: torch.device | str) -> FuserLearner:
-        return build_learner(
-            self.fuser, self.options, self.config, self.packed, self.images, self.steps, device
-        )
-
-    def without_memory(self) -> FuserLearner | None:
-        """Build the networks without memory for their weights; None where the fuser must look at values."""
-        try:
-            with without_memory():
-                return self("meta")
-        except ChimeraError:
-            raise
-        except Exception:  # plugin border: what looks at values raises many kinds
-            return None
+def _without_memory(start: FuserStart, images: ImageSplit) -> FuserLearner | None:
+    """Build the networks without memory for their weights; None where the fuser must look at values."""
+    try:
+        with without_memory():
+            return start.build(images, "meta")
+    except ChimeraError:
+        raise
+    except Exception:  # plugin border: what looks at values raises many kinds
+        return None
 
 
 def _learner_bytes(learner: FuserLearner) -> dict[str, int]:
@@ -236,14 +203,14 @@ def _learner_bytes(learner: FuserLearner) -> dict[str, int]:
     }
 
 
-def _fuser_speed(start: _Start, device: torch.device) -> float:
+def _fuser_speed(start: FuserStart, images: ImageSplit) -> float:
     """Train a few steps on grey images, on the device and in the precision of the training, and time them."""
-    some = spread_subset(start.images, max(_IMAGES, start.config.batch))
+    config, device = start.config, start.device
+    some = spread_subset(images, max(_IMAGES, config.batch))
     try:  # what looks at all images before it learns shall look at few
-        learner = replace(start, images=_Grey(some, start.config.size))(device)
+        learner = start.build(_Grey(some, config.size))
     except ConfigError:  # these may be fewer than it needs
-        learner = start(device)
-    config, images = start.config, start.images
+        learner = start.build(images)
     mixed = config.precision == "bf16"
     for module in learner.modules.values() if mixed else ():
         module.to(memory_format=torch.channels_last)

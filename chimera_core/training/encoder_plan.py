@@ -26,9 +26,9 @@ from chimera_core.training.plan import (
     check_machine,
     count_steps,
     filled_length,
-    located,
     open_training_data,
-    spelled,
+    resolve_reference,
+    with_whole_paths,
     without_memory,
 )
 
@@ -116,9 +116,9 @@ def resolve_training(
     return config.model_copy(
         update={
             "precision": precision,
-            "source": located(spelled(config.source, host)),
-            "encoder": spelled(config.encoder.model_copy(update={"options": options}), host),
-            "trainer": spelled(config.trainer, host),
+            "source": with_whole_paths(resolve_reference(config.source, host)),
+            "encoder": resolve_reference(config.encoder.model_copy(update={"options": options}), host),
+            "trainer": resolve_reference(config.trainer, host),
         }
     )
 

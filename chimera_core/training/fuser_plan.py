@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
-from pydantic import BaseModel
 
-from chimera_core.components.choice import build, component_table, layered_options, resolve_config
+from chimera_core.components.choice import Choice, build, choose
 from chimera_core.components.options import EncoderRef
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError
@@ -16,10 +15,9 @@ from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, 
 from chimera_core.interfaces.learner import FuserData, FuserLearner
 from chimera_core.models.encoders import load_trained
 from chimera_core.models.names import find_trained
-from chimera_core.plugins.discovery import Component, PluginHost
-from chimera_core.precision import Precision
+from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import seed_step
-from chimera_core.training.data import Data, TrainingData
+from chimera_core.training.data import TrainingData
 from chimera_core.training.fuser import FuserPlan
 from chimera_core.training.options import FuserTraining
 from chimera_core.training.parts.optimizers import schedule
@@ -27,10 +25,45 @@ from chimera_core.training.plan import (
     check_machine,
     count_steps,
     filled_length,
-    located,
     open_training_data,
-    spelled,
+    resolve_reference,
+    with_whole_paths,
 )
+
+
+@dataclass(frozen=True)
+class FuserStart:
+    """A fuser's training whose networks are still to be built; ``config`` has its precision, the data are opened."""
+
+    config: FuserTraining
+    choice: Choice
+    fuser: type[FusionGenerator]
+    judge: FeatureEncoder | None
+    data: TrainingData
+    device: torch.device
+    steps: int
+
+    def build(self, images: ImageSplit, device: torch.device | str | None = None) -> FuserLearner:
+        """Build the networks.
+
+        Args:
+            images: to learn from.
+            device: another one than the training's.
+        Raises:
+            ConfigError: if the fuser cannot learn this.
+        """
+        config = self.config
+        known = FuserData(
+            images=images,
+            classes=self.data.images.classes,
+            size=config.size,
+            batch=config.batch,
+            seed=config.seed,
+            total_images=self.steps * config.batch,
+            domains=self.data.images.domains,
+        )
+        seed_step(config.seed, -1)
+        return self.fuser.learner(self.choice.config, known, device=device or self.device)
 
 
 def plan_fuser(
@@ -48,52 +81,63 @@ def plan_fuser(
     Raises:
         ChimeraError: for whatever is wrong, in one line.
     """
-    device, precision = check_machine(config, host.settings.path("cache"))
-    # Components are looked up before the data are packed, which may take minutes.
-    component, fuser, options = find_learning_fuser(config, host)
-    check_init_from(config, host)
-    judge = _open_judge(config.judge, host)
-    data = open_training_data(config, host, lambda parted: check_judged(parted, config), progress=progress)
-    steps = count_steps(config, len(data.train))
-    table = component_table(component, host, options)
-    resolved = _resolved(config, host, table, steps=steps, precision=precision)
-    learner = build_learner(fuser, options, resolved, data.images, data.train, steps, device)
+    start = start_fuser(config, host, progress=progress)
+    resolved = _resolved(start, host)
+    learner = start.build(start.data.train)
     check_beginning(config, learner)
     return FuserPlan(
         config=resolved,
-        data=data,
-        device=device,
-        total_steps=steps,
-        fuser=fuser,
-        options=options,
+        data=start.data,
+        device=start.device,
+        total_steps=start.steps,
+        fuser=start.fuser,
+        options=start.choice.config,
         learning=learner,
-        judge=judge,
+        judge=start.judge,
     )
 
 
-def check_judged(data: TrainingData, config: FuserTraining) -> None:
-    """Check that there are held-out images enough to measure quality by: a distance takes two of each set.
+def start_fuser(
+    config: FuserTraining,
+    host: PluginHost,
+    *,
+    is_dry: bool = False,
+    progress: Callable[[float, float], None] = no_progress,
+) -> FuserStart:
+    """Check all of a training that can be checked before its networks are built; see ``plan_fuser``.
 
-    Raises:
-        ConfigError: if there are fewer.
+    Args:
+        config: as the user wants it.
+        host: where components are found.
+        is_dry: load no judge and pack nothing: images cannot be taken.
+        progress: of packing, in images.
     """
+    device, precision = check_machine(config, host.settings.path("cache"))
+    # Components are looked up before the data are packed, which may take minutes.
+    choice = choose(host, config.fuser.kind, config.fuser.name, config.fuser.options)
+    fuser: type[FusionGenerator] = choice.component.load_class()
+    if not fuser.needs_training:
+        raise ConfigError(f"fuser {choice.component.spec.name} needs no training: use it by `chimera fuse`")
+    if config.init_from is not None and find_trained(host, config.fuser.kind, config.init_from) is None:
+        raise ConfigError(
+            f"there is no run, exported file or model '{config.init_from}' to begin from: check --init-from"
+        )
+    judge = _open_judge(config.judge, host, is_dry=is_dry)
+    data = open_training_data(
+        config, host, lambda parted: _check_judged(parted, config), is_dry=is_dry, progress=progress
+    )
+    steps = count_steps(config, len(data.train))
+    config = config.model_copy(update={"precision": precision})
+    return FuserStart(config, choice, fuser, judge, data, device, steps)
+
+
+def _check_judged(data: TrainingData, config: FuserTraining) -> None:
+    """Check that there are held-out images enough to measure quality by: a distance takes two of each set."""
     images = len(data.val)
     if config.judge is not None and images < 2:
         raise ConfigError(
             f"split {data.val_name} has {images} image{'s' * (images != 1)}, and quality is measured by 2 or more: "
             "name another --val-split, or take --judge none"
-        )
-
-
-def check_init_from(config: FuserTraining, host: PluginHost) -> None:
-    """Check that what a training begins with is there.
-
-    Raises:
-        ConfigError: if ``init_from`` names no run, file or model.
-    """
-    if config.init_from is not None and find_trained(host, config.fuser.kind, config.init_from) is None:
-        raise ConfigError(
-            f"there is no run, exported file or model '{config.init_from}' to begin from: check --init-from"
         )
 
 
@@ -107,81 +151,39 @@ def check_beginning(config: FuserTraining, learner: FuserLearner) -> None:
         raise ConfigError("with these options it begins with one that has learned: name that by --init-from")
 
 
-def build_learner(
-    fuser: type[FusionGenerator],
-    options: BaseModel,
-    config: FuserTraining,
-    packed: Data,
-    train: ImageSplit,
-    steps: int,
-    device: torch.device | str,
-) -> FuserLearner:
-    """Build the networks of a fuser that learns.
-
-    Raises:
-        ConfigError: if it cannot learn this.
-    """
-    known = FuserData(
-        images=train,
-        classes=packed.classes,
-        size=config.size,
-        batch=config.batch,
-        seed=config.seed,
-        total_images=steps * config.batch,
-        domains=packed.domains,
-    )
-    seed_step(config.seed, -1)
-    return fuser.learner(options, known, device=device)
-
-
-def find_learning_fuser(
-    config: FuserTraining, host: PluginHost
-) -> tuple[Component, type[FusionGenerator], BaseModel]:
-    """Look up the fuser that is to learn, and check its options.
-
-    Raises:
-        ConfigError: if it needs no training, or an option is wrong.
-        PluginError: if there is none of that name.
-    """
-    component = host.find("fusion-generator", config.fuser.name)
-    options = resolve_config(component, host, layered_options(component, host, None, config.fuser.options))
-    fuser: type[FusionGenerator] = component.load_class()
-    if not fuser.needs_training:
-        raise ConfigError(f"fuser {component.spec.name} needs no training: use it by `chimera fuse`")
-    return component, fuser, options
-
-
-def _open_judge(judge: EncoderRef | None, host: PluginHost) -> FeatureEncoder | None:
+def _open_judge(judge: EncoderRef | None, host: PluginHost, *, is_dry: bool) -> FeatureEncoder | None:
     if judge is None:
         return None
-    if trained := find_trained(host, judge.kind, judge.name):
-        return load_trained(trained, host).eval()
-    encoder: FeatureEncoder = build(host, judge.kind, judge.name, judge.options)
+    trained = find_trained(host, judge.kind, judge.name)
+    if is_dry:
+        if trained is None:
+            host.find(judge.kind, judge.name)
+        return None
+    encoder: FeatureEncoder = (
+        load_trained(trained, host) if trained else build(host, judge.kind, judge.name, judge.options)
+    )
     return encoder.eval()
 
 
-def _resolved(
-    config: FuserTraining, host: PluginHost, table: Mapping[str, Any], *, steps: int, precision: Precision
-) -> FuserTraining:
+def _resolved(start: FuserStart, host: PluginHost) -> FuserTraining:
     """Fill in every value, so that the options alone decide what is trained.
 
     Unless the user says otherwise, pictures are drawn 20 times, and quality is measured as often where that leaves ten
     times as many images to learn from as a measurement looks at.
     """
-    total = steps * config.batch
+    config, total = start.config, start.steps * start.config.batch
     schedule(config.schedule, total_images=total, warmup_images=config.warmup_images)
     twentieth = max(config.batch, total // 20)
     judge = config.judge
     if judge is not None and not find_trained(host, judge.kind, judge.name):
-        judge = spelled(judge, host)
+        judge = resolve_reference(judge, host)
     update = {
         **filled_length(config, total),
         "checkpoint_images": config.checkpoint_images or twentieth,
         "quality_images": config.quality_images or max(twentieth, 10 * config.judge_images),
         "sample_images": config.sample_images or twentieth,
-        "precision": precision,
-        "source": located(spelled(config.source, host)),
-        "fuser": config.fuser.model_copy(update=table),
+        "source": with_whole_paths(resolve_reference(config.source, host)),
+        "fuser": config.fuser.model_copy(update=start.choice.as_table()),
         "judge": judge,
     }
     return config.model_copy(update=update)

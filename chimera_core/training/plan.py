@@ -1,4 +1,4 @@
-"""What the plans of all trainings share: machine and data checked, steps counted, every value spelled out."""
+"""What the plans of all trainings share: machine and data checked, steps counted, every value in force."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from chimera_core.components.choice import layered_options, resolve_config
-from chimera_core.components.options import SourceRef
+from chimera_core.components.choice import choose
+from chimera_core.components.options import ComponentRef, SourceRef
 from chimera_core.data.duplicates import count_pairs
 from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
 from chimera_core.data.split_names import HELD_OUT
@@ -28,6 +28,8 @@ from chimera_core.training import launch
 from chimera_core.training.data import OpenedData, TrainingData, choose_splits, open_data
 from chimera_core.training.options import DEFAULT_EPOCHS, ImageTraining, TrainingOptions
 from chimera_core.training.parts.metrics import check_tensorboard
+
+RefT = TypeVar("RefT", bound=ComponentRef)
 
 
 def check_machine(config: TrainingOptions, cache: Path) -> tuple[torch.device, Precision]:
@@ -94,15 +96,14 @@ def filled_length(config: TrainingOptions, total: int) -> dict[str, Any]:
     }
 
 
-def spelled(reference: Any, host: PluginHost) -> Any:
+def resolve_reference(reference: RefT, host: PluginHost) -> RefT:
     """Give a reference with every value of its component's options."""
-    component = host.find(reference.kind, reference.name)
-    config = resolve_config(component, host, layered_options(component, host, None, reference.options))
+    config = choose(host, reference.kind, reference.name, reference.options).config
     options = config.model_dump(mode="json", exclude_none=True)
     return reference.model_copy(update={"options": options})
 
 
-def located(source: SourceRef) -> SourceRef:
+def with_whole_paths(source: SourceRef) -> SourceRef:
     """Spell where data lie in full, so that the run is understood from any working folder."""
     return source.model_copy(update={"options": spell_paths(source.options)})
 

@@ -16,7 +16,7 @@ from chimera_core.runs.options import read_options
 from chimera_core.runs.record import read_run_record
 from chimera_core.training.data import Data
 from chimera_core.training.options import TrainingOptions, lay
-from chimera_core.training.plan import spelled
+from chimera_core.training.plan import resolve_reference
 
 OptionsT = TypeVar("OptionsT", bound=TrainingOptions)
 
@@ -57,7 +57,9 @@ def resumed_config(
     changed = [
         difference
         for name in sorted(given.keys() - free)
-        for difference in _differences(_spelled(before, name, host), _spelled(config, name, host), name)
+        for difference in _differences(
+            _plain_option(before, name, host), _plain_option(config, name, host), name
+        )
     ]
     if changed:
         differing = ", ".join(f"{name} {was}, not {now}" for name, was, now in changed)
@@ -105,7 +107,7 @@ def _named_as(old: Any, given: Any, host: PluginHost) -> Any:
     return given
 
 
-def _spelled(config: TrainingOptions, name: str, host: PluginHost) -> Any:
+def _plain_option(config: TrainingOptions, name: str, host: PluginHost) -> Any:
     """Give the plain value of an option; a component's with every option in force, as its own types have them."""
     value = getattr(config, name)
     plain = config.model_dump(mode="json")[name]
@@ -113,7 +115,7 @@ def _spelled(config: TrainingOptions, name: str, host: PluginHost) -> Any:
         component = host.find(value.kind, value.name)
         plain = {
             "name": f"{component.plugin}:{component.spec.name}" if name == "fuser" else value.name,
-            "options": spelled(value, host).options,
+            "options": resolve_reference(value, host).options,
         }
         if name == "source":
             plain["options"] = without_places(plain["options"])

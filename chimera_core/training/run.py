@@ -53,7 +53,9 @@ def run_training(
         ConfigError: if another process works in the folder, or a run is there and ``resume`` is not asked for.
         RunError: if it fails; ``run.json`` says so too.
     """
-    with _train_in(folder, resume=resume):
+    # The first process holds the lock for its peers: the agent that started them may be killed, and they go on.
+    is_first = launch.rank() == 0
+    with hold_run(folder, work="trained", resume=resume) if is_first else contextlib.nullcontext():
         fabric = launch.open_fabric(plan.device, plan.config.precision)  # type: ignore[arg-type]
         if not fabric.is_global_zero:
             progress, say = no_progress, lambda line: None
@@ -73,15 +75,17 @@ def run_training(
 
 
 @contextmanager
-def _train_in(folder: Path, *, resume: bool) -> Iterator[None]:
-    """Keep the folder of a training for this process and its peers while the block runs.
+def hold_run(folder: Path, *, work: str, resume: bool) -> Iterator[None]:
+    """Keep a run's folder for this process while the block runs.
 
-    The first of them holds the lock: the agent that started them may be killed, and they go on.
+    Args:
+        folder: of the run; it is made.
+        work: what is done there, for messages.
+        resume: whether the run may be there already.
+    Raises:
+        ConfigError: if another process works in the folder, or a run is there and ``resume`` is not asked for.
     """
-    if launch.rank() != 0:
-        yield
-        return
-    with work_in(folder, work="trained"):
+    with work_in(folder, work=work):
         if not resume and (folder / RECORD).exists():  # another process has been here since we looked
             raise ConfigError(
                 f"the run {quote(folder)} is there already: go on with --resume, or name another with --run"

@@ -9,10 +9,6 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupted(KeyboardInterrupt):
-    """Raised by a loop that has saved its checkpoint after a signal; the command exits with 130."""
-
-
 class Stop:
     """Whether a signal asked the training to stop."""
 

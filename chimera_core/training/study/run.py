@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
-from chimera_core.errors import ChimeraError, ConfigError, RunError
-from chimera_core.files.atomic import one_line, quote
+from chimera_core.errors import ChimeraError, RunError
+from chimera_core.files.atomic import one_line
 from chimera_core.files.own_folders import inside
 from chimera_core.interfaces.components import no_progress
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
 from chimera_core.runs import config as config_file
 from chimera_core.runs.options import STUDY
-from chimera_core.runs.record import RECORD, read_run_record, work_in, write_run_record
+from chimera_core.runs.record import RECORD, read_run_record, write_run_record
 from chimera_core.training.data import OpenedData, naming_options, open_domains, open_source_of
 from chimera_core.training.encoder_plan import plan_encoder, resolve_training
 from chimera_core.training.options import DEFAULT_EPOCHS
 from chimera_core.training.parts.best import forget_best
 from chimera_core.training.parts.interrupts import Stop, catch_interrupts
 from chimera_core.training.plan import check_machine
-from chimera_core.training.run import run_training
+from chimera_core.training.run import hold_run, run_training
 from chimera_core.training.study.domains import (
     Domain,
     choose_domains,
@@ -159,9 +159,7 @@ def run_study(
         ConfigError: if another process works in the folder.
         RunError: if the disk refuses.
     """
-    with work_in(folder, work="studied"):
-        if not resume and (folder / RECORD).exists():
-            raise ConfigError(f"the run {quote(folder)} is there already: go on with --resume")
+    with hold_run(folder, work="studied", resume=resume):
         return _run(plan, folder, host, resume, progress, say)
 
 
