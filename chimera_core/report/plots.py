@@ -204,8 +204,8 @@ def _curves(rows: Sequence[_Row], what: str, *, diagonal: bool) -> Curves | None
     if not rows:
         return None
     width, height, left, right, top, bottom = 200.0, 140.0, 34.0, 192.0, 10.0, 116.0
-    figures = [v for _, _, points in rows for _, *values in points for v in values if v is not None]
-    shown = [0.0, 1.0 if diagonal else 0.0, *figures]
+    met = [v for _, _, points in rows for _, *values in points for v in values if v is not None]
+    shown = [0.0, 1.0 if diagonal else 0.0, *met]
     low, high, ticks = _linear_scale(shown, most=4)
     # Small plots have no room for an empty half: the field ends where the figures do.
     low, high = min(shown), max(max(shown), low + 1e-6)
@@ -221,11 +221,9 @@ def _curves(rows: Sequence[_Row], what: str, *, diagonal: bool) -> Curves | None
         banded = [(s, a, b) for s, _, a, b in points if a is not None and b is not None]
         outline = [at(s, b) for s, _, b in banded] + [at(s, a) for s, a, _ in reversed(banded)]
         dots = [at(s, value) for s, value, _, _ in points]
-        description = f"{label}: {what} " + ", ".join(
-            f"{show(v)} at {100 * s:.0f} %" for s, v, _, _ in points
-        )
+        figures = ", ".join(f"{show(v)} at {100 * s:.0f} %" for s, v, _, _ in points)
         band = _path(outline) + "Z" if len(banded) > 1 else ""
-        each.append(Curve(label, is_control, _path(dots), band, dots, description))
+        each.append(Curve(label, is_control, _path(dots), band, dots, f"{label}: {what} {figures}"))
     ideal = _path([at(0, 0), at(1, 1)]) if diagonal else ""
     return Curves(
         width, height, left, right, top, bottom, [Tick(at(0, v)[1], text) for v, text in ticks], ideal, each

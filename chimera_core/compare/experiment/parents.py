@@ -20,6 +20,7 @@ from chimera_core.files.atomic import quote, spell_paths, write_text_atomic
 from chimera_core.files.names import spelled_in
 from chimera_core.files.own_folders import inside, make_folder
 from chimera_core.files.text import LARGE_BYTES, read_json_table
+from chimera_core.fusing.request import check_weights
 from chimera_core.images import check_picture
 from chimera_core.models.fusers import is_class_name
 from chimera_core.plugins.discovery import PluginHost
@@ -95,8 +96,6 @@ def check_weights_fit(file: ExperimentFile) -> None:
     Raises:
         ConfigError: naming the weights, with file and line.
     """
-    from chimera_core.fusing.request import check_weights
-
     sizes = {len(named) for named in file.parents.tuples} or {2}
     for size in sorted(sizes):
         for index, weights in enumerate(file.top.weights):
