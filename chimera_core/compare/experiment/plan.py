@@ -20,7 +20,7 @@ from chimera_core.compare.experiment.fusers import (
 from chimera_core.compare.experiment.parents import ParentTuple, check_tuples, check_weights_fit, make_tuples
 from chimera_core.compare.making.cells import Cell, FuserFacts, cells_of
 from chimera_core.compare.making.identity import hash_of
-from chimera_core.compare.making.moved import place_of
+from chimera_core.compare.making.moved_data import place_of
 from chimera_core.compare.making.trainings import (
     Training,
     encoder_trainings,

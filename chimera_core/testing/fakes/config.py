@@ -18,10 +18,10 @@ class MeanImageConfig(Config):
     encoder: EncoderRef | None = option(None, help="an encoder that it names, and never asks")
 
 
-class WaywardConfig(Config):
-    """Options of ``wayward``."""
+class FaultyConfig(Config):
+    """Options of ``faulty``."""
 
-    ways: Literal["good", "raises", "nan", "shape", "hangs", "eats", "dies"] = option(
+    failure: Literal["good", "raises", "nan", "shape", "hangs", "eats", "dies"] = option(
         "good", help="what it does at odd seeds"
     )
     level: float = option(0.0, help="brightness that is added", ge=0, le=1)

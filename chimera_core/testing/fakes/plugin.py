@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chimera_core.api import ComponentSpec, Preset, hookimpl
-from chimera_core.testing.fakes.config import MeanImageConfig, WaywardConfig
+from chimera_core.testing.fakes.config import FaultyConfig, MeanImageConfig
 
 CHIMERA_API = 1
 
@@ -27,10 +27,10 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
             ),
         ),
         ComponentSpec(
-            "wayward",
+            "faulty",
             "mixes pixels, and misbehaves at odd seeds",
-            "chimera_core.testing.fakes.wayward:Wayward",
-            WaywardConfig,
+            "chimera_core.testing.fakes.faulty:FaultyFuser",
+            FaultyConfig,
             presets=(Preset("bright", "half as bright again", {"level": 0.5}),),
         ),
     ]

@@ -24,9 +24,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wayward_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def faulty_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder that shows the fakes as an installed plugin."""
-    folder = tmp_path_factory.mktemp("wayward-site")
+    folder = tmp_path_factory.mktemp("faulty-site")
     info = folder / "fake_toys-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-toys\nVersion: 1.0\n")
@@ -35,13 +35,13 @@ def wayward_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(wayward_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(faulty_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a working folder in which this process and its workers know the fakes."""
     from chimera_core.plugins import discovery as plugins
 
-    monkeypatch.syspath_prepend(str(wayward_site))
+    monkeypatch.syspath_prepend(str(faulty_site))
     before = os.environ.get("PYTHONPATH")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(wayward_site), before))))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(faulty_site), before))))
     monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CHIMERA_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -61,7 +61,7 @@ tuples = [["a.png", "b.png"]]
 encoder = "cnn"
 """
 FUSER = """[fusers.mix]
-fuser = "wayward"
+fuser = "faulty"
 """
 
 

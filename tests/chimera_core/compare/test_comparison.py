@@ -64,7 +64,7 @@ def coloured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
     experiment: Write, place: Path, coloured: None, here: Here
 ) -> None:
-    text = '[fusers.mix]\nfuser = "wayward"\noptions = { ways = "raises" }\n' + ELLIPSE
+    text = '[fusers.mix]\nfuser = "faulty"\noptions = { failure = "raises" }\n' + ELLIPSE
     path = experiment(
         ('[["a.png", "b.png"]]', '[["a.png", "b.png"], ["b.png", "a.png"], ["lion", "zebra"]]'),
         ("[0.5, 0.5]]", "[0.5, 0.5], [0, 1]]"),
@@ -121,7 +121,7 @@ def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
 
 
 def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: Here) -> None:
-    text = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.2 }\n'
+    text = '[fusers.mix]\nfuser = "faulty"\noptions = { pause_s = 0.2 }\n'
     code, out, err = here(
         "compare", experiment(("[0, 1]", "[0, 2, 4, 6]"), fusers=text), "--dry-run", "--json", "--jobs", "1"
     )
@@ -152,7 +152,7 @@ def test_a_folder_of_something_else_is_left_alone(
     assert sorted(p.name for p in run.iterdir()) == before
 
 
-SLOW = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.05, diary = "diary.txt" }\n'
+SLOW = '[fusers.mix]\nfuser = "faulty"\noptions = { pause_s = 0.05, diary = "diary.txt" }\n'
 
 
 def recorded(run: Path) -> dict[str, dict[str, Any]]:

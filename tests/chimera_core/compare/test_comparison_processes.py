@@ -30,7 +30,7 @@ tuples = [["a.png", "b.png"]]
 [judge]
 encoder = "cnn"
 [fusers.mix]
-fuser = "wayward"
+fuser = "faulty"
 options = { pause_s = 0.1 }
 [fusers.cut-and-blend]
 fuser = "cut-and-blend"
@@ -67,7 +67,7 @@ main(%r)
 @pytest.fixture(scope="module")
 def work(
     tmp_path_factory: pytest.TempPathFactory,
-    wayward_site: Path,
+    faulty_site: Path,
     fork_server: Callable[..., Any],
     killable: Callable[..., Any],
 ) -> Any:
@@ -76,7 +76,7 @@ def work(
     for name in ("a.png", "b.png"):
         Image.fromarray(generator.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(folder / name)
     environ = os.environ | {
-        "PYTHONPATH": str(wayward_site),
+        "PYTHONPATH": str(faulty_site),
         "CHIMERA_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
     }

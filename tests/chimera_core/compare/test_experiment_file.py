@@ -19,18 +19,18 @@ from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]
-AXES = '[fusers.mix]\nfuser = "wayward"\n[fusers.mix.axes]\n'
+AXES = '[fusers.mix]\nfuser = "faulty"\n[fusers.mix.axes]\n'
 
 
 @pytest.mark.parametrize(
     ("replaced", "line", "said"),
     [
-        (('fuser = "wayward"', 'fuser = "waywerd"'), 10, "fusers.mix.fuser: no run, model or fuser is named 'waywerd' (did you mean 'wayward'?)"),
-        (('fuser = "wayward"', 'fuser = "wayward"\noptions = { levle = 1 }'), 11, "has no option 'levle' (did you mean 'level'?)"),
-        (('fuser = "wayward"', 'fuser = "wayward"\noptions = { level = 7 }'), 11, "option 'level' of fusion-generator wayward: input should be less than or equal to 1, but it is 7"),
-        (('fuser = "wayward"', 'fuser = "wayward"\npreset = "brigth"'), 11, "wayward has no preset 'brigth' (did you mean 'bright'?)"),
-        (('fuser = "wayward"', 'fusser = "wayward"'), 10, "[fusers.mix] has no option 'fusser' (did you mean 'fuser'?)"),
-        (('fuser = "wayward"', "size = 32"), 9, "[fusers.mix] needs the key 'fuser'"),
+        (('fuser = "faulty"', 'fuser = "fualty"'), 10, "fusers.mix.fuser: no run, model or fuser is named 'fualty' (did you mean 'faulty'?)"),
+        (('fuser = "faulty"', 'fuser = "faulty"\noptions = { levle = 1 }'), 11, "has no option 'levle' (did you mean 'level'?)"),
+        (('fuser = "faulty"', 'fuser = "faulty"\noptions = { level = 7 }'), 11, "option 'level' of fusion-generator faulty: input should be less than or equal to 1, but it is 7"),
+        (('fuser = "faulty"', 'fuser = "faulty"\npreset = "brigth"'), 11, "faulty has no preset 'brigth' (did you mean 'bright'?)"),
+        (('fuser = "faulty"', 'fusser = "faulty"'), 10, "[fusers.mix] has no option 'fusser' (did you mean 'fuser'?)"),
+        (('fuser = "faulty"', "size = 32"), 9, "[fusers.mix] needs the key 'fuser'"),
         (("[0.5, 0.5]", "[0.5, 0.4]"), 4, "weights.1: weights must sum to 1, but 0.5,0.4 sum to 0.9"),
         (("[0.5, 0.5]", "[0.5, 0.25, 0.25]"), 4, "3 weights (0.5,0.25,0.25) for 2 parents"),
         (("[0.5, 0.5]", "[1, 0]"), 4, "weights: [1.0, 0.0] stands there twice"),
@@ -43,14 +43,14 @@ AXES = '[fusers.mix]\nfuser = "wayward"\n[fusers.mix.axes]\n'
         (("seeds = [0, 1]\n", ""), None, "the experiment needs the key 'seeds'"),
         (('encoder = "cnn"', 'encoder = "cnnn"'), 8, "judge.encoder: there is no judge 'cnnn': it is no run, model or encoder"),
         (('encoder = "cnn"', 'encoder = "cnn"\noptions = { classes = 1 }'), 9, "option 'classes' of feature-encoder cnn"),
-        (('fuser = "wayward"', 'fuser = "wayward"\noptions = { encoder = "cnn" }'), 7, "judge: cnn is the encoder of fuser mix, which would judge itself: name another judge"),
+        (('fuser = "faulty"', 'fuser = "faulty"\noptions = { encoder = "cnn" }'), 7, "judge: cnn is the encoder of fuser mix, which would judge itself: name another judge"),
         (('encoder = "cnn"', 'encoder = "cnn"\n[judge2]\nencoder = "cnn"'), 9, "judge2: it is the first judge again"),
         (('encoder = "cnn"', 'encoder = "cnn"\n[reference]\nsource = "foldr"'), 10, "reference.source: no dataset-source is named 'foldr' (did you mean 'folder'?)"),
-        (('[fusers.mix]\nfuser = "wayward"\n', AXES + "level = [0.1, 0.1]\n"), 12, "fusers.mix.axes.level: 0.1 stands there twice"),
-        (('[fusers.mix]\nfuser = "wayward"\n', AXES + "levle = [0.1, 0.2]\n"), 12, "has no option 'levle'"),
-        (('[fusers.mix]\nfuser = "wayward"\n', AXES + "level = [0.1, 2]\n"), 12, "option 'level' of fusion-generator wayward"),
-        (('[fusers.mix]\nfuser = "wayward"\n', AXES + "level = []\n"), 12, "an axis needs a value"),
-        (('[fusers.mix]\nfuser = "wayward"\n', AXES + '"train.lr" = [0.1]\n'), 12, "there is no [fusers.mix.train] to vary"),
+        (('[fusers.mix]\nfuser = "faulty"\n', AXES + "level = [0.1, 0.1]\n"), 12, "fusers.mix.axes.level: 0.1 stands there twice"),
+        (('[fusers.mix]\nfuser = "faulty"\n', AXES + "levle = [0.1, 0.2]\n"), 12, "has no option 'levle'"),
+        (('[fusers.mix]\nfuser = "faulty"\n', AXES + "level = [0.1, 2]\n"), 12, "option 'level' of fusion-generator faulty"),
+        (('[fusers.mix]\nfuser = "faulty"\n', AXES + "level = []\n"), 12, "an axis needs a value"),
+        (('[fusers.mix]\nfuser = "faulty"\n', AXES + '"train.lr" = [0.1]\n'), 12, "there is no [fusers.mix.train] to vary"),
         (('name = "small"', 'name = "../up"'), 1, "cannot name a folder"),
     ],
 )  # fmt: skip
@@ -71,12 +71,12 @@ def test_a_mistake_is_one_line_with_its_place(
     ("replaced", "said"),
     [
         (
-            ('[fusers.mix]\nfuser = "wayward"\n', AXES + "".join(f"a{n} = {list(range(200))}\n" for n in range(4))),
+            ('[fusers.mix]\nfuser = "faulty"\n', AXES + "".join(f"a{n} = {list(range(200))}\n" for n in range(4))),
             "fusers.mix.axes: 200 x 200 x 200 x 200 values are 1,600,000,000 fusers: 1,000 at most",
         ),
         (("seeds = [0, 1]", f"seeds = {list(range(60_000))}"), "seeds: 60,000 seeds: name 10,000 at most"),
         (
-            ("seeds = [0, 1]", f"seeds = {list(range(10_000))}", '[fusers.mix]\nfuser = "wayward"\n', AXES + f"level = {[n / 100 for n in range(90)]}\n"),
+            ("seeds = [0, 1]", f"seeds = {list(range(10_000))}", '[fusers.mix]\nfuser = "faulty"\n', AXES + f"level = {[n / 100 for n in range(90)]}\n"),
             "90 fusers, 1 tuples of parents, 2 weights and 10,000 seeds are 1,800,000 creatures: 1,000,000 at most",
         ),
         (("[0.5, 0.5]", "[1" + "0" * 400 + ", 0.5]"), "weights.1.0: a number of 1,329 bits is out of range"),
@@ -117,7 +117,7 @@ def test_checking_an_experiment_imports_no_torch(experiment: Write) -> None:
 
 
 def test_controls_are_added_unless_they_are_named(experiment: Write) -> None:
-    path = experiment(fusers='[fusers.mix]\nfuser = "wayward"\n[fusers.mean]\nfuser = "pixel-average"\n')
+    path = experiment(fusers='[fusers.mix]\nfuser = "faulty"\n[fusers.mean]\nfuser = "pixel-average"\n')
     found = check_experiment(path, default_host())
     assert [(e.id, e.is_control) for e in found.entries] == [
         ("mix", False),

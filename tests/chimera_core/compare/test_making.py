@@ -40,31 +40,33 @@ def of(cells: Iterable[Cell], fuser: str) -> list[Cell]:
     return [c for c in cells if c.fuser == fuser]
 
 
-def test_five_wayward_fusers_are_rows_with_reasons_and_the_rest_is_whole(
+def test_five_faulty_fusers_are_rows_with_reasons_and_the_rest_is_whole(
     experiment: Write, place: Path
 ) -> None:
-    ways = ["good", "raises", "nan", "shape", "hangs", "eats", "dies"]
-    text = "".join(f'[fusers.{w}]\nfuser = "wayward"\noptions = {{ ways = "{w}" }}\n' for w in ways)
+    failures = ["good", "raises", "nan", "shape", "hangs", "eats", "dies"]
+    text = "".join(f'[fusers.{w}]\nfuser = "faulty"\noptions = {{ failure = "{w}" }}\n' for w in failures)
     path = experiment(("weights = [[1, 0], [0.5, 0.5]]", "weights = [[0.5, 0.5]]"), fusers=text)
     run = place / "run"
     comparison = laid_out(path, run)
-    cells = [c for way in ways for c in comparison.cells[way]]
+    cells = [c for failure in failures for c in comparison.cells[failure]]
     make_cells(comparison, cells, run, Working(2, cell_s=6.0, memory=3 * GIB // 2))
     found = {(c.fuser, c.seed): read_record(run, c.id) for c in cells}
     assert all(record is not None for record in found.values())
-    assert {key for key, record in found.items() if record["status"] != "ok"} == {(w, 1) for w in ways[1:]}
-    reasons = {way: found[way, 1]["error"] for way in ways[1:]}
+    assert {key for key, record in found.items() if record["status"] != "ok"} == {
+        (w, 1) for w in failures[1:]
+    }
+    reasons = {failure: found[failure, 1]["error"] for failure in failures[1:]}
     assert reasons["raises"] == r"RuntimeError: as it was told\nin two lines"
     assert "gave pixels that are no numbers" in reasons["nan"]
     assert "gave 16 x 8 pixels, but the shorter side must be 16" in reasons["shape"]
     assert "took longer than the 0.1 minutes that a cell may take" in reasons["hangs"]
     assert "GiB of memory, more than the 1.5 that a worker may take" in reasons["eats"]
     assert "its process ended by signal SIGABRT" in reasons["dies"]
-    for way in ways:
-        (good, bad) = comparison.cells[way]
+    for failure in failures:
+        (good, bad) = comparison.cells[failure]
         with Image.open(image_path(run, good.id)) as picture:
             assert picture.size == (16, 16) and json.loads(picture.text["chimera.weights"]) == [0.5, 0.5]  # type: ignore[attr-defined]
-        assert image_path(run, bad.id).is_file() == (way == "good")
+        assert image_path(run, bad.id).is_file() == (failure == "good")
 
 
 def test_only_what_a_change_touches_is_made_again(experiment: Write, place: Path) -> None:
@@ -82,7 +84,7 @@ def test_only_what_a_change_touches_is_made_again(experiment: Write, place: Path
     new_weight = changed(("[0.5, 0.5]", "[0.25, 0.75]"))
     assert len(new_weight) == 10 and {c.weights for c in new_weight} == {(0.25, 0.75)}
     assert {c.seed for c in changed(("[0, 1]", "[0, 1, 2]"))} == {2}
-    option = changed(('fuser = "wayward"', 'fuser = "wayward"\noptions = { level = 0.25 }'))
+    option = changed(('fuser = "faulty"', 'fuser = "faulty"\noptions = { level = 0.25 }'))
     assert {c.fuser for c in option} == {"mix"} and len(option) == 4
     assert len(changed(("size = 16", "size = 24"))) == 20
     Image.new("RGB", (20, 20), "red").save(place / "b.png")
@@ -136,7 +138,7 @@ def test_a_class_that_nobody_knows_has_no_cells_and_says_why(experiment: Write, 
 def test_a_fuser_that_can_take_none_of_the_parents_is_a_mistake(experiment: Write, place: Path) -> None:
     path = experiment(('[["a.png", "b.png"]]', '[["lion", "zebra"]]'))
     with pytest.raises(
-        ConfigError, match=r"line 9: fusers.mix: wayward can take none of the parents: it knows no class"
+        ConfigError, match=r"line 9: fusers.mix: faulty can take none of the parents: it knows no class"
     ):
         laid_out(path, place / "run")
 

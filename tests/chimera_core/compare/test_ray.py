@@ -20,7 +20,7 @@ from chimera_core.errors import ConfigError
 from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]
-SLOW = '[fusers.mix]\nfuser = "wayward"\noptions = { pause_s = 0.1 }\n'
+SLOW = '[fusers.mix]\nfuser = "faulty"\noptions = { pause_s = 0.1 }\n'
 
 
 def test_groups_are_dealt_so_that_each_task_has_one_fuser() -> None:

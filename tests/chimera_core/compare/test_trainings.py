@@ -23,7 +23,7 @@ from chimera_core.compare.experiment.plan import (
 )
 from chimera_core.compare.making.cells import read_record
 from chimera_core.compare.making.identity import data_identity
-from chimera_core.compare.making.moved import place_of
+from chimera_core.compare.making.moved_data import place_of
 from chimera_core.compare.making.trainings import Training, train
 from chimera_core.compare.making.work import Working, make_cells
 from chimera_core.errors import ChimeraError
@@ -217,7 +217,7 @@ def test_a_training_that_fails_says_its_last_words(experiment: Write, data: Path
     path = experiment(
         ("batch = 8", "batch = 4096"),
         ('encoder = "cnn"\n[', 'encoder = "robust-lite0"\n['),
-        fusers=ENCODER + '[fusers.m]\nfuser = "wayward"\n',
+        fusers=ENCODER + '[fusers.m]\nfuser = "faulty"\n',
     )
     with pytest.raises(
         ChimeraError,

@@ -11,17 +11,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.api import FusionGenerator, Parent
-from chimera_core.testing.fakes.config import WaywardConfig
+from chimera_core.testing.fakes.config import FaultyConfig
 
 _CHUNK = 32 << 20
 
 
-class Wayward(FusionGenerator):
-    """Mixes the parents' pixels at even seeds; at odd ones it goes the way that its options say."""
+class FaultyFuser(FusionGenerator):
+    """Mixes the parents' pixels at even seeds; at odd ones it fails as its options ask."""
 
     accepts = frozenset({"photo"})
 
-    config: WaywardConfig
+    config: FaultyConfig
 
     def fuse(
         self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
@@ -35,18 +35,18 @@ class Wayward(FusionGenerator):
 
     def _creature(self, parents: Sequence[Parent], weights: Sequence[float], seed: int, size: int) -> Tensor:
         if seed % 2:
-            ways = self.config.ways
-            if ways == "raises":
+            failure = self.config.failure
+            if failure == "raises":
                 raise RuntimeError("as it was told\nin two lines")
-            if ways == "nan":
+            if failure == "nan":
                 return torch.full((3, size, size), torch.nan)
-            if ways == "shape":
+            if failure == "shape":
                 return torch.zeros(3, size // 2, size)
-            if ways == "dies":
+            if failure == "dies":
                 os.abort()
-            if ways == "hangs":
+            if failure == "hangs":
                 time.sleep(1000)
-            if ways == "eats":
+            if failure == "eats":
                 _eat()
         mixed = torch.stack(
             [w * _square(p.image, size) for p, w in zip(parents, weights, strict=True) if p.image is not None]
