@@ -43,7 +43,7 @@ def test_a_third_party_fuser_is_listed_documented_and_used(
     assert "--stripes INTEGER RANGE" in usage
     assert "2<=x<=64" in usage
     assert "[across|down]" in usage
-    assert "how many stripes" in usage
+    assert "How many stripes." in usage
 
     red, blue = picture("red.png", colour=(255, 0, 0)), picture("blue.png", colour=(0, 0, 255))
     out = scratch.root / "out.png"
