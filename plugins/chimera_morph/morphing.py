@@ -220,10 +220,10 @@ class _Task:
         config = self.config
         free = self.canvas.image + change
         image = free.clamp(0, 1)
-        views = views_of(torch.cat([image, self.room]), config.views, self.jitter, self.generator)
+        views = views_of(image, config.views, self.jitter, self.generator, beside=self.room)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):
             look = look_at(
-                self.encoder, _laid_out(views[:, :3]), views[:, 3:].detach(), config.texture_levels
+                self.encoder, _laid_out(views[:, :3]), views[:, 3:], config.texture_levels
             )
         return (
             config.class_weight * class_distance(look, target)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from chimera_morph.views import _PADDING, Jitter, _rotate, views_of
+from chimera_morph.views import _PADDING, Jitter, _phases, _shear, _Turning, views_of
 
 STILL = Jitter(rotation=0, zoom=1, shift=0, mirror=False)
 
@@ -48,7 +48,7 @@ def test_a_zoomed_view_shows_a_disc_larger_or_smaller() -> None:
 def test_three_shears_turn_by_the_angle() -> None:
     y, x = torch.meshgrid(torch.arange(65) - 32.0, torch.arange(65) - 32.0, indexing="ij")
     blob = torch.exp(-((x - 15).square() + y.square()) / 18)[None, None]  # right of the middle
-    turned = _rotate(blob, torch.tensor([math.radians(30)]))[0, 0]
+    turned = _Turning(torch.tensor([math.radians(30)]), (65, 65))(blob)[0, 0]
     row, column = divmod(int(turned.argmax()), 65)
     assert math.hypot(row - 32, column - 32) == pytest.approx(15, abs=1)
     assert abs(math.degrees(math.atan2(row - 32, column - 32))) == pytest.approx(30, abs=3)
@@ -59,3 +59,21 @@ def test_the_same_seed_gives_the_same_views_and_each_view_its_own() -> None:
     one, two = (views_of(canvas, 2, jitter, generator(5)) for _ in range(2))
     assert torch.equal(one, two)
     assert not torch.allclose(one[0], one[1], atol=1e-2)
+
+
+def test_channels_beside_are_seen_from_the_same_positions_and_take_no_gradient() -> None:
+    canvas, beside = torch.rand(4, 20, 24, generator=generator()).split([3, 1])
+    canvas, beside = canvas.clone().requires_grad_(), beside.clone().requires_grad_()
+    jitter = Jitter(10, 1.2, 0.1)
+    views = views_of(canvas, 3, jitter, generator(5), beside=beside)
+    assert torch.allclose(views, views_of(torch.cat([canvas, beside]), 3, jitter, generator(5)), atol=1e-5)
+    views.sum().backward()
+    assert canvas.grad is not None
+    assert beside.grad is None
+
+
+@pytest.mark.parametrize("width", [6, 7])
+def test_the_gradient_of_a_shear_is_the_true_one(width: int) -> None:
+    views = torch.rand(2, 1, 5, width, generator=generator(), dtype=torch.float64).requires_grad_()
+    phases = _phases(torch.tensor([0.3, -0.2], dtype=torch.float64), 5, width)
+    assert torch.autograd.gradcheck(lambda v: _shear(v, phases), views)
