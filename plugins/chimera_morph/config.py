@@ -48,7 +48,8 @@ class MorphConfig(SubjectOptions):
         le=0.5,
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", help="number format of the encoder; auto takes bf16 where the device declares it"
+        "auto",
+        help="number format of the encoder; auto takes fp32 on a CPU, else bf16 where the device declares it",
     )
 
     @field_validator("texture_levels")

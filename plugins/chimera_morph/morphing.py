@@ -222,9 +222,7 @@ class _Task:
         image = free.clamp(0, 1)
         views = views_of(image, config.views, self.jitter, self.generator, beside=self.room)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):
-            look = look_at(
-                self.encoder, _laid_out(views[:, :3]), views[:, 3:], config.texture_levels
-            )
+            look = look_at(self.encoder, _laid_out(views[:, :3]), views[:, 3:], config.texture_levels)
         return (
             config.class_weight * class_distance(look, target)
             + config.embedding_weight * embedding_distance(look, target)
