@@ -44,8 +44,8 @@ class FeatureMorph(FusionGenerator):
         super().__init__(config, device=device)
         encoder = load_encoder(config.encoder.name, device=self.device, **config.encoder.options)
         self.encoder: FeatureEncoder = encoder.requires_grad_(False).to(memory_format=torch.channels_last)
-        # On a CPU bf16 does not pay for layers of so few channels, with AVX-512 or with AMX: docs/results.md. And fp32
-        # draws alike on all of them.
+        # On a CPU bf16 does not pay for layers of so few channels (measured with AVX-512: docs/results.md), and is emulated
+        # where oneDNN lacks it. AMX has not been measured by us.
         wanted = "fp32" if config.precision == "auto" and self.device.type == "cpu" else config.precision
         self.bf16 = choose_precision(wanted, self.device) == "bf16"
         _check_levels(self.encoder, config)
@@ -115,7 +115,7 @@ def _one_thread(device: torch.device) -> Iterator[None]:
     """Compute with one of the CPU's threads.
 
     A step is some hundreds of operations of a millisecond each. Threads that share them wait for one another more than
-    they work: two gained nothing on two quiet cores, and took eight times the processor time on busy ones.
+    they work: in one run two gained nothing on two quiet cores; spinning on busy ones they took six to eight times the processor time.
     Moreover a seed gives the same bits whatever the count.
     """
     if device.type != "cpu":

@@ -113,7 +113,7 @@ def _phases(slopes: Tensor, height: int, width: int) -> Tensor:
 
 
 def _shear(views: Tensor, phases: Tensor) -> Tensor:
-    sheared: Tensor = _Shear.apply(views, phases)  # type: ignore[no-untyped-call]
+    sheared: Tensor = _Shear.apply(views, phases)
     return sheared
 
 
@@ -132,4 +132,5 @@ class _Shear(torch.autograd.Function):
 
 
 def _shifted(views: Tensor, phases: Tensor) -> Tensor:
-    return torch.fft.irfft(torch.fft.rfft(views, dim=-1) * phases, n=views.shape[-1], dim=-1)
+    shifted: Tensor = torch.fft.irfft(torch.fft.rfft(views, dim=-1) * phases, n=views.shape[-1], dim=-1)
+    return shifted
