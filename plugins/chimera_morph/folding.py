@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from chimera_core.api import FeatureEncoder
+from chimera_morph.frozen import FrozenConv
 
-# Side of the picture by which pairs are found and the result is checked, and how far it may differ, as a share.
-_SIDE, _TOLERANCE = 64, 1e-3
+# Sides of the picture by which pairs are found and the result is checked, and how far it may differ, as a share. Levels
+# are even and odd in turns, which networks pad differently.
+_SIDES, _TOLERANCE = (64, 75), 1e-3
 
 
 def folded(encoder: FeatureEncoder, levels: Sequence[int]) -> FeatureEncoder:
@@ -31,15 +33,17 @@ def folded(encoder: FeatureEncoder, levels: Sequence[int]) -> FeatureEncoder:
         return encoder
     mine = copy.deepcopy(encoder)
     parameter = next(mine.parameters())
-    picture = torch.rand(1, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0)).to(parameter.device)
+    picture = torch.rand(1, 3, *_SIDES, generator=torch.Generator().manual_seed(0)).to(parameter.device)
     with torch.no_grad():
         with _pairs(mine) as pairs:
             wanted = _seen(mine, picture, levels)
         for conv, norm in pairs:
             fused = fuse_conv_bn_eval(conv, norm)
-            _replace(mine, conv, fused)
             # timm's norms hold the activation that follows.
-            _replace(mine, norm, getattr(norm, "act", None) or nn.Identity())
+            act = getattr(norm, "act", None) or nn.Identity()
+            frozen = parameter.device.type == "cpu"
+            _replace(mine, conv, FrozenConv(fused, act) if frozen else fused)
+            _replace(mine, norm, nn.Identity() if frozen else act)
         found = _seen(mine, picture, levels)
     if not all(_is_close(a, b) for a, b in zip(found, wanted, strict=True)):
         return encoder

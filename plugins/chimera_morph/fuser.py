@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -25,6 +24,7 @@ from chimera_core.api import (
 from chimera_morph.config import MorphConfig
 from chimera_morph.folding import folded
 from chimera_morph.morphing import Morph, morph, resize_change
+from chimera_morph.processor import drawing_on
 
 
 class FeatureMorph(FusionGenerator):
@@ -56,7 +56,7 @@ class FeatureMorph(FusionGenerator):
             made_from=config.encoder,
             outline=config.outline,
         )
-        with _one_thread(self.device):
+        with drawing_on(self.device):
             self._eyes = folded(self.encoder, (*config.texture_levels, len(self.encoder.levels) - 1))
         self._morphs: dict[tuple[object, ...], Morph] = {}
 
@@ -65,7 +65,7 @@ class FeatureMorph(FusionGenerator):
     ) -> Tensor:
         """Make one chimera per seed; see ``FusionGenerator.fuse``."""
         made = []
-        with _one_thread(self.device):
+        with drawing_on(self.device):
             subjects = [self._finder.find(parent) for parent in parents]
             for k, seed in enumerate(seeds):
 
@@ -108,25 +108,6 @@ class FeatureMorph(FusionGenerator):
                 )
             }
         return _laid(self._morphs[key].at(strength), window, result)
-
-
-@contextmanager
-def _one_thread(device: torch.device) -> Iterator[None]:
-    """Compute with one of the CPU's threads.
-
-    A step is some hundreds of operations of a millisecond each. Threads that share them wait for one another more than
-    they work: in one run two gained nothing on two quiet cores; spinning on busy ones they took six to eight times the processor time.
-    Moreover a seed gives the same bits whatever the count.
-    """
-    if device.type != "cpu":
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _laid(change: Tensor, window: Window, onto: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from chimera_morph.views import _PADDING, Jitter, _phases, _shear, _Turning, views_of
+from chimera_morph.views import _PADDING, Jitter, _padded, _phases, _shear, _Turning, views_of
 
 STILL = Jitter(rotation=0, zoom=1, shift=0, mirror=False)
 
@@ -15,17 +15,34 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_without_jitter_a_view_is_the_canvas_reflected_at_its_border() -> None:
-    canvas = torch.rand(3, 20, 24, generator=generator())
-    expected = torch.nn.functional.pad(canvas[None], (_PADDING,) * 4, mode="reflect")
+@pytest.mark.parametrize("shape", [(20, 24), (27, 23)])
+def test_without_jitter_a_view_is_the_canvas_reflected_at_its_border(shape: tuple[int, int]) -> None:
+    canvas = torch.rand(3, *shape, generator=generator())
+    borders = [_padded(side) - side for side in shape[::-1]]
+    around = [width for border in borders for width in (border // 2, border - border // 2)]
+    expected = torch.nn.functional.pad(canvas[None], around, mode="reflect")
     assert torch.allclose(views_of(canvas, 2, STILL, generator()), expected.expand(2, -1, -1, -1), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5), (8, 40)])
 def test_a_canvas_smaller_than_the_border_is_reflected_again_and_again(shape: tuple[int, int]) -> None:
     views = views_of(torch.rand(3, *shape), 2, Jitter(10, 1.2, 0.1), generator())
-    assert views.shape == (2, 3, shape[0] + 2 * _PADDING, shape[1] + 2 * _PADDING)
+    assert views.shape == (2, 3, _padded(shape[0]), _padded(shape[1]))
     assert torch.isfinite(views).all()
+
+
+@pytest.mark.parametrize("side", [1, 175, 224, 350, 485])
+def test_sides_of_views_are_quick_to_transform_and_little_larger_than_the_canvas_and_its_border(
+    side: int,
+) -> None:
+    padded = _padded(side)
+    assert side + 2 * _PADDING <= padded <= 1.06 * (side + 2 * _PADDING) + 3
+    rest = padded // 4
+    assert 4 * rest == padded
+    for factor in (2, 3, 5, 7):
+        while rest % factor == 0:
+            rest //= factor
+    assert rest == 1
 
 
 def test_mirrored_views_are_mirrored() -> None:
