@@ -1,71 +1,116 @@
-"""Seconds of feature-morph by number format, side by side in one run.
+"""Seconds of feature-morph by instruction set and number format, each in a process of its own with one thread.
 
-Run: python benchmarks/feature_morph.py A.jpg B.jpg [--size 256] [--repeats 1] [--device auto] [--encoder RUN]
+Run: python benchmarks/feature_morph.py A.jpg B.jpg [--size 256] [--preset robust-morph] [--caps default AVX2 ...]
+     [--precisions fp32 bf16] [--device cpu] [--encoder RUN] [--iterations N] [--sweep]
 
-`first` is the time to load the encoder and find both animals; `half` of a creature at equal weights; `sweep` of the
-other creatures of a sweep of nine, of which only the way beyond equal weights is optimised. `cpu` are the process's
-seconds over all threads, which say more than the clock on a machine that others use too.
+A cap is a value of ONEDNN_MAX_CPU_ISA: what a lesser CPU would run. `first` loads the encoder and finds both animals,
+`half` makes a creature at equal weights, `sweep` the other seven of a sweep of nine. `all` is the whole process, imports
+included. On a machine that others use too, the processor's seconds (CPU) say more than the clock's.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from chimera_core.errors import ChimeraError
-from chimera_core.fusing.fusion import Fusion
-from chimera_core.fusing.request import plan_fusion
+CAPS = ("default", "AVX2", "AVX512_CORE", "AVX512_CORE_BF16", "AVX512_CORE_AMX")
 
 
 def main() -> None:
-    """Print one row per number format."""
+    """Print one row per cap and number format."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parents", nargs=2, type=Path)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--preset")
+    parser.add_argument("--caps", nargs="+", default=CAPS)
+    parser.add_argument("--precisions", nargs="+", default=["auto"])
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--encoder")
+    parser.add_argument("--iterations", type=int, help="fewer than the preset's, for a short look")
+    parser.add_argument("--sweep", action="store_true", help="time the rest of a sweep, too")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    print(f"{torch.get_num_threads()} threads, {torch.cpu.get_capabilities().get('cpu_name', 'unnamed CPU')}")
-    print(f"{'precision':10} {'first s':>8} {'half s':>8} {'half cpu':>9} {'sweep s':>8}")
-    for precision in ("fp32", "bf16"):
-        try:
-            first_s, half_s, half_cpu_s, sweep_s = _time(args, precision)
-        except ChimeraError as error:
-            print(f"{precision:10} {error}")
-            continue
-        print(f"{precision:10} {first_s:8.2f} {half_s:8.2f} {half_cpu_s:9.2f} {sweep_s:8.2f}", flush=True)
+    if args.alone:
+        print(json.dumps(_times(args)))
+        return
+    print(_cpu())
+    print(
+        f"{'cap':18}{'format':8}{'first CPU s':>12}{'half s':>8}{'CPU s':>8}{'sweep CPU s':>12}{'all CPU s':>10}"
+    )
+    for cap in args.caps:
+        for precision in args.precisions:
+            _print_row(cap, precision)
 
 
-def _time(args: argparse.Namespace, precision: str) -> tuple[float, float, float, float]:
-    """Take the median over repeats, each with a seed of its own."""
-    options: dict[str, Any] = {"precision": precision}
+def _print_row(cap: str, precision: str) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if cap != "default":
+        environment["ONEDNN_MAX_CPU_ISA"] = cap
+    command = [sys.executable, *sys.argv, "--alone", precision]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{cap:18}{precision:8}{(done.stderr.strip().splitlines() or ['failed'])[-1]}", flush=True)
+        return
+    row = json.loads(done.stdout.splitlines()[-1])
+    sweep = f"{row['sweep_cpu_s']:12.1f}" if "sweep_cpu_s" in row else f"{'':12}"
+    print(
+        f"{cap:18}{precision:8}{row['first_cpu_s']:12.1f}{row['half_s']:8.1f}{row['half_cpu_s']:8.1f}{sweep}"
+        f"{row['all_cpu_s']:10.1f}",
+        flush=True,
+    )
+
+
+def _times(args: argparse.Namespace) -> dict[str, float]:
+    from chimera_core.fusing.fusion import Fusion
+    from chimera_core.fusing.request import plan_fusion
+
+    options: dict[str, Any] = {"precision": args.alone}
     if args.encoder:
         options["encoder"] = {"name": args.encoder}
-    start = time.perf_counter()
+    if args.iterations:
+        options["iterations"] = args.iterations
+    start = time.process_time()
     fusion = Fusion(
-        plan_fusion(args.parents, fuser="feature-morph", size=args.size, device=args.device, options=options)
+        plan_fusion(
+            args.parents,
+            fuser="feature-morph",
+            preset=args.preset,
+            size=args.size,
+            device=args.device,
+            options=options,
+        )
     )
     fusion.make((1.0, 0.0), [0])
-    first_s = time.perf_counter() - start
-    rows = []
-    for seed in range(args.repeats):
-        start, start_cpu = time.perf_counter(), time.process_time()
-        fusion.make((0.5, 0.5), [seed])
-        half_s, half_cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
-        start = time.perf_counter()
+    times = {"first_cpu_s": time.process_time() - start}
+    start, clock = time.process_time(), time.perf_counter()
+    fusion.make((0.5, 0.5), [0])
+    times |= {"half_s": time.perf_counter() - clock, "half_cpu_s": time.process_time() - start}
+    if args.sweep:
+        start = time.process_time()
         for k in (1, 2, 3, 5, 6, 7, 8):
-            fusion.make((1 - k / 8, k / 8), [seed])
-        rows.append((half_s, half_cpu_s, time.perf_counter() - start))
-    half_s, half_cpu_s, sweep_s = map(statistics.median, zip(*rows, strict=True))
-    return first_s, half_s, half_cpu_s, sweep_s
+            fusion.make((1 - k / 8, k / 8), [0])
+        times["sweep_cpu_s"] = time.process_time() - start
+    return times | {"all_cpu_s": time.process_time()}
+
+
+def _cpu() -> str:
+    """Name the CPU, its capabilities as torch sees them, its cores and load."""
+    import torch
+
+    from chimera_core.host_cores import load_average, usable_cores
+
+    capabilities = torch.cpu.get_capabilities()
+    name = capabilities.get("cpu_name") or capabilities.get("architecture") or "unnamed CPU"
+    has = " ".join(sorted(key for key, value in capabilities.items() if value is True))
+    return f"{name}, {usable_cores()} cores, load {load_average()}, torch {torch.__version__}: {has}"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.files.atomic import one_line
+from chimera_core.host_cores import core_limit, load_average, usable_cores
 
 SLOW_S = 0.25
 """A plugin that takes longer to load is called slow: all of ours together take a tenth of this."""
@@ -125,13 +127,23 @@ def _devices() -> dict[str, Any]:
     from chimera_core.devices import select_device
 
     device = select_device("auto")
-    found: dict[str, Any] = {"auto": str(device), "cpu threads": torch.get_num_threads()}
+    limit, load = core_limit(), load_average()
+    capabilities = torch.cpu.get_capabilities()
+    found: dict[str, Any] = {
+        "auto": str(device),
+        "cpu": capabilities.get("cpu_name") or capabilities.get("architecture") or "unnamed",
+        "cpu cores": os.cpu_count(),
+        "cpu cores usable": usable_cores(),
+        "cpu cores' limit": "none seen" if limit is None else round(limit, 2),
+        "cpu load, last minute": "unknown" if load is None else round(load, 1),
+        "cpu threads": torch.get_num_threads(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "not set: commands that compute set PASSIVE"),
+        "cpu bf16": sorted(k for k, v in capabilities.items() if v and ("bf16" in k or "amx" in k)),
+    }
     if device.type == "cuda":
         index = device.index or 0
         found["gpu"] = torch.cuda.get_device_name(index)
         found["gpu memory GiB"] = round(torch.cuda.get_device_properties(index).total_memory / 2**30, 1)
         found["bf16"] = torch.cuda.is_bf16_supported()
-    else:
-        capabilities = torch.cpu.get_capabilities()
-        found["cpu bf16"] = sorted(k for k, v in capabilities.items() if v and ("bf16" in k or "amx" in k))
     return found

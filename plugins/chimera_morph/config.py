@@ -25,7 +25,9 @@ class MorphConfig(SubjectOptions):
         gt=0,
         le=220,
     )
-    iterations: int = option(50, help="optimiser steps at each scale", ge=1, le=5000)
+    iterations: int = option(
+        50, help="optimiser steps at the coarsest scale; finer ones take half", ge=1, le=5000
+    )
     views: int = option(2, help="jittered views in each step", ge=1, le=64)
     rate: float = option(0.03, help="optimiser's step, in amplitudes of the change's waves", gt=0, le=1)
     class_weight: float = option(
@@ -48,7 +50,8 @@ class MorphConfig(SubjectOptions):
         le=0.5,
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", help="number format of the encoder; auto takes bf16 where the device declares it"
+        "auto",
+        help="number format of the encoder; auto takes fp32 on a CPU, else bf16 where the device declares it",
     )
 
     @field_validator("texture_levels")

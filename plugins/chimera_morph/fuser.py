@@ -22,7 +22,9 @@ from chimera_core.api import (
     resize_shorter,
 )
 from chimera_morph.config import MorphConfig
+from chimera_morph.folding import folded
 from chimera_morph.morphing import Morph, morph, resize_change
+from chimera_morph.processor import drawing_on
 
 
 class FeatureMorph(FusionGenerator):
@@ -42,7 +44,10 @@ class FeatureMorph(FusionGenerator):
         super().__init__(config, device=device)
         encoder = load_encoder(config.encoder.name, device=self.device, **config.encoder.options)
         self.encoder: FeatureEncoder = encoder.requires_grad_(False).to(memory_format=torch.channels_last)
-        self.bf16 = choose_precision(config.precision, self.device) == "bf16"
+        # On a CPU bf16 does not pay for layers of so few channels (measured with AVX-512: docs/results.md), and is emulated
+        # where oneDNN lacks it. AMX has not been measured by us.
+        wanted = "fp32" if config.precision == "auto" and self.device.type == "cpu" else config.precision
+        self.bf16 = choose_precision(wanted, self.device) == "bf16"
         _check_levels(self.encoder, config)
         self._finder = SubjectFinder(
             config.subject,
@@ -51,20 +56,23 @@ class FeatureMorph(FusionGenerator):
             made_from=config.encoder,
             outline=config.outline,
         )
+        with drawing_on(self.device):
+            self._eyes = folded(self.encoder, (*config.texture_levels, len(self.encoder.levels) - 1))
         self._morphs: dict[tuple[object, ...], Morph] = {}
 
     def fuse(
         self, parents: Sequence[Parent], weights: Sequence[float], *, seeds: Sequence[int], size: int
     ) -> Tensor:
         """Make one chimera per seed; see ``FusionGenerator.fuse``."""
-        subjects = [self._finder.find(parent) for parent in parents]
         made = []
-        for k, seed in enumerate(seeds):
+        with drawing_on(self.device):
+            subjects = [self._finder.find(parent) for parent in parents]
+            for k, seed in enumerate(seeds):
 
-            def report(share: float, k: int = k) -> None:
-                self.progress((k + share) / len(seeds), 1.0)
+                def report(share: float, k: int = k) -> None:
+                    self.progress((k + share) / len(seeds), 1.0)
 
-            made.append(self._creature(subjects, weights, seed=seed, size=size, report=report))
+                made.append(self._creature(subjects, weights, seed=seed, size=size, report=report))
         return torch.stack(made)
 
     def _creature(
@@ -88,7 +96,7 @@ class FeatureMorph(FusionGenerator):
             # The last one only: a sweep uses it again, and a morph is some megabytes.
             self._morphs = {
                 key: morph(
-                    self.encoder,
+                    self._eyes,
                     first,
                     others,
                     shares,

@@ -97,8 +97,10 @@ def texture_distance(look: Look, target: Target) -> Tensor:
 
 def _moments(features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (N, C) of each channel of (N, C, h, w) under masks (N, 1, H, W)."""
-    weights = F.interpolate(masks, features.shape[-2:], mode="area")
-    total = weights.sum((2, 3)).clamp_min(_LEAST_CELLS)
-    mean = (features * weights).sum((2, 3)) / total
-    spread = ((features - mean[..., None, None]).square() * weights).sum((2, 3)) / total
-    return mean, (spread + 1e-6).sqrt()
+    weights = F.interpolate(masks, features.shape[-2:], mode="area").flatten(2)
+    weights = weights / weights.sum(2, keepdim=True).clamp_min(_LEAST_CELLS)
+    # (N, h * w, C): products with the weights are quicker than sums of what they were multiplied by.
+    cells = features.permute(0, 2, 3, 1).flatten(1, 2)
+    mean = weights @ cells
+    spread = weights @ (cells - mean).square()
+    return mean[:, 0], (spread[:, 0] + 1e-6).sqrt()

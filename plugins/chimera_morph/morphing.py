@@ -30,6 +30,9 @@ _HALF_WAY = 0.5
 _OTHERS_HALF_WAY = 0.75
 # Without any weight on the first parent the change may be so many times as long, and takes this share of the steps.
 _FULL_BUDGET, _FULL_SHARE = 1.5, 2 / 3
+# Finer canvases than the coarsest start from what is drawn, and take this share of the steps: with all of them the loss was
+# a tenth less, and no difference was seen.
+_FINER_SHARE = 1 / 2
 # Sides of the canvas, as in Window.canvases.
 _CANVAS, _COARSEST, _MAGNIFICATION = 192, 128, 2.0
 # Views from which a parent's look is taken.
@@ -97,17 +100,19 @@ def morph(
     generator = torch.Generator().manual_seed(seed)
     body = Subject(window.cut(first.image), window.cut(first.mask))
     shapes = window.canvases(side=_CANVAS, coarsest=_COARSEST, magnification=_MAGNIFICATION)
-    whole = sum(h * w for h, w in shapes)
+    finer = max(1, round(_FINER_SHARE * config.iterations))
+    steps = [config.iterations] + [finer] * (len(shapes) - 1)
+    costs = [h * w * count for (h, w), count in zip(shapes, steps, strict=True)]
     done, change = 0.0, None
-    for shape in shapes:
+    for shape, count, cost in zip(shapes, steps, costs, strict=True):
         task = _Task(encoder, body, others, shares, shape, generator, config, bf16)
         start = task.recoloured(_OTHERS_HALF_WAY) if change is None else resize_change(change, shape)
-        part = shape[0] * shape[1] / whole
+        part = cost / sum(costs)
         change = task.optimise(
             start,
             toward=_OTHERS_HALF_WAY,
             budget=config.budget,
-            steps=config.iterations,
+            steps=count,
             progress=_portion(progress, done, part),
         )
         done += part
@@ -220,11 +225,9 @@ class _Task:
         config = self.config
         free = self.canvas.image + change
         image = free.clamp(0, 1)
-        views = views_of(torch.cat([image, self.room]), config.views, self.jitter, self.generator)
+        views = views_of(image, config.views, self.jitter, self.generator, beside=self.room)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):
-            look = look_at(
-                self.encoder, _laid_out(views[:, :3]), views[:, 3:].detach(), config.texture_levels
-            )
+            look = look_at(self.encoder, _laid_out(views[:, :3]), views[:, 3:], config.texture_levels)
         return (
             config.class_weight * class_distance(look, target)
             + config.embedding_weight * embedding_distance(look, target)

@@ -151,3 +151,21 @@ def test_the_step_beyond_half_way_leads_on_and_stays_within_the_radius(seed: int
     assert lengths[-1] <= radius + 1e-9
     assert all(b > a - 1e-9 for a, b in pairwise(lengths))
     assert max(float((b - a).norm()) for a, b in pairwise(changes)) <= lengths[-1] / 4 + 1e-9
+
+
+def test_threads_change_nothing_of_a_creature_and_their_number_is_given_back() -> None:
+    made, before = [], torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            made.append(fuse(make(), (0.5, 0.5)))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*made)
+
+
+def test_auto_precision_is_fp32_on_every_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True, "avx512_bf16": True})
+    assert not make(precision="auto").bf16
+    assert make(precision="bf16").bf16
