@@ -26,21 +26,21 @@ from typing import Any
 
 from fuzz_images import LIMIT_BYTES, LIMIT_S, peak_beyond, reset_peak
 
+from chimera_core.compare.experiment.cells import read_record
 from chimera_core.compare.experiment.file import read_experiment
-from chimera_core.compare.making.cells import read_record
-from chimera_core.components.layers import build_config
-from chimera_core.components.options import Config
 from chimera_core.data.packed import read_index
 from chimera_core.errors import ChimeraError
 from chimera_core.files.locks import holder_of
 from chimera_core.files.toml import to_toml
 from chimera_core.models.header import ExportedFuser, read_header
+from chimera_core.options.config import Config
+from chimera_core.options.layers import build_config
+from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.registry import read_registry, shipped_registry
 from chimera_core.report.reading import read_comparison
 from chimera_core.runs.checkpoints import read_state
 from chimera_core.runs.config import read_config
 from chimera_core.runs.record import read_run_record, run_status
-from chimera_core.training.options import FuserTraining
 from chimera_core.training.parts.metrics import read_metrics
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -30,9 +30,10 @@ from torch.nn import functional as F
 
 from chimera_core.api import DatasetSource, Example, FeatureEncoder, SourceInfo, pgd
 from chimera_core.components.choice import build, layered_options
-from chimera_core.components.options import EncoderRef, SourceRef
 from chimera_core.data.packed import PackedSplit
 from chimera_core.data.packing import pack
+from chimera_core.options.config import EncoderRef, SourceRef
+from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import default_host
 from chimera_core.precision import choose_precision
 from chimera_core.runs import checkpoints
@@ -40,7 +41,6 @@ from chimera_core.training import launch
 from chimera_core.training.data import ListedData, TrainingData
 from chimera_core.training.encoder import EncoderPlan
 from chimera_core.training.loop import train as train_by_plan
-from chimera_core.training.options import EncoderTraining
 from chimera_core.training.parts.ema import Ema
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups
 

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from chimera_core.components.resolve import load_encoder, open_source
+    from chimera_core.components.resolve import open_source
     from chimera_core.fusing.fusion import FusionResult, fuse
+    from chimera_core.models.resolve import load_encoder
 
 _LAZY = {
     "FusionResult": "chimera_core.fusing.fusion",
     "fuse": "chimera_core.fusing.fusion",
-    "load_encoder": "chimera_core.components.resolve",
+    "load_encoder": "chimera_core.models.resolve",
     "open_source": "chimera_core.components.resolve",
 }
 

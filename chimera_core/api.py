@@ -9,7 +9,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.attacks.budget import BudgetConfig
-from chimera_core.components.options import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.data.members import Member
 from chimera_core.errors import (
     ChimeraError,
@@ -21,6 +20,7 @@ from chimera_core.errors import (
     ShapeError,
 )
 from chimera_core.files.atomic import atomic_path, describe_folder, one_line
+from chimera_core.options.config import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.plugins.hookspecs import API_VERSION, hookimpl
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 from chimera_core.subjects.options import HeadOptions, SubjectOptions
@@ -30,13 +30,7 @@ if TYPE_CHECKING:
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
-    from chimera_core.components.resolve import (
-        default_data_root,
-        find_asset,
-        load_encoder,
-        load_fuser,
-        open_source,
-    )
+    from chimera_core.components.resolve import default_data_root, find_asset, load_fuser, open_source
     from chimera_core.data.batches import Batch, ImageSplit
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
@@ -59,6 +53,7 @@ if TYPE_CHECKING:
         Split,
     )
     from chimera_core.interfaces.learner import Engine, FuserData, FuserLearner, TrainedFacts
+    from chimera_core.models.resolve import load_encoder
     from chimera_core.precision import choose_precision
     from chimera_core.randomness import Draw
     from chimera_core.scoring.sets.probe import Probe, fit_probe
@@ -147,7 +142,7 @@ _LAZY = {
     "load_state": "chimera_core.files.weights",
     "default_data_root": "chimera_core.components.resolve",
     "find_asset": "chimera_core.components.resolve",
-    "load_encoder": "chimera_core.components.resolve",
+    "load_encoder": "chimera_core.models.resolve",
     "load_fuser": "chimera_core.components.resolve",
     "open_source": "chimera_core.components.resolve",
     "DownloadError": "chimera_core.downloads.transfer",

@@ -14,7 +14,7 @@ from chimera_core.cli.root import run
 from chimera_core.compare.experiment import file as experiment_file
 from chimera_core.compare.experiment.file import read_experiment
 from chimera_core.compare.experiment.fusers import variants_of
-from chimera_core.components.options import Config
+from chimera_core.options.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"

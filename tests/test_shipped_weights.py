@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from chimera_core.components.trained import model_file
 from chimera_core.models.header import ExportedEncoder, read_header
-from chimera_core.models.names import model_file
 from chimera_core.plugins import discovery as plugins
 from chimera_core.subjects import face_network, outline_network
 

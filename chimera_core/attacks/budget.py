@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, ValidationInfo, field_validator
 
-from chimera_core.components.options import Config, option
 from chimera_core.errors import ConfigError
+from chimera_core.options.config import Config, option
 
 Norm = Literal["linf", "l2"]
 # The field's budgets: 4/255 for natural images (ImageNet; CIFAR uses 8/255), and a small L2 radius whose

@@ -14,13 +14,13 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values, first_argument
 from chimera_core.cli.parsing.config_file import check_command, given, use_file
 from chimera_core.cli.parsing.options import FlagOption, put_in_force
-from chimera_core.components.flags import flags_of
-from chimera_core.components.layers import Layer
 from chimera_core.errors import ConfigError
+from chimera_core.options.flags import flags_of
+from chimera_core.options.layers import Layer
+from chimera_core.options.training import TrainingOptions, lay
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import config as config_file
 from chimera_core.runs.record import find_run
-from chimera_core.training.options import TrainingOptions, lay
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -169,6 +169,6 @@ def _laid(layers: Sequence[Layer]) -> dict[str, Any]:
 
 
 def _no_options(kind: str, name: str) -> Any:
-    from chimera_core.components.options import Config
+    from chimera_core.options.config import Config
 
     return Config, []

@@ -14,11 +14,11 @@ from chimera_core.cli._training import asked_options, read_options_file
 from chimera_core.cli._training_run import find_folder
 from chimera_core.cli.parsing.command import Selector
 from chimera_core.components.choice import layered_options, option_layers
-from chimera_core.components.layers import Layer, build_config, check_layer, merge
 from chimera_core.errors import ConfigError
+from chimera_core.options.layers import Layer, build_config, check_layer, merge
+from chimera_core.options.training import TrainingOptions, lay
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import config as config_file
-from chimera_core.training.options import TrainingOptions, lay
 
 # With its plugin, so that a stranger who offers the same name cannot get into the way of the default.
 _DEFAULTS = {"trainer": "robust:standard"}

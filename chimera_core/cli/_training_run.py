@@ -30,9 +30,9 @@ from chimera_core.runs.record import (
 
 if TYPE_CHECKING:
     from chimera_core.cli._training_request import TrainingRequest
+    from chimera_core.options.training import ImageTraining
     from chimera_core.training.learner import TrainingPlan
     from chimera_core.training.loop import Outcome
-    from chimera_core.training.options import ImageTraining
 
 Report = Callable[[float, float], None]
 """Called with (done, total)."""

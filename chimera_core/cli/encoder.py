@@ -19,9 +19,9 @@ from chimera_core.cli._training_run import Report, train_run
 from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_study import study
 from chimera_core.cli.parsing.groups import Group
+from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import ENCODER
-from chimera_core.training.options import EncoderTraining
 
 if TYPE_CHECKING:
     from chimera_core.training.learner import TrainingPlan

@@ -16,11 +16,11 @@ from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import read_options_file
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values, first_argument
 from chimera_core.cli.parsing.config_file import given
-from chimera_core.components.layers import build_config
+from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError
-from chimera_core.models.names import find_trained
+from chimera_core.options.layers import build_config
+from chimera_core.options.training import EncoderTraining
 from chimera_core.runs import config as config_file
-from chimera_core.training.options import EncoderTraining
 
 
 class _EvaluateCommand(ComponentCommand):

@@ -20,8 +20,8 @@ from chimera_core.cli._training_request import TrainingKind, TrainingRequest, re
 from chimera_core.cli._training_run import say, take_folder
 from chimera_core.cli.parsing.command import Selector
 from chimera_core.cli.parsing.config_file import given
-from chimera_core.components.layers import Layer
 from chimera_core.files.atomic import one_line
+from chimera_core.options.layers import Layer
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import STUDY
 from chimera_core.training.study.options import PRESETS, EncoderStudy, find_preset

@@ -17,9 +17,9 @@ from chimera_core.cli._training_request import TrainingKind, TrainingRequest, re
 from chimera_core.cli._training_run import Report, train_run
 from chimera_core.cli.parsing.command import Selector
 from chimera_core.cli.parsing.groups import Group
+from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import FUSER
-from chimera_core.training.options import FuserTraining
 
 if TYPE_CHECKING:
     from chimera_core.training.learner import TrainingPlan

@@ -10,10 +10,10 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli.parsing.groups import Group
 from chimera_core.components.choice import look_up_options, option_layers
-from chimera_core.components.flags import Flag, flags_of
-from chimera_core.components.options import suggest
 from chimera_core.errors import PluginError
 from chimera_core.files.atomic import one_line
+from chimera_core.options.config import suggest
+from chimera_core.options.flags import Flag, flags_of
 from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
 
 

@@ -8,9 +8,9 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import describe_folder, quote
+from chimera_core.options.config import suggest
 from chimera_core.runs.record import find_run
 
 

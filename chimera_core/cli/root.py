@@ -13,9 +13,9 @@ import click
 
 from chimera_core import __version__
 from chimera_core.cli.parsing.groups import Group
-from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import disk_trouble, one_line, quote
+from chimera_core.options.config import suggest
 
 # By the section of help. Each is the attribute of its own name in the module of its name.
 _COMMANDS = {

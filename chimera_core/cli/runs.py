@@ -10,9 +10,9 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli.parsing.groups import Group
-from chimera_core.components.options import suggest
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import one_line, quote
+from chimera_core.options.config import suggest
 from chimera_core.runs.record import RECORD, find_run, read_run_record, run_holder, run_status
 
 _COLUMNS = ("run", "kind", "status", "images", "source", "device", "written")

@@ -10,7 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from chimera_core.compare.experiment.cells import read_record
 from chimera_core.compare.experiment.data import check_data
+from chimera_core.compare.experiment.identity import data_identity, hash_of, scoring_code
 from chimera_core.compare.experiment.plan import (
     Comparison,
     Experiment,
@@ -19,11 +21,9 @@ from chimera_core.compare.experiment.plan import (
     train_first,
     waits_for_training,
 )
+from chimera_core.compare.experiment.trainings import Training
 from chimera_core.compare.figures.scoring import open_scorecard, reference_identity, score_cells
 from chimera_core.compare.figures.tables import write_tables
-from chimera_core.compare.making.cells import read_record
-from chimera_core.compare.making.identity import data_identity, hash_of, scoring_code
-from chimera_core.compare.making.trainings import Training
 from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import one_line, quote, spell_paths

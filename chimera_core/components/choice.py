@@ -11,7 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.components.layers import (
+from chimera_core.components.trained import find_trained
+from chimera_core.errors import ConfigError, PluginError
+from chimera_core.options.config import Config, suggest
+from chimera_core.options.layers import (
     Layer,
     build_config,
     check_layer,
@@ -19,9 +22,6 @@ from chimera_core.components.layers import (
     named_defaults,
     references_in,
 )
-from chimera_core.components.options import Config, suggest
-from chimera_core.errors import ConfigError, PluginError
-from chimera_core.models.names import find_trained
 from chimera_core.plugins.discovery import Component, PluginHost
 
 

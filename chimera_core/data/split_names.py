@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError
 from chimera_core.files.names import spelled_in
+from chimera_core.options.config import suggest
 
 TRAIN_NAMES = ("train", "training")
 VAL_NAMES = (

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from chimera_core.components.options import suggest
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.order import seeded
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import quote
 from chimera_core.files.names import spelled_in
+from chimera_core.options.config import suggest
 
 
 class SubsetSplit:

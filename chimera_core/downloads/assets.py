@@ -18,10 +18,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files.atomic import AnyPath, disk_trouble, one_line, quote
 from chimera_core.files.own_folders import make_folder, move, open_own, refuse_link, remove_file
+from chimera_core.options.config import suggest
 from chimera_core.plugins.registry import AssetEntry, Registry
 from chimera_core.plugins.settings import Settings
 

@@ -10,22 +10,22 @@ from torch import Tensor
 
 from chimera_core.attacks.budget import check_budget
 from chimera_core.attacks.catalogue import Attack, standard_attacks
-from chimera_core.components.options import suggest
+from chimera_core.components.trained import Trained, model_file
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
 from chimera_core.data.losses import count_losses
 from chimera_core.data.subsets import spread_subset
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError
-from chimera_core.evaluation.accuracy import count_predictions
 from chimera_core.evaluation.attacked import evaluate_attacks
 from chimera_core.interfaces.components import FeatureEncoder, no_progress
 from chimera_core.models.encoders import load_trained, read_training
 from chimera_core.models.header import ExportedEncoder, read_header
-from chimera_core.models.names import Trained, model_file
+from chimera_core.options.config import suggest
+from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.training.data import Data, choose_splits, open_data
 from chimera_core.training.encoder_plan import check_encoder
-from chimera_core.training.options import EncoderTraining
+from chimera_core.training.parts.accuracy import count_predictions
 
 _log = logging.getLogger(__name__)
 

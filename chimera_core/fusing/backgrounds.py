@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, get_args
 
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError
+from chimera_core.options.config import suggest
 from chimera_core.records import Parent
 
 if TYPE_CHECKING:

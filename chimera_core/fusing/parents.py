@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chimera_core.components.choice import choose
-from chimera_core.components.options import suggest
 from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote
 from chimera_core.files.names import spelled_in
 from chimera_core.fusing.request import PARENT_SIZE, FusionPlan
+from chimera_core.options.config import suggest
 from chimera_core.records import Parent
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import AnyPath, atomic_path, quote
 from chimera_core.files.names import nfc
@@ -20,6 +19,7 @@ from chimera_core.images import PICTURE_SUFFIXES, read_picture
 from chimera_core.images.folders import is_picture_name, is_system_folder
 from chimera_core.library.matching import plain_name
 from chimera_core.library.records import PictureRecord, read_record, record_file, write_record
+from chimera_core.options.config import suggest
 
 
 class Library:

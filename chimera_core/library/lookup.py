@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.library.choosing import Merits, pick_picture
 from chimera_core.library.collections import Place, places
 from chimera_core.library.matching import STEPS, NameIndex, plain_name
 from chimera_core.library.records import PictureRecord
+from chimera_core.options.config import suggest
 
 if TYPE_CHECKING:
     from chimera_core.plugins.discovery import PluginHost

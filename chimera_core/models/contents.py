@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from chimera_core.components.trained import Trained, model_file
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.models.header import ExportedEncoder, read_header
-from chimera_core.models.names import Trained, model_file
+from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import ENCODER, read_options
-from chimera_core.training.options import EncoderTraining
 
 
 def contents_of(host: PluginHost, trained: Trained) -> str:

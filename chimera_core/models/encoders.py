@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from chimera_core.components.choice import choose
+from chimera_core.components.trained import Trained, model_file
 from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import quote
@@ -16,11 +17,10 @@ from chimera_core.files.own_folders import inside
 from chimera_core.files.weights import lengthened, load_state
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.models.header import ExportedEncoder, read_header
-from chimera_core.models.names import Trained, model_file
+from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
 from chimera_core.runs.options import ENCODER, read_options
-from chimera_core.training.options import EncoderTraining
 
 KIND = "feature-encoder"
 

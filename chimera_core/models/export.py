@@ -9,8 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from chimera_core.components.layers import references_in
-from chimera_core.components.options import Config
+from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote, refuse_inputs
 from chimera_core.files.names import path_trouble
@@ -18,7 +17,8 @@ from chimera_core.files.weights import load_state
 from chimera_core.models.encoders import load_trained_encoder, read_training
 from chimera_core.models.fusers import fuser_of_run
 from chimera_core.models.header import ExportedEncoder, ExportedFuser, read_notes
-from chimera_core.models.names import find_trained
+from chimera_core.options.config import Config
+from chimera_core.options.layers import references_in
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.privacy import without_folders
 from chimera_core.runs import checkpoints

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from chimera_core.components.choice import resolve_config
-from chimera_core.components.layers import build_config, merge
-from chimera_core.components.options import suggest
+from chimera_core.components.trained import SUFFIX, Trained, check_references, find_trained, model_file
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.names import nfc, spelled_in
 from chimera_core.files.own_folders import inside
 from chimera_core.images import check_picture
 from chimera_core.models.header import ExportedFuser, read_header, read_notes
-from chimera_core.models.names import SUFFIX, Trained, check_references, find_trained, model_file
+from chimera_core.options.config import suggest
+from chimera_core.options.layers import build_config, merge
+from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import Component, PluginHost
 from chimera_core.plugins.registry import ModelEntry
 from chimera_core.runs.options import FUSER, read_options
-from chimera_core.training.options import FuserTraining
 
 if TYPE_CHECKING:
     import torch

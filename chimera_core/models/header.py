@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeVar
 import safetensors
 from pydantic import ValidationError
 
-from chimera_core.components.options import Config, option
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import broken_link, one_line, quote, typed_address
 from chimera_core.files.text import parse_json
 from chimera_core.files.weights import check_header
+from chimera_core.options.config import Config, option
 
 FORMAT = 1
 KEY = "chimera"

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
+from chimera_core.options.config import suggest
 from chimera_core.plugins import hookspecs
 from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, record_of
 from chimera_core.plugins.registry import PluginEntry, Registry, read_registry, shipped_registry

@@ -20,9 +20,9 @@ from typing import Any
 
 import pluggy
 
-from chimera_core.components.flags import check_flags
 from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.files.atomic import one_line
+from chimera_core.options.flags import check_flags
 from chimera_core.plugins import hookspecs
 from chimera_core.records import ComponentSpec, Preset
 

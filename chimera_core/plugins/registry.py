@@ -23,12 +23,12 @@ from pydantic import (
     model_validator,
 )
 
-from chimera_core.components.layers import Layer, merge
-from chimera_core.components.options import Config, option, suggest
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.names import name_trouble
 from chimera_core.files.toml import TomlFile, read_toml
+from chimera_core.options.config import Config, option, suggest
+from chimera_core.options.layers import Layer, merge
 
 LARGEST_ASSET_BYTES = 2**40
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.toml import read_toml
+from chimera_core.options.config import suggest
 
 _VARIABLES = {
     "cache": "CHIMERA_CACHE",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chimera_core.components.layers import build_config
-from chimera_core.components.options import Config
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import quote
 from chimera_core.files.own_folders import inside
+from chimera_core.options.config import Config
+from chimera_core.options.layers import build_config
 from chimera_core.runs import config as config_file
 from chimera_core.runs.record import read_run_record
 

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.components.options import suggest
-from chimera_core.components.resolve import load_encoder
 from chimera_core.data.batches import ImageSplit
 from chimera_core.data.preparing import plan_packing, prepare
 from chimera_core.data.split_names import learning_split
@@ -23,6 +21,8 @@ from chimera_core.files.names import spelled_in
 from chimera_core.images import read_picture
 from chimera_core.images.pixels import from_uint8, middle_square
 from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.models.resolve import load_encoder
+from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.scoring.judge.features import at_size
 from chimera_core.scoring.parents import ParentImages

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chimera_core.components.options import suggest
+from chimera_core.components.trained import SUFFIX, find_trained
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import describe_folder, quote
 from chimera_core.files.text import parse_json
@@ -17,12 +17,12 @@ from chimera_core.images import check_picture, read_png_text
 from chimera_core.images.folders import is_picture_name
 from chimera_core.library.choosing import Merits
 from chimera_core.models.fusers import is_class_name
-from chimera_core.models.names import SUFFIX, find_trained
+from chimera_core.options.config import suggest
+from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import FUSER, read_options
 from chimera_core.runs.record import RECORD
 from chimera_core.scoring.judge.names import check_judge, default_judge, judge_of
-from chimera_core.training.options import FuserTraining
 
 _log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from chimera_core.scoring.parents import (
     similarity,
 )
 from chimera_core.scoring.reference import Reference, SeenReference
-from chimera_core.scoring.sets.sets import set_card
+from chimera_core.scoring.set_card import set_card
 from chimera_core.scoring.views import shaken
 
 VIEWS = 8

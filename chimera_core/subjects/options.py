@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from chimera_core.components.options import Config, option, parse_share_box
+from chimera_core.options.config import Config, option, parse_share_box
 
 SubjectMode = Literal["auto", "whole"]
 OutlineWay = Literal["fine", "fast", "u2netp", "isnet"]

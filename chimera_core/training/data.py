@@ -12,7 +12,6 @@ import torch
 from pydantic import BaseModel
 
 from chimera_core.components.choice import choose
-from chimera_core.components.options import SourceRef, flag_name
 from chimera_core.data.batches import ImageSplit, TensorSplit
 from chimera_core.data.domains import DomainsOfSource
 from chimera_core.data.fingerprint import folder_name, packing_of
@@ -29,8 +28,9 @@ from chimera_core.data.subsets import (
 )
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.interfaces.components import DatasetSource, no_progress
+from chimera_core.options.config import SourceRef, flag_name
+from chimera_core.options.training import ImageTraining
 from chimera_core.plugins.discovery import Component, PluginHost
-from chimera_core.training.options import ImageTraining
 
 
 @dataclass(frozen=True)

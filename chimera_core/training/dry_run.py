@@ -19,6 +19,7 @@ from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.interfaces.learner import Engine, FuserLearner
+from chimera_core.options.training import EncoderTraining, FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import Draw, seed_step
 from chimera_core.training.data import TrainingData
@@ -26,7 +27,6 @@ from chimera_core.training.encoder import EncoderPlan
 from chimera_core.training.encoder_plan import plan_encoder
 from chimera_core.training.fuser import count_parameters
 from chimera_core.training.fuser_plan import FuserStart, check_beginning, start_fuser
-from chimera_core.training.options import EncoderTraining, FuserTraining
 from chimera_core.training.parts.memory import MemoryEstimate, available_memory, estimate_memory
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups
 from chimera_core.training.plan import without_memory

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from chimera_core.components.choice import build
-from chimera_core.components.options import EncoderRef
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import one_line
 from chimera_core.interfaces.components import FeatureEncoder, no_progress
+from chimera_core.options.config import EncoderRef
+from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.precision import Precision
 from chimera_core.randomness import Draw, seed_step
@@ -20,7 +21,6 @@ from chimera_core.training.augmentation.mixing import cutmix, mixup, smooth
 from chimera_core.training.augmentation.presets import find_augmentation
 from chimera_core.training.data import OpenedData, TrainingData
 from chimera_core.training.encoder import EncoderPlan, Vary
-from chimera_core.training.options import EncoderTraining
 from chimera_core.training.parts.optimizers import layer_factors, parameter_groups, schedule
 from chimera_core.training.plan import (
     check_machine,

@@ -18,6 +18,7 @@ from chimera_core.files.weights import lengthened, load_state
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
 from chimera_core.interfaces.learner import Engine, FuserLearner, TrainedFacts
 from chimera_core.models.fusers import find_trained_fuser
+from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import Draw
 from chimera_core.runs import checkpoints
@@ -26,7 +27,6 @@ from chimera_core.runs.record import find_run
 from chimera_core.scoring.judge.features import QualityJudge
 from chimera_core.training.fuser_pictures import draw_samples, draw_sweeps
 from chimera_core.training.learner import Learner, TrainingPlan
-from chimera_core.training.options import FuserTraining
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import torch
 
 from chimera_core.components.choice import Choice, build, choose
-from chimera_core.components.options import EncoderRef
+from chimera_core.components.trained import find_trained
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.interfaces.learner import FuserData, FuserLearner
 from chimera_core.models.encoders import load_trained
-from chimera_core.models.names import find_trained
+from chimera_core.options.config import EncoderRef
+from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import seed_step
 from chimera_core.training.data import TrainingData
 from chimera_core.training.fuser import FuserPlan
-from chimera_core.training.options import FuserTraining
 from chimera_core.training.parts.optimizers import schedule
 from chimera_core.training.plan import (
     check_machine,

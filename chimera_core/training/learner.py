@@ -14,10 +14,10 @@ from torch.optim import Optimizer
 
 from chimera_core.data.batches import Batch
 from chimera_core.interfaces.learner import Engine
+from chimera_core.options.training import EncoderTraining, FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import Draw
 from chimera_core.training.data import TrainingData
-from chimera_core.training.options import EncoderTraining, FuserTraining
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

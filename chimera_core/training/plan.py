@@ -15,18 +15,18 @@ from typing import Any, TypeVar
 import torch
 
 from chimera_core.components.choice import choose
-from chimera_core.components.options import ComponentRef, SourceRef
 from chimera_core.data.duplicates import count_pairs
 from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
 from chimera_core.data.split_names import HELD_OUT
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import spell_paths
 from chimera_core.interfaces.components import no_progress
+from chimera_core.options.config import ComponentRef, SourceRef
+from chimera_core.options.training import DEFAULT_EPOCHS, ImageTraining, TrainingOptions
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.precision import Precision, choose_precision
 from chimera_core.training import launch
 from chimera_core.training.data import OpenedData, TrainingData, choose_splits, open_data
-from chimera_core.training.options import DEFAULT_EPOCHS, ImageTraining, TrainingOptions
 from chimera_core.training.parts.metrics import check_tensorboard
 
 RefT = TypeVar("RefT", bound=ComponentRef)

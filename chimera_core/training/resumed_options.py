@@ -7,15 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chimera_core.components.layers import build_config
-from chimera_core.components.options import ComponentRef
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import one_line, without_places
+from chimera_core.options.config import ComponentRef
+from chimera_core.options.layers import build_config
+from chimera_core.options.training import TrainingOptions, lay
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.options import read_options
 from chimera_core.runs.record import read_run_record
 from chimera_core.training.data import Data
-from chimera_core.training.options import TrainingOptions, lay
 from chimera_core.training.plan import resolve_reference
 
 OptionsT = TypeVar("OptionsT", bound=TrainingOptions)

@@ -24,10 +24,10 @@ from chimera_core.cli.parsing.config_file import (
 )
 from chimera_core.cli.parsing.options import FlagOption
 from chimera_core.components.choice import check_options, look_up_options, option_layers
-from chimera_core.components.flags import Flag, flags_of
-from chimera_core.components.layers import Layer, merge
+from chimera_core.components.trained import find_trained
 from chimera_core.errors import ChimeraError, ConfigError, PluginError
-from chimera_core.models.names import find_trained
+from chimera_core.options.flags import Flag, flags_of
+from chimera_core.options.layers import Layer, merge
 from chimera_core.plugins.discovery import Component, PluginHost
 
 if TYPE_CHECKING:

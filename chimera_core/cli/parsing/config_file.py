@@ -24,11 +24,11 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli.parsing.types import WEIGHTS
-from chimera_core.components.layers import Layer
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.toml import read_toml
+from chimera_core.options.config import suggest
+from chimera_core.options.layers import Layer
 from chimera_core.plugins.discovery import PluginHost
 
 _FILE = "chimera.config-file"

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from chimera_core.cli.parsing.types import IntChoice, NumberType
-from chimera_core.components.flags import Flag
-from chimera_core.components.layers import Layer
-from chimera_core.components.options import ComponentRef, read_count, read_duration, read_fraction
+from chimera_core.options.config import ComponentRef, read_count, read_duration, read_fraction
+from chimera_core.options.flags import Flag
+from chimera_core.options.layers import Layer
 
 
 class FlagOption(click.Option):

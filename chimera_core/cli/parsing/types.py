@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from chimera_core.components.options import read_fraction
+from chimera_core.options.config import read_fraction
 
 
 class NumberType(click.ParamType[Any]):

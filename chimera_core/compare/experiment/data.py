@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.compare.experiment.plan import Experiment
-from chimera_core.compare.making.trainings import Training
-from chimera_core.components.options import suggest
+from chimera_core.compare.experiment.trainings import Training
 from chimera_core.data.split_names import learning_split, name_splits
 from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files.atomic import quote, spell_paths
 from chimera_core.models.fusers import is_class_name
+from chimera_core.options.config import suggest
 
 if TYPE_CHECKING:
     from chimera_core.interfaces.components import DatasetSource

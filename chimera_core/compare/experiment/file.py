@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from chimera_core.components.layers import Layer, build_config, check_layer, merge
-from chimera_core.components.options import Config, option
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.toml import TomlFile, read_toml
 from chimera_core.fusing.request import check_seeds
+from chimera_core.options.config import Config, option
+from chimera_core.options.layers import Layer, build_config, check_layer, merge
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 MAX_FUSERS = 1_000

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chimera_core.compare.experiment.file import ExperimentFile, Variant, nested, variants_of
-from chimera_core.compare.making.identity import component_identity, encoder_identity, file_hash
-from chimera_core.compare.making.trainings import Names, with_names
+from chimera_core.compare.experiment.identity import component_identity, encoder_identity, file_hash
+from chimera_core.compare.experiment.trainings import Names, with_names
 from chimera_core.components.choice import Choice, check_options, choose
-from chimera_core.components.layers import Layer, build_config, references_in
-from chimera_core.components.options import Config, suggest
+from chimera_core.components.trained import find_trained
 from chimera_core.errors import ChimeraError, ConfigError, PluginError
 from chimera_core.models.fusers import TrainedFuser, find_trained_fuser
-from chimera_core.models.names import find_trained
+from chimera_core.options.config import Config, suggest
+from chimera_core.options.layers import Layer, build_config, references_in
 from chimera_core.plugins.discovery import Component, PluginHost
 from chimera_core.scoring.judge.names import judge_network, judge_of, networks_of
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.compare.experiment.file import ExperimentFile
-from chimera_core.compare.making.identity import file_hash, hash_of
-from chimera_core.components.options import suggest
+from chimera_core.compare.experiment.identity import file_hash, hash_of
 from chimera_core.data.split_names import TRAIN_NAMES, VAL_NAMES
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import quote, spell_paths, write_text_atomic
@@ -23,6 +22,7 @@ from chimera_core.files.text import LARGE_BYTES, read_json_table
 from chimera_core.fusing.request import check_weights
 from chimera_core.images import check_picture
 from chimera_core.models.fusers import is_class_name
+from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import PluginHost
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from chimera_core.compare.experiment.cells import Cell, FuserFacts, cells_of
 from chimera_core.compare.experiment.file import ExperimentFile, JudgeTable, read_experiment, variants_of
 from chimera_core.compare.experiment.fusers import (
     FuserEntry,
@@ -17,11 +18,10 @@ from chimera_core.compare.experiment.fusers import (
     ids_twice,
     judge_identities,
 )
+from chimera_core.compare.experiment.identity import hash_of
+from chimera_core.compare.experiment.moved_data import place_of
 from chimera_core.compare.experiment.parents import ParentTuple, check_tuples, check_weights_fit, make_tuples
-from chimera_core.compare.making.cells import Cell, FuserFacts, cells_of
-from chimera_core.compare.making.identity import hash_of
-from chimera_core.compare.making.moved_data import place_of
-from chimera_core.compare.making.trainings import (
+from chimera_core.compare.experiment.trainings import (
     Training,
     encoder_trainings,
     fuser_trainings,

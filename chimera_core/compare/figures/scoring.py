@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chimera_core.compare.experiment.cells import Cell, image_path
 from chimera_core.compare.experiment.file import ExperimentFile
+from chimera_core.compare.experiment.identity import data_identity, file_hash, hash_of, scoring_code
 from chimera_core.compare.experiment.parents import ANY_SEED, ParentTuple, Slot
 from chimera_core.compare.experiment.plan import Comparison
-from chimera_core.compare.making.cells import Cell, image_path
-from chimera_core.compare.making.identity import data_identity, file_hash, hash_of, scoring_code
 from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files.atomic import one_line, spell_paths, write_text_atomic
 from chimera_core.files.own_folders import inside, make_folder

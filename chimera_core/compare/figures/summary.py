@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from chimera_core.compare.experiment.cells import Cell
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.figures.axes import axis_effects
 from chimera_core.compare.figures.scoring import Scores
-from chimera_core.compare.making.cells import Cell
 from chimera_core.report.record import Axis, Interval, Place, SecondJudge, Sweep, Test
 from chimera_core.statistics import (
     PairedTest,

@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chimera_core.compare.experiment.cells import Cell
 from chimera_core.compare.experiment.fusers import FuserEntry
 from chimera_core.compare.experiment.parents import FOLDER as PARENTS
 from chimera_core.compare.experiment.parents import ParentTuple
 from chimera_core.compare.experiment.plan import Comparison
 from chimera_core.compare.figures.scoring import Scores
 from chimera_core.compare.figures.summary import METRIC, is_mixed, judge_name, summarise, warnings_of
-from chimera_core.compare.making.cells import Cell
-from chimera_core.components.resolve import TrainedEncoder, resolve_encoder
 from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import atomic_path, write_text_atomic
 from chimera_core.files.own_folders import make_folder
 from chimera_core.files.tables import csv_text
+from chimera_core.models.resolve import TrainedEncoder, resolve_encoder
 from chimera_core.report.record import (
     FILE,
     CellRecord,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.making.cells import Cell, read_record, write_record
+from chimera_core.compare.experiment.cells import Cell, read_record, write_record
 from chimera_core.files.atomic import one_line
 from chimera_core.files.own_folders import open_own, remove_file
 from chimera_core.host_memory import resident_bytes

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.making.cells import read_record
+from chimera_core.compare.experiment.cells import read_record
 from chimera_core.compare.making.pool import Group, Limits, Pool
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.files.atomic import one_line

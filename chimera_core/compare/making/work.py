@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chimera_core.compare.experiment.cells import FOLDER, Cell, read_record, record_path
 from chimera_core.compare.experiment.plan import Comparison
-from chimera_core.compare.making.cells import FOLDER, Cell, read_record, record_path
 from chimera_core.compare.making.pool import Group, Limits, Pool
 from chimera_core.files.own_folders import make_folder, remove_file, remove_half_written
 from chimera_core.host_memory import available_bytes

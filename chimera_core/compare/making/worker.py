@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from chimera_core.compare.making.cells import Cell, image_path, read_record, write_record
+from chimera_core.compare.experiment.cells import Cell, image_path, read_record, write_record
 from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import one_line
 

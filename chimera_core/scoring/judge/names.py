@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera_core.components.layers import references_in
-from chimera_core.components.options import suggest
-from chimera_core.components.resolve import TrainedEncoder, resolve_encoder
+from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import broken_link, quote
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.models.contents import contents_of
-from chimera_core.models.names import find_trained
+from chimera_core.models.resolve import TrainedEncoder, resolve_encoder
+from chimera_core.options.config import suggest
+from chimera_core.options.layers import references_in
 from chimera_core.plugins.discovery import PluginHost
 
 STRONG, SHIPPED, ROBUST = "tf_efficientnet_lite2", "tf_efficientnet_lite0", "robust-lite0"

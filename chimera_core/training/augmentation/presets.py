@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from chimera_core.components.options import suggest
 from chimera_core.errors import ConfigError
+from chimera_core.options.config import suggest
 from chimera_core.randomness import Draw
 from chimera_core.training.augmentation import colour
 from chimera_core.training.augmentation import geometry as warp

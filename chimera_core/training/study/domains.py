@@ -16,8 +16,8 @@ from chimera_core.data.split_names import HELD_OUT
 from chimera_core.data.subsets import check_domains, of_domains
 from chimera_core.errors import ConfigError
 from chimera_core.files.names import is_device
+from chimera_core.options.training import EncoderTraining
 from chimera_core.training.data import Data, choose_pool, part
-from chimera_core.training.options import EncoderTraining
 from chimera_core.training.plan import count_steps
 from chimera_core.training.study.options import OWN, EncoderStudy
 

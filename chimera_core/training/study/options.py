@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from chimera_core.components.options import ImageCount, option, suggest
 from chimera_core.data.split_names import HELD_OUT, JOINED
 from chimera_core.errors import ConfigError
-from chimera_core.training.options import DEFAULT_EPOCHS, EncoderTraining
+from chimera_core.options.config import ImageCount, option, suggest
+from chimera_core.options.training import DEFAULT_EPOCHS, EncoderTraining
 
 OWN = ("by", "domains", "domains_first", "min_images")
 """The options that a study has beyond those of the training of each domain."""

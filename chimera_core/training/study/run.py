@@ -17,6 +17,7 @@ from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.own_folders import inside
 from chimera_core.interfaces.components import no_progress
+from chimera_core.options.training import DEFAULT_EPOCHS
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
 from chimera_core.runs import config as config_file
@@ -24,7 +25,6 @@ from chimera_core.runs.options import STUDY
 from chimera_core.runs.record import RECORD, read_run_record, write_run_record
 from chimera_core.training.data import OpenedData, naming_options, open_domains, open_source_of
 from chimera_core.training.encoder_plan import plan_encoder, resolve_training
-from chimera_core.training.options import DEFAULT_EPOCHS
 from chimera_core.training.parts.best import forget_best
 from chimera_core.training.parts.interrupts import Stop, catch_interrupts
 from chimera_core.training.plan import check_machine

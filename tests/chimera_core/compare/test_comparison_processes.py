@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.compare.making.cells import read_record
+from chimera_core.compare.experiment.cells import read_record
 
 PRELOADED = (
     "chimera_core.fusing.fusion",

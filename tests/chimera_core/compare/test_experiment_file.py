@@ -14,7 +14,7 @@ import pytest
 
 from chimera_core.compare.experiment.file import read_experiment, variants_of
 from chimera_core.compare.experiment.plan import check_experiment
-from chimera_core.compare.making.trainings import Training
+from chimera_core.compare.experiment.trainings import Training
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.plugins.discovery import default_host
 

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from toys.made_up_comparison import write_comparison
 
+from chimera_core.compare.experiment.cells import Cell, read_record, write_record
 from chimera_core.compare.experiment.parents import _place
 from chimera_core.compare.figures.scoring import Scores
 from chimera_core.compare.figures.tables import _copy_as_png
-from chimera_core.compare.making.cells import Cell, read_record, write_record
 from chimera_core.compare.making.pool import Limits, Pool
 from chimera_core.errors import DataError, RunError
 from chimera_core.report.page import write_report

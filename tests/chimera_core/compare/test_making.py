@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from chimera_core.compare.experiment.cells import Cell, image_path, read_record, record_path, write_record
 from chimera_core.compare.experiment.plan import Comparison, check_experiment, lay_out
-from chimera_core.compare.making.cells import Cell, image_path, read_record, record_path, write_record
 from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.errors import ConfigError
 from chimera_core.plugins.discovery import default_host

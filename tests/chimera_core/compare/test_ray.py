@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from chimera_core.compare.experiment.cells import Cell, image_path, read_record
 from chimera_core.compare.experiment.plan import check_experiment, lay_out
-from chimera_core.compare.making.cells import Cell, image_path, read_record
 from chimera_core.compare.making.pool import Group, Limits
 from chimera_core.compare.making.ray_cluster import run_on_ray, shares_of
 from chimera_core.compare.making.work import Working, make_cells

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from chimera_core.compare.experiment.cells import read_record
 from chimera_core.compare.experiment.plan import check_experiment, lay_out
 from chimera_core.compare.figures import scoring
-from chimera_core.compare.making.cells import read_record
 from chimera_core.compare.making.work import Working, make_cells
 from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring import command, pictures

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from chimera_core.compare.experiment.cells import Cell, image_path, read_record, write_record
+from chimera_core.compare.experiment.identity import data_identity
 from chimera_core.compare.experiment.plan import Comparison, check_experiment, lay_out
 from chimera_core.compare.figures import scoring
-from chimera_core.compare.making.cells import Cell, image_path, read_record, write_record
-from chimera_core.compare.making.identity import data_identity
 from chimera_core.errors import DataError
 from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring import pictures

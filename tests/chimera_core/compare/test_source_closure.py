@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import chimera_core
+from chimera_core.compare.experiment import identity, source_closure
+from chimera_core.compare.experiment.identity import code_of, component_identity, scoring_code
 from chimera_core.compare.experiment.plan import check_experiment, lay_out
-from chimera_core.compare.making import identity, source_closure
-from chimera_core.compare.making.identity import code_of, component_identity, scoring_code
-from chimera_core.compare.making.source_closure import closure_of, find_source
+from chimera_core.compare.experiment.source_closure import closure_of, find_source
 from chimera_core.components.choice import choose
 from chimera_core.plugins.discovery import default_host
 

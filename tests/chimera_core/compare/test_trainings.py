@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from chimera_core.compare.experiment import plan
+from chimera_core.compare.experiment.cells import read_record
 from chimera_core.compare.experiment.fusers import FuserEntry, find_entries
+from chimera_core.compare.experiment.identity import data_identity
+from chimera_core.compare.experiment.moved_data import place_of
 from chimera_core.compare.experiment.plan import (
     Experiment,
     check_experiment,
@@ -21,10 +24,7 @@ from chimera_core.compare.experiment.plan import (
     train_first,
     waits_for_training,
 )
-from chimera_core.compare.making.cells import read_record
-from chimera_core.compare.making.identity import data_identity
-from chimera_core.compare.making.moved_data import place_of
-from chimera_core.compare.making.trainings import Training, train
+from chimera_core.compare.experiment.trainings import Training, train
 from chimera_core.compare.making.work import Working, make_cells
 from chimera_core.errors import ChimeraError
 from chimera_core.plugins.discovery import default_host

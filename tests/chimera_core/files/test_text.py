@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_core.compare.making.cells import read_record
+from chimera_core.compare.experiment.cells import read_record
 from chimera_core.data.packed import read_index
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.locks import holder_of

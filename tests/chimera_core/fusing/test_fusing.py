@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from chimera_core.components.options import Config, option
 from chimera_core.errors import ChimeraError, ConfigError, DataError, PluginError
 from chimera_core.fusing.fusion import Fusion, FusionResult, fuse
 from chimera_core.fusing.request import check_seeds, check_weights, plan_fusion, sweep_weights
 from chimera_core.images.pixels import resize_shorter
 from chimera_core.interfaces.components import FusionGenerator
+from chimera_core.options.config import Config, option
 from chimera_core.plugins.discovery import PluginHost, discover
 from chimera_core.plugins.hookspecs import ENTRY_POINT_GROUP, hookimpl
 from chimera_core.plugins.registry import read_registry

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from chimera_core.compare.making.identity import folder_stamp
+from chimera_core.compare.experiment.identity import folder_stamp
 from chimera_core.errors import DataError
 from chimera_core.images import folders
 from chimera_core.images.folders import is_picture_name, is_system_folder, pictures_below, walk

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chimera_core.components.options import Config, option
 from chimera_core.errors import ConfigError, DataError, PluginError, RunError
 from chimera_core.interfaces.components import DatasetSource
 from chimera_core.library.fetching import fetch_into_library
 from chimera_core.library.folder import Library
 from chimera_core.library.records import read_record
+from chimera_core.options.config import Config, option
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.plugins.hookspecs import ENTRY_POINT_GROUP, hookimpl
 from chimera_core.records import ComponentSpec, SourceInfo

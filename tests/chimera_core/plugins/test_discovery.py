@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from chimera_core.components.options import Config
 from chimera_core.errors import PluginError
+from chimera_core.options.config import Config
 from chimera_core.plugins.discovery import PluginHost, discover
 from chimera_core.plugins.hookspecs import ENTRY_POINT_GROUP, hookimpl
 from chimera_core.plugins.registry import Registry

@@ -23,8 +23,8 @@ from chimera_core.scoring.figures.figures import (
 from chimera_core.scoring.figures.membership import Likeness, Membership, fit_membership
 from chimera_core.scoring.figures.realism import RealismScale
 from chimera_core.scoring.parents import SeenParents
+from chimera_core.scoring.set_card import set_card, spread, weight_slope
 from chimera_core.scoring.sets.probe import fit_probe
-from chimera_core.scoring.sets.sets import set_card, spread, weight_slope
 
 EVEN = (0.5, 0.5)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chimera_core.components.options import Config, EncoderRef, option
+from chimera_core.components.trained import model_file
 from chimera_core.errors import ConfigError
-from chimera_core.models.names import model_file
+from chimera_core.options.config import Config, EncoderRef, option
 from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring.judge.names import check_judge, judge_network, network_of, networks_of
 

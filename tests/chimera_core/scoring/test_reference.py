@@ -14,8 +14,8 @@ from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.scoring import reference
 from chimera_core.scoring.judge.judge import Judge
 from chimera_core.scoring.reference import Reference
+from chimera_core.scoring.set_card import _distances
 from chimera_core.scoring.sets.frechet import FeatureStatistics, frechet_distance
-from chimera_core.scoring.sets.sets import _distances
 
 
 class Coarse(FeatureEncoder):

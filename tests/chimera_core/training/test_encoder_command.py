@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from chimera_core.components.options import read_count
+from chimera_core.options.config import read_count
+from chimera_core.options.training import EncoderTraining
 from chimera_core.runs.config import read_config
-from chimera_core.training.options import EncoderTraining
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
 Make = Callable[..., Path]

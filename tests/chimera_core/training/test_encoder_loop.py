@@ -15,6 +15,7 @@ from chimera_core.data.batches import TensorSplit
 from chimera_core.errors import RunError
 from chimera_core.files.weights import load_state
 from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer
+from chimera_core.options.training import EncoderTraining
 from chimera_core.randomness import Draw
 from chimera_core.runs.checkpoints import list_checkpoints, newest_checkpoint, write_tensors
 from chimera_core.training.augmentation.mixing import smooth
@@ -23,7 +24,6 @@ from chimera_core.training.encoder import EncoderPlan
 from chimera_core.training.launch import open_fabric
 from chimera_core.training.loop import Outcome
 from chimera_core.training.loop import train as train_by_plan
-from chimera_core.training.options import EncoderTraining
 from chimera_core.training.parts.interrupts import Stop
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chimera_core.data.batches import TensorSplit, evaluation_batches
-from chimera_core.evaluation.accuracy import count_predictions, macro_f1_of
+from chimera_core.training.parts.accuracy import count_predictions, macro_f1_of
 from chimera_core.training.parts.memory import estimate_memory
 from chimera_core.training.parts.plot import draw_progress
 

@@ -454,7 +454,7 @@ def test_what_an_exported_fuser_asks_for_is_brought_with_leave_alone(
 def test_plugin_and_name_never_mean_a_folder_and_a_run_that_goes_before_a_component_is_said(
     run: Path, mean: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from chimera_core.models.names import _say_shadowed, find_trained
+    from chimera_core.components.trained import _say_shadowed, find_trained
     from chimera_core.plugins.discovery import default_host
 
     _say_shadowed.cache_clear()

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from chimera_core.components.options import EncoderRef
 from chimera_core.data.batches import Batch, TensorSplit
 from chimera_core.errors import PluginError, RunError
 from chimera_core.files.weights import load_state
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.interfaces.learner import Engine, FuserLearner
 from chimera_core.models.header import read_notes
+from chimera_core.options.config import EncoderRef
+from chimera_core.options.training import FuserTraining
 from chimera_core.randomness import Draw
 from chimera_core.runs import checkpoints
 from chimera_core.runs.checkpoints import list_checkpoints, newest_checkpoint
@@ -28,7 +29,6 @@ from chimera_core.training.fuser import FuserPlan
 from chimera_core.training.launch import open_fabric
 from chimera_core.training.loop import Outcome
 from chimera_core.training.loop import train as train_by_plan
-from chimera_core.training.options import FuserTraining
 from chimera_core.training.parts.interrupts import Stop
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups, set_rate

@@ -13,9 +13,9 @@ import torch
 
 from chimera_core.data.batches import TensorSplit
 from chimera_core.errors import ConfigError
+from chimera_core.options.training import lay
 from chimera_core.runs.config import read_config
 from chimera_core.training.data import ListedData
-from chimera_core.training.options import lay
 from chimera_core.training.study.domains import choose_domains, count_domains, name_folders
 from chimera_core.training.study.options import EncoderStudy
 from chimera_core.training.study.table import summarise, wilson_interval

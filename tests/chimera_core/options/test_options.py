@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_core.components.flags import Flag, check_flags, flags_of
-from chimera_core.components.layers import Layer, build_config, check_layer, merge
-from chimera_core.components.options import (
+from chimera_core.errors import ConfigError
+from chimera_core.options.config import (
     Config,
     Duration,
     EncoderRef,
@@ -20,7 +19,8 @@ from chimera_core.components.options import (
     read_fraction,
     suggest,
 )
-from chimera_core.errors import ConfigError
+from chimera_core.options.flags import Flag, check_flags, flags_of
+from chimera_core.options.layers import Layer, build_config, check_layer, merge
 
 
 class Inner(Config):

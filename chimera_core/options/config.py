@@ -3,7 +3,7 @@
 A component's options are a ``Config`` whose fields are made with ``option``. A field may be another ``Config``
 (its options appear dotted), a tuple of them (TOML tables, or words where the model reads one), or an
 ``EncoderRef``, which names another component and brings that one's options along. How values from several places
-are laid over each other is in ``chimera_core.components.layers``, how options become flags in ``chimera_core.components.flags``.
+are laid over each other is in ``chimera_core.options.layers``, how options become flags in ``chimera_core.options.flags``.
 """
 
 from __future__ import annotations

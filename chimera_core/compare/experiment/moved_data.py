@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.making.trainings import FOLDER, Training
-from chimera_core.components.options import SourceRef
+from chimera_core.compare.experiment.trainings import FOLDER, Training
 from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import without_places, write_text_atomic
 from chimera_core.files.text import read_text
 from chimera_core.files.toml import read_toml
+from chimera_core.options.config import SourceRef
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.record import RECORD, read_run_record
 

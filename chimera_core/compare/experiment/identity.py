@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.making.source_closure import closure_of, find_source, hash_files
+from chimera_core.compare.experiment.source_closure import closure_of, find_source, hash_files
 from chimera_core.components.choice import Choice
-from chimera_core.components.layers import references_in
-from chimera_core.components.resolve import resolve_encoder
 from chimera_core.files.atomic import spell_paths, without_places
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.images.folders import walk
 from chimera_core.models.contents import contents_of, encoder_component
+from chimera_core.models.resolve import resolve_encoder
+from chimera_core.options.layers import references_in
 from chimera_core.plugins.discovery import Component, PluginHost
 
 _DIGITS = 24

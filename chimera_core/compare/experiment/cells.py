@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.compare.experiment.fusers import FuserEntry
+from chimera_core.compare.experiment.identity import file_hash, hash_of, making_code
 from chimera_core.compare.experiment.parents import ParentTuple
-from chimera_core.compare.making.identity import file_hash, hash_of, making_code
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import leads_out, one_line, write_text_atomic
 from chimera_core.files.names import spelled_in

@@ -13,11 +13,11 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from chimera_core.components.layers import references_in
 from chimera_core.downloads.assets import find_asset
 from chimera_core.errors import ConfigError, DataError, PluginError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.own_folders import relative_name
+from chimera_core.options.layers import references_in
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.plugins.registry import ModelEntry
 from chimera_core.runs.record import find_run

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from chimera_core.components.options import ComponentRef, flag_name, shape_of, suggest
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.toml import Keys
+from chimera_core.options.config import ComponentRef, flag_name, shape_of, suggest
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import field_serializer, field_validator, model_validator
 
-from chimera_core.components.layers import merge
-from chimera_core.components.options import ComponentRef, Config, EncoderRef, ImageCount, SourceRef, option
+from chimera_core.options.config import ComponentRef, Config, EncoderRef, ImageCount, SourceRef, option
+from chimera_core.options.layers import merge
 
 DEFAULT_EPOCHS = 10.0
 NO_JUDGE = "none"

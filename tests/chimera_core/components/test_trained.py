@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from chimera_core.models.names import model_file
+from chimera_core.components.trained import model_file
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.plugins.registry import AssetEntry, ModelEntry, Registry
 from chimera_core.plugins.settings import Setting, Settings

@@ -20,17 +20,17 @@ from pydantic import BaseModel
 
 from chimera_core import __version__
 from chimera_core.compare.experiment.file import ExperimentFile, Variant
-from chimera_core.compare.making.identity import hash_of
+from chimera_core.compare.experiment.identity import hash_of
 from chimera_core.components.choice import check_options
-from chimera_core.components.layers import Layer, check_layer, merge, references_in
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import is_path_option, one_line, quote, spell_paths
 from chimera_core.files.own_folders import make_folder, open_own
 from chimera_core.files.toml import write_toml
+from chimera_core.options.layers import Layer, check_layer, merge, references_in
+from chimera_core.options.training import EncoderTraining, FuserTraining, lay
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.processes import python_command
 from chimera_core.runs.record import RECORD, read_run_record
-from chimera_core.training.options import EncoderTraining, FuserTraining, lay
 
 FOLDER = "trained"
 _COMPONENTS = {

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from chimera_core.components.layers import Layer, read_reference
-from chimera_core.components.options import (
+from chimera_core.errors import ConfigError
+from chimera_core.files.atomic import one_line
+from chimera_core.options.config import (
     ComponentRef,
     Shape,
     flag_name,
@@ -23,8 +24,7 @@ from chimera_core.components.options import (
     reads_words,
     shape_of,
 )
-from chimera_core.errors import ConfigError
-from chimera_core.files.atomic import one_line
+from chimera_core.options.layers import Layer, read_reference
 
 _WORD_TYPES = (str, int, float, PurePath, Enum)  # bool is an int
 _DEEPEST = 8
