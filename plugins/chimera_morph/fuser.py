@@ -44,7 +44,7 @@ class FeatureMorph(FusionGenerator):
         super().__init__(config, device=device)
         encoder = load_encoder(config.encoder.name, device=self.device, **config.encoder.options)
         self.encoder: FeatureEncoder = encoder.requires_grad_(False).to(memory_format=torch.channels_last)
-        # On a CPU bf16 does not pay for layers of so few channels (measured with AVX-512: docs/results.md), and is emulated
+        # On a CPU bf16 does not pay for layers of so few channels (measured with AVX-512: docs/results/speed.md), and is emulated
         # where oneDNN lacks it. AMX has not been measured by us.
         wanted = "fp32" if config.precision == "auto" and self.device.type == "cpu" else config.precision
         self.bf16 = choose_precision(wanted, self.device) == "bf16"
