@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.api import DatasetSource, Example, FeatureEncoder, SourceInfo, pgd
-from chimera_core.components.choice import build, layered_options
+from chimera_core.components.choice import choose, layered_options
 from chimera_core.data.packed import PackedSplit
 from chimera_core.data.packing import pack
 from chimera_core.options.config import EncoderRef, SourceRef
@@ -64,7 +64,7 @@ class Trial:
         component = host.find("feature-encoder", self.encoder)
         known = {"classes": CLASSES, "size": self.size} if self.encoder == "cnn" else {"classes": CLASSES}
         options = layered_options(component, host, self.preset, known)
-        encoder: FeatureEncoder = build(host, "feature-encoder", self.encoder, options)
+        encoder: FeatureEncoder = choose(host, "feature-encoder", self.encoder, options).load()
         return encoder
 
 
@@ -234,7 +234,7 @@ def run_ours(
         weight_decay=0.0,
         schedule="constant",
     )
-    trainer = build(default_host(), "robustness-trainer", "robust:standard", {})
+    trainer = choose(default_host(), "robustness-trainer", "robust:standard", {}).load()
     folder.mkdir(parents=True)
     images = ListedData(tuple(map(str, range(CLASSES))), (), {})
     plan = EncoderPlan(

@@ -13,7 +13,7 @@ import torch
 from chimera_core import fuse, load_encoder
 from chimera_core.api import Draw
 from chimera_core.attacks.square import square
-from chimera_core.components.choice import build
+from chimera_core.components.choice import choose
 from chimera_core.fusing.fusion import Fusion
 from chimera_core.fusing.request import plan_fusion
 from chimera_core.plugins.discovery import default_host
@@ -89,7 +89,7 @@ def test_feature_morph_runs_on_the_gpu_and_gives_the_same_creature_again(
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_trainer_trains_on_the_gpu(name: str, precision: str) -> None:
     encoder = load_encoder("cnn", widths=(8, 16), depth=1, classes=3, device="cuda").train()
-    trainer = build(default_host(), "robustness-trainer", name, {})
+    trainer = choose(default_host(), "robustness-trainer", name, {}).load()
     x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)).cuda()
     y = (torch.arange(8) % 3).cuda()
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):

@@ -59,7 +59,7 @@ GENERATOR_SIZE, GENERATOR_FRAMES, GENERATOR_ROWS = 128, 7, 3
 def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str | None) -> None:
     """Make one creature, a grid of weights, and rows from person to cat, offline, into a folder."""
     let_waiting_threads_sleep()
-    from chimera_core.components.choice import component_table
+    from chimera_core.components.choice import Choice
     from chimera_core.fusing.fusion import Fusion
     from chimera_core.fusing.request import DEFAULT_PHOTO_FUSER, plan_fusion
     from chimera_core.images import write_png
@@ -119,7 +119,7 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
         "demo",
         seed=seed,
         device=device,
-        fuser=component_table(fusion.plan.component, host, fusion.plan.config),
+        fuser=Choice(fusion.plan.component, fusion.plan.config, host).as_table(),
     )
     write_run_record(
         folder,

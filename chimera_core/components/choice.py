@@ -169,16 +169,6 @@ def resolved_options(component: Component, host: PluginHost, config: BaseModel) 
     return values
 
 
-def component_table(component: Component, host: PluginHost, config: BaseModel) -> dict[str, Any]:
-    """Give ``Choice.as_table`` of a component whose options are checked."""
-    return Choice(component, config, host).as_table()
-
-
-def build(host: PluginHost, kind: str, name: str, options: Mapping[str, Any], **more: Any) -> Any:
-    """Make a component from its name and options; see ``choose`` for what it raises."""
-    return choose(host, kind, name, options).load(**more)
-
-
 def look_up_options(host: PluginHost) -> Callable[[str, str], tuple[type[BaseModel], list[Layer]]]:
     """Give ``flags_of`` its look-up of options, and of what the registry says about them, by kind and name."""
 

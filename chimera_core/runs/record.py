@@ -230,7 +230,7 @@ def write_run_config(folder: Path, command: str, **values: Any) -> None:
     Args:
         folder: of the run.
         command: e.g. ``"fuse"`` or ``"encoder train"``.
-        values: by the names of the command's options, with _ for -; components as ``choice.component_table`` gives them.
+        values: by the names of the command's options, with _ for -; components as ``Choice.as_table`` gives them.
     """
     again = f"chimera {command} --config {quote(folder / 'config.toml')}"
     comment = f"Every value of this run, with chimera-toolkit {__version__}. The same again: {again}"

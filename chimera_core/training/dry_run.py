@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.components.choice import build
+from chimera_core.components.choice import choose
 from chimera_core.data.batches import Batch, ImageSplit
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import ChimeraError, ConfigError
@@ -142,7 +142,9 @@ def _loss(plan: EncoderPlan, encoder: FeatureEncoder, batch: int) -> Tensor:
 def _encoder_speed(plan: EncoderPlan, host: PluginHost, batch: int) -> float:
     """Train a few steps on grey images, on the device and in the precision of the training, and time them."""
     config, device = plan.config, plan.device
-    encoder: FeatureEncoder = build(host, "feature-encoder", config.encoder.name, config.encoder.options)
+    encoder: FeatureEncoder = choose(
+        host, "feature-encoder", config.encoder.name, config.encoder.options
+    ).load()
     mixed = config.precision == "bf16"
     encoder.to(device).train()
     if mixed:

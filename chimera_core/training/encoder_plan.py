@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from chimera_core.components.choice import build
+from chimera_core.components.choice import choose
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import one_line
 from chimera_core.interfaces.components import FeatureEncoder, no_progress
@@ -58,7 +58,7 @@ def plan_encoder(
     """
     device, precision = check_machine(config, host.settings.path("cache"))
     # Components are looked up before the data are packed, which may take minutes.
-    trainer = build(host, "robustness-trainer", config.trainer.name, config.trainer.options)
+    trainer = choose(host, "robustness-trainer", config.trainer.name, config.trainer.options).load()
     host.find("feature-encoder", config.encoder.name)
     _variation(config, 2)  # an unknown augmentation
     learned = open_training_data(
@@ -74,7 +74,9 @@ def plan_encoder(
     config = resolve_training(config, host, classes=classes, may_fill=may_fill, precision=precision)
     seed_step(config.seed, -1)
     with without_memory() if is_dry else torch.device("cpu"):
-        encoder: FeatureEncoder = build(host, "feature-encoder", config.encoder.name, config.encoder.options)
+        encoder: FeatureEncoder = choose(
+            host, "feature-encoder", config.encoder.name, config.encoder.options
+        ).load()
     check_encoder(encoder, classes=classes, size=config.size, name=config.encoder.name)
     # Asked for now, so that what is wrong with them is said before a folder is made.
     schedule(config.schedule, total_images=steps * config.batch, warmup_images=config.warmup_images)

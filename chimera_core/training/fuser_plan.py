@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from chimera_core.components.choice import Choice, build, choose
+from chimera_core.components.choice import Choice, choose
 from chimera_core.components.trained import find_trained
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.interfaces.learner import FuserData, FuserLearner
-from chimera_core.models.encoders import load_trained
+from chimera_core.models.resolve import resolve_encoder
 from chimera_core.options.config import EncoderRef
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
@@ -154,14 +154,10 @@ def check_beginning(config: FuserTraining, learner: FuserLearner) -> None:
 def _open_judge(judge: EncoderRef | None, host: PluginHost, *, is_dry: bool) -> FeatureEncoder | None:
     if judge is None:
         return None
-    trained = find_trained(host, judge.kind, judge.name)
+    found = resolve_encoder(host, judge.name, judge.options)
     if is_dry:
-        if trained is None:
-            host.find(judge.kind, judge.name)
         return None
-    encoder: FeatureEncoder = (
-        load_trained(trained, host) if trained else build(host, judge.kind, judge.name, judge.options)
-    )
+    encoder: FeatureEncoder = found.load()
     return encoder.eval()
 
 

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from chimera_core import load_encoder
 from chimera_core.api import ChimeraError, ConfigError, Draw, FeatureEncoder, RobustnessTrainer
-from chimera_core.components.choice import build, layered_options
+from chimera_core.components.choice import choose, layered_options
 from chimera_core.plugins.discovery import default_host
 
 NAMES = ("standard", "fgsm", "n-fgsm", "pgd", "trades", "report-fgsm")
 
 
 def make(name: str, **options: Any) -> RobustnessTrainer:
-    trainer: RobustnessTrainer = build(default_host(), "robustness-trainer", name, options)
+    trainer: RobustnessTrainer = choose(default_host(), "robustness-trainer", name, options).load()
     return trainer
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chimera_core.components.choice import component_table
+from chimera_core.components.choice import Choice
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.runs.record import write_run_config
 
@@ -113,7 +113,7 @@ def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_pat
         device="cpu",
         sweep=None,
         output=str(tmp_path / "second.png"),
-        fuser=component_table(plan.component, host, plan.config),
+        fuser=Choice(plan.component, plan.config, host).as_table(),
     )
     registry = tmp_path / "mine.toml"
     registry.write_text(

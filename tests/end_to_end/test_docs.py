@@ -246,8 +246,8 @@ import torch
 from chimera_core import load_encoder
 from chimera_core.api import Draw
 from chimera_core.plugins.discovery import default_host
-from chimera_core.components.choice import build
-trainer = build(default_host(), "robustness-trainer", "sign-step", {"eps_255": 4})
+from chimera_core.components.choice import choose
+trainer = choose(default_host(), "robustness-trainer", "sign-step", {"eps_255": 4}).load()
 encoder = load_encoder("tiny")
 x, y, draw = torch.rand(4, 3, 32, 32), torch.arange(4), Draw(0, 0, torch.arange(4))
 with torch.no_grad():
