@@ -14,8 +14,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PRELOADED = (
     "chimera_cnn.encoder",
-    "chimera_core.training.encoder_run",
-    "chimera_core.training.fuser_run",
+    "chimera_core.training.run",
     "chimera_gan.gan_fuser",
     "lightning_fabric",
     "matplotlib.backends.backend_agg",

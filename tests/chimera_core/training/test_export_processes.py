@@ -13,8 +13,7 @@ import pytest
 from chimera_core.files.leftovers import is_temporary
 
 PRELOADED = (
-    "chimera_core.training.encoder_run",
-    "chimera_core.training.fuser_run",
+    "chimera_core.training.run",
     "chimera_core.models.export",
     "lightning_fabric",
     "matplotlib.backends.backend_agg",
