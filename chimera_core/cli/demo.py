@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,17 +22,8 @@ CREATURE_SIZE, GRID_SIZE = 384, 192
 GRID_FRAMES = 5
 WEIGHTS = (0.5, 0.5)
 
-# The first report's opening wish: one's body, another's head. The cat's face fills its frame, so it gets an outline
-# by hand, from ears to neck: x, y in pixels, clockwise from the top left.
+# The first report's opening wish: one's body, another's head.
 NAMES = ("astronaut", "cat")
-CAT_OUTLINE = tuple(
-    zip(
-        (40, 398, 380, 358, 352, 362, 360, 340, 322, 312, 316, 296, 262, 30, 48, 30, 28),
-        (0, 0, 30, 70, 90, 120, 140, 180, 212, 240, 262, 284, 299, 299, 220, 150, 120),
-        strict=True,
-    )
-)
-OUTLINE_BLUR = 4
 
 # By names alone: the generator that comes along.
 GENERATOR, ENDS, BETWEEN = "faces-128", ("person", "cat"), "person-cat.png"
@@ -65,6 +54,7 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     from chimera_core.images import write_png
     from chimera_core.images.pixels import resize_shorter, to_uint8
     from chimera_core.images.sheet import grid
+    from chimera_core.library.collections import ShippedPictures
     from chimera_core.runs.record import work_in, write_run_config, write_run_record
 
     start = time.perf_counter()
@@ -76,10 +66,12 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     steps = [(1 - w, w) for w in (k / 2 / (GRID_FRAMES - 1) for k in range(GRID_FRAMES))]
     row: list[Any] = []
     with (
-        tempfile.TemporaryDirectory() as scratch,
         progress("making the creature", parts=1 + len(steps)) as report,
     ):
-        parents, masks = _photographs(Path(scratch))
+        # Of scikit-image alone: a user's library may have another cat.
+        shipped = ShippedPictures()
+        parents = [shipped.pictures()[name][0] for name in NAMES]
+        masks = [str(shipped.mask(parent) or "auto") for parent in parents]
 
         def open_fusion(size: int) -> Fusion:
             return Fusion(
@@ -159,28 +151,6 @@ def draw_between(path: Path, host: PluginHost, *, seed: int, device: str) -> boo
     titles = [ENDS[0], *[""] * (len(steps) - 2), ENDS[1]]
     write_png(path, grid(rows, column_titles=titles))
     return True
-
-
-def _photographs(scratch: Path) -> tuple[list[Path], list[str]]:
-    """Find two free photographs in scikit-image's wheel, and outline the cat's head.
-
-    Args:
-        scratch: folder for the mask.
-    Returns:
-        The parents' files, body first, and their masks.
-    """
-    from PIL import Image, ImageDraw, ImageFilter
-
-    from chimera_core.images import read_picture
-
-    spec = importlib.util.find_spec("skimage")
-    folder = Path(str(spec.origin)).parent / "data" if spec else Path()
-    cat, astronaut = folder / "chelsea.png", folder / "astronaut.png"
-    height, width = read_picture(cat).rgb.shape[:2]
-    mask = Image.new("L", (width, height))
-    ImageDraw.Draw(mask).polygon(CAT_OUTLINE, fill=255)
-    mask.filter(ImageFilter.GaussianBlur(OUTLINE_BLUR)).save(scratch / "cat-mask.png")
-    return [astronaut, cat], ["auto", str(scratch / "cat-mask.png")]
 
 
 def _caption(weights: tuple[float, ...]) -> str:

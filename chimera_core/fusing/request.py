@@ -106,7 +106,8 @@ def plan_fusion(
             or, for photographs, ``auto``, which goes by what they hold.
         preset: a preset of the fuser.
         options: the fuser's options, over the preset; over those that it was trained with, if it was.
-        masks: at most one per parent, in their order: an image file (white = animal), ``auto`` or ``none``.
+        masks: at most one per parent, in their order: an image file (white = animal), ``auto`` or ``none``; where
+            none is given, a picture that was found by name may bring one.
         source: where class names find their images.
         source_options: its options.
         size: shorter side of the result in pixels; None: 256, or the size that a trained fuser makes.
@@ -162,7 +163,7 @@ def plan_fusion(
         _check_parent(name, source)
     return FusionPlan(
         parents=names,
-        masks=tuple(str(m) for m in masks),
+        masks=(*map(str, masks), *(str((p and p.mask) or "auto") for p in pictures[len(masks) :])),
         component=component,
         config=config,
         source=source,

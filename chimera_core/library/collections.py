@@ -43,6 +43,9 @@ class Place(Protocol):
     def record(self, picture: Path) -> PictureRecord:
         """Give the terms and the origin of a picture."""
 
+    def mask(self, picture: Path) -> Path | None:
+        """Give the mask of a picture that was drawn by hand; None: the animal is found."""
+
 
 def places(host: PluginHost) -> list[Place]:
     """List where names are looked up, in order: the library, the registry's collections, scikit-image's pictures."""
@@ -85,6 +88,10 @@ class FolderCollection:
         attribution = ": ".join(filter(None, (self.entry.attribution, described)))
         return PictureRecord(self.entry.licence, attribution, self.entry.home_page, picture.name)
 
+    def mask(self, picture: Path) -> Path | None:
+        """Give none: cut-outs have an alpha channel."""
+        return None
+
     def _folders(self) -> list[Path]:
         roots = [Path(os.path.expanduser(folder)) for folder in self.entry.folders]
         return [root / part for part in self.entry.parts or ("",) for root in roots]
@@ -104,6 +111,11 @@ class ShippedPictures:
     def record(self, picture: Path) -> PictureRecord:
         """Give the terms as scikit-image's documentation states them."""
         return next(record for file, record in _SHIPPED.values() if file == picture.name)
+
+    def mask(self, picture: Path) -> Path | None:
+        """Give the outline of the cat's head, from ears to neck: its face fills the frame."""
+        mask = Path(__file__).parent / "masks" / picture.name
+        return mask if mask.is_file() else None
 
 
 _SHIPPED = {

@@ -57,6 +57,10 @@ class Library:
         """Read what is known about a picture; for what it raises see ``read_record``."""
         return read_record(picture)
 
+    def mask(self, picture: Path) -> Path | None:
+        """Give none: a library keeps no masks."""
+        return None
+
     def add(self, name: str, file: AnyPath, record: PictureRecord | None = None) -> Path:
         """Copy a picture into the library; it appears whole or not at all, and its record before it.
 

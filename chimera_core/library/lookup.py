@@ -42,7 +42,7 @@ class NamedPicture:
     """A parent that was given by name, and the picture that stands for it.
 
     ``name`` is what the user typed, ``found`` the name that was matched, ``others`` further names that would have
-    been as near. ``collection`` is ``library`` or a collection's name in the registry.
+    been as near. ``collection`` is ``library`` or a collection's name in the registry, ``mask`` an outline drawn by hand.
     """
 
     name: str
@@ -52,6 +52,7 @@ class NamedPicture:
     title: str
     record: PictureRecord
     others: tuple[str, ...] = ()
+    mask: Path | None = None
 
     def __str__(self) -> str:
         shown = self.file.name if self.found == plain_name(self.name) else f"{self.found}, {self.file.name}"
@@ -177,4 +178,6 @@ def _named(name: str, match: Match, file: Path) -> NamedPicture:
         _log.warning("%s; its terms are not known", error)
         record = PictureRecord()
     others = tuple(other for other in match.pictures if other != of_file)
-    return NamedPicture(name, of_file, file, match.place.key, match.place.title, record, others)
+    return NamedPicture(
+        name, of_file, file, match.place.key, match.place.title, record, others, match.place.mask(file)
+    )

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,13 @@ def test_a_models_classes_stay_classes_and_one_unknown_name_makes_pictures_of_al
     plan = plan_fusion(["person", "horse"], host=host)
     assert plan.trained is None and plan.named == ("person", "horse")
     assert [Path(p).name for p in plan.parents] == ["astronaut.png", "horse.png"]
+
+
+def test_a_picture_by_name_brings_its_outline_unless_a_mask_is_given(place: Path) -> None:
+    request = partial(plan_fusion, ["astronaut", "cat"], fuser="pixel-average", size=32)
+    first, second = request().masks
+    assert first == "auto" and Path(second).name == "chelsea.png"
+    assert request(masks=["none", "auto"]).masks == ("none", "auto")
 
 
 def test_files_and_names_may_be_mixed_and_a_cut_outs_alpha_is_its_mask(place: Path, picture: Picture) -> None:

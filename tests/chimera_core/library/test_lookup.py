@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chimera_core.errors import ConfigError, DataError
+from chimera_core.images import read_picture
 from chimera_core.library.folder import Library
 from chimera_core.library.lookup import Names, find_pictures
 from chimera_core.library.records import record_file
@@ -89,6 +90,12 @@ def test_every_install_has_a_cat_and_an_astronaut(host: PluginHost) -> None:
     assert (astronaut.file.name, astronaut.record.licence) == ("astronaut.png", "public domain")
     assert (cat.file.name, cat.record.licence) == ("chelsea.png", "CC0-1.0")
     assert "NASA" in astronaut.record.attribution and cat.record.source.startswith("https://")
+
+
+def test_the_cat_of_every_install_brings_an_outline(host: PluginHost) -> None:
+    astronaut, cat = find_pictures(["astronaut", "cat"], host=host)
+    assert astronaut.mask is None
+    assert cat.mask is not None and read_picture(cat.mask).rgb.shape == read_picture(cat.file).rgb.shape
 
 
 def test_seeds_bring_all_combinations_of_pictures_and_repeat(
