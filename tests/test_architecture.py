@@ -98,6 +98,7 @@ def modules_after(code: str) -> set[str]:
     return set(line.split()[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [

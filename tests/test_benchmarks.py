@@ -11,6 +11,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_training_measures_loops_attack_and_checkpoint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

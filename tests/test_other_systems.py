@@ -116,6 +116,7 @@ def draw(folder: Path, names: tuple[str, ...], *, count: int = 4) -> None:
             Image.fromarray(pixels).save(folder / name / f"{name}-{k}.png")
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_where_posix_is_not(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(MODULES, encoding="utf-8")
@@ -132,6 +133,7 @@ def test_every_module_is_imported_where_posix_is_not(tmp_path: Path) -> None:
     assert len(names) > 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["windows", "mac"])
 def test_the_everyday_commands_work_on_other_systems(system: str, tmp_path: Path) -> None:
     """Accents are parted on the disk and composed on the line, what is printed is cp1252, and processes are spawned."""

@@ -122,6 +122,7 @@ def bypasses(file: Path, text: str) -> Iterator[tuple[str, str, int]]:
                 yield str(file), function.name, node.lineno
 
 
+@pytest.mark.slow
 def test_every_writer_goes_through_an_opener_that_follows_no_link_out() -> None:
     met = set()
     for file in sources():

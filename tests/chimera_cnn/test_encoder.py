@@ -133,6 +133,7 @@ def test_weights_come_from_a_safetensors_file_and_no_other_network_fits(tmp_path
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", sorted(OPTIONS))
 def test_it_learns_in_both_precisions(preset: str) -> None:
     network = small(preset).train()

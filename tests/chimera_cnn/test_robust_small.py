@@ -20,6 +20,7 @@ def encoder() -> FeatureEncoder:
     return load_encoder(NAME)
 
 
+@pytest.mark.slow
 def test_it_is_right_on_animals_it_has_not_learned_from_also_under_attack(
     encoder: FeatureEncoder, test_data: Path
 ) -> None:

@@ -31,6 +31,7 @@ def faces(samples) -> FacesOfGenerator:
     return FacesOfGenerator(lambda: samples, device=torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_a_generator_shows_where_its_faces_have_their_eyes(faces):
     np.testing.assert_allclose(faces.eyes, _EYES, atol=0.02)
 
@@ -45,6 +46,7 @@ def test_a_photograph_is_turned_and_cropped_to_the_frame(faces, astronaut):
     np.testing.assert_allclose((found.points[:2].ravel() + 0.5) / 224, _EYES, atol=0.04)
 
 
+@pytest.mark.slow
 def test_a_creature_takes_the_place_of_the_face_and_of_nothing_else(faces, astronaut, samples):
     # Her own face with red and blue exchanged: same place, other colours.
     made = faces.pasted(samples[:1].flip(1), Parent("she", astronaut), size=256)
@@ -55,6 +57,7 @@ def test_a_creature_takes_the_place_of_the_face_and_of_nothing_else(faces, astro
     assert change[150:].mean() < 0.02 and change[:, 200:].mean() < 0.02
 
 
+@pytest.mark.slow
 def test_each_creature_is_put_by_itself_and_all_have_the_shape_of_the_photograph(faces, astronaut, samples):
     tall = Parent("she", astronaut[:, :, 40:400])
     blank = torch.full_like(samples[:1], 0.5)
@@ -65,6 +68,7 @@ def test_each_creature_is_put_by_itself_and_all_have_the_shape_of_the_photograph
     assert (both[1] - 0.5).abs().max() < 0.01
 
 
+@pytest.mark.slow
 def test_what_shows_no_face_stays_as_it_is(faces, samples):
     meadow = Parent("meadow", torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0)))
     assert faces.aligned(meadow) is meadow
@@ -73,6 +77,7 @@ def test_what_shows_no_face_stays_as_it_is(faces, samples):
     assert faces.aligned(named) is named
 
 
+@pytest.mark.slow
 def test_a_generator_of_other_things_has_no_frame(astronaut):
     digits = FacesOfGenerator(lambda: torch.zeros(4, 3, 32, 32), device=torch.device("cpu"))
     assert digits.eyes is None

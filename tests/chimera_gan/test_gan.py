@@ -141,6 +141,7 @@ def test_an_image_depends_on_its_own_seed_alone(data: FuserData, options: dict[s
     assert float(many.min()) >= 0 and float(many.max()) <= 1
 
 
+@pytest.mark.slow
 def test_photographs_are_parents_by_what_the_encoder_sees(data: FuserData) -> None:
     fuser = _fuser(data, INSTANCE)
     assert fuser.accepts == {"photo", "class"}

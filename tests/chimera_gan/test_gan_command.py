@@ -127,6 +127,7 @@ BAD: dict[str, tuple[list[object], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_dry", [True, False], ids=["dry-run", "train"])
 @pytest.mark.parametrize("what", BAD)
 def test_bad_input_is_one_line_and_exit_2_and_leaves_no_run(
@@ -143,6 +144,7 @@ def test_bad_input_is_one_line_and_exit_2_and_leaves_no_run(
 SMALL = ["--network", "mlp", "--channels", 4, "--noise", 5, "--batch", 8, "--images", 16, "--judge", "none"]
 
 
+@pytest.mark.slow
 def test_a_run_grows_from_a_run_and_from_its_file_and_is_used_without_them(
     pictures: Path, here: Here
 ) -> None:
@@ -162,6 +164,7 @@ def test_a_run_grows_from_a_run_and_from_its_file_and_is_used_without_them(
         assert made.size == (16, 16)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_grown_from_is_one_line(pictures: Path, here: Here) -> None:
     small = train(*SMALL, "--condition", "class", "--grown", "--size", 16)
     for words, expected in (

@@ -77,6 +77,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "runs"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_ten_steps_are_those_of_one_process(runs: Path, kind: str) -> None:

@@ -180,6 +180,7 @@ def test_the_stage_is_asked_what_weighs_something(
     assert all(value.isfinite() for value in parts.values())
 
 
+@pytest.mark.slow
 def test_the_stage_learns_to_bring_photographs_back(
     old: tuple[dict[str, Tensor], GanConfig, TrainedFacts],
 ) -> None:

@@ -262,6 +262,7 @@ def test_masks_of_dropout_belong_to_the_image(family: str, size: int) -> None:
     assert (other - alone).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_skeleton_is_built_without_torchs_compiler() -> None:
     """It costs each cold creature seconds to import, and there is nothing to initialise."""
     script = """

@@ -42,6 +42,7 @@ def test_names_make_a_creature_and_the_same_seed_makes_it_again(fusion: Fusion) 
     assert not torch.equal(one, fusion.make((0.5, 0.5), [4])[0])
 
 
+@pytest.mark.slow
 def test_the_way_from_person_to_cat_is_smooth_and_leads_somewhere(fusion: Fusion) -> None:
     frames = torch.stack([fusion.make((1 - k / 10, k / 10), range(8)) for k in range(11)])
     steps = (frames[1:] - frames[:-1]).abs().mean((1, 2, 3, 4))

@@ -244,6 +244,7 @@ def test_held_out_images_leave_no_trace(data: FuserData) -> None:
         assert all(torch.equal(v, before[name][k]) for k, v in module.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_projected_critic_learns_to_tell_real_from_fake(data: FuserData) -> None:
     """The generator stands still: its rate is next to nothing."""
     learner = _learner(data, critic="projected", lr=1e-12, critic_lr=1e-3, augment=())

@@ -135,6 +135,7 @@ def test_a_class_without_training_images_has_no_latent(data: FuserData) -> None:
     assert learner.state()["latents.mean"].shape == (3, Z)
 
 
+@pytest.mark.slow
 def test_a_run_on_one_class_refuses_classes_and_takes_photographs(data: FuserData) -> None:
     one = replace(
         data,
@@ -180,6 +181,7 @@ def test_weight_one_is_that_parent_and_the_parents_order_has_no_influence(data: 
     assert torch.allclose(there, fuser.fuse(PARENTS[::-1], (0.7, 0.3), seeds=[3], size=SIZE), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_inversion_finds_what_the_generator_can_make(data: FuserData) -> None:
     fuser = _fuser(data, inversion_steps=60)
     z = F.normalize(torch.randn(1, Z, generator=_seeded(5)), dim=1) * math.sqrt(Z)
@@ -194,6 +196,7 @@ def test_inversion_finds_what_the_generator_can_make(data: FuserData) -> None:
     assert told[-1] == (60, 120) and len(told) == 60
 
 
+@pytest.mark.slow
 def test_a_photograph_is_looked_for_once_and_without_chance(data: FuserData) -> None:
     fuser, again = _fuser(data), _fuser(data)
     photo = torch.rand(3, 30, 40, generator=_seeded(0))

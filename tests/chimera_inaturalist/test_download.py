@@ -108,6 +108,7 @@ def test_a_busy_server_is_asked_again(bring: Any, service: Any, root: Path, path
     assert len(pictures(root)) == len(table(root)) == 6
 
 
+@pytest.mark.slow
 def test_retry_after_is_waited_for(bring: Any, service: Any) -> None:
     service.faults["/photos/40001"] = [(429, {"Retry-After": "1"})]
     bring("lion", per_class=3)

@@ -87,6 +87,7 @@ def test_a_kind_that_is_not_here_is_named_with_the_command_that_brings_it(root: 
     assert e.value.downloadable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -108,6 +109,7 @@ def test_lines_that_make_no_sense_are_left_out_and_counted(root: Path, line: str
     assert any("make no sense, left out: 1" in note for note in info.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\xff\xfe\x00", b'file,taxon\n"open'])
 def test_another_table_is_one_line(root: Path, content: bytes) -> None:
     (root / "attribution.csv").write_bytes(content)
@@ -145,6 +147,7 @@ def test_address_and_pace_are_not_in_the_help(here: Here) -> None:
     assert "--api" not in out and "--interval-s" not in out and "--source." not in out
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_has_each_photograph_once(
     service: Any, command: list[str], tmp_path: Path
 ) -> None:
@@ -180,6 +183,7 @@ def test_killed_and_resumed_it_has_each_photograph_once(
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_without_network_the_command_ends_with_one_line(command: list[str], tmp_path: Path) -> None:
     at = command.index("--source.api") + 1
     code, err = finish([*command[:at], "http://127.0.0.1:9/v1", *command[at + 1 :], "--download"])
@@ -187,6 +191,7 @@ def test_without_network_the_command_ends_with_one_line(command: list[str], tmp_
     assert not (tmp_path / "assets").exists()
 
 
+@pytest.mark.slow
 def test_an_unknown_animal_ends_the_command_with_one_line(command: list[str]) -> None:
     at = command.index("--source.taxa") + 1
     code, err = finish([*command[:at], "lion,wolpertinger", *command[at + 1 :], "--download"])

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 WATCH = """
 import json, sys, threading
 asked = []
@@ -37,6 +39,7 @@ def watched(code: str, *args: object) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.slow
 def test_opening_and_scoring_sends_nothing_and_leaves_no_thread(root: Path) -> None:
     told = watched(
         """
@@ -68,6 +71,7 @@ import wilds
     assert told["started"]
 
 
+@pytest.mark.slow
 def test_a_thing_called_outdated_survives_the_import(root: Path) -> None:
     told = watched(
         """
@@ -95,6 +99,7 @@ def without_wilds(*args: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_without_wilds_the_source_needs_its_extra_and_says_which(root: Path) -> None:
     listed = without_wilds("plugins", "list", "--json")
     row = next(row for row in json.loads(listed.stdout) if row["name"] == "iwildcam")

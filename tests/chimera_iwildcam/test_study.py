@@ -10,6 +10,7 @@ import pandas
 import pytest
 
 
+@pytest.mark.slow
 def test_a_camera_is_studied_on_its_images_of_all_official_splits(
     root: Path,
     tmp_path: Path,

@@ -87,6 +87,7 @@ def test_an_image_depends_on_its_own_seed_alone() -> None:
     assert not torch.equal(together[0], together[1])
 
 
+@pytest.mark.slow
 def test_each_of_several_parents_counts_by_its_weight() -> None:
     fuser = make(iterations=15)
     toward = [fuse(fuser, weights)[0] for weights in ((0.4, 0.6, 0.0), (0.4, 0.3, 0.3), (0.4, 0.0, 0.6))]

@@ -1,6 +1,7 @@
 """Filling a hole from its surroundings."""
 
 import numpy as np
+import pytest
 from chimera_parts.filling import fill
 
 
@@ -10,6 +11,7 @@ def _stripes() -> np.ndarray:
     return np.repeat(np.repeat(row[None, :, None], 120, 0), 3, 2).copy()
 
 
+@pytest.mark.slow
 def test_stripes_go_on_through_a_hole():
     image = _stripes()
     hole = np.zeros((120, 160), bool)

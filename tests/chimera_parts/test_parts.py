@@ -88,6 +88,7 @@ def test_at_equal_weights_the_body_is_the_firsts_and_the_head_the_seconds(drawn)
     assert (solid & blue).sum() > 0.05 * solid.sum() and (solid & red).sum() > 0.5 * solid.sum()
 
 
+@pytest.mark.slow
 def test_photographs_change_at_the_head_alone(parts, photographs):
     (made,) = parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
     before = resize_shorter(photographs[0].image, _SIZE)
@@ -106,6 +107,7 @@ def test_the_way_is_smooth(parts, photographs):
     assert max(steps) < float((frames[-1] - frames[0]).abs().mean()) / 3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_others_other_creatures(parts, photographs):
     first, again = (parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE) for _ in range(2))
     assert torch.equal(first, again)
@@ -117,6 +119,7 @@ def test_the_same_seed_gives_the_same_bytes_and_others_other_creatures(parts, ph
             assert (four[k] - four[other]).abs().amax(0).gt(0.1).sum() > 50
 
 
+@pytest.mark.slow
 def test_a_larger_result_shows_the_same_creature(parts, photographs):
     small, large = (parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=s)[0] for s in (_SIZE, 2 * _SIZE))
     shrunk = resize_shorter(large, _SIZE)
@@ -163,6 +166,7 @@ def test_findings_tell_where_head_and_neck_are_as_shares(parts, photographs):
     assert 0.5 < found["outline"]["confidence"] <= 1
 
 
+@pytest.mark.slow
 def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(parts, photographs):
     auto, lines = Auto(PartsConfig()), []
     auto.remark = lines.append
@@ -215,6 +219,7 @@ def test_auto_takes_portraits_or_coats_where_no_head_with_a_neck_is_in_sight(mon
     assert lines[0].startswith(f"fuser: {chosen} ({reason}")
 
 
+@pytest.mark.slow
 def test_auto_takes_portraits_where_faces_fill_the_frame_though_there_is_a_neck(drawn, monkeypatch):
     fuser, parents = drawn
     assert fuser.unfit(parents) is None
@@ -227,6 +232,7 @@ def test_auto_takes_portraits_where_faces_fill_the_frame_though_there_is_a_neck(
         assert auto.stand_in == chosen
 
 
+@pytest.mark.slow
 def test_a_hint_moves_the_head(parts, photographs):
     """A box around the chest makes that the head: the hint is strong where the probe is wrong."""
     plain = parts.findings(photographs)[0]["head"]["box"]
@@ -237,6 +243,7 @@ def test_a_hint_moves_the_head(parts, photographs):
     assert found["neck"]["confidence"] > 0.5
 
 
+@pytest.mark.slow
 def test_a_hint_moves_the_neck(parts, photographs):
     """Between her shoulders instead of under her chin: the cut comes nearer, and need not lie there."""
 

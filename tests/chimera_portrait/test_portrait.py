@@ -188,6 +188,7 @@ def test_wrong_options_say_what_to_write(options, message):
         PortraitConfig(**options)
 
 
+@pytest.mark.slow
 def test_the_faces_of_photographs_are_found_and_become_one():
     astronaut, cat = (
         Parent(name, torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255)

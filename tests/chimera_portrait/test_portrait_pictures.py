@@ -57,6 +57,7 @@ def _eyes_closed(image: np.ndarray) -> np.ndarray:
     return image
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_turned, _small, _drawing, lambda cat: cat[:, :-110]])
 def test_a_cat_is_found_turned_small_drawn_and_cut_by_the_frame(portrait, face, change):
     cat = _parent("cat", change(_CAT))
@@ -65,6 +66,7 @@ def test_a_cat_is_found_turned_small_drawn_and_cut_by_the_frame(portrait, face, 
     assert 0.01 < (made - nobody).abs().mean() < 0.4
 
 
+@pytest.mark.slow
 def test_twenty_faces_are_numbered(face):
     cat = _parent("cat", _CAT)
     many = _parent("twenty", np.tile(cv2.resize(_FACE, (140, 140), interpolation=cv2.INTER_AREA), (4, 5, 1)))
@@ -76,6 +78,7 @@ def test_twenty_faces_are_numbered(face):
         Portrait(PortraitConfig(face=(99,))).fuse([many, cat], [0.5, 0.5], seeds=[0], size=128)
 
 
+@pytest.mark.slow
 def test_closed_eyes_give_a_creature_or_one_line(portrait):
     asleep, cat = _parent("asleep", _eyes_closed(_FACE)), _parent("cat", _CAT)
     try:
@@ -84,6 +87,7 @@ def test_closed_eyes_give_a_creature_or_one_line(portrait):
         assert str(error).startswith(("no face was found in asleep", "the face in asleep"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["grey", "deep", "alpha"])
 def test_grey_deep_and_transparent_files_give_the_same_face(portrait, face, kind, tmp_path):
     cat = cv2.cvtColor(_CAT, cv2.COLOR_RGB2BGR)
@@ -101,6 +105,7 @@ def test_grey_deep_and_transparent_files_give_the_same_face(portrait, face, kind
     assert portrait.fuse([face, parent], [0.5, 0.5], seeds=[0], size=128).isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["noise", "plain", "specks"])
 def test_a_picture_without_a_face_is_refused_in_one_line(portrait, face, what):
     pixels = {

@@ -75,6 +75,7 @@ def half_way() -> Tensor:
     return dressed([zebra()], [1.0]).half_way
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("standing", [False, True])
 def test_stripes_run_round_the_body_whichever_way_it_lies(standing: bool) -> None:
     box = (10, 110, 10, 54) if standing else (10, 54, 10, 110)
@@ -86,6 +87,7 @@ def test_stripes_run_round_the_body_whichever_way_it_lies(standing: bool) -> Non
     assert float(drawn.std()) > 0.3  # and they are stripes: of 0.45, no grey
 
 
+@pytest.mark.slow
 def test_nothing_but_coat_is_copied() -> None:
     drawn = texture(plain(64, 120, (10, 54, 10, 110)), zebra())
     inside = drawn[:, 10:54, 10:110]
@@ -110,6 +112,7 @@ def test_a_body_suffices_and_a_thin_or_tiny_coat_does_not() -> None:
     assert not pelt_of(Subject(torch.rand(3, 24, 24), torch.ones(1, 24, 24))).suffices
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_another_coat(half_way: Tensor) -> None:
     again, other = (dressed([zebra()], [1.0], seed=seed).half_way for seed in (0, 1))
     assert torch.equal(half_way, again)
@@ -123,6 +126,7 @@ def test_the_head_wears_no_stripes(half_way: Tensor) -> None:
     assert float(face.std(dim=(1, 2)).max()) < 0.02 < 0.2 < float(flank.std(dim=(1, 2)).min())
 
 
+@pytest.mark.slow
 def test_a_coat_takes_the_layouts_colours_when_they_are_kept(half_way: Tensor) -> None:
     kept = dressed([zebra()], [1.0], colour="keep").half_way
     assert StyleConfig().colour == "take"
@@ -141,6 +145,7 @@ def test_coats_share_the_body_by_their_weights_from_the_head_on() -> None:
     assert float(parts[0, 45, 160]) > 0.9 and float(parts[2, 45, 20]) > 0.9
 
 
+@pytest.mark.slow
 def test_a_coat_of_no_share_is_not_drawn(half_way: Tensor) -> None:
     red = Subject(torch.tensor([1.0, 0, 0]).view(3, 1, 1).expand(3, 60, 60), torch.ones(1, 60, 60))
     both = dressed([zebra(), red], [1.0, 0.0]).half_way
@@ -154,6 +159,7 @@ def parent(name: str, subject: Subject) -> Parent:
 LAYOUT, COAT = parent("plain", plain(70, 100, (15, 55, 10, 90))), parent("zebra", zebra())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coat", ["patches", "gram"])
 def test_weight_one_is_the_very_pixels_and_no_step_of_nine_is_over_a_third(coat: str) -> None:
     fuser = StyleTransfer(StyleConfig(coat=coat, iterations=4))
@@ -164,6 +170,7 @@ def test_weight_one_is_the_very_pixels_and_no_step_of_nine_is_over_a_third(coat:
     assert fuser.last_coat == coat
 
 
+@pytest.mark.slow
 def test_auto_takes_patches_unless_the_coat_is_thin_or_an_encoder_is_named() -> None:
     fuser = StyleTransfer(StyleConfig(iterations=1))
     snake = parent("snake", Subject(torch.rand(3, 100, 400), rectangle(100, 400, (50, 56, 10, 390))))
@@ -199,6 +206,7 @@ def test_a_coat_is_worth_copying_where_its_outline_is_sure_and_its_body_in_sight
     assert _Seen(subject, scores, confidence).is_worth_copying is worth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(4, 5), (16, 16), (9, 60)])
 def test_thumbnails_are_drawn_too(height: int, width: int) -> None:
     fuser = StyleTransfer(StyleConfig(coat="patches", subject="whole"))
@@ -207,6 +215,7 @@ def test_thumbnails_are_drawn_too(height: int, width: int) -> None:
     assert min(made.shape[-2:]) == 16 and bool(made.isfinite().all())
 
 
+@pytest.mark.slow
 def test_a_zebra_lends_a_horse_its_stripes_and_not_its_face(photos: Path) -> None:
     from chimera_core.fusing.fusion import Fusion
     from chimera_core.fusing.request import plan_fusion

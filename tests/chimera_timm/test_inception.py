@@ -63,6 +63,7 @@ def test_features_and_logits_are_torch_fidelitys(judge: Judge, weights: Path, im
     torch.testing.assert_close(own, logits, atol=1e-3 * float(logits.std()), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_judge_leaves_the_resizing_to_it(judge: Judge, images: Tensor) -> None:
     assert judge.name == NAME and judge.looks_at is None and "its own way" in judge.resize
     with torch.no_grad():

@@ -29,6 +29,7 @@ def test_it_is_an_encoder_like_any_other(encoder: FeatureEncoder) -> None:
     assert encoder.embed(x).shape == (2, 1280)
 
 
+@pytest.mark.slow
 def test_attacks_leave_it_right_where_they_leave_a_plain_network_wrong(
     encoder: FeatureEncoder, test_data: Path
 ) -> None:

@@ -59,6 +59,7 @@ def rows_of(stand_in: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_stand_in_is_an_iwildcam_folder(stand_in: Path, here: Here) -> None:
     need_wilds()
     code, out, err = here("source", "info", "iwildcam", "--root", stand_in, "--json")
@@ -98,6 +99,7 @@ def test_a_burst_lies_in_one_split_and_unseen_cameras_stay_unseen(stand_in: Path
     assert {row["y"] for row in rows_of(stand_in) if row["split"] == "train"} == shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_every_file_of_options_passes_a_dry_run(
     config: Path, stand_in: Path, here: Here, monkeypatch: pytest.MonkeyPatch

@@ -61,6 +61,7 @@ def coloured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chimera_core.compare.run.open_scorecard", lambda comparison, device: None)
 
 
+@pytest.mark.slow
 def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
     experiment: Write, place: Path, coloured: None, here: Here
 ) -> None:
@@ -120,6 +121,7 @@ def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
     assert {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"} == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: Here) -> None:
     text = '[fusers.mix]\nfuser = "faulty"\noptions = { pause_s = 0.2 }\n'
     code, out, err = here(
@@ -167,6 +169,7 @@ def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> N
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_whole_cells_and_says_130(
     experiment: Write, place: Path, number: signal.Signals

@@ -104,6 +104,7 @@ def test_a_worker_does_not_write_its_log_through_a_link(tmp_path: Path, home: Pa
     assert (home / "key").read_text() == "precious"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -40,6 +40,7 @@ def of(cells: Iterable[Cell], fuser: str) -> list[Cell]:
     return [c for c in cells if c.fuser == fuser]
 
 
+@pytest.mark.slow
 def test_five_faulty_fusers_are_rows_with_reasons_and_the_rest_is_whole(
     experiment: Write, place: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_only_what_a_change_touches_is_made_again(experiment: Write, place: Path
     assert len(changed()) == 20
 
 
+@pytest.mark.slow
 def test_a_cell_without_its_picture_or_with_a_torn_record_is_made_again(
     experiment: Write, place: Path
 ) -> None:

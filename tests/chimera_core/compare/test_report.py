@@ -201,6 +201,7 @@ def test_the_sheet_has_a_row_for_each_tuple_and_leaves_failures_empty(written: P
     assert (sheet[:, pad : pad + size].min(axis=2) < 250).mean() > 0.4
 
 
+@pytest.mark.slow
 def test_of_many_tuples_and_fusers_the_sheet_shows_the_first_and_best(tmp_path: Path) -> None:
     write_comparison(
         tmp_path / "c",

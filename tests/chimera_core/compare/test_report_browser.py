@@ -95,6 +95,7 @@ def scroll_through(browser: Any) -> None:
         browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
 
+@pytest.mark.slow
 def test_no_request_leaves_the_page_and_every_picture_has_alt_text(opened: Opened, written: Path) -> None:
     browser = opened()
     scroll_through(browser)
@@ -241,6 +242,7 @@ def test_text_stands_out_in_light_and_dark_and_the_button_turns_them(opened: Ope
         dark = not dark
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_is_never_wider_than_its_window(opened: Opened, width: int) -> None:
     browser = opened(width=width)

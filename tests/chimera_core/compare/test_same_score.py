@@ -41,6 +41,7 @@ def photographs(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_a_creature_of_photographs_has_the_same_figures_from_both_commands(
     experiment: Write, photographs: Path, here: Here
 ) -> None:

@@ -76,7 +76,7 @@ def test_the_code_that_a_gan_draws_with_counts_and_the_network_and_the_commands_
 
 def test_a_control_does_not_know_how_animals_are_found(core: Path) -> None:
     before = code_of_fuser("copy")
-    edit(core / "subjects" / "finding.py")
+    edit(core / "subjects" / "outline.py")
     assert code_of_fuser("copy") == before != code_of_fuser("auto")
 
 

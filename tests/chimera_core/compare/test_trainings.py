@@ -65,6 +65,7 @@ def data(place: Path) -> Path:
     return place / "data"
 
 
+@pytest.mark.slow
 def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
     experiment: Write, data: Path, place: Path
 ) -> None:
@@ -120,6 +121,7 @@ def test_fusers_are_looked_up_once_to_check_an_experiment_that_trains_some(
     assert len(waits_for_training(checked, place / "run")) == 2 and len(calls) == 2
 
 
+@pytest.mark.slow
 def test_trainings_and_figures_stand_where_the_data_have_moved(
     experiment: Write, data: Path, place: Path
 ) -> None:
@@ -146,6 +148,7 @@ def test_trainings_and_figures_stand_where_the_data_have_moved(
     assert len(waits_for_training(checked(*[('root = "data"', 'root = "other"')] * 2), run)) == 2
 
 
+@pytest.mark.slow
 def test_a_training_that_was_interrupted_goes_on_where_its_data_lie_now(
     experiment: Write, data: Path, place: Path
 ) -> None:
@@ -170,6 +173,7 @@ def test_a_training_that_was_interrupted_goes_on_where_its_data_lie_now(
     assert read_run_record(begun)["status"] == "done"
 
 
+@pytest.mark.slow
 def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in(
     experiment: Write, data: Path, place: Path
 ) -> None:
@@ -213,6 +217,7 @@ def test_mistakes_in_trainings_are_said_before_anything_starts(
     assert str(caught.value).startswith(f"experiment {path} line ")
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_says_its_last_words(experiment: Write, data: Path, place: Path) -> None:
     path = experiment(
         ("batch = 8", "batch = 4096"),

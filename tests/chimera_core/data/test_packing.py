@@ -91,11 +91,13 @@ def test_preparing_again_decodes_nothing(folder: Path, request_of: Make) -> None
     assert {p.name: p.stat().st_mtime_ns for p in first.folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_byte(folder: Path, request_of: Make) -> None:
     caches = [prepare(request_of(folder, cache=f"cache{w}"), workers=w).folder for w in (0, 1, 3)]
     assert contents(caches[0]) == contents(caches[1]) == contents(caches[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_workers_are_no_orphans_however_processes_begin(folder: Path, request_of: Make, method: str) -> None:
     """What a fork server starts has that server for a parent, and hands its way of starting on to its workers."""
@@ -270,6 +272,7 @@ def test_too_large_is_refused_with_a_size_that_fits(folder: Path, request_of: Ma
     prepare(request_of(folder, size=40), max_gb=0.0008)
 
 
+@pytest.mark.slow
 def test_a_damaged_or_old_cache_is_one_clear_line(folder: Path, request_of: Make) -> None:
     request = request_of(folder)
     packed = prepare(request)
@@ -295,6 +298,7 @@ def test_a_damaged_or_old_cache_is_one_clear_line(folder: Path, request_of: Make
     assert verify(request)[1] == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_an_index_of_wrong_types_and_an_array_that_is_a_pipe_are_one_clear_line(
     folder: Path, request_of: Make

@@ -670,6 +670,7 @@ def test_a_killed_process_leaves_a_part_that_the_next_continues(server: Server, 
     assert server.sent == [299_000] and left_in(tmp_path) == {NAME}
 
 
+@pytest.mark.slow
 def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
     both_started = threading.Event()
 
@@ -716,6 +717,7 @@ answers = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(answers, min_size=1, max_size=4),

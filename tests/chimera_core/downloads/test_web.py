@@ -97,6 +97,7 @@ def test_a_cut_line_is_tried_again(server: Server) -> None:
     assert WebClient(interval_s=0).get(server.url, limit=9) == b"wholewhol"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)])
 def test_retry_after_is_seconds_or_a_date(server: Server, late: Callable[[], str]) -> None:
     server.answers = [(503, {"Retry-After": late()}, b""), ok(b"x")]

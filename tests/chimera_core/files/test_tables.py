@@ -40,6 +40,7 @@ def test_values_that_are_no_text_are_written_as_they_are() -> None:
     assert csv_text(["=a", "b"], [[-0.5, None], [math.nan, True]]) == "'=a,b\n-0.5,\nnan,True\n"
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=2), max_size=5))
 def test_no_cell_begins_a_formula_and_no_cell_breaks_a_line(rows: list[list[str]]) -> None:
     text = csv_text(["a", "b"], rows)

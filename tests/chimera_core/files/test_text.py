@@ -252,6 +252,7 @@ def test_metrics_that_are_a_pipe_or_no_json_are_named(tmp_path: Path) -> None:
 # TOML
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -138,6 +138,7 @@ def test_what_is_no_file_of_toml_is_refused_at_once(tmp_path: Path, name: str) -
     assert time.monotonic() - start < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

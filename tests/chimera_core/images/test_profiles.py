@@ -290,6 +290,7 @@ def test_a_png_whose_profile_does_not_unpack_is_read_all_the_same(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.slow
 def test_mutated_profiles_are_pictures(tmp_path: Path) -> None:
     dice = np.random.default_rng(0)
     made = [matrix_profile(*SPACES["p3"]), ink_profile(), grey_profile(1.8)]

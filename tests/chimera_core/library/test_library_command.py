@@ -163,6 +163,7 @@ def test_fuse_fetches_only_when_it_is_asked_to(
     assert here("library", "fetch", "zorilla")[0] == 0 and asked[2:] == ["zorilla"]
 
 
+@pytest.mark.slow
 def test_ten_thousand_entries_are_listed_fast(place: Path, root: Path, here: Here) -> None:
     for k in range(10_000):
         (root / f"animal_{k}").mkdir(parents=True)
@@ -174,6 +175,7 @@ def test_ten_thousand_entries_are_listed_fast(place: Path, root: Path, here: Her
         assert time.perf_counter() - start < 8
 
 
+@pytest.mark.slow
 def test_a_fresh_install_fuses_astronaut_and_cat_offline(
     chimera: Any, tmp_path: Path, no_network: None
 ) -> None:
@@ -186,6 +188,7 @@ def test_a_fresh_install_fuses_astronaut_and_cat_offline(
     assert sorted(os.listdir(tmp_path)) == ["out.png"]
 
 
+@pytest.mark.slow
 def test_stamps_that_are_installed_are_fused_by_name(chimera: Any, tmp_path: Path) -> None:
     if not Path("/usr/share/tuxpaint/stamps/animals").is_dir():
         pytest.skip("Tux Paint's stamps are not installed (tuxpaint-stamps-default)")
@@ -206,6 +209,7 @@ def test_pictures_are_looked_at_only_when_the_rest_of_the_request_is_right(place
         plan_fusion(["lion", second], masks=masks, merits=look)
 
 
+@pytest.mark.slow
 def test_of_several_pictures_fuse_takes_the_one_that_shows_most_and_remembers(
     place: Path, here: Here
 ) -> None:

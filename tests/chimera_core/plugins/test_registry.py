@@ -436,6 +436,7 @@ class Watch:
 watch = Watch()
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(files)
 @example(b"size = " + b"9" * 5000)

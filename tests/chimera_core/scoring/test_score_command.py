@@ -49,6 +49,7 @@ JUDGE = ("--judge", "robust-lite0", "--size", "32")
 ASKED = ("made", "--parents", "a.png", "b.png", *JUDGE)
 
 
+@pytest.mark.slow
 def test_pictures_are_scored_with_the_weights_that_they_tell(here: Here, pictures: Path) -> None:
     code, out, err = here("score", *ASKED, "--reference", "animals", "--json")
     assert code == 0, err
@@ -68,6 +69,7 @@ def test_pictures_are_scored_with_the_weights_that_they_tell(here: Here, picture
     assert "fewer than 100" in found["set"]["KID[robust-lite0]"]["reason"]
 
 
+@pytest.mark.slow
 def test_the_table_says_what_is_missing_and_why(here: Here, pictures: Path) -> None:
     code, out, err = here("score", *ASKED)
     assert code == 0, err
@@ -78,6 +80,7 @@ def test_the_table_says_what_is_missing_and_why(here: Here, pictures: Path) -> N
     assert "n/a: no reference set of animals was given" in lines
 
 
+@pytest.mark.slow
 def test_a_model_of_classes_is_scored_against_real_images_of_a_source(here: Here, pictures: Path) -> None:
     code, out, err = here(
         *("score", "person-cat", "--parents", "person", "cat", "--source", "folder"),

@@ -101,10 +101,12 @@ def attacked(image: Tensor, toward: Tensor, *, eps: float = 8 / 255, steps: int 
     return adversarial
 
 
+@pytest.mark.slow
 def test_the_probe_knows_the_parents(parents: PreparedParents) -> None:
     assert parents.labels == PARENTS and parents.accuracy > 0.9 and parents.temperature >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "own"), [("first", 0), ("second", 1)])
 def test_a_copy_is_its_parent_and_not_fused(cards: dict[str, dict[str, Any]], name: str, own: int) -> None:
     found = cards[name]

@@ -222,6 +222,7 @@ def _photograph(name: str) -> Tensor:
     return from_uint8(read_picture(Path(os.environ["CHIMERA_TEST_DATA"]) / name).rgb)
 
 
+@pytest.mark.slow
 @needs_data
 def test_faces_kept_apart_are_found_and_persons_known_from_animals():
     from chimera_core.api import load_encoder
@@ -244,6 +245,7 @@ def test_faces_kept_apart_are_found_and_persons_known_from_animals():
     assert np.mean(right) > 0.8
 
 
+@pytest.mark.slow
 @needs_data
 def test_a_shell_and_a_ray_have_no_face():
     from chimera_core.api import load_encoder

@@ -87,6 +87,7 @@ def test_the_shipped_probe_reads_the_features_of_the_default_encoder():
     assert max(features.shape[-2:]) == 40
 
 
+@pytest.mark.slow
 def test_heads_of_cut_outs_that_the_shipped_probe_never_saw():
     """Peaks on the held-out cut-outs lie in the heads marked by hand, 9 of 10 at least (23 of 24 when written)."""
     data = os.environ.get("CHIMERA_TEST_DATA")

@@ -55,6 +55,7 @@ def test_a_cats_face_goes_before_half_of_it_and_before_its_fur(encoder: FeatureE
     assert face > 1.5 * half > 3 * fur
 
 
+@pytest.mark.slow
 def test_a_person_down_to_the_chest_goes_before_the_face_alone(encoder: FeatureEncoder) -> None:
     astronaut = data.astronaut()
     chest, face = (
@@ -83,6 +84,7 @@ def test_a_picture_too_elongated_for_a_parent_is_refused(encoder: FeatureEncoder
         what_shows(encoder, Picture(np.zeros((40, 400, 3), np.uint8), None, "strip"))
 
 
+@pytest.mark.slow
 def test_the_size_of_a_head_is_in_pixels_of_the_picture(encoder: FeatureEncoder) -> None:
     small = data.astronaut()[::2, ::2]
     large = small.repeat(4, 0).repeat(4, 1)
@@ -90,6 +92,7 @@ def test_the_size_of_a_head_is_in_pixels_of_the_picture(encoder: FeatureEncoder)
     assert other == pytest.approx(4 * one, rel=0.15)
 
 
+@pytest.mark.slow
 def test_real_animals_in_full_view_go_before_portraits_and_herds(
     encoder: FeatureEncoder, photos: Path
 ) -> None:

@@ -44,6 +44,7 @@ def test_any_size_gives_a_mask_of_that_size(lite0, shape: tuple[int, int], quali
     assert float(mask.max()) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", ["fine", "fast"])
 def test_the_same_picture_gives_the_same_mask(lite0, astronaut: Tensor, quality) -> None:
     one, two = (find_outline(lite0, astronaut, quality=quality) for _ in range(2))
@@ -51,6 +52,7 @@ def test_the_same_picture_gives_the_same_mask(lite0, astronaut: Tensor, quality)
     assert one.confidence == two.confidence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", ["fine", "fast"])
 def test_a_mirrored_picture_gives_nearly_the_mirrored_mask(lite0, astronaut: Tensor, quality) -> None:
     straight = find_outline(lite0, astronaut, quality=quality).mask
@@ -58,6 +60,7 @@ def test_a_mirrored_picture_gives_nearly_the_mirrored_mask(lite0, astronaut: Ten
     assert overlap(straight, mirrored.flip(-1)) > 0.95
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_no_animal_is(lite0) -> None:
     """Grey, bricks, a cup of coffee: a picture of things is no reason to guess."""
     bricks = np.repeat(skimage.data.brick()[::2, ::2, None], 3, 2)
@@ -69,6 +72,7 @@ def test_nothing_is_found_where_no_animal_is(lite0) -> None:
         assert torch.equal(find_subject(lite0, image), torch.ones_like(image[:1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", ["fine", "fast"])
 def test_a_person_and_a_cat_are_found_and_sure(lite0, astronaut: Tensor, quality) -> None:
     person = find_outline(lite0, astronaut, quality=quality)
@@ -96,6 +100,7 @@ BOXES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOXES)
 def test_the_animal_in_a_photograph_is_found(lite0, photos: Path, name: str) -> None:
     mask = find_subject(lite0, from_uint8(read_picture(photos / f"{name}.jpg").rgb))[0]
@@ -111,6 +116,7 @@ def test_the_animal_in_a_photograph_is_found(lite0, photos: Path, name: str) -> 
 UNSEEN = ("beaver", "cow", "dog", "donkey", "koala", "lion", "owl", "penguin", "pig", "zebu")
 
 
+@pytest.mark.slow
 def test_a_real_alpha_channel_is_found_again(lite0, test_data: Path) -> None:
     """On cut-outs laid on a plain ground the mask must agree with the alpha channel."""
     agreement = []
@@ -124,6 +130,7 @@ def test_a_real_alpha_channel_is_found_again(lite0, test_data: Path) -> None:
     assert sum(agreement) / len(agreement) > 0.9, agreement
 
 
+@pytest.mark.slow
 def test_the_animals_of_videos_are_found(lite0, test_data: Path) -> None:
     """Every tenth frame of three sequences with true masks, none of which was trained on."""
     means = []

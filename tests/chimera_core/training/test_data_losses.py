@@ -77,6 +77,7 @@ LINE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [encoder_line, fuser_line])
 def test_a_training_says_in_one_line_what_its_data_lost_and_keeps_the_counts(
     tiny: Path, rotten: Path, here: Here, line: Callable[..., list[object]]

@@ -87,6 +87,7 @@ def test_an_encoder_of_one_class_is_refused_before_images_are_packed(
     assert code == 2 and "has one class only (cat)" in err
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_a_split_that_is_not_there_packs_nothing(
     tiny: Path, pictures: Path, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:

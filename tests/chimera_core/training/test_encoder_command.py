@@ -51,6 +51,7 @@ def run(tiny: Path, pictures: Path, here: Here, train_once: Callable[..., Path])
     return train_once(tiny, lambda: here(*arguments(pictures, "--run", "one", "--ema", 0.9)))
 
 
+@pytest.mark.slow
 def test_a_run_says_all_of_itself_and_its_config_runs_the_same_again(
     run: Path, tiny: Path, here: Here
 ) -> None:
@@ -257,6 +258,7 @@ BAD: dict[str, tuple[list[object], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BAD)
 def test_bad_input_is_one_line_and_exit_2_and_leaves_nothing(
     what: str,
@@ -369,6 +371,7 @@ def test_resume_into_another_architecture_is_one_line_and_writes_nothing(run: Pa
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 def test_resume_with_data_that_changed_is_refused(tiny: Path, pictures: Path, here: Here) -> None:
     root = tiny / "own"
     shutil.copytree(pictures, root)

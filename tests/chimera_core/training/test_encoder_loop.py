@@ -145,6 +145,7 @@ def test_it_learns_and_leaves_checkpoints_metrics_and_a_picture(train: Train, tm
     assert best.keys() == Net().state_dict().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 5, 9])
 def test_a_training_that_was_stopped_and_goes_on_gives_the_same_bits(
     train: Train, tmp_path: Path, at: int

@@ -360,6 +360,7 @@ def test_dry_run_counts_and_writes_nothing(mean: Path, pictures: Path, here: Her
     assert not (mean / "runs").exists() and not (mean / "cache").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(
     run: Path, mean: Path, pictures: Path, chimera: Any, tiny_site: Path
 ) -> None:

@@ -213,6 +213,7 @@ def test_without_a_judge_the_last_weights_are_the_best(train: Train, tmp_path: P
     assert best_of(tmp_path / "run") == (120, pytest.approx(0.6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("judged", [True, False])
 @pytest.mark.parametrize("at", [1, 4, 5, 6, 9])
 def test_a_training_that_was_stopped_and_goes_on_gives_the_same_bits(
@@ -225,6 +226,7 @@ def test_a_training_that_was_stopped_and_goes_on_gives_the_same_bits(
     assert_same(tmp_path / "whole", tmp_path / "parted")
 
 
+@pytest.mark.slow
 def test_pictures_and_measurements_do_not_change_the_way(train: Train, tmp_path: Path) -> None:
     train("whole")
     train("seldom", quality_images=48, sample_images=48)
@@ -234,12 +236,14 @@ def test_pictures_and_measurements_do_not_change_the_way(train: Train, tmp_path:
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_checkpoints_by_the_clock_do_not_change_the_way(train: Train, tmp_path: Path) -> None:
     train("whole", checkpoint_minutes=0)
     train("often", checkpoint_minutes=1e-9)
     assert_same(tmp_path / "whole", tmp_path / "often")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("judged", [True, False])
 def test_a_stop_by_the_clock_leaves_weights_and_goes_on_to_the_same_end(
     train: Train, tmp_path: Path, judged: bool
@@ -253,6 +257,7 @@ def test_a_stop_by_the_clock_leaves_weights_and_goes_on_to_the_same_end(
     assert_same(tmp_path / "whole", tmp_path / "timed")
 
 
+@pytest.mark.slow
 def test_weights_of_a_stop_by_the_clock_do_not_outlive_going_on(train: Train, tmp_path: Path) -> None:
     """It measures where the whole training does not, and may find better weights there than that ever measures."""
     far = {"quality_images": 36, "steps": 24}  # at 36, 72 and 96 images; 80 would be best
@@ -314,6 +319,7 @@ def test_a_checkpoint_that_was_cut_short_is_passed_over_and_that_is_said(
     assert_same(tmp_path / "whole", tmp_path / "parted")
 
 
+@pytest.mark.slow
 def test_patience_ends_it_and_says_so(train: Train, tmp_path: Path) -> None:
     said: list[str] = []
     outcome = train(steps=60, patience=3, say=said.append)
@@ -371,6 +377,7 @@ def test_best_weights_of_a_way_that_diverged_are_forgotten(train: Train, tmp_pat
     assert best_of(tmp_path / "run") == (64, pytest.approx(0.32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [20, 24])
 def test_a_stop_before_a_divergence_changes_nothing(train: Train, tmp_path: Path, at: int) -> None:
     train("whole", learner=Painter(explode_at=6))

@@ -195,6 +195,7 @@ def test_dropout_of_a_step_depends_on_seed_step_and_rank_alone() -> None:
     assert not any(torch.equal(mask(*key), first) for key in ((1, 5), (0, 6), (0, 5, 1)))
 
 
+@pytest.mark.slow
 def test_pictures_do_not_depend_on_a_matplotlibrc_in_the_current_folder(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from chimera_core.training.parts.plot import draw_progress\n"

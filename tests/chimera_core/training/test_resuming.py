@@ -76,6 +76,7 @@ def begin(kind: str, here: Here) -> list[object]:
 CASES = pytest.mark.parametrize(("kind", "data"), [(kind, kind) for kind in LINES], indirect=["data"])
 
 
+@pytest.mark.slow
 @CASES
 def test_the_very_line_that_began_a_run_goes_on_with_it(
     kind: str, data: Path, tiny: Path, here: Here
@@ -92,6 +93,7 @@ def test_the_very_line_that_began_a_run_goes_on_with_it(
         assert json.loads((tiny / "runs" / "one" / "run.json").read_text())["images"] == again[1]
 
 
+@pytest.mark.slow
 @CASES
 def test_every_option_that_differs_is_refused_by_name_with_both_values_and_no_other(
     kind: str, data: Path, here: Here
@@ -122,6 +124,7 @@ def test_a_file_and_a_preset_that_say_something_else_are_refused_too(
     assert code == 2 and "the run was started with lr 0.03, not 0.1: leave that out" in err
 
 
+@pytest.mark.slow
 @CASES
 def test_a_run_goes_on_where_its_data_lie_now(kind: str, data: Path, tiny: Path, here: Here) -> None:
     line = begin(kind, here)
@@ -147,6 +150,7 @@ def test_a_run_goes_on_where_its_data_lie_now(kind: str, data: Path, tiny: Path,
     assert code == 0, err
 
 
+@pytest.mark.slow
 @CASES
 def test_other_data_in_another_place_are_refused(kind: str, data: Path, tiny: Path, here: Here) -> None:
     line = begin(kind, here)
@@ -165,6 +169,7 @@ def test_other_data_in_another_place_are_refused(kind: str, data: Path, tiny: Pa
     assert code == 2 and ("have changed since the run began" in err or "class" in err)
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_where_its_data_lie_now(data: Path, tiny: Path, here: Here) -> None:
     begin("encoder", here)
     line = ("encoder", "evaluate", "one", "--device", "cpu", "--json")
@@ -184,6 +189,7 @@ def test_a_run_is_evaluated_where_its_data_lie_now(data: Path, tiny: Path, here:
     assert json.loads(out)["accuracy"] == json.loads(before)["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_run_and_a_cache_of_an_older_version_go_on_in_place_and_say_why_not_elsewhere(
     data: Path, tiny: Path, here: Here
 ) -> None:

@@ -162,6 +162,7 @@ def run(tiny: Path, cameras: Path, here: Here, train_once: Callable[..., Path]) 
     return train_once(tiny, train)
 
 
+@pytest.mark.slow
 def test_a_study_trains_what_it_can_and_says_why_not_of_the_rest(run: Path, here: Here) -> None:
     document = read_json(run / "study.json")
     rows = {row["domain"]: row for row in document["rows"]}
@@ -197,6 +198,7 @@ def test_a_domain_is_a_run_like_any_other_with_the_weights_of_the_table(run: Pat
     assert kept == ["best.safetensors"]
 
 
+@pytest.mark.slow
 def test_only_the_images_of_the_domains_are_packed(tiny: Path, cameras: Path, here: Here) -> None:
     code, _, err = here(*arguments(cameras, "--run", "two", "--domains", "cam 2"))
     assert code == 0, err
@@ -210,6 +212,7 @@ def test_only_the_images_of_the_domains_are_packed(tiny: Path, cameras: Path, he
         assert max(sum(split["images"] for split in splits.values()) for splits in packed) == images
 
 
+@pytest.mark.slow
 def test_config_runs_the_same_again(run: Path, tiny: Path, here: Here) -> None:
     code, out, err = here("encoder", "study", "--config", run / "config.toml", "--run", "two", "--json")
     assert code == 0, err
@@ -238,6 +241,7 @@ def test_resuming_a_finished_study_trains_nothing_and_other_options_are_refused(
         assert code == 2 and expected in err
 
 
+@pytest.mark.slow
 def test_a_domain_that_fails_is_a_row_and_the_others_go_on(
     run: Path, tiny: Path, cameras: Path, here: Here
 ) -> None:
@@ -272,6 +276,7 @@ def test_a_dry_run_counts_and_writes_nothing(tiny: Path, cameras: Path, here: He
     assert not (tiny / "runs").exists() and not (tiny / "cache").exists()
 
 
+@pytest.mark.slow
 def test_preset_report_is_the_reports_and_flags_lie_over_it(tiny: Path, cameras: Path, here: Here) -> None:
     common = ["encoder", "study", "--source", "folder", "--source.root", cameras, "--preset", "report"]
     common += ["--size", 16, "--precision", "fp32", "--device", "cpu", "--domains", "cam 2"]
