@@ -29,6 +29,7 @@ def ours(names: Iterator[str]) -> set[str]:
     return {name for name in names if name.split(".")[0].startswith("chimera_")}
 
 
+@pytest.mark.slow
 def test_core_imports_no_plugin() -> None:
     for file in CORE.rglob("*.py"):
         assert {n.split(".")[0] for n in ours(imported(file))} <= {"chimera_core"}, file
@@ -50,6 +51,7 @@ def test_plugin_imports_only_the_api_and_itself(plugin: Path) -> None:
             assert name == "chimera_core.api" or name.split(".")[0] == plugin.name, f"{file} imports {name}"
 
 
+@pytest.mark.slow
 def test_no_modules_of_the_core_import_each_other_in_a_circle() -> None:
     modules = {
         ".".join(file.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): file

@@ -37,6 +37,7 @@ def racing(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
             del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_a_race_that_is_cut_short_goes_on_as_if_it_had_not_been(racing: ModuleType, tmp_path: Path) -> None:
     whole = train(racing, tmp_path / "whole", stop=32)
     first = train(racing, tmp_path / "cut", stop=16)

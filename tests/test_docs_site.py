@@ -40,6 +40,7 @@ def commands(page: Path) -> list[list[str]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_pages_of_commands_and_components_are_what_the_code_says() -> None:
     tool = DOCS / "site_tools" / "reference_pages.py"
     done = subprocess.run([sys.executable, str(tool), "--check"], capture_output=True, text=True, timeout=120)

@@ -240,6 +240,7 @@ def text_without_encoding(file: Path) -> Iterator[int]:
             yield node.lineno
 
 
+@pytest.mark.slow
 def test_text_has_one_encoding_and_one_newline_on_every_system() -> None:
     found = [
         f"{file.relative_to(REPOSITORY)}:{line}"

@@ -36,6 +36,7 @@ def test_a_generator_shows_where_its_faces_have_their_eyes(faces):
     np.testing.assert_allclose(faces.eyes, _EYES, atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_photograph_is_turned_and_cropped_to_the_frame(faces, astronaut):
     pixels = np.ascontiguousarray(astronaut.permute(1, 2, 0).numpy())
     tilt = cv2.getRotationMatrix2D((256, 256), 20, 0.8)

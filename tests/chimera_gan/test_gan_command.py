@@ -50,6 +50,7 @@ def train(*more: object, root: str = "two") -> list[object]:
     return ["fuser", "train", "gan", "--source", "folder", "--source.root", root, "--device", "cpu", *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_is_built_without_memory_and_counted(preset: object) -> None:
     name, training = preset.name, preset.training  # type: ignore[attr-defined]

@@ -34,6 +34,7 @@ def test_names_alone_mean_the_larger_one() -> None:
     assert plan_fusion(["person", "cat"]).fuser_name == "faces-128"
 
 
+@pytest.mark.slow
 def test_names_make_a_creature_and_the_same_seed_makes_it_again(fusion: Fusion) -> None:
     one, two = fusion.make((0.5, 0.5), [3])[0], fusion.make((0.5, 0.5), [3])[0]
     side = SIDES[fusion.plan.fuser_name]

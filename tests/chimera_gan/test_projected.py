@@ -103,6 +103,7 @@ def test_the_condition_counts_at_the_coarsest_scale_by_its_strength() -> None:
     torch.testing.assert_close(half, (without[-1] + given[-1]) / 2)
 
 
+@pytest.mark.slow
 def test_every_convolution_has_a_spectral_norm_of_one() -> None:
     network = critic()
     for _ in range(30):  # a power iteration each

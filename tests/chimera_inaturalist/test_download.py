@@ -41,6 +41,7 @@ def pictures(root: Path) -> set[str]:
     return {f"{p.parent.name}/{p.name}" for p in root.glob("*/*")}
 
 
+@pytest.mark.slow
 def test_twenty_of_three_kinds_come_with_all_their_terms(bring: Any, service: Any, root: Path) -> None:
     told = bring()
     rows = table(root)
@@ -62,6 +63,7 @@ def test_twenty_of_three_kinds_come_with_all_their_terms(bring: Any, service: An
     assert asked["quality_grade"] == "research" and asked["photo_license"] == "cc0,cc-by"
 
 
+@pytest.mark.slow
 def test_every_request_names_us_and_starts_a_pace_after_the_one_before(bring: Any, service: Any) -> None:
     bring("lion", per_class=5, interval_s=0.1)
     starts = [r.at_s for r in service.requests]

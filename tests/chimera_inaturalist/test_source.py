@@ -44,6 +44,7 @@ def finish(command: list[str]) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 def test_a_tenth_is_for_validation_and_observations_are_never_split(root: Path) -> None:
     source = open_source("inaturalist", root=str(root))
     assert source.info.classes == ("lion", "tiger", "zebra")
@@ -63,6 +64,7 @@ def test_a_split_stays_as_it_is_when_more_photographs_come() -> None:
     assert [k for k in range(40) if split_of(str(k)) == "val"] == [15, 22]
 
 
+@pytest.mark.slow
 def test_examples_are_photographs_with_their_class(root: Path) -> None:
     split = pickle.loads(pickle.dumps(open_source("inaturalist", root=str(root)).open("train")))
     example = split[len(split) - 1]
@@ -71,6 +73,7 @@ def test_examples_are_photographs_with_their_class(root: Path) -> None:
     assert list(split.labels) == sorted(split.labels)
 
 
+@pytest.mark.slow
 def test_taxa_and_licences_choose_among_what_is_here(root: Path) -> None:
     some = open_source("inaturalist", root=str(root), taxa="zebra,lion", licences="cc0")
     assert some.info.classes == ("lion", "zebra") and sum(some.info.splits.values()) == 20
@@ -79,6 +82,7 @@ def test_taxa_and_licences_choose_among_what_is_here(root: Path) -> None:
         some.open("test")
 
 
+@pytest.mark.slow
 def test_a_kind_that_is_not_here_is_named_with_the_command_that_brings_it(root: Path) -> None:
     with pytest.raises(
         MissingDataError, match=r"no photographs of eagle in .*--taxa \"lion,eagle\" --download"
@@ -117,6 +121,7 @@ def test_another_table_is_one_line(root: Path, content: bytes) -> None:
         open_source("inaturalist", root=str(root))
 
 
+@pytest.mark.slow
 def test_listing_and_describing_ask_nothing_of_the_network(
     service: Any,
     root: Path,

@@ -34,6 +34,7 @@ def test_plain_and_gzipped_files_hold_the_same_images(tmp_path: Path) -> None:
     assert all(torch.equal(plain[k].image, packed[k].image) for k in range(20))
 
 
+@pytest.mark.slow
 def test_a_split_names_its_files_and_pickles_without_its_pixels(tmp_path: Path) -> None:
     source = open_source("mnist", root=str(write_mnist(tmp_path, counts={"train": 2000, "test": 10})))
     assert [p.name for p in source.files("train")] == ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"]

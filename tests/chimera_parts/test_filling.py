@@ -44,6 +44,7 @@ def test_a_hole_without_surroundings_is_left():
     assert np.array_equal(fill(image, np.ones((30, 30), bool)), image)
 
 
+@pytest.mark.slow
 def test_the_animal_beside_the_hole_does_not_bleed_into_it():
     image = _stripes()
     hole, animal = np.zeros((120, 160), bool), np.zeros((120, 160), bool)
@@ -55,6 +56,7 @@ def test_the_animal_beside_the_hole_does_not_bleed_into_it():
     assert np.abs(inside[..., 0] - inside[..., 2]).max() < 0.15
 
 
+@pytest.mark.slow
 def test_what_lies_at_a_height_is_filled_from_that_height():
     image = np.full((120, 200, 3), 0.3, np.float32)
     image[:30] = 0.8

@@ -77,6 +77,7 @@ def test_a_cut_out_stays_a_cut_out_with_its_own_colours(drawn):
     assert (over_white - resize_shorter(parents[0].image, _SIZE)).abs().max() < 0.02
 
 
+@pytest.mark.slow
 def test_at_equal_weights_the_body_is_the_firsts_and_the_head_the_seconds(drawn):
     fuser, parents = drawn
     (made,) = fuser.fuse(parents, [0.5, 0.5], seeds=[0], size=_SIZE)
@@ -126,6 +127,7 @@ def test_a_larger_result_shows_the_same_creature(parts, photographs):
     assert float((shrunk - small).abs().mean()) < 0.02
 
 
+@pytest.mark.slow
 def test_a_third_parent_gives_its_coat(drawn, monkeypatch):
     fuser, parents = drawn
 

@@ -160,6 +160,7 @@ def test_the_same_creature_comes_at_every_size(portrait, animals):
     assert (resize_shorter(large, 120) - small).abs().mean() < 0.015
 
 
+@pytest.mark.slow
 def test_what_is_no_face_is_refused_in_a_line(portrait, animals, monkeypatch):
     monkeypatch.setattr(fuser_module, "find_faces", lambda *_, **__: [])
     with pytest.raises(ConfigError, match=r"no face was found in red: .*--head-box"):

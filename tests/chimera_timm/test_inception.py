@@ -47,6 +47,7 @@ def images() -> Tensor:
     )
 
 
+@pytest.mark.slow
 def test_features_and_logits_are_torch_fidelitys(judge: Judge, weights: Path, images: Tensor) -> None:
     fidelity = pytest.importorskip(
         "torch_fidelity.feature_extractor_inceptionv3", reason="needs the extra parity"

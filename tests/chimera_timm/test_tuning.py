@@ -11,6 +11,7 @@ from chimera_core.api import ConfigError
 from chimera_core.training.parts.optimizers import layer_factors, parameter_groups
 
 
+@pytest.mark.slow
 def test_a_new_classifier_is_drawn_from_the_seed_and_the_rest_stays() -> None:
     before = torch.get_rng_state()
     old, new, same = (load_encoder("timm", classes=c, seed=4) for c in (None, 7, 7))

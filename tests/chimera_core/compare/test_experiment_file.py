@@ -66,6 +66,7 @@ def test_a_mistake_is_one_line_with_its_place(
     assert "\n" not in message and caught.value.exit_code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("replaced", "said"),
@@ -104,6 +105,7 @@ def test_as_many_seeds_as_are_allowed_are_read_soon(experiment: Write) -> None:
     assert time.process_time() - start < 3
 
 
+@pytest.mark.slow
 def test_checking_an_experiment_imports_no_torch(experiment: Write) -> None:
     code = (
         "import sys; from pathlib import Path; from chimera_core.plugins.discovery import default_host;"

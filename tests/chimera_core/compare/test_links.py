@@ -74,6 +74,7 @@ def test_a_private_file_behind_a_link_is_not_shown(stranger: Path, home: Path, h
     assert not (stranger / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_private_picture_behind_a_link_is_left_out(stranger: Path, home: Path) -> None:
     document = json.loads((stranger / "comparison.json").read_text())
     first = next(cell for cell in document["cells"] if cell["image"])

@@ -67,6 +67,7 @@ def block(page: Page, name: str) -> Any:
     return json.loads(text)
 
 
+@pytest.mark.slow
 def test_the_page_is_well_formed_and_every_id_is_there_once(page: Page) -> None:
     assert page.stack == []
     ids = [attrs["id"] for _, attrs, _ in page.elements if "id" in attrs]
@@ -231,6 +232,7 @@ def test_a_picture_that_is_gone_or_damaged_is_named_and_costs_nothing_else(tmp_p
     assert not any(str(tmp_path) in text for text in said)
 
 
+@pytest.mark.slow
 def test_pictures_become_smaller_and_seeds_fewer_until_they_fit(written: Path) -> None:
     from chimera_core.report.pictures import choose_embedding
     from chimera_core.report.reading import read_comparison

@@ -195,6 +195,7 @@ def test_arrow_keys_walk_the_pictures_and_enter_opens_a_sheet_that_escape_closes
     assert focused(browser, place) == ["1", "1"]
 
 
+@pytest.mark.slow
 def test_the_sheet_of_a_single_picture_does_not_blow_it_up(opened: Opened) -> None:
     browser = opened()
     scroll_through(browser)
@@ -259,6 +260,7 @@ def test_the_page_is_never_wider_than_its_window(opened: Opened, width: int) -> 
     assert browser.execute_script(plots) == ([False, True] if width == 390 else [True, False])
 
 
+@pytest.mark.slow
 def test_pictures_are_built_only_near_the_window(opened: Opened, written: Path) -> None:
     browser = opened(width=390)
     built = "return [...document.querySelectorAll('#matrix tr[data-filled]')].map((row) => row.dataset.tuple)"

@@ -26,6 +26,7 @@ def one_line(err: str) -> str:
     return err
 
 
+@pytest.mark.slow
 def test_a_name_and_a_folder_are_both_runs_and_their_pages_are_printed(runs: Path, here: Here) -> None:
     write_comparison(runs.parent / "copied", pairs=1, trios=0, seeds=[0], shares=[0.5], size=16)
     (runs.parent / "copied" / "run.json").unlink()
@@ -39,6 +40,7 @@ def test_a_name_and_a_folder_are_both_runs_and_their_pages_are_printed(runs: Pat
         )
 
 
+@pytest.mark.slow
 def test_json_names_the_three_files(runs: Path, here: Here) -> None:
     code, out, _ = here("report", "six-fusers", "--json")
     (said,) = json.loads(out)
@@ -51,6 +53,7 @@ def test_json_names_the_three_files(runs: Path, here: Here) -> None:
     assert all(Path(path).is_file() for path in said.values())
 
 
+@pytest.mark.slow
 def test_rebuilding_gives_the_same_page_again(runs: Path, here: Here) -> None:
     here("report", "six-fusers")
     before = (runs / "six-fusers" / "report.html").read_bytes()

@@ -54,6 +54,7 @@ def code_of_fuser(name: str) -> str:
     return code
 
 
+@pytest.mark.slow
 def test_the_code_that_a_gan_draws_with_counts_and_the_network_and_the_commands_do_not(core: Path) -> None:
     before = code_of_fuser("gan")
     for file in (

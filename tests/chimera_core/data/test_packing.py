@@ -47,6 +47,7 @@ def request_of(tmp_path: Path) -> Make:
     return make
 
 
+@pytest.mark.slow
 def test_what_is_packed_is_what_the_source_holds(folder: Path, request_of: Make) -> None:
     packed = prepare(request_of(folder))
     source = request_of(folder).open()
@@ -82,6 +83,7 @@ def test_the_fit_decides_what_becomes_of_a_long_image(tmp_path: Path, request_of
     assert 0.1 < means["pad"] < 0.4
 
 
+@pytest.mark.slow
 def test_preparing_again_decodes_nothing(folder: Path, request_of: Make) -> None:
     first = prepare(request_of(folder))
     before = {p.name: p.stat().st_mtime_ns for p in first.folder.iterdir()}
@@ -110,6 +112,7 @@ def test_workers_are_no_orphans_however_processes_begin(folder: Path, request_of
     assert len(prepare(request_of(folder), workers=0).split("train")) == 120
 
 
+@pytest.mark.slow
 def test_a_touched_file_is_not_decoded_again_but_a_changed_one_is(folder: Path, request_of: Make) -> None:
     packed = prepare(request_of(folder))
     victim = folder / "train" / "cat" / "001.png"
@@ -136,6 +139,7 @@ def test_new_times_of_equal_files_are_noted_so_that_they_are_compared_once(
     prepare(request_of(folder))
 
 
+@pytest.mark.slow
 def test_a_file_that_can_be_read_by_now_is_taken_in(folder: Path, request_of: Make) -> None:
     late = folder / "val" / "cat" / "late.png"
     Image.new("RGB", (9, 9)).save(late)
@@ -222,6 +226,7 @@ def test_other_options_make_another_cache(folder: Path, request_of: Make) -> Non
     assert request_of(folder).folder == request_of(folder.parent / "." / "images").folder
 
 
+@pytest.mark.slow
 def test_bad_files_are_listed_and_the_rest_is_intact(folder: Path, request_of: Make) -> None:
     sound = prepare(request_of(folder, cache="sound"))
     bad = folder / "train" / "cat"

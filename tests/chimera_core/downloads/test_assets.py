@@ -226,6 +226,7 @@ def test_a_file_address_is_copied_and_one_that_is_none_is_refused(tmp_path: Path
         (folder / NAME).unlink()
 
 
+@pytest.mark.slow
 def test_a_trickle_is_waited_for_however_long_it_takes(server: Server, tmp_path: Path) -> None:
     server.answers["/m"] = gives(block=30_000, pause_s=0.06)
     start = time.monotonic()
@@ -512,6 +513,7 @@ def test_a_redirect_never_leaves_encryption() -> None:
         download._Redirects().redirect_request(request, body, 302, "Found", {}, "http://example.org/m")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 100_000])
 def test_a_server_that_falls_silent_is_an_error(server: Server, tmp_path: Path, count: int) -> None:
     server.answers["/m"] = stalls_after(count)
@@ -554,6 +556,7 @@ def test_a_refused_connection_is_said_at_once(tmp_path: Path) -> None:
 # --- several places --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [status(404), status(500), gives(OTHER), gives(BODY[:9]), stalls_after(9)])
 def test_the_next_place_is_asked_when_one_fails(server: Server, tmp_path: Path, first: Answer) -> None:
     server.answers |= {"/m": first, "/n": gives(etag='"n"')}

@@ -331,6 +331,7 @@ def test_a_header_whose_tensors_claim_gigabytes_is_refused(tmp_path: Path) -> No
         read_notes(path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not os.path.exists("/proc/self/clear_refs"), reason="the peak of memory is measured on Linux"
 )

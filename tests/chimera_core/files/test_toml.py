@@ -98,6 +98,7 @@ values = st.recursive(
 tables = st.dictionaries(keys, values, max_size=5)
 
 
+@pytest.mark.slow
 @given(tables)
 def test_what_is_written_is_read_back(table: dict[str, Any]) -> None:
     assert tomllib.loads(to_toml(table)) == table

@@ -332,6 +332,7 @@ def test_normalised_weights_pass_and_sum_to_one(raw: list[float]) -> None:
     assert sum(weights) == pytest.approx(1)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=5), st.integers(2, 20))
 def test_a_sweep_goes_evenly_from_the_first_parent_to_none_of_it(raw: list[float], frames: int) -> None:
     steps = sweep_weights([w / sum(raw) for w in raw], frames)

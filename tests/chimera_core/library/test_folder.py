@@ -161,6 +161,7 @@ def test_a_folder_is_not_left_through_the_name_of_a_file(root: Path, picture: Pi
     assert dog.exists()
 
 
+@pytest.mark.slow
 def test_ten_thousand_names_are_listed_in_seconds_without_decoding(root: Path) -> None:
     for k in range(10_000):
         (root / f"animal_{k}").mkdir(parents=True)

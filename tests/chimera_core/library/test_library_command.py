@@ -129,6 +129,7 @@ def test_files_and_names_may_be_mixed_and_a_cut_outs_alpha_is_its_mask(place: Pa
     assert stamp.mask is not None and 0.1 < float(stamp.mask.mean()) < 0.3
 
 
+@pytest.mark.slow
 def test_the_first_seed_picks_the_picture_for_the_whole_call(place: Path) -> None:
     def lion(**request: Any) -> str:
         return plan_fusion(["lion", "horse"], fuser="pixel-average", **request).parents[0]

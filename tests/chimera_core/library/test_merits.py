@@ -205,6 +205,7 @@ def test_without_the_encoder_headers_decide_with_one_line(
     assert not file.exists()
 
 
+@pytest.mark.slow
 def test_a_cat_with_its_face_is_taken_before_its_fur_enlarged(tmp_path: Path) -> None:
     from PIL import Image
     from skimage import data

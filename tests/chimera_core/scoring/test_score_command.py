@@ -155,11 +155,13 @@ def test_a_mistake_is_one_line(here: Here, pictures: Path, asked: list[str], mes
     assert sorted(pictures.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_reference_that_is_too_small_is_said(here: Here, pictures: Path) -> None:
     code, _, err = here("score", *ASKED, "--reference", "people")
     assert code == 2 and "a reference of 12 images is too small: give 100 animals or more" in err
 
 
+@pytest.mark.slow
 def test_a_reference_that_is_too_small_is_said_before_creatures_are_made(
     here: Here, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,8 @@ from chimera_core.scoring.judge.names import ROBUST, SHIPPED, default_judge
 from chimera_core.scoring.pictures import parent_of_file, read_squares
 from chimera_core.scoring.scorecard import ParentImages, PreparedParents, Scorecard
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 PARENTS = ("sorrel", "tiger")
 EVEN = (0.5, 0.5)
@@ -101,12 +103,10 @@ def attacked(image: Tensor, toward: Tensor, *, eps: float = 8 / 255, steps: int 
     return adversarial
 
 
-@pytest.mark.slow
 def test_the_probe_knows_the_parents(parents: PreparedParents) -> None:
     assert parents.labels == PARENTS and parents.accuracy > 0.9 and parents.temperature >= 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "own"), [("first", 0), ("second", 1)])
 def test_a_copy_is_its_parent_and_not_fused(cards: dict[str, dict[str, Any]], name: str, own: int) -> None:
     found = cards[name]

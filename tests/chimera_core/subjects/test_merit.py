@@ -46,6 +46,7 @@ def test_an_empty_picture_is_the_least(encoder: FeatureEncoder) -> None:
     assert nothing.outline < 0.5 and nothing.merit < 0.01
 
 
+@pytest.mark.slow
 def test_a_cats_face_goes_before_half_of_it_and_before_its_fur(encoder: FeatureEncoder) -> None:
     cat = data.chelsea()
     face, half, fur = (
@@ -66,6 +67,7 @@ def test_a_person_down_to_the_chest_goes_before_the_face_alone(encoder: FeatureE
     assert chest.merit > face.merit
 
 
+@pytest.mark.slow
 def test_a_cut_outs_own_alpha_is_its_outline(encoder: FeatureEncoder) -> None:
     astronaut = data.astronaut()
     alpha = np.zeros(astronaut.shape[:2], np.uint8)

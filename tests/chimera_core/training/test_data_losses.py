@@ -126,6 +126,7 @@ def test_a_dry_run_says_what_can_be_known_without_decoding(
     assert code == 2 and "--strict-data: 2 lie at another depth" in err
 
 
+@pytest.mark.slow
 def test_sound_data_say_nothing_and_pass(tiny: Path, pictures: Path, here: Here) -> None:
     code, _, err = here(*encoder_line(pictures, "--strict-data", "--run", "one"))
     assert code == 0 and "WARNING" not in err
@@ -137,6 +138,7 @@ def test_sound_data_say_nothing_and_pass(tiny: Path, pictures: Path, here: Here)
     assert code == 0, err  # whether losses are refused may change: it decides nothing
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_it_too(
     tiny: Path, rotten: Path, here: Here, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +148,7 @@ def test_an_evaluation_says_it_too(
     assert "source folder: 3 of 26 images cannot be read; 2 lie at another depth" in caplog.text
 
 
+@pytest.mark.slow
 def test_copies_on_both_sides_of_what_is_held_out_are_counted(tiny: Path, rotten: Path, here: Here) -> None:
     shutil.rmtree(rotten / "val")
     for index in range(12):

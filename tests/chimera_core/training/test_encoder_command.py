@@ -97,6 +97,7 @@ def test_a_file_may_name_the_encoder_s_preset_and_nothing_unknown(
     assert code == 2 and "[encoder] has the key 'presett': it takes name, preset and options" in err
 
 
+@pytest.mark.slow
 def test_layers_default_then_preset_then_file_then_flag(tiny: Path, pictures: Path, here: Here) -> None:
     file = tiny / "mine.toml"
     file.write_text('lr = 0.5\nbatch = 4\n[encoder]\nname = "tiny"\n[encoder.options]\ndropout = 0.125\n')
@@ -184,6 +185,7 @@ def test_dry_run_counts_and_writes_nothing(tiny: Path, pictures: Path, here: Her
     assert not (tiny / "runs").exists() and not (tiny / "cache").exists()
 
 
+@pytest.mark.slow
 def test_without_a_validation_split_a_fifth_of_each_class_is_held_out(
     tiny: Path, make_pictures: Make, here: Here
 ) -> None:
@@ -196,6 +198,7 @@ def test_without_a_validation_split_a_fifth_of_each_class_is_held_out(
     assert json.loads(out)["split"] == "held-out" and json.loads(out)["n"] == 8
 
 
+@pytest.mark.slow
 def test_domains_are_learned_apart_and_evaluated_together(
     tiny: Path, make_pictures: Make, here: Here
 ) -> None:

@@ -131,6 +131,7 @@ def assert_same(one: Path, two: Path) -> None:
     assert lines == other_lines
 
 
+@pytest.mark.slow
 def test_it_learns_and_leaves_checkpoints_metrics_and_a_picture(train: Train, tmp_path: Path) -> None:
     outcome = train(steps=60, lr=0.05)
     assert outcome.status == "done" and outcome.images == 240
@@ -162,6 +163,7 @@ def test_a_training_that_was_stopped_and_goes_on_gives_the_same_bits(
     assert_same(tmp_path / "whole", tmp_path / "parted")
 
 
+@pytest.mark.slow
 def test_going_on_takes_the_best_weights_that_its_checkpoint_knows(train: Train, tmp_path: Path) -> None:
     train("run")
     best = tmp_path / "run" / "checkpoints" / "best.safetensors"
@@ -171,12 +173,14 @@ def test_going_on_takes_the_best_weights_that_its_checkpoint_knows(train: Train,
     assert best.read_bytes() == known
 
 
+@pytest.mark.slow
 def test_checkpoints_by_the_clock_do_not_change_the_way(train: Train, tmp_path: Path) -> None:
     train("whole", checkpoint_minutes=0)
     train("often", checkpoint_minutes=1e-9)
     assert_same(tmp_path / "whole", tmp_path / "often")
 
 
+@pytest.mark.slow
 def test_a_stop_by_the_clock_leaves_a_run_that_goes_on_to_the_same_end(train: Train, tmp_path: Path) -> None:
     train("whole")
     outcome = train("timed", max_minutes=1e-9)
@@ -229,6 +233,7 @@ def test_a_second_divergence_stops_with_a_clear_word(train: Train, tmp_path: Pat
     assert list_checkpoints(tmp_path / "run" / "checkpoints") == [16, 0]
 
 
+@pytest.mark.slow
 def test_a_kill_after_going_back_changes_nothing(train: Train, tmp_path: Path) -> None:
     train("whole", trainer=Learner(explode_at=6))
     stop = Stop()
@@ -242,6 +247,7 @@ def test_a_kill_after_going_back_changes_nothing(train: Train, tmp_path: Path) -
     assert_same(tmp_path / "whole", tmp_path / "parted")
 
 
+@pytest.mark.slow
 def test_images_reach_the_trainer_in_full_precision_under_bf16(train: Train) -> None:
     trainer = Learner()
     train(trainer=trainer, precision="bf16", steps=2)

@@ -43,6 +43,7 @@ def write(path: Path, words: Any, **tensors: torch.Tensor) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_file_gives_the_run_s_logits(run: Path, here: Here) -> None:
     x = torch.rand(4, 3, 16, 16)
     of_run = load_encoder("one")(x)

@@ -39,6 +39,7 @@ def run(mean: Path, pictures: Path, here: Here, train_once: Callable[..., Path])
     return train_once(mean, lambda: here(*arguments(pictures, "--run", "one")))
 
 
+@pytest.mark.slow
 def test_a_run_says_all_of_itself_and_its_config_runs_the_same_again(
     run: Path, mean: Path, here: Here
 ) -> None:
@@ -61,6 +62,7 @@ def test_a_run_says_all_of_itself_and_its_config_runs_the_same_again(
     assert (other / weights).read_bytes() == (run / weights).read_bytes()
 
 
+@pytest.mark.slow
 def test_layers_preset_then_file_then_flag_for_fuser_and_training(
     mean: Path, pictures: Path, here: Here
 ) -> None:
@@ -76,6 +78,7 @@ def test_layers_preset_then_file_then_flag_for_fuser_and_training(
     assert (config["size"], config["batch"], config["epochs"]) == (16, 4, 1.0) and "images" not in config
 
 
+@pytest.mark.slow
 def test_a_file_may_name_the_preset_and_nothing_unknown(mean: Path, pictures: Path, here: Here) -> None:
     file = mean / "mine.toml"
     table = f'judge = "none"\n[source]\nname = "folder"\noptions.root = "{pictures}"\n[fuser]\nname = "mean-image"\n'
@@ -88,6 +91,7 @@ def test_a_file_may_name_the_preset_and_nothing_unknown(mean: Path, pictures: Pa
     assert code == 2 and "[fuser] has the key 'presett'" in err
 
 
+@pytest.mark.slow
 def test_an_option_that_the_training_has_too_is_the_fuser_s_by_its_prefix(
     mean: Path, pictures: Path, here: Here
 ) -> None:
@@ -159,6 +163,7 @@ BAD_TRAINING: dict[str, tuple[list[object], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BAD_TRAINING)
 def test_bad_input_to_train_is_one_line_and_exit_2_and_leaves_nothing(
     what: str, mean: Path, pictures: Path, make_pictures: Make, here: Here
@@ -257,6 +262,7 @@ def test_a_run_that_cannot_be_used_is_one_line(what: str, run: Path, here: Here)
     assert len(err.splitlines()) == 1 and expected in err, err
 
 
+@pytest.mark.slow
 def test_a_mistake_about_a_run_costs_no_torch(run: Path, mean: Path, tiny_site: Path) -> None:
     code = """
 import sys
@@ -271,6 +277,7 @@ print(run(["fuse", "class-0", "clas-1", "--fuser", "one"]), "torch" in sys.modul
     assert "run one knows no class 'clas-1'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_cut_off_at_a_checkpoint_ends_at_the_same_bytes(mean: Path, pictures: Path, here: Here) -> None:
     often = ("--checkpoint-images", 16, "--keep", 20, "--log-images", 8)
     code, _, err = here(*arguments(pictures, *often, "--run", "whole"))
@@ -373,6 +380,7 @@ def test_two_processes_train_as_one(
     assert (one - both).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_photographs_are_parents_of_a_run_that_takes_them(mean: Path, pictures: Path, here: Here) -> None:
     code, _, err = here(*arguments(pictures, "--photos", "--run", "p"))
     assert code == 0, err

@@ -189,6 +189,7 @@ def test_pictures_before_and_after_show_the_same_seeds(train: Train, tmp_path: P
         assert early.read_bytes() == late.read_bytes()
 
 
+@pytest.mark.slow
 def test_best_are_the_weights_of_the_best_quality_and_not_the_last(train: Train, tmp_path: Path) -> None:
     outcome = train(steps=30)
     curve = {line["images"]: line["kid"] for line in read_metrics(tmp_path / "run") if "kid" in line}
@@ -272,6 +273,7 @@ def test_weights_of_a_stop_by_the_clock_do_not_outlive_going_on(train: Train, tm
     assert_same(tmp_path / "whole", tmp_path / "timed", images=96)
 
 
+@pytest.mark.slow
 def test_a_kill_between_a_measurement_and_the_next_checkpoint_changes_nothing(
     train: Train, tmp_path: Path
 ) -> None:
@@ -287,6 +289,7 @@ def test_a_kill_between_a_measurement_and_the_next_checkpoint_changes_nothing(
     assert_same(tmp_path / "whole", tmp_path / "parted", images=96)
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_last_checkpoint_changes_nothing(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +309,7 @@ def test_a_kill_after_the_last_checkpoint_changes_nothing(
     assert_same(tmp_path / "whole", tmp_path / "parted")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_was_cut_short_is_passed_over_and_that_is_said(
     train: Train, tmp_path: Path
 ) -> None:
@@ -329,6 +333,7 @@ def test_patience_ends_it_and_says_so(train: Train, tmp_path: Path) -> None:
     assert list_checkpoints(tmp_path / "run" / "checkpoints")[0] == 104
 
 
+@pytest.mark.slow
 def test_what_patience_ended_stays_so_until_it_is_given_more(train: Train, tmp_path: Path) -> None:
     train("run", steps=60, patience=3)
     before = final(tmp_path / "run", images=104)
@@ -339,6 +344,7 @@ def test_what_patience_ended_stays_so_until_it_is_given_more(train: Train, tmp_p
     assert (outcome.status, outcome.images) == ("stopped", 120)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_sends_it_back_at_half_the_rate_once(train: Train, tmp_path: Path) -> None:
     said: list[str] = []
     outcome = train(learner=Painter(explode_at=6), say=said.append)
@@ -370,6 +376,7 @@ def test_a_module_and_an_optimizer_of_one_name_are_refused_before_anything_is_wr
     assert not list((tmp_path / "run").iterdir())
 
 
+@pytest.mark.slow
 def test_best_weights_of_a_way_that_diverged_are_forgotten(train: Train, tmp_path: Path) -> None:
     # Best at 72 images, lost at 76, back to 64: and from there, at half the rate, it only grows worse.
     outcome = train(steps=20, learner=_Turning(explode_at=18))

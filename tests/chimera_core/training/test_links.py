@@ -113,6 +113,7 @@ def done(tiny: Path, pictures: Path, here: Here, train_once: Callable[..., Path]
     return train_once(tiny, lambda: here("encoder", "train", *options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["checkpoints", "metrics.jsonl", "config.toml", "run.json"])
 def test_a_stranger_s_run_goes_on_in_its_own_folder_alone(
     done: Path, home: Path, here: Here, name: str

@@ -115,6 +115,7 @@ def test_every_option_that_differs_is_refused_by_name_with_both_values_and_no_ot
     )
 
 
+@pytest.mark.slow
 def test_a_file_and_a_preset_that_say_something_else_are_refused_too(
     data: Path, tiny: Path, here: Here
 ) -> None:

@@ -185,6 +185,7 @@ def test_a_study_trains_what_it_can_and_says_why_not_of_the_rest(run: Path, here
     assert not (run / "domains" / "few").exists()
 
 
+@pytest.mark.slow
 def test_a_domain_is_a_run_like_any_other_with_the_weights_of_the_table(run: Path, here: Here) -> None:
     ten = read_json(run / "study.json")["rows"][1]
     assert ten["folder"] == "domains/cam%2010"
