@@ -49,7 +49,6 @@ EXCUSED = {
         "_put",
     ): "makes a new name, or none: at once and whole, which atomic_path does not promise",
     ("chimera_core/runs/record.py", "work_in"): "removes locks of a run that never began, and empty folders",
-    ("chimera_core/cli/demo.py", "_photographs"): "into a temporary folder",
 }
 
 
