@@ -12,6 +12,8 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli.parsing.config_file import ConfigCommand, config_option, file_component
+from chimera_core.errors import DataError
+from chimera_core.files.atomic import quote
 
 if TYPE_CHECKING:
     from chimera_core.plugins.discovery import PluginHost
@@ -70,7 +72,12 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     ):
         # Of scikit-image alone: a user's library may have another cat.
         shipped = ShippedPictures()
-        parents = [shipped.pictures()[name][0] for name in NAMES]
+        pictures = shipped.pictures()
+        if missing := [name for name in NAMES if name not in pictures]:
+            raise DataError(
+                f"scikit-image's picture {quote(missing[0])} is not there: install scikit-image again"
+            )
+        parents = [pictures[name][0] for name in NAMES]
         masks = [str(shipped.mask(parent) or "auto") for parent in parents]
 
         def open_fusion(size: int) -> Fusion:

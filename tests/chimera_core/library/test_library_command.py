@@ -258,3 +258,13 @@ def test_what_is_scored_is_the_pictures_of_the_names(place: Path) -> None:
 def test_doctor_shows_where_the_library_lies(place: Path, here: Here, root: Path) -> None:
     settings = {s["name"]: s for s in json.loads(here("doctor", "--json")[1])["settings"]}
     assert (settings["library"]["value"], settings["library"]["origin"]) == (str(root), "CHIMERA_LIBRARY")
+
+
+def test_a_demo_without_its_photographs_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Callable[..., tuple[int, str, str]]
+) -> None:
+    monkeypatch.setattr("chimera_core.library.collections.ShippedPictures.pictures", lambda self: {})
+    monkeypatch.chdir(tmp_path)
+    code, _, err = here("demo")
+    assert code == 2 and "'astronaut' is not there: install scikit-image again" in err, err
+    assert "Traceback" not in err and not list(tmp_path.rglob("*.png"))
