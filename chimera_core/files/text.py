@@ -2,7 +2,7 @@
 
 A stranger's run folder may hold a pipe for ``run.json``, a device for ``config.toml``, or brackets that no parser
 survives. So only regular files are opened, no more is read than the kind of file may have, and what a parser would
-stumble over is counted before it begins. TOML has its own reader on top of this: ``toml_files.py``.
+stumble over is counted before it begins. TOML has its own reader on top of this: ``toml.py``.
 """
 
 from __future__ import annotations

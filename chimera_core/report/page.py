@@ -58,7 +58,11 @@ def write_report(folder: Path) -> Path:
             files.enter_context(atomic_path(folder / f)) for f in (PAGE, SHEET, MARKDOWN)
         )
         write_png(sheet, draw_sheet(folder, comparison))
-        text = _markdown_environment().get_template("report.md").render(context)
+        text = (
+            _environment(finalize=escape_markdown, keep_trailing_newline=True)
+            .get_template("report.md")
+            .render(context)
+        )
         markdown.write_bytes(text.encode(errors="replace"))
         _write_page(page, folder, comparison, context)
     return folder / PAGE
@@ -67,7 +71,7 @@ def write_report(folder: Path) -> Path:
 def _write_page(path: Path, folder: Path, comparison: ComparisonRecord, context: Mapping[str, Any]) -> None:
     embedding = choose_embedding(folder, comparison)
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
-    template = _page_environment().get_template("report.html")
+    template = _environment(autoescape=True).get_template("report.html")
     stream = template.stream(
         context,
         css=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
@@ -138,34 +142,19 @@ def _experiment(folder: Path) -> str:
     return str(without_folders(text))
 
 
-def _page_environment() -> Environment:
+def _environment(**escaping: Any) -> Environment:
+    """Make templates whose every value is escaped, as HTML (``autoescape``) or Markdown (``finalize``)."""
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **escaping,
     )
     environment.filters.update(_FILTERS)
     environment.tests["known_flag"] = words.is_flag
-    return environment
-
-
-def _markdown_environment() -> Environment:
-    """Make templates whose every value is escaped as Markdown, as the page's are as HTML."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        finalize=escape_markdown,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(_FILTERS, fenced=fenced)
     return environment
 
 
@@ -176,5 +165,6 @@ _FILTERS = {
     "listed": formatting.listed,
     "counted": formatting.counted,
     "compact": formatting.compact,
+    "fenced": fenced,
     "explained": words.explained,
 }

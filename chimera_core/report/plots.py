@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 
 from chimera_core.report.formatting import show, show_seconds
@@ -55,8 +55,8 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """Score by cost. ``left`` to ``right`` and ``top`` to ``bottom`` is the field inside the axes."""
+class Frame:
+    """Where a plot is drawn: ``left`` to ``right`` and ``top`` to ``bottom`` is the field inside the axes."""
 
     width: float
     height: float
@@ -64,10 +64,16 @@ class Plot:
     right: float
     top: float
     bottom: float
-    x_ticks: list[Tick]
     y_ticks: list[Tick]
+
+
+@dataclass(frozen=True)
+class Plot(Frame):
+    """Score by cost."""
+
+    x_ticks: list[Tick]
     points: list[Point]
-    untimed: list[str] = field(default_factory=list)
+    untimed: list[str]
 
 
 @dataclass(frozen=True)
@@ -83,16 +89,9 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Curves:
-    """Small plots with one scale. ``y_ticks`` and ``ideal`` (a path, "" for none) are the same in each."""
+class Curves(Frame):
+    """Small plots with one scale; ``ideal`` (a path, "" for none) is the same in each."""
 
-    width: float
-    height: float
-    left: float
-    right: float
-    top: float
-    bottom: float
-    y_ticks: list[Tick]
     ideal: str
     each: list[Curve]
 
@@ -141,8 +140,8 @@ def score_by_cost(comparison: ComparisonRecord, *, width: float, height: float) 
         right,
         top,
         bottom,
-        [Tick(at_x(value), text) for value, text in x_ticks],
         [Tick(at_y(value), text) for value, text in y_ticks],
+        [Tick(at_x(value), text) for value, text in x_ticks],
         _points(timed, spots, (left, right, top, bottom)),
         [fuser.label for fuser, _ in ranked if fuser.cost.seconds_per_image is None],
     )

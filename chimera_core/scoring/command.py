@@ -25,7 +25,6 @@ from chimera_core.scoring.reference import check_size
 from chimera_core.scoring.scorecard import Scorecard
 
 _FOLDER = "folder:folder"
-CLASS_IMAGES = 300
 
 
 def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[str, Any]:

@@ -142,14 +142,10 @@ def see_parents(
         if len(outlined) == len(parents) and seen.coats is not None:
             found = [
                 torch.cat([at_size(i, size) for i, _ in outlined]),
-                torch.cat([_masks(m, size) for _, m in outlined]),
+                torch.cat([F.interpolate(m.float(), (size, size), mode="area") for _, m in outlined]),
             ]
             coats = Coats.fit(judge, seen.coats, *found)
     return SeenParents(membership, Likeness.fit(shown), images, realism, coats)
-
-
-def _masks(masks: Tensor, size: int) -> Tensor:
-    return F.interpolate(masks.float(), (size, size), mode="area")
 
 
 def pictures_of(parents: Sequence[ParentImages], *, size: int) -> Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,5 @@ class CutRanker(NamedTuple):
 @cache
 def default_ranker() -> CutRanker:
     """Load the ranker that ships with the package; HEAD.md beside its weights tells how it was trained."""
-    file = resources.files("chimera_core.subjects") / "weights" / "cuts.safetensors"
-    with resources.as_file(file) as path:
-        state = load_state(path)
+    state = load_state(Path(__file__).parent / "weights" / "cuts.safetensors")
     return CutRanker(**{name: state[name].float().numpy() for name in CutRanker._fields})

@@ -68,12 +68,12 @@ def one_animal(subject: NDArray[np.bool_], chances: NDArray[np.float32]) -> NDAr
     return subject | np.isin(holes, 1 + np.flatnonzero(np.asarray(sizes) < 0.02 * subject.sum()))
 
 
-def scaled(image: Tensor, size: int) -> Tensor:
-    """Scale to a longer side of about ``size``: float (1, 3, h, w), sides multiples of 32 and at least 64."""
-    height, width = image.shape[-2:]
+def scaled(images: Tensor, size: int) -> Tensor:
+    """Scale (N, 3, H, W) to a longer side of about ``size``, sides multiples of 32 and at least 64."""
+    height, width = images.shape[-2:]
     scale = size / max(height, width)
     hw = (max(64, round(height * scale / 32) * 32), max(64, round(width * scale / 32) * 32))
-    return F.interpolate(image[None], hw, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    return F.interpolate(images, hw, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
 
 
 def _spread(
@@ -95,7 +95,7 @@ def _spread(
     Returns:
         float (h, w) in [0, 1], the probability of belonging to the animal.
     """
-    view = scaled(image, size)
+    view = scaled(image[None], size)
     with torch.no_grad():
         maps = encoder.feature_maps(view, (1, 2))
     hw = maps[0].shape[-2:]

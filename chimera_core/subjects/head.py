@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from chimera_core.files.weights import load_state
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.subjects.window import Box, animal_box
+from chimera_core.subjects.edges import scaled
+from chimera_core.subjects.face_network import view_features
+from chimera_core.subjects.window import Box, animal_box, box_area, cut_box
 
 # Levels of EfficientNet-Lite0 at strides 8, 16 and 32, each seen at two sizes: 944 features a cell.
 LEVELS = (2, 3, 4)
@@ -49,9 +51,7 @@ class HeadProbe(NamedTuple):
 @cache
 def default_probe() -> HeadProbe:
     """Load the probe that ships with the package; HEAD.md beside its weights tells how it was trained."""
-    file = resources.files("chimera_core.subjects") / "weights" / "head.safetensors"
-    with resources.as_file(file) as path:
-        state = load_state(path)
+    state = load_state(Path(__file__).parent / "weights" / "head.safetensors")
     return HeadProbe(**{name: state[name].float() for name in HeadProbe._fields})
 
 
@@ -92,11 +92,11 @@ def head_maps(
     if not bool((mask > 0.5).any()):
         return scores
     box = animal_box(mask, margin=_MARGIN)
-    _cut(scores, box)[:] = _score(encoder, _cut(image, box), probe)
+    cut_box(scores, box)[:] = _score(encoder, cut_box(image, box), probe)
     closer = _head_box(scores[0], mask[0].cpu() > 0.5)
-    if closer is not None and _area(closer) < _CLOSER_MOST * _area(box):
-        second = _score(encoder, _cut(image, closer), probe)
-        region = _cut(scores, closer)
+    if closer is not None and box_area(closer) < _CLOSER_MOST * box_area(box):
+        second = _score(encoder, cut_box(image, closer), probe)
+        region = cut_box(scores, closer)
         region[:] = (region + second) / 2
     return scores
 
@@ -115,14 +115,11 @@ def head_features(encoder: FeatureEncoder, image: Tensor) -> Tensor:
     cells = (max(1, round(height * scale)), max(1, round(width * scale)))
     parts = []
     for look in LOOKS:
-        scale = look / max(height, width)
-        size = (max(64, round(height * scale / 32) * 32), max(64, round(width * scale / 32) * 32))
-        view = F.interpolate(image, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
         with torch.no_grad():
-            maps = encoder.feature_maps(view, LEVELS)
-        for level in maps:
-            length = level.square().sum(1, keepdim=True).mean((2, 3), keepdim=True).sqrt().clamp_min(1e-9)
-            parts.append(F.interpolate(level / length, cells, mode="bilinear", align_corners=False))
+            maps = encoder.feature_maps(scaled(image, look), LEVELS)
+        parts += [
+            F.interpolate(level, cells, mode="bilinear", align_corners=False) for level in view_features(maps)
+        ]
     return torch.cat(parts, 1)
 
 
@@ -151,12 +148,3 @@ def _head_box(scores: Tensor, animal: Tensor) -> Box | None:
         min(width, int(columns.max()) + room),
     )
     return box if min(box[1] - box[0], box[3] - box[2]) > _LEAST_SIDE else None
-
-
-def _cut(image: Tensor, box: Box) -> Tensor:
-    top, bottom, left, right = box
-    return image[..., top:bottom, left:right]
-
-
-def _area(box: Box) -> int:
-    return (box[1] - box[0]) * (box[3] - box[2])

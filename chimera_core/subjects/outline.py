@@ -20,7 +20,7 @@ from torch import Tensor
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.subjects.edges import follow_edges, one_animal, scaled
 from chimera_core.subjects.outline_network import LEVELS, outline_decoder
-from chimera_core.subjects.window import Box, or_whole
+from chimera_core.subjects.window import Box, box_area, cut_box, or_whole
 
 Quality = Literal["fine", "fast"]
 
@@ -74,13 +74,13 @@ def find_outline(encoder: FeatureEncoder, image: Tensor, *, quality: Quality = "
     if quality == "fast":
         return Outline(soft, confidence)
     box = _box_around(subject, margin=0.3)
-    found = follow_edges(encoder, _cut(image, box), _cut(_without_others(chances, subject), box))
+    found = follow_edges(encoder, cut_box(image, box), cut_box(_without_others(chances, subject), box))
     if not bool((found > 0.5).any()):  # GrabCut took all of it for ground
         return Outline(soft, confidence)
     # GrabCut knows edges and takes shadows along, the decoder knows animals and is coarse: both have a say, and
     # where they differ nothing is left half transparent.
     mask = torch.zeros_like(soft)
-    _cut(mask, box)[:] = ((found + _cut(soft, box)) - 0.5).clamp(0, 1)
+    cut_box(mask, box)[:] = ((found + cut_box(soft, box)) - 0.5).clamp(0, 1)
     return Outline(mask, confidence)
 
 
@@ -99,20 +99,20 @@ def _look(encoder: FeatureEncoder, image: Tensor, sizes: Sequence[int]) -> Tenso
     odds = _log_odds(encoder, image, sizes)
     box: Box = (0, height, 0, width)
     for _ in range(1, _MOST_LOOKS):
-        chances = _cut(odds, box).mean(0).sigmoid().cpu().numpy()
+        chances = cut_box(odds, box).mean(0).sigmoid().cpu().numpy()
         subject = one_animal(chances > 0.5, chances)
         if not subject.any():
             break
         inner = _box_around(subject, margin=0.2)
         closer = (box[0] + inner[0], box[0] + inner[1], box[2] + inner[2], box[2] + inner[3])
         small = min(closer[1] - closer[0], closer[3] - closer[2]) < _LEAST_BOX_SIDE
-        if small or _area(closer) > _SMALL_SUBJECT * _area(box):
+        if small or box_area(closer) > _SMALL_SUBJECT * box_area(box):
             break
-        seen = _log_odds(encoder, _cut(image, closer), sizes)
-        again = (1 - _CLOSER_WEIGHT) * _cut(odds, closer) + _CLOSER_WEIGHT * seen
+        seen = _log_odds(encoder, cut_box(image, closer), sizes)
+        again = (1 - _CLOSER_WEIGHT) * cut_box(odds, closer) + _CLOSER_WEIGHT * seen
         # Other animals far from this one were crumbs beside it.
         odds = torch.full_like(odds, -_MOST_ODDS)
-        _cut(odds, closer)[:] = again
+        cut_box(odds, closer)[:] = again
         box = closer
     return odds
 
@@ -122,7 +122,7 @@ def _log_odds(encoder: FeatureEncoder, image: Tensor, sizes: Sequence[int]) -> T
     decoder = outline_decoder(image.device)
     total = torch.zeros(2, *image.shape[-2:], device=image.device)
     for size in sizes:
-        view = scaled(image, size)
+        view = scaled(image[None], size)
         pair = torch.cat([view, view.flip(-1)]).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             odds = decoder(encoder.feature_maps(pair, LEVELS)).clamp(-_MOST_ODDS, _MOST_ODDS)
@@ -165,12 +165,3 @@ def _box_around(subject: NDArray[np.bool_], *, margin: float) -> Box:
     )
     down, across = int((bottom - top) * margin) + 6, int((right - left) * margin) + 6
     return max(0, top - down), min(height, bottom + down), max(0, left - across), min(width, right + across)
-
-
-def _cut(image: Tensor, box: Box) -> Tensor:
-    top, bottom, left, right = box
-    return image[..., top:bottom, left:right]
-
-
-def _area(box: Box) -> int:
-    return (box[1] - box[0]) * (box[3] - box[2])

@@ -43,8 +43,7 @@ class Window:
 
     def cut(self, image: Tensor) -> Tensor:
         """Cut the box out of a layout-sized (C, H, W)."""
-        top, bottom, left, right = self.box
-        return image[:, top:bottom, left:right]
+        return cut_box(image, self.box)
 
     @property
     def place(self) -> tuple[slice, slice]:
@@ -110,6 +109,17 @@ def shrink_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 def or_whole(mask: Tensor) -> Tensor:
     """Take the whole frame where a mask is empty."""
     return mask if bool((mask > 0.5).any()) else torch.ones_like(mask)
+
+
+def cut_box(image: Tensor, box: Box) -> Tensor:
+    """Cut a box out of (..., H, W)."""
+    top, bottom, left, right = box
+    return image[..., top:bottom, left:right]
+
+
+def box_area(box: Box) -> int:
+    """Count a box's pixels."""
+    return (box[1] - box[0]) * (box[3] - box[2])
 
 
 def animal_box(mask: Tensor, *, margin: float) -> Box:

@@ -138,30 +138,18 @@ def open_domains(
 ) -> OpenedData:
     """List or pack the images of some domains; of all, where ``names`` are none or all of them."""
     with naming_options(source.options):
-        return _open_domains(source, config, host, names, is_dry, check, progress)
-
-
-def _open_domains(
-    source: OpenedSource,
-    config: ImageTraining,
-    host: PluginHost,
-    names: Sequence[str],
-    is_dry: bool,
-    check: Check | None,
-    progress: Callable[[float, float], None],
-) -> OpenedData:
-    known = source.opened.info.domains
-    names = check_domains(names, known)
-    some = () if set(names) == set(known) else sorted(names, key=known.index)
-    if some:
-        source = replace(source, opened=DomainsOfSource(source.opened, some))
-    if is_dry:
-        return OpenedData(source, list_data(source.opened))
-    packing = packing_of(source.component, source.options, size=config.size, fit=config.fit, domains=some)
-    cache = host.settings.path("cache")
-    if check is not None and not (cache / folder_name(packing)).exists():
-        check(OpenedData(source, list_data(source.opened)))
-    return OpenedData(source, pack(source.opened, packing, cache, progress=progress))
+        known = source.opened.info.domains
+        names = check_domains(names, known)
+        some = () if set(names) == set(known) else sorted(names, key=known.index)
+        if some:
+            source = replace(source, opened=DomainsOfSource(source.opened, some))
+        if is_dry:
+            return OpenedData(source, list_data(source.opened))
+        packing = packing_of(source.component, source.options, size=config.size, fit=config.fit, domains=some)
+        cache = host.settings.path("cache")
+        if check is not None and not (cache / folder_name(packing)).exists():
+            check(OpenedData(source, list_data(source.opened)))
+        return OpenedData(source, pack(source.opened, packing, cache, progress=progress))
 
 
 def open_source_of(source: SourceRef, host: PluginHost) -> OpenedSource:

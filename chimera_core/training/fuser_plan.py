@@ -14,7 +14,6 @@ from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.interfaces.learner import FuserData, FuserLearner
 from chimera_core.models.resolve import resolve_encoder
-from chimera_core.options.config import EncoderRef
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import seed_step
@@ -122,7 +121,8 @@ def start_fuser(
         raise ConfigError(
             f"there is no run, exported file or model '{config.init_from}' to begin from: check --init-from"
         )
-    judge = _open_judge(config.judge, host, is_dry=is_dry)
+    found = None if config.judge is None else resolve_encoder(host, config.judge.name, config.judge.options)
+    judge: FeatureEncoder | None = None if found is None or is_dry else found.load().eval()
     data = open_training_data(
         config, host, lambda parted: _check_judged(parted, config), is_dry=is_dry, progress=progress
     )
@@ -149,16 +149,6 @@ def check_beginning(config: FuserTraining, learner: FuserLearner) -> None:
     """
     if learner.starts_from_another and config.init_from is None:
         raise ConfigError("with these options it begins with one that has learned: name that by --init-from")
-
-
-def _open_judge(judge: EncoderRef | None, host: PluginHost, *, is_dry: bool) -> FeatureEncoder | None:
-    if judge is None:
-        return None
-    found = resolve_encoder(host, judge.name, judge.options)
-    if is_dry:
-        return None
-    encoder: FeatureEncoder = found.load()
-    return encoder.eval()
 
 
 def _resolved(start: FuserStart, host: PluginHost) -> FuserTraining:

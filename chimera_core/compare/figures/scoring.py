@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,13 +190,14 @@ def _parents_of(comparison: Comparison, parents: ParentTuple) -> list[ParentImag
 
 def _plain(figures: Mapping[str, Any]) -> Figures:
     return {
-        name: {"value": _finite(m.value), "n": m.n, "extractor": m.extractor, "reason": m.reason}
+        name: {
+            "value": None if m.value is None or not math.isfinite(m.value) else float(m.value),
+            "n": m.n,
+            "extractor": m.extractor,
+            "reason": m.reason,
+        }
         for name, m in figures.items()
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or value != value or value in (float("inf"), -float("inf")) else float(value)
 
 
 def _cells_of(comparison: Comparison, made: Mapping[str, Any], parents: ParentTuple) -> dict[str, list[Cell]]:

@@ -5,8 +5,6 @@ Legend: n pictures, m others, C channels, h, w places of a map.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -29,10 +27,9 @@ def patch_distances(judge: Judge, images: Tensor, others: Tensor) -> Tensor | No
         float32 (n, m), 0 for the same picture; None where the judge has no level that serves.
     Source: Shaham et al. 2019, arXiv:1905.01164, section 4.1 (SIFID), which reads Inception's: the numbers do not compare.
     """
-    far = [abs(math.log(level.stride / _STRIDE)) for level in judge.encoder.levels]
-    if not far:
+    level = judge.level_near(_STRIDE)
+    if level is None:
         return None
-    level = far.index(min(far))
 
     def statistics(pictures: Tensor) -> list[FeatureStatistics]:
         flat = judge_features(

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import ConfigError, ShapeError
-from chimera_core.scoring.sets.probe import Probe
 
 MIDDLE = (0.25, 0.75)
 """Where a creature of weight 0.5 should stand."""
@@ -39,20 +38,6 @@ class SweepSummary:
     right_share: float
     pairs: int
     undefined: int
-
-
-def positions(probe: Probe, features: Tensor, *, first: int = 0, second: int = 1) -> Tensor:
-    """Place the creatures of sweeps: each sweep's own two ends are at 0 and 1.
-
-    Args:
-        probe: of the judge that gave the features.
-        features: float (P, W, D), from weight 1 on the first parent to weight 1 on the second.
-        first: class of the first parent.
-        second: class of the second.
-    Returns:
-        float64 (P, W); NaN where the two ends are at one place.
-    """
-    return scale_to_ends(probe.log_odds(features, first=first, second=second))
 
 
 def scale_to_ends(log_odds: Tensor) -> Tensor:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +26,6 @@ def judge_features(
     *,
     size: int | None,
     device: torch.device | str = "cpu",
-    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     read: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Embed images as a judge sees them: all at one size, brought there by one filter (``formula.RESIZE``).
@@ -40,7 +37,6 @@ def judge_features(
         images: (n, 3, H, W), or batches of such: uint8, or float in [0, 1].
         size: side in pixels at which the judge looks; images that are not square become so. None: they stay as they are.
         device: where the encoder is.
-        autocast: opens mixed precision, or nothing.
         read: what is read of a batch, (N, 3, size, size) -> (N, D); None embeds it.
     Returns:
         float32 (n, D), on the CPU.
@@ -54,9 +50,7 @@ def judge_features(
     try:
         for batch in _batches(images):
             pixels = at_size(batch.to(device), batch.shape[-1] if size is None else size)
-            with autocast():
-                features = (read or encoder.embed)(pixels)
-            found.append(features.float().cpu())
+            found.append((read or encoder.embed)(pixels).float().cpu())
     finally:
         encoder.train(was_training)
     if not found:
@@ -110,7 +104,6 @@ class QualityJudge:
         subsets: draws of the kernel distance.
         subset_size: images of each; fewer where there are not so many. If it is all of them, the draws are alike and
             ``kid_std`` is 0.
-        autocast: opens mixed precision, or nothing.
     """
 
     encoder: FeatureEncoder
@@ -121,7 +114,6 @@ class QualityJudge:
     device: torch.device | str = "cpu"
     subsets: int = 20
     subset_size: int = 1000
-    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def measure(self, fake: Tensor) -> dict[str, float]:
         """Give ``kid`` and ``kid_std``, by this judge, of generated images: float (n, 3, S, S) in [0, 1].
@@ -143,9 +135,7 @@ class QualityJudge:
 
     def features(self, images: Tensor | Iterable[Tensor]) -> Tensor:
         """Embed images as ``judge_features`` does: float32 (n, D)."""
-        return judge_features(
-            self.encoder, images, size=self.size, device=self.device, autocast=self.autocast
-        )
+        return judge_features(self.encoder, images, size=self.size, device=self.device)
 
     @cached_property
     def real_features(self) -> Tensor:

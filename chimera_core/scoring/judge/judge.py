@@ -52,6 +52,11 @@ class Judge:
         """Give the side to which pictures are brought; None for a network that does so itself."""
         return None if self.encoder.resizes else self.side
 
+    def level_near(self, stride: int) -> int | None:
+        """Give the index of the level whose stride is nearest to one; None for a network without levels."""
+        far = [abs(math.log(level.stride / stride)) for level in self.encoder.levels]
+        return far.index(min(far)) if far else None
+
     def features(self, images: Tensor | Iterable[Tensor]) -> Tensor:
         """Embed images (n, 3, S, S), uint8 or float in [0, 1]: float32 (n, D), on the CPU."""
         return judge_features(self.encoder, images, size=self.looks_at, device=self.device)
@@ -64,10 +69,9 @@ class Judge:
         have other textures than a reference of small images that was enlarged.
         """
         images = _small(images)
-        if not self.encoder.levels:
+        level = self.level_near(_TEXTURE_STRIDE)
+        if level is None:
             return self.features(images)
-        far = [abs(math.log(level.stride / _TEXTURE_STRIDE)) for level in self.encoder.levels]
-        level = far.index(min(far))
 
         def read(pixels: Tensor) -> Tensor:
             (found,) = self.encoder.feature_maps(pixels, [level])

@@ -74,9 +74,7 @@ def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Na
     )
 
 
-def check_judge(
-    host: PluginHost, judge: str, fuser: BaseModel, *, named: str, options: Mapping[str, Any] = {}
-) -> None:
+def check_judge(host: PluginHost, judge: str, fuser: BaseModel, *, named: str) -> None:
     """Refuse a judge that the fuser itself looked through: it would like what was made to please it.
 
     Args:
@@ -84,12 +82,11 @@ def check_judge(
         judge: its name.
         fuser: the fuser's options.
         named: the fuser, for the message.
-        options: the judge's.
     Raises:
         ConfigError: naming both, and another judge.
     """
     own = networks_of(host, fuser)
-    if judge_network(host, judge, options) in own:
+    if judge_network(host, judge) in own:
         other = next(name for name in _at_hand() if judge_network(host, name) not in own)
         raise ConfigError(
             f"judge {quote(judge)} is the encoder that {named} uses itself: name another with --judge, e.g. {other}"

@@ -109,7 +109,7 @@ def training_of(config: EncoderStudy, domain: Domain) -> EncoderTraining:
         "batch": min(config.batch, domain.n_train),
     }
     training = EncoderTraining.model_validate(values)
-    total = count_steps(training, domain.n_train) * training.batch
+    total = images_of(training, domain)
     # Validated once, at the end: to choose weights by test images would flatter them.
     often = {"validate_images": total, "checkpoint_images": config.checkpoint_images or domain.n_train}
     return training.model_copy(update=often)

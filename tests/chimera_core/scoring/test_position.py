@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import ChimeraError
-from chimera_core.scoring.figures.position import positions, scale_to_classes, scale_to_ends, summarise_sweeps
+from chimera_core.scoring.figures.position import scale_to_classes, scale_to_ends, summarise_sweeps
 from chimera_core.scoring.sets.probe import Probe, fit_probe
 
 
@@ -29,6 +29,10 @@ def plain_probe(weight: float = 1.0, bias: float = 0.0) -> Probe:
         torch.tensor([[-weight, weight]], **double),
         torch.tensor([-bias, bias], **double),
     )
+
+
+def positions(probe: Probe, features: Tensor) -> Tensor:
+    return scale_to_ends(probe.log_odds(features))
 
 
 def test_a_probe_of_two_images_is_what_a_hand_computes() -> None:

@@ -89,5 +89,5 @@ def test_grabcut_does_not_grow_into_what_is_surely_ground(lite0) -> None:
 
 
 def test_views_have_sides_that_strides_divide() -> None:
-    view = scaled(torch.rand(3, 100, 333), 256)
+    view = scaled(torch.rand(1, 3, 100, 333), 256)
     assert view.shape == (1, 3, 64, 256)
