@@ -87,7 +87,6 @@ def estimate_crossed(table: NDArray[np.float64], *, seed: int = 0) -> Estimate:
 
     Args:
         table: (tuples, trainings); NaN where nothing was measured.
-        seed: of the bootstrap.
     Raises:
         ValueError: if there is nothing but NaN.
     Source: Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1.
@@ -114,7 +113,6 @@ def compare_paired(fusers: Mapping[str, Means], *, seed: int = 0) -> list[Paired
 
     Args:
         fusers: means by tuple, by fuser.
-        seed: of the bootstrap.
     """
     names = list(fusers)
     found = []

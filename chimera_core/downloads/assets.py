@@ -68,8 +68,6 @@ def find_asset(
 
     Args:
         registry: that of the host that asks: another one may mean another file by the same name.
-        settings: say in which folder assets are kept.
-        name: of the asset (``vgg19``).
         progress: called with (done, total) in bytes while it comes.
     Raises:
         ConfigError: if the registry has no such asset.
@@ -89,7 +87,6 @@ def asset_path(
     ``.NAME.lock`` that keeps them apart stays, because removing it would let a third one in between.
 
     Args:
-        entry: what the registry says about it.
         folder: where assets are kept, the setting ``assets`` (``CHIMERA_ASSETS``). It is made if need be.
         progress: called with (done, total) in bytes while it comes; the total is reached at the very end.
         timeout_s: longest silence of a server. A slow one may take as long as it likes.

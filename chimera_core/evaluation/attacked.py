@@ -59,7 +59,6 @@ def evaluate_attacks(
         batches: (x float (N, 3, H, W) in [0, 1], y (N,), indices int64 (N,)), each example once, on the encoder's
             device.
         attacks: by name. An attack's numbers depend on seed and index, not on the batch nor on other attacks.
-        seed: of the random numbers.
     Returns:
         The results for ``clean``, each attack, and ``worst``: images that no attack fooled.
     Raises:
@@ -93,7 +92,6 @@ def masking_attacks(*, norm: str, eps: float, shape: tuple[int, int, int]) -> Ma
 
     Args:
         norm: ``linf`` or ``l2``.
-        eps: radius.
         shape: (C, H, W) of the images; the large budget reaches the grey image from every other.
     """
     channels, height, width = shape

@@ -49,18 +49,12 @@ def evaluate_trained(
     """Evaluate the best weights of a run, or an exported encoder, in fp32.
 
     Args:
-        trained: what.
-        host: where source and encoder are found.
         data: the training whose source, size and held-out part are used; None: the run's own.
         source_options: laid over those of its source: where the data lie now, say.
         split: which; None: the one that the training validates on.
-        attacks: names of attacks.
         eps: their radius, on the [0, 1] pixel scale.
         norm: ``linf`` or ``l2``.
         limit: only so many images, evenly out of the split.
-        batch: images at a time.
-        seed: of the attacks.
-        device: where.
         progress: called with (done, total) in images.
     Returns:
         ``{split, n, accuracy, macro_f1, attacks: {name: accuracy}, domains: [{domain, n, accuracy, macro_f1}]}``;

@@ -163,7 +163,6 @@ def find_beside(value: Any, folder: AnyPath, *, key: str = "") -> Any:
 
     Args:
         value: what the file says: tables, lists, plain values.
-        folder: where the file lies.
         key: of the value. Paths are options that say where something lies, and whatever else names a file or folder by
             a path of several parts, or by an ending.
     Returns:

@@ -67,11 +67,7 @@ class Holder:
 
 
 def holder_of(lock: Path) -> Holder | None:
-    """Give who holds a lock now; None when nobody does: a process that died holds nothing.
-
-    Args:
-        lock: as ``hold`` takes it.
-    """
+    """Give who holds a lock now; None when nobody does: a process that died holds nothing."""
     holder = _read(_name(lock))
     if holder is None:
         return None

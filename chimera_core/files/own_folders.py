@@ -25,7 +25,6 @@ def inside(root: AnyPath, name: AnyPath) -> Path:
     """Give a file or folder below ``root`` for reading, its links resolved first.
 
     Args:
-        root: a folder of our own.
         name: relative to it, as a record or manifest names it. It need not exist.
     Returns:
         ``root / name``.
@@ -56,9 +55,6 @@ def relative_name(name: str) -> str:
 def check_file_part(name: str, *, what: str) -> str:
     """Check that a word which others choose can be a part of a file's name.
 
-    Args:
-        name: such as that of a split.
-        what: what the message calls it.
     Raises:
         DataError: if it is empty, too long, hidden, or no system takes a file whose name begins so.
     """

@@ -39,8 +39,6 @@ def read_bytes(path: AnyPath, *, most_bytes: int = MOST_BYTES, mend: str = _MEND
 
     Args:
         path: the file; links are followed, see ``own_folders.inside``.
-        most_bytes: the most that such a file may have.
-        mend: what the user can do.
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such file. The caller knows what that means.
         DataError: it is no regular file (a folder, pipe, device), too long, or the disk refuses.
@@ -77,9 +75,6 @@ def read_json(
     """Read a file of JSON.
 
     Args:
-        path: the file.
-        most_bytes: the most that such a file may have.
-        mend: what the user can do.
         constant: what stands for ``NaN`` and ``Infinity``, which Python writes though JSON has none.
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such file.

@@ -78,8 +78,6 @@ def read_toml(path: Path, *, what: str, paths_beside: bool = False) -> TomlFile:
     """Read a file, in UTF-8 or, as some editors of Windows write, UTF-16; a byte order mark is skipped.
 
     Args:
-        path: the file.
-        what: how messages call it.
         paths_beside: relative paths that lead nowhere from the current folder are looked for beside the file.
     Raises:
         ConfigError: it is missing, no file, too large or no TOML; with the line where there is one.

@@ -89,8 +89,6 @@ def walk(
     """Go through folders in order, through links too, but never into a folder above.
 
     Args:
-        root: the folder to begin with.
-        deepest: how many folders down to go.
         pass_over: is called with system folders, which are left out, and with links that lead back; None: system
             folders are gone through as others are, and one that cannot be read counts as empty.
     Returns:

@@ -55,7 +55,6 @@ def into_srgb(image: Image.Image, profile: bytes, path: AnyPath) -> Image.Image:
         image: mode RGB or RGBA, whose pixels are changed where they lie; L, CMYK, which come back as RGB. The mode
             must be the profile's.
         profile: what ``profile_of`` gave.
-        path: the file's name, for the warning.
     Returns:
         RGB or RGBA; an L that needs no conversion, or whose profile is broken, stays L, and CMYK stays CMYK.
     """

@@ -24,9 +24,6 @@ def draw_sheet(folder: Path, comparison: ComparisonRecord) -> UInt8:
 
     At most ``MOST_ROWS`` tuples and the ``MOST_FUSERS`` that rank best, so that the picture stays one that opens.
 
-    Args:
-        folder: of the run.
-        comparison: its record.
     Returns:
         uint8 (H, W, 3). What failed is an empty cell that says so.
     """

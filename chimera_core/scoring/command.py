@@ -30,9 +30,6 @@ _FOLDER = "folder:folder"
 def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[str, Any]:
     """Make or read the chimeras, and measure them.
 
-    Args:
-        plan: checked.
-        progress: called with (done, total) steps.
     Returns:
         What ``chimera score --json`` prints.
     Raises:

@@ -58,8 +58,6 @@ class SeenParents:
     """Parents in one judge's eyes.
 
     Args:
-        membership: the probe that knows them.
-        likeness: to them.
         images: features of their images, each (n, D).
         realism: of the less real one's images, their median; in [``LEAST_REALISM``, 1], 1 without a reference.
         coats: of parents that are photographs; None where one is a class, or without a reference.

@@ -62,7 +62,6 @@ def parent_of_photograph(
     """Make a parent of one photograph; its animal is found unless a mask is given.
 
     Args:
-        label: names it.
         image: float (3, H, W) in [0, 1].
         mask: float (1, H, W) in [0, 1], 1 where the animal is.
         size: that is scored; a larger one than ``PHOTO_SIDE`` is that of the views, too.
@@ -80,7 +79,6 @@ def parent_of_file(path: Path, *, label: str | None = None, size: int = PHOTO_SI
     """Read a photograph as a parent; transparency says where its animal is.
 
     Args:
-        path: the picture file.
         label: names it; the file's name without its ending when None.
         size: as in ``parent_of_photograph``.
     Raises:
@@ -104,11 +102,8 @@ def parent_of_class(
     """Take real images of a class as a parent, ``CLASS_IMAGES`` at most, spread evenly.
 
     Args:
-        host: knows the source.
         name: of the class; accents may be spelled in either way.
         source: where it has images, in the split to learn from.
-        options: of the source.
-        size: that is scored.
         shown: the one image of it that every fuser was given, if there is such.
     Raises:
         ConfigError: if the source has no such class, or no image of it.
@@ -132,9 +127,6 @@ def packed_split(
     """Pack a source at the size that is scored.
 
     Args:
-        host: knows the source.
-        source: its name.
-        options: of the source.
         size: side in pixels.
         split: its name; the one to learn from when None.
     Returns:

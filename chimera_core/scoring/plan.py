@@ -39,10 +39,8 @@ class ScorePlan:
         weights: that were asked for, one row for each file, or the different ones for a fuser.
         fusion: the fuser; None where chimeras are there.
         seeds: of the fuser's chimeras.
-        judges: names.
         reference: folder of animals.
         source: where classes find their images, with its options.
-        size: that is scored.
     """
 
     parents: tuple[str, ...]

@@ -40,7 +40,6 @@ class SeenReference:
         views: features of one varied view of each image, float32 (n, D): what is not a parent.
         plain: features of the images themselves, (n, D).
         empty: features of views of pictures with animals' spectra and no animal, (e, D).
-        scale: of realism.
         coats: how textures vary; None where the judge has no levels to read them from.
         more: gives features of up to ``MOST_FOR_DISTANCES`` of its images, (m, D); None where ``plain`` is all.
     """
@@ -70,7 +69,6 @@ class Reference:
 
     Args:
         images: uint8 or float (n, 3, S, S), or a split; at most ``MOST_IMAGES`` are taken, evenly.
-        size: that is scored.
         seed: of views, and of the fifth that is held out to scale realism.
     Raises:
         DataError: if there are fewer than ``LEAST_IMAGES``.
@@ -95,7 +93,6 @@ class Reference:
         """Show it to a judge.
 
         Args:
-            judge: looks at it.
             cache: folder where features lie for the next time, mapped into memory; None keeps none.
         """
         batches = [self.images[rows] for rows in index_batches(len(self), _BATCH)]

@@ -44,7 +44,6 @@ class PreparedParents:
     """Parents that every judge knows.
 
     Args:
-        labels: of the P parents.
         seen: by each judge, in their order.
         pictures: that a fuser was given, (m, P, 3, S, S); None if they are not known.
     """
@@ -120,7 +119,6 @@ class Scorecard:
         """Measure every image by itself: the same figures whatever its company.
 
         Args:
-            prepared: the parents.
             images: chimeras, float (n, 3, S', S') in [0, 1].
             weights: that were asked for, (n, P).
         Raises:
@@ -149,7 +147,6 @@ class Scorecard:
         """Measure one fuser's images of these parents together: sweeps, diversity, distances, warnings.
 
         Args:
-            prepared: the parents.
             images: chimeras, float (n, 3, S', S') in [0, 1]; the k-th image at each of the weights belongs to seed k.
             weights: that were asked for, (n, P).
             same_pictures: the fuser was given one picture of each parent, the same for every seed: it may make one creature.

@@ -69,9 +69,6 @@ def placed(picture: Tensor, mask: Tensor, grounds: Tensor, *, count: int, size: 
         picture: (3, H, H).
         mask: (1, H, H) in [0, 1], 1 where the animal is.
         grounds: (G, 3, S, S), drawn at random.
-        count: views.
-        size: S.
-        seed: of the views.
     Returns:
         (count, 3, S, S).
     """

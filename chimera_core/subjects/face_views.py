@@ -54,7 +54,6 @@ class Looker:
 
     Args:
         encoder: the default one, frozen.
-        network: reads its features.
         image: float (3, H, W) in [0, 1].
     """
 

@@ -40,7 +40,6 @@ def find_salient(file: Path, image: Tensor, network: Salient) -> Outline:
     Args:
         file: the network, ONNX; its first output is the map.
         image: float (3, H, W) in [0, 1].
-        network: how it wants its pictures.
     Returns:
         The mask, on the image's device, and the mean chance within it.
     Raises:

@@ -46,10 +46,6 @@ def describe_encoder(
 ) -> dict[str, Any]:
     """Say what the training of an encoder will take.
 
-    Args:
-        config: as of ``plan_encoder``.
-        host: where components are found.
-        may_fill: as of ``plan_encoder``.
     Returns:
         Plain values: shapes, parameters, bytes, the batch that fits, and images per second at the batch asked for;
         None where it does not fit.
@@ -85,9 +81,6 @@ def describe_encoder(
 def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
     """Say what the training of a fuser will take; grey images stand in for those of the data.
 
-    Args:
-        config: as of ``plan_fuser``.
-        host: where components are found.
     Returns:
         Plain values: counts, parameters by network, bytes of the networks with their gradients and optimizers (not of
         what a step keeps for its backward pass), and images per second at the batch asked for; None where the networks

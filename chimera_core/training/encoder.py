@@ -71,12 +71,7 @@ class EncoderPlan(TrainingPlan):
 
 
 class EncoderLearner(Learner):
-    """Trains an encoder by a ``RobustnessTrainer``'s loss.
-
-    Args:
-        plan: checked.
-        fabric: launched.
-    """
+    """Trains an encoder by a ``RobustnessTrainer``'s loss."""
 
     metric = "val_accuracy"
     panels = (

@@ -48,7 +48,6 @@ def plan_encoder(
 
     Args:
         config: as the user wants it; component options are merged from all layers.
-        host: where components are found.
         may_fill: options of the encoder that are taken from the source, where it has them.
         is_dry: take no memory for the network (it lies on ``meta``), and pack nothing: images cannot be taken.
         data: of the config, where they are open already.
@@ -108,10 +107,6 @@ def resolve_training(
 
     Args:
         config: whose component options are merged from all layers.
-        host: where components are found.
-        classes: of the source.
-        may_fill: options of the encoder that are taken from the source, where it has them.
-        precision: what was chosen.
     """
     known = {"classes": classes, "size": config.size}
     options = _filled(config.encoder, host, may_fill, known)

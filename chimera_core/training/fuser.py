@@ -86,10 +86,6 @@ class FuserPlan(TrainingPlan):
 class FuserTrainer(Learner):
     """Trains a plugin's fuser, measures its quality and draws its pictures.
 
-    Args:
-        plan: checked.
-        fabric: launched.
-        folder: of the run, for its pictures.
     Raises:
         PluginError: if the learner gives a module and an optimizer one name.
     """
@@ -213,9 +209,7 @@ def begin_from(learner: FuserLearner, config: FuserTraining, host: PluginHost) -
     or a model what a fuser of it has.
 
     Args:
-        learner: that begins.
         config: names the other by ``init_from``.
-        host: where it is looked up.
     Raises:
         ConfigError: if there is no such run of a fuser, or the learner cannot begin with it.
         DataError: if it has no checkpoint, or its networks are of another architecture.

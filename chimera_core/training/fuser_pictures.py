@@ -30,7 +30,6 @@ def draw_samples(run: Path, learner: FuserLearner, images: int) -> Path:
 
     Args:
         run: folder of the run; the picture lies in ``samples/``.
-        learner: that learns.
         images: seen so far; names the file.
     """
     made = learner.sample(_SIDE * _SIDE, seed=0)
@@ -44,10 +43,8 @@ def draw_sweeps(run: Path, fuser: FusionGenerator, classes: Sequence[str], image
 
     Args:
         run: folder of the run; the picture lies in ``samples/``.
-        fuser: loaded.
         classes: two or more; the rows go through pairs of them.
         images: seen so far; names the file.
-        size: of the fuser's images.
     """
     pairs = list(combinations(classes[:4], 2))
     rows = []

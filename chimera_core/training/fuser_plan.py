@@ -46,7 +46,6 @@ class FuserStart:
         """Build the networks.
 
         Args:
-            images: to learn from.
             device: another one than the training's.
         Raises:
             ConfigError: if the fuser cannot learn this.
@@ -75,7 +74,6 @@ def plan_fuser(
 
     Args:
         config: as the user wants it; component options are merged from all layers.
-        host: where components are found.
         progress: of packing, in images.
     Raises:
         ChimeraError: for whatever is wrong, in one line.
@@ -106,10 +104,7 @@ def start_fuser(
     """Check all of a training that can be checked before its networks are built; see ``plan_fuser``.
 
     Args:
-        config: as the user wants it.
-        host: where components are found.
         is_dry: load no judge and pack nothing: images cannot be taken.
-        progress: of packing, in images.
     """
     device, precision = check_machine(config, host.settings.path("cache"))
     # Components are looked up before the data are packed, which may take minutes.

@@ -112,7 +112,6 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
     Nothing that they open can be reached from another machine, and no file of theirs by another user.
 
     Args:
-        count: how many.
         arguments: what comes after ``python``.
     Returns:
         0, 130 when interrupted, or the exit code of a process that said what was wrong.
@@ -226,7 +225,6 @@ def average_gradients(fabric: Fabric, parameters: Iterable[nn.Parameter]) -> Non
     """Average gradients over the processes, by hand: DDP carries no gradients of gradients.
 
     Args:
-        fabric: launched.
         parameters: the same in every process; those without a gradient have none in any.
     Source: as StyleGAN2-ADA does, Karras et al. 2020.
     """

@@ -61,14 +61,9 @@ def train(
     """Train until the length is reached, the time is up, quality stands still or a signal came.
 
     Args:
-        learner: of the plan.
-        plan: what is learned from, how long.
         fabric: launched.
         folder: of the run; it is there.
-        resume: checkpoint to go on from.
-        stop: set by a signal.
         progress: called with (done, total) in images.
-        say: called with what the user should know.
     Returns:
         How it ended. ``checkpoints/`` holds the last states and ``best.safetensors``: the weights that measured best, or
         the last ones where nothing is measured.

@@ -36,7 +36,6 @@ def check_machine(config: TrainingOptions, cache: Path) -> tuple[torch.device, P
     """Give the device and precision of a training, having checked that this machine can do all that it asks for.
 
     Args:
-        config: of the training.
         cache: the setting ``cache``, below which compiled code is kept.
     Raises:
         ConfigError: if not.
@@ -120,8 +119,6 @@ def open_training_data(
     """Open and part the images of a training; what is wrong with them is found before they are packed.
 
     Args:
-        config: of the training.
-        host: where the source is found.
         check: raises where this kind of training cannot learn from them.
         data: of the config, where they are open already.
         is_dry: pack nothing: images cannot be taken.

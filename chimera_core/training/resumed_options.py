@@ -39,12 +39,8 @@ def resumed_config(
     ``check_same_data`` tells whether they are the same.
 
     Args:
-        folder: of the run.
         given: the options of this command line, nested.
-        host: where components are found.
-        model: the kind of its options.
         kind: of the run, as its record says.
-        where: what messages name.
     Raises:
         ConfigError: if the folder holds no such run, or options differ that may not: each with both values.
     """
@@ -73,10 +69,6 @@ def resumed_config(
 def check_same_data(folder: Path, images: Data, source: str) -> None:
     """Refuse to go on with a run on other data than it began with; where they lie does not matter.
 
-    Args:
-        folder: of the run.
-        images: the data as they are.
-        source: what the message names.
     Raises:
         ConfigError: if files or labels have changed.
     """

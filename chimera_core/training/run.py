@@ -42,13 +42,9 @@ def run_training(
     """Train into a run folder, in this process (and its peers under torchrun).
 
     Args:
-        plan: checked.
-        folder: of the run.
-        host: for ``run.json``.
         resume: go on from the newest sound checkpoint, if there is one.
         stop: set by a signal, where the caller catches them; None: this function does.
         progress: called with (done, total) in images.
-        say: called with what the user should know.
     Raises:
         ConfigError: if another process works in the folder, or a run is there and ``resume`` is not asked for.
         RunError: if it fails; ``run.json`` says so too.
@@ -80,7 +76,6 @@ def hold_run(folder: Path, *, work: str, resume: bool) -> Iterator[None]:
 
     Args:
         folder: of the run; it is made.
-        work: what is done there, for messages.
         resume: whether the run may be there already.
     Raises:
         ConfigError: if another process works in the folder, or a run is there and ``resume`` is not asked for.

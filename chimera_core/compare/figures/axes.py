@@ -34,9 +34,7 @@ def axis_effects(entries: Sequence[FuserEntry], means_of: Means, *, metric: str)
     """Compare the values of every axis of every table of fusers.
 
     Args:
-        entries: the fusers.
         means_of: gives a fuser's means by tuple; none where nothing was measured.
-        metric: of which they are.
     Returns:
         Each axis with its values: their means with intervals, their differences from the first value with intervals
         (paired by tuple and training) and p (Wilcoxon over tuples; ``p_holm`` is corrected for the values of the axis).

@@ -54,10 +54,7 @@ def score_cells(
     """Measure all cells that were made, taking from the folder what was measured before.
 
     Args:
-        comparison: laid out.
         made: records of the cells that are well, by id.
-        folder: of the run.
-        device: of the judges.
         card: the scorecard, if it is open already.
         progress: called with (done, total) in tuples.
     Returns:

@@ -58,12 +58,8 @@ def write_tables(
     """Write all files, each whole or not at all.
 
     Args:
-        comparison: laid out.
         records: of all cells that were tried, by id.
         scores: of those that are well.
-        folder: of the run.
-        command: that was called.
-        notes: for the reader.
     Returns:
         What ``comparison.json`` holds.
     """

@@ -56,9 +56,6 @@ class Pool:
     """Makes groups of cells in ``jobs`` processes.
 
     Args:
-        folder: of the run.
-        jobs: processes at once.
-        limits: of each cell.
         on_cell: called with a cell's id when it is recorded; from one thread at a time.
         threads: of each worker's mathematics. The same whatever ``jobs`` is: sums over other numbers of threads differ
             in the last bits.

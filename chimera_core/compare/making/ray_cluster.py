@@ -38,12 +38,9 @@ def run_on_ray(
     """Make all cells on a cluster; returns when each has a record.
 
     Args:
-        groups: as ``Pool.run`` takes them.
         folder: of the run; every machine must see it under this path, and the parents' files too.
-        limits: of each cell.
         address: of the cluster, ``auto`` or ``HOST:PORT``; ``local`` starts one here, whatever others run already.
         gpus: that each worker is given, a share of one too.
-        on_cell: called with a cell's id when it is recorded.
     Raises:
         ConfigError: if Ray is not installed, or no cluster answers.
         RunError: if a task was lost too often.

@@ -44,7 +44,6 @@ class Coats:
     """The coats of P parents, each a photograph whose animal has an outline.
 
     Args:
-        scale: of the reference.
         sizes: 2 C_l of each level.
         worn: the parents' own, L of (P, 2 C_l).
         masks: 1 where each parent's animal is, (P, 1, S, S).
@@ -65,7 +64,6 @@ class Coats:
         """Say how much of each parent's coat pictures wear.
 
         Args:
-            judge: that looked at the parents.
             images: pictures, float (n, 3, S, S).
             layout: whose place the animal has in each picture: indices of parents, (n,).
         Returns:

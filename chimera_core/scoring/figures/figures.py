@@ -42,7 +42,6 @@ class Look:
     """What one judge saw in n pictures.
 
     Args:
-        judge: its name.
         plain: features of the pictures themselves, (n, D).
         probabilities: of each parent, and of none of them last, in every view, (n, V, P + 1).
         likeness: to each parent in every view, in [0, 1], (n, V, P).

@@ -34,7 +34,6 @@ class Membership:
     """A probe whose probabilities are those of equally frequent classes.
 
     Args:
-        probe: fitted to all examples.
         log_frequency: of each class among them, float64 (K,), which is taken off.
         temperature: by which log-odds are divided, so that held-out examples are judged as surely as they should be.
         accuracy: on held-out examples, every class counting alike.
@@ -97,7 +96,6 @@ def fit_membership(examples: Sequence[Tensor], *, images: Sequence[int], seed: i
     Args:
         examples: features (n_k, D) of each parent, and of everything else last.
         images: how many different real images each parent's examples show.
-        seed: of the folds.
     """
     features = torch.cat(list(examples))
     counts = torch.tensor([len(e) for e in examples])

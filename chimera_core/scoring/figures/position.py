@@ -27,7 +27,6 @@ class SweepSummary:
         largest_step: mean over the pairs of each pair's largest step.
         middle_share: share of creatures at weight 0.5 that stand within ``MIDDLE``.
         right_share: share of samples of weight 1, of both parents, that the probe takes for their parent's class.
-        pairs: P.
         undefined: pairs whose two ends are at one place, so that nothing lies between; they count as not in the middle,
             and in no step.
     """

@@ -20,7 +20,6 @@ def write_features(path: Path, batches: Iterable[Tensor], *, n: int) -> Tensor:
     Args:
         path: a ``.npy`` file; its folder is made.
         batches: float (., D) each, n rows in all. Only one need be in memory at a time.
-        n: images in all.
     Returns:
         float32 (n, D), mapped from the file.
     Raises:

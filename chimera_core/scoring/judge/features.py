@@ -36,7 +36,6 @@ def judge_features(
         encoder: the judge; on ``device``.
         images: (n, 3, H, W), or batches of such: uint8, or float in [0, 1].
         size: side in pixels at which the judge looks; images that are not square become so. None: they stay as they are.
-        device: where the encoder is.
         read: what is read of a batch, (N, 3, size, size) -> (N, D); None embeds it.
     Returns:
         float32 (n, D), on the CPU.
@@ -63,7 +62,6 @@ def at_size(images: Tensor, size: int) -> Tensor:
 
     Args:
         images: (N, 3, H, W), uint8, or float in [0, 1].
-        size: side of the result in pixels.
     Returns:
         float32 (N, 3, size, size) in [0, 1].
     Raises:
@@ -97,10 +95,8 @@ class QualityJudge:
     Args:
         encoder: the judge, on ``device``; another network than the one that conditions the generator.
         name: of the judge, which the figures carry: KID[name].
-        real: images to compare with.
         images: how many of them at most, spread evenly.
         size: side in pixels at which the judge looks.
-        device: where the encoder is.
         subsets: draws of the kernel distance.
         subset_size: images of each; fewer where there are not so many. If it is all of them, the draws are alike and
             ``kid_std`` is 0.

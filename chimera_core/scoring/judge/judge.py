@@ -32,7 +32,6 @@ class Judge:
         name: which figures carry.
         encoder: on ``device``.
         side: at which it looks in pixels; pictures come there by ``RESIZE`` from the size that is scored.
-        device: where it is.
     """
 
     name: str
@@ -133,11 +132,8 @@ def load_judge(
     """Load a judge by its name.
 
     Args:
-        host: knows runs, models and components.
         name: a run, an exported file or a model of an encoder, an offline timm model, ``timm/NAME``, or a component.
-        options: of a component.
         side: at which it looks in pixels.
-        device: where it works.
     Raises:
         ConfigError: if there is none of that name; it names the nearest.
         DataError: if its weights are not to be had.

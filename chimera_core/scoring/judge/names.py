@@ -37,7 +37,6 @@ def default_judge(host: PluginHost, fuser: BaseModel | None = None) -> str:
     """Name the judge: the strong one where its weights are installed (extra ``judge``), else one that comes along.
 
     Args:
-        host: knows runs and models.
         fuser: options of a fuser, whose own encoder is passed over.
     """
     own = networks_of(host, fuser) if fuser is not None else set()
@@ -48,9 +47,7 @@ def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Na
     """Look a judge up: a run, an exported file or a model of an encoder, a component, or a timm model.
 
     Args:
-        host: knows runs, models and components.
         name: what the user typed; ``timm/NAME`` is any model of timm.
-        options: of a component.
 
     Raises:
         ConfigError: if there is none of that name; it names the nearest.
@@ -78,9 +75,6 @@ def check_judge(host: PluginHost, judge: str, fuser: BaseModel, *, named: str) -
     """Refuse a judge that the fuser itself looked through: it would like what was made to please it.
 
     Args:
-        host: knows runs and models.
-        judge: its name.
-        fuser: the fuser's options.
         named: the fuser, for the message.
     Raises:
         ConfigError: naming both, and another judge.
@@ -115,9 +109,7 @@ def network_of(host: PluginHost, encoder: str, options: Mapping[str, Any] = {}) 
     component, and by its model and weights if it has such options, else by all of them.
 
     Args:
-        host: knows runs, models and components.
         encoder: as ``load_encoder`` takes it.
-        options: of a component.
     Raises:
         PluginError: if there is no such encoder.
     """

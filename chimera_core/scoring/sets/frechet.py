@@ -112,8 +112,6 @@ def frechet_distance(x: FeatureStatistics, y: FeatureStatistics, *, extractor: s
     covariances have no full rank, and it is too large.
 
     Args:
-        x: statistics of one set.
-        y: of the other.
         extractor: name of the network that the features come from.
     Raises:
         ShapeError: if the two have another number of features.

@@ -65,9 +65,7 @@ def kernel_distance(
         x: features of one set, float (n, D), on the CPU or a CUDA device.
         y: features of the other, float (m, D).
         extractor: name of the network that they come from.
-        subsets: how many subsets are drawn.
         subset_size: b, images of each; they are drawn without replacement.
-        seed: of the draws.
     Raises:
         ShapeError: if the features are no two (., D) tables.
         ConfigError: if there are no subsets, or subsets of fewer than two images.

@@ -74,9 +74,7 @@ def count_predictions(
     Args:
         encoder: gives logits (N, K).
         batches: on the encoder's device.
-        classes: K.
         domains: how many to tell apart; with 1 all count together.
-        device: of the counts.
         progress: called with the images done.
     """
     confusion = torch.zeros(max(1, domains) * classes * classes, dtype=torch.int64, device=device)
@@ -109,9 +107,7 @@ def count_attacked(
     Args:
         encoder: gives logits (N, K).
         batches: on the encoder's device.
-        trainer: attacks.
         seed: of the attacks, which are the same every time.
-        device: of the counts.
     Returns:
         int64 (2,): how many are right, of how many; of none if the trainer hands images on as they are.
     """

@@ -30,7 +30,6 @@ def write_best(folder: Path, images: int, tensors: Mapping[str, Tensor], metadat
     Args:
         folder: of the checkpoints.
         images: seen before them.
-        tensors: by name.
         metadata: plain values, as of ``write_tensors``.
     Raises:
         RunError: if the disk refuses; the best ones before are still there.

@@ -25,7 +25,6 @@ class MetricsLog:
     """Appends metrics to a run's file.
 
     Args:
-        folder: of the run.
         position: where to go on, as ``position`` gave it; what lies past it is cut off. None: after what is there.
         tensorboard: also write events for TensorBoard into ``folder/tensorboard``.
     Raises:

@@ -42,7 +42,6 @@ def draw_progress(
         path: a .png.
         metrics: lines of ``metrics.jsonl``.
         panels: the names of each panel; those that no line has are left out, and so are empty panels.
-        title: over the whole.
     Raises:
         RunError: if the disk refuses.
     """

@@ -23,7 +23,6 @@ def draw_study(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str) -> 
     Args:
         path: a .png.
         rows: of ``study.json``.
-        title: over the whole.
     Raises:
         RunError: if the disk refuses.
     """

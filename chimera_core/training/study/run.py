@@ -98,7 +98,6 @@ def plan_study(
 
     Args:
         config: as the user wants it; component options are merged from all layers.
-        host: where components are found.
         may_fill: options of the encoder that are taken from the source, where it has them.
         is_dry: pack nothing: images are counted as the source lists them, readable or not.
         progress: of packing, in images.
@@ -147,12 +146,8 @@ def run_study(
     """Train and test an encoder in each domain, one after the other; table and picture are written anew after each.
 
     Args:
-        plan: of ``plan_study``.
-        folder: of the study's run.
-        host: for the records.
         resume: leave finished domains as they are, and go on with the others.
         progress: called with (done, total) in images, over all domains.
-        say: called with what the user should know.
     Returns:
         How it ended; ``failed`` if a domain's training failed, though the others went on.
     Raises:
