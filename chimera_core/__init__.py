@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chimera_core.lazy_names import import_name
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -22,19 +24,8 @@ if TYPE_CHECKING:
     from chimera_core.fusing.fusion import FusionResult, fuse
     from chimera_core.models.resolve import load_encoder
 
-_LAZY = {
-    "FusionResult": "chimera_core.fusing.fusion",
-    "fuse": "chimera_core.fusing.fusion",
-    "load_encoder": "chimera_core.models.resolve",
-    "open_source": "chimera_core.components.resolve",
-}
-
 __all__ = ["FusionResult", "__version__", "fuse", "load_encoder", "open_source"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        import importlib
-
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_name(__name__, name)

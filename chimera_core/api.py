@@ -5,7 +5,6 @@ Importing it costs no torch: names that need torch resolve on first use (PEP 562
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.attacks.budget import BudgetConfig
@@ -20,6 +19,7 @@ from chimera_core.errors import (
     ShapeError,
 )
 from chimera_core.files.atomic import atomic_path, describe_folder, one_line
+from chimera_core.lazy_names import import_name
 from chimera_core.options.config import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.plugins.hookspecs import API_VERSION, hookimpl
 from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
@@ -66,89 +66,6 @@ if TYPE_CHECKING:
     from chimera_core.subjects.window import Subject, Window, animal_box, or_whole, resize_to, shrink_mask
     from chimera_core.training.parts.ema import Ema
     from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups, set_rate
-
-_LAZY = {
-    "Batch": "chimera_core.data.batches",
-    "ImageSplit": "chimera_core.data.batches",
-    "Ema": "chimera_core.training.parts.ema",
-    "Engine": "chimera_core.interfaces.learner",
-    "FuserData": "chimera_core.interfaces.learner",
-    "FuserLearner": "chimera_core.interfaces.learner",
-    "TrainedFacts": "chimera_core.interfaces.learner",
-    "build_optimizer": "chimera_core.training.parts.optimizers",
-    "parameter_groups": "chimera_core.training.parts.optimizers",
-    "set_rate": "chimera_core.training.parts.optimizers",
-    "DatasetSource": "chimera_core.interfaces.components",
-    "Draw": "chimera_core.randomness",
-    "FeatureEncoder": "chimera_core.interfaces.components",
-    "FusionGenerator": "chimera_core.interfaces.components",
-    "RobustnessTrainer": "chimera_core.interfaces.components",
-    "Split": "chimera_core.interfaces.components",
-    "Mixture": "chimera_core.data.mixing",
-    "Picture": "chimera_core.images",
-    "attack_mode": "chimera_core.attacks.gradients",
-    "cut": "chimera_core.data.framing",
-    "eyes_box": "chimera_core.data.framing",
-    "parse_box": "chimera_core.data.framing",
-    "fgsm": "chimera_core.attacks.iterated",
-    "input_gradient": "chimera_core.attacks.gradients",
-    "pgd": "chimera_core.attacks.iterated",
-    "Probe": "chimera_core.scoring.sets.probe",
-    "fit_probe": "chimera_core.scoring.sets.probe",
-    "project_l2": "chimera_core.attacks.geometry",
-    "project_linf": "chimera_core.attacks.geometry",
-    "random_start": "chimera_core.attacks.geometry",
-    "is_device": "chimera_core.files.names",
-    "is_split_name": "chimera_core.data.split_names",
-    "is_train_name": "chimera_core.data.split_names",
-    "picture_shape": "chimera_core.images",
-    "pictures_below": "chimera_core.images.folders",
-    "read_picture": "chimera_core.images",
-    "csv_text": "chimera_core.files.tables",
-    "plain_cell": "chimera_core.files.tables",
-    "make_folder": "chimera_core.files.own_folders",
-    "nfc": "chimera_core.files.names",
-    "relative_name": "chimera_core.files.own_folders",
-    "remove_file": "chimera_core.files.own_folders",
-    "parent_pixels": "chimera_core.images.pixels",
-    "resize_shorter": "chimera_core.images.pixels",
-    "Subject": "chimera_core.subjects.window",
-    "SubjectFinder": "chimera_core.subjects.finder",
-    "NeckCut": "chimera_core.subjects.neck",
-    "Face": "chimera_core.subjects.face",
-    "face_unit": "chimera_core.subjects.face",
-    "find_face": "chimera_core.subjects.face",
-    "find_faces": "chimera_core.subjects.face",
-    "head_map": "chimera_core.subjects.head",
-    "head_maps": "chimera_core.subjects.head",
-    "sampled": "chimera_core.arrays",
-    "resized": "chimera_core.arrays",
-    "sharpened": "chimera_core.arrays",
-    "blurred": "chimera_core.arrays",
-    "smoothstep": "chimera_core.arrays",
-    "blend_pyramids": "chimera_core.arrays",
-    "aligned_face": "chimera_core.subjects.alignment",
-    "propose_cuts": "chimera_core.subjects.neck",
-    "Window": "chimera_core.subjects.window",
-    "animal_box": "chimera_core.subjects.window",
-    "or_whole": "chimera_core.subjects.window",
-    "resize_to": "chimera_core.subjects.window",
-    "shrink_mask": "chimera_core.subjects.window",
-    "colour_spread": "chimera_core.subjects.colour",
-    "transfer_colour": "chimera_core.subjects.colour",
-    "choose_precision": "chimera_core.precision",
-    "check_state": "chimera_core.files.weights",
-    "check_may_download": "chimera_core.downloads.assets",
-    "load_state": "chimera_core.files.weights",
-    "default_data_root": "chimera_core.components.resolve",
-    "find_asset": "chimera_core.components.resolve",
-    "load_encoder": "chimera_core.models.resolve",
-    "load_fuser": "chimera_core.components.resolve",
-    "open_source": "chimera_core.components.resolve",
-    "DownloadError": "chimera_core.downloads.transfer",
-    "WebClient": "chimera_core.downloads.web",
-    "work_alone": "chimera_core.downloads.assets",
-}
 
 __all__ = [
     "API_VERSION",
@@ -263,9 +180,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_name(__name__, name)
 
 
 def __dir__() -> list[str]:
