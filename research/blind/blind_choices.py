@@ -1,6 +1,6 @@
 """Blind choices between creatures, and whether the score agrees with them.
 
-Run: python benchmarks/blind_choices.py FOLDER RUN... [--choices 200] [--weights 0.5,0.5] [--seed 0], where a RUN is a
+Run: python research/blind/blind_choices.py FOLDER RUN... [--choices 200] [--weights 0.5,0.5] [--seed 0], where a RUN is a
      folder of `chimera compare`; let viewers look at FOLDER/sheet-*.png and write FOLDER/viewer-NAME.json, {"1": "X",
      "2": "Y", ...}; then run it again to count.
 

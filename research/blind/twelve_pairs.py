@@ -1,6 +1,6 @@
 """The twelve pairs on which defaults are judged: first parent (layout), then second (coat). Draws a contact sheet.
 
-Run: python benchmarks/twelve_pairs.py PHOTOS [-o twelve-pairs.png] [--creatures FOLDER] [--size 256] [--seed 0]
+Run: python research/blind/twelve_pairs.py PHOTOS [-o twelve-pairs.png] [--creatures FOLDER] [--size 256] [--seed 0]
      [--fuser feature-morph] [--preset P] [--encoder RUN]
 
 PHOTOS is a folder with the photographs named below as .jpg. --creatures also writes each creature, for blind judging.

@@ -1,6 +1,6 @@
 """Blind judging of creatures: are layout (first parent) and coat (second parent) recognised?
 
-Run: python benchmarks/blind_pairs.py PHOTOS FOLDER [--pairs 12 | --chosen] [--seed N] [--fuser F] [--preset P]
+Run: python research/blind/blind_pairs.py PHOTOS FOLDER [--pairs 12 | --chosen] [--seed N] [--fuser F] [--preset P]
      [--encoder RUN], look at FOLDER/sheet.png, answer FOLDER/questions.txt in FOLDER/answers.txt (a line per picture:
      layout, coat), then run it again to count.
 

@@ -1,6 +1,6 @@
 """What the first report's clamp does to an image, and what the encoders that learned with and without it see.
 
-Run: python benchmarks/report_clamp.py RUN [RUN ...] [--split id_test] [--limit 200]
+Run: python research/reports/report_clamp.py RUN [RUN ...] [--split id_test] [--limit 200]
 
 For the normalisation and the gradients of each run's encoder, one line for each way of making the images:
 `step` moves normalised images by alpha along the gradient's sign, `clamp` clamps them to [0, 1] without a step, and
