@@ -10,6 +10,7 @@ that lead astray, and never reading more than was promised.
 from __future__ import annotations
 
 import http.client
+import io
 import logging
 import re
 import socket
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 from chimera_core.errors import RunError
@@ -102,17 +103,11 @@ class _CutError(Exception):
     """The network failed in a way that may pass."""
 
 
-class _Body(Protocol):
-    def read1(self, n: int, /) -> bytes: ...
-
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class _Stream:
     """What a place sends: the bytes from ``start`` on. ``bounded``: it cannot send more than the rest."""
 
-    body: _Body
+    body: http.client.HTTPResponse | io.BufferedReader
     start: int
     bounded: bool
     etag: str = ""

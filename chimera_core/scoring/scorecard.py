@@ -36,8 +36,6 @@ VIEWS = 8
 """Shifted, noisy, compressed passes over which membership is averaged."""
 _BATCH = 32
 
-__all__ = ["VIEWS", "Measurement", "ParentImages", "PreparedParents", "Scorecard"]
-
 
 @dataclass(frozen=True, eq=False)
 class PreparedParents:

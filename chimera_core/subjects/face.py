@@ -60,11 +60,9 @@ def find_face(
     """Find the face of a person or an animal, the largest of several, and its eyes, nose, mouth and chin.
 
     Args:
-        encoder: the default one, frozen; the head knows no other's features.
-        image: float (3, H, W) in [0, 1], any size.
+        encoder, image, network: as in ``find_faces``.
         near: a box around the head (top, bottom, left, right), where one is known; without it the picture is
             searched, which takes two to three times as long and may find another face.
-        network: None: the one that ships.
     Returns:
         The first of `find_faces`, or None where there is none to be seen.
     Raises:

@@ -58,13 +58,8 @@ def default_probe() -> HeadProbe:
 def head_map(
     encoder: FeatureEncoder, image: Tensor, mask: Tensor, *, probe: HeadProbe | None = None
 ) -> Tensor:
-    """Score every pixel of a photograph for belonging to its animal's head.
+    """Score every pixel of a photograph for belonging to its animal's head; arguments as in ``head_maps``.
 
-    Args:
-        encoder: the default encoder (frozen EfficientNet-Lite0); the probe knows no other features.
-        image: float (3, H, W) in [0, 1].
-        mask: float (1, H, W) in [0, 1], where the animal is; only its box is looked at.
-        probe: None: the one that ships.
     Returns:
         float (1, H, W) in [0, 1] on the CPU: the probability of head. It is not cut to the mask.
     Source: ours; probes of frozen features: Alain and Bengio 2016 (arXiv:1610.01644).

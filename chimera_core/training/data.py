@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from pydantic import BaseModel
@@ -16,6 +15,7 @@ from chimera_core.data.batches import ImageSplit, TensorSplit
 from chimera_core.data.domains import DomainsOfSource
 from chimera_core.data.fingerprint import folder_name, packing_of
 from chimera_core.data.losses import DataLosses
+from chimera_core.data.packed import PackedSource
 from chimera_core.data.packing import pack
 from chimera_core.data.split_names import HELD_OUT, JOINED, name_splits
 from chimera_core.data.subsets import (
@@ -42,30 +42,6 @@ class OpenedSource:
     options: BaseModel
 
 
-class Data(Protocol):
-    """What a training asks of its data: a packed source, or a list of what it would hold."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-
-    @property
-    def domains(self) -> tuple[str, ...]:
-        """Names of the domains."""
-
-    @property
-    def splits(self) -> Mapping[str, ImageSplit]:
-        """Splits by name."""
-
-    @property
-    def content(self) -> str:
-        """Hash of all that decides the images, where they lie among it."""
-
-    @property
-    def data(self) -> str:
-        """Hash of what they are, wherever they lie; empty if that is not known."""
-
-
 @dataclass(frozen=True)
 class ListedData:
     """Labels and domains of a source whose images were not read."""
@@ -75,6 +51,10 @@ class ListedData:
     splits: Mapping[str, ImageSplit]
     content: str = ""
     data: str = ""
+
+
+Data = PackedSource | ListedData
+"""What a training asks of its data: a packed source, or a list of what it would hold."""
 
 
 @dataclass(frozen=True)

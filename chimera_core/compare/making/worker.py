@@ -75,13 +75,10 @@ class Maker:
                     fusion = self._fusion(job, parents)
                 self._say("start", cell.id)
                 self._make_cell(fusion, cell, folder)
-            except ChimeraError as error:
-                self._failed(folder, cell, str(error))
-            except (
-                Exception,
-                SystemExit,
-            ) as error:  # plugin border: whatever it raises is this cell's result
-                self._failed(folder, cell, f"{type(error).__name__}: {error}")
+            except (Exception, SystemExit) as error:
+                # Plugin border: whatever it raises is this cell's result.
+                text = str(error) if isinstance(error, ChimeraError) else f"{type(error).__name__}: {error}"
+                write_record(folder, cell, status="failed", error=one_line(text))
             self._say("done", cell.id)
         self._say("end", "")
 
@@ -116,9 +113,6 @@ class Maker:
         text = fusion.text(cell.weights, cell.fuser_seed)
         write_png(image_path(folder, cell.id), to_uint8(image), text=text)
         write_record(folder, cell, status="ok", wall_s=wall_s, device=str(fusion.device))
-
-    def _failed(self, folder: Path, cell: Cell, error: str) -> None:
-        write_record(folder, cell, status="failed", error=one_line(error))
 
     def _say(self, event: str, cell: str) -> None:
         self._events.write(json.dumps({"event": event, "cell": cell}) + "\n")

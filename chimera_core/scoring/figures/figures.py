@@ -136,8 +136,7 @@ def unity_of(likeness: Tensor, weights: Sequence[float]) -> float:
     d_v - m t_v: a view that shows little of either says little. Of more than two parents the most divided two count.
 
     Args:
-        likeness: to each parent in every view, (V, P).
-        weights: that were asked for, of the P parents; one without weight does not count.
+        likeness, weights: as in ``kinship_of``.
     Source: ours.
     """
     views = likeness.double()[:, _wanted(weights)]
@@ -156,8 +155,7 @@ def presence_of(likeness: Tensor, weights: Sequence[float], coat: Sequence[float
     as an adversarial change of a copy leaves (0.04).
 
     Args:
-        likeness: to each parent in every view, (V, P).
-        weights: that were asked for, of the P parents; one without weight does not count.
+        likeness, weights: as in ``kinship_of``.
         coat: how much of each parent's it wears, of the P parents; None where coats are not known.
     """
     wanted = _wanted(weights)

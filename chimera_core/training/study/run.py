@@ -155,55 +155,44 @@ def run_study(
         RunError: if the disk refuses.
     """
     with hold_run(folder, work="studied", resume=resume):
-        return _run(plan, folder, host, resume, progress, say)
+        kept = plan.config.model_dump(mode="json", exclude=set(EncoderStudy.DECIDED))
+        config_file.write_config(folder / config_file.FILE, kept)
+        # At once: a run without a record could not be resumed.
+        _write_record(plan, folder, host, "running", document_of(plan.facts, []))
+        rows = {domain.name: _first_row(plan, folder, domain, resume=resume) for domain in plan.domains}
 
+        def record(status: str) -> dict[str, Any]:
+            document = document_of(plan.facts, list(rows.values()))
+            write_table(folder, document)
+            if status != "running" or len(rows) <= _DRAWN_OFTEN:
+                draw_study(folder / PICTURE, document["rows"], title=_title(plan))
+            _write_record(plan, folder, host, status, document)
+            return document
 
-def _run(
-    plan: StudyPlan,
-    folder: Path,
-    host: PluginHost,
-    resume: bool,
-    progress: Callable[[float, float], None],
-    say: Callable[[str], None],
-) -> StudyOutcome:
-    kept = plan.config.model_dump(mode="json", exclude=set(EncoderStudy.DECIDED))
-    config_file.write_config(folder / config_file.FILE, kept)
-    # At once: a run without a record could not be resumed.
-    _write_record(plan, folder, host, "running", document_of(plan.facts, []))
-    rows = {domain.name: _first_row(plan, folder, domain, resume=resume) for domain in plan.domains}
-
-    def record(status: str) -> dict[str, Any]:
-        document = document_of(plan.facts, list(rows.values()))
-        write_table(folder, document)
-        if status != "running" or len(rows) <= _DRAWN_OFTEN:
-            draw_study(folder / PICTURE, document["rows"], title=_title(plan))
-        _write_record(plan, folder, host, status, document)
-        return document
-
-    record("running")
-    lengths = _lengths(plan.config, [d for d in plan.domains if rows[d.name].status == "pending"])
-    before, total = 0, sum(lengths.values())
-    status: Literal["done", "failed", "interrupted"] = "done"
-    with _noting(record), catch_interrupts() as stop:
-        for domain in (d for d in plan.domains if d.name in lengths):
-            row = _study_domain(
-                plan,
-                folder,
-                domain,
-                host,
-                stop=stop,
-                progress=lambda done, _, before=before: progress(before + done, total),  # type: ignore[misc]
-                say=lambda line, name=domain.name: say(f"{one_line(name)}: {line}"),  # type: ignore[misc]
-            )
-            if row is None:
-                status = "interrupted"
-                break
-            before += lengths[domain.name]
-            rows[domain.name] = row
-            record("running")
-    if status == "done" and any(row.status == "failed" for row in rows.values()):
-        status = "failed"
-    return StudyOutcome(status, record(status))
+        record("running")
+        lengths = _lengths(plan.config, [d for d in plan.domains if rows[d.name].status == "pending"])
+        before, total = 0, sum(lengths.values())
+        status: Literal["done", "failed", "interrupted"] = "done"
+        with _noting(record), catch_interrupts() as stop:
+            for domain in (d for d in plan.domains if d.name in lengths):
+                row = _study_domain(
+                    plan,
+                    folder,
+                    domain,
+                    host,
+                    stop=stop,
+                    progress=lambda done, _, before=before: progress(before + done, total),  # type: ignore[misc]
+                    say=lambda line, name=domain.name: say(f"{one_line(name)}: {line}"),  # type: ignore[misc]
+                )
+                if row is None:
+                    status = "interrupted"
+                    break
+                before += lengths[domain.name]
+                rows[domain.name] = row
+                record("running")
+        if status == "done" and any(row.status == "failed" for row in rows.values()):
+            status = "failed"
+        return StudyOutcome(status, record(status))
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from chimera_core.compare.figures import scoring
 from chimera_core.errors import DataError
 from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring import pictures
-from chimera_core.scoring.scorecard import Measurement, ParentImages
+from chimera_core.scoring.figures.figures import Measurement
+from chimera_core.scoring.parents import ParentImages
 
 Write = Callable[..., Path]
 TWO = ("mix", "copy")
