@@ -25,6 +25,7 @@ from chimera_core.compare.experiment.trainings import Training
 from chimera_core.compare.figures.scoring import open_scorecard, reference_identity, score_cells
 from chimera_core.compare.figures.tables import write_tables
 from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
+from chimera_core.components.trained import find_trained
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import one_line, quote, spell_paths
 from chimera_core.files.own_folders import inside
@@ -273,6 +274,11 @@ def _write_config(experiment: Experiment, folder: Path) -> None:
             inner["options"] = spell_paths(inner["options"])
         if inner:
             table[key] = inner
+    fusers = {name: dict(fuser) for name, fuser in table["fusers"].items()}
+    for fuser in fusers.values():
+        if not find_trained(experiment.host, "fusion-generator", fuser["fuser"]):
+            fuser["fuser"] = experiment.host.find("fusion-generator", fuser["fuser"]).full_name
+    table["fusers"] = fusers
     comment = f"The same again: chimera compare {quote(folder / CONFIG)} --run {quote(folder)}"
     write_toml(folder / CONFIG, table, comment=comment)
 

@@ -25,7 +25,7 @@ def provenance(plan: FusionPlan, fuser: str, weights: Sequence[float], seed: int
         "Software": f"chimera-toolkit {__version__}",
         "chimera.version": __version__,
         "chimera.fuser": fuser,
-        "chimera.component": f"{plan.component.plugin}:{plan.component.spec.name}",
+        "chimera.component": plan.component.full_name,
         "chimera.parents": json.dumps([Path(p).name for p in plan.named], ensure_ascii=False),
         "chimera.weights": json.dumps([round(w, 6) for w in weights]),
         "chimera.seed": str(seed),

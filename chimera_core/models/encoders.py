@@ -17,10 +17,10 @@ from chimera_core.files.own_folders import inside
 from chimera_core.files.weights import lengthened, load_state
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.models.header import ExportedEncoder, read_header
+from chimera_core.models.run_options import ENCODER, read_options
 from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
-from chimera_core.runs.options import ENCODER, read_options
 
 KIND = "feature-encoder"
 
@@ -48,7 +48,7 @@ def load_trained_encoder(run: Path, host: PluginHost) -> FeatureEncoder:
         ConfigError: if it is no run of an encoder.
         DataError: if it has no weights yet, or they are damaged or of another architecture.
     """
-    config, record = read_training(run)
+    config, record = read_training(run, host)
     path = inside(run, f"{checkpoints.FOLDER}/{checkpoints.BEST}")
     if not path.is_file():
         raise DataError(
@@ -85,13 +85,13 @@ def load_exported_encoder(path: Path, host: PluginHost) -> FeatureEncoder:
     return encoder.eval()
 
 
-def read_training(run: Path) -> tuple[EncoderTraining, dict[str, Any]]:
+def read_training(run: Path, host: PluginHost) -> tuple[EncoderTraining, dict[str, Any]]:
     """Read how an encoder was trained: its options, and the run's record.
 
     Raises:
         ConfigError: if the run is none of an encoder, or a file of it is damaged.
     """
-    return read_options(run, EncoderTraining, ENCODER)
+    return read_options(run, EncoderTraining, ENCODER, host)
 
 
 def build_without_weights(host: PluginHost, name: str, options: Mapping[str, Any]) -> FeatureEncoder:

@@ -139,6 +139,11 @@ class ComponentRef(Config):
     name: str
     options: dict[str, Any] = {}
 
+    @property
+    def short_name(self) -> str:
+        """Its name as messages give it: without the plugin."""
+        return self.name.rpartition(":")[2]
+
     @classmethod
     def from_word(cls, word: str) -> Mapping[str, Any]:
         """Take a word for the component's name."""

@@ -46,6 +46,11 @@ class Component:
     distribution: str = ""
 
     @property
+    def full_name(self) -> str:
+        """``PLUGIN:NAME``, which no other component of its kind has."""
+        return f"{self.plugin}:{self.spec.name}"
+
+    @property
     def extra_needed(self) -> str:
         """The command that installs what the component still needs; empty when nothing is missing."""
         if all(_is_findable(name) for name in self.spec.requires):

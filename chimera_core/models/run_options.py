@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from chimera_core.components.choice import with_plugins
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import quote
 from chimera_core.files.own_folders import inside
 from chimera_core.options.config import Config
 from chimera_core.options.layers import build_config
+from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import config as config_file
 from chimera_core.runs.record import read_run_record
 
@@ -20,8 +22,12 @@ _SAID = {ENCODER: "training of an encoder", STUDY: "study of encoders", FUSER: "
 OptionsT = TypeVar("OptionsT", bound=Config)
 
 
-def read_options(run: Path, model: type[OptionsT], kind: str) -> tuple[OptionsT, dict[str, Any]]:
+def read_options(
+    run: Path, model: type[OptionsT], kind: str, host: PluginHost
+) -> tuple[OptionsT, dict[str, Any]]:
     """Read the options of a run of some kind, and its record.
+
+    Components are named with their plugins, as new runs write them; those of older ones have the names alone.
 
     Raises:
         ConfigError: if the run is of another kind, or a file of it is damaged.
@@ -29,5 +35,5 @@ def read_options(run: Path, model: type[OptionsT], kind: str) -> tuple[OptionsT,
     record = read_run_record(run)
     if record.get("kind") != kind:
         raise ConfigError(f"{quote(run)} is no {_SAID[kind]}: name another run")
-    values = config_file.read_config(inside(run, config_file.FILE))
+    values = with_plugins(host, model, config_file.read_config(inside(run, config_file.FILE)))
     return build_config(model, values, where=f"run {run.name}"), record
