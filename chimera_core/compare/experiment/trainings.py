@@ -26,6 +26,7 @@ from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import is_path_option, one_line, quote, spell_paths
 from chimera_core.files.own_folders import make_folder, open_own
 from chimera_core.files.toml import write_toml
+from chimera_core.options.config import path_fields
 from chimera_core.options.layers import Layer, check_layer, merge, put_at, references_in
 from chimera_core.options.training import EncoderTraining, FuserTraining, lay
 from chimera_core.plugins.discovery import PluginHost
@@ -220,7 +221,9 @@ def _places(training: Training) -> list[str]:
     source = training.table["source"]
     options = source.get("options", {}) if isinstance(source, Mapping) else {}
     named = [
-        (name, value) for name, value in options.items() if is_path_option(name) and isinstance(value, str)
+        (name, value)
+        for name, value in options.items()
+        if isinstance(value, str) and (is_path_option(name) or os.path.isabs(value))
     ]
     return [word for name, value in named for word in (f"--source.{name.replace('_', '-')}", value)]
 
@@ -242,7 +245,7 @@ def _training(
         key: {k: v for k, v in table[key].items() if k != "preset"} if key in presets else value
         for key, value in table.items()
     }
-    spelled = merge(_spelled(with_plugins(host, model, plain)), presets)
+    spelled = merge(_spelled(with_plugins(host, model, plain), host), presets)
     learning = [
         host.find(_COMPONENTS[key], spelled[key]["name"])
         for key in ("encoder", "trainer", "fuser")
@@ -251,10 +254,12 @@ def _training(
     return Training(kind, name, spelled, keys, code_of(host, *map(module_of, learning)))
 
 
-def _spelled(table: Mapping[str, Any]) -> dict[str, Any]:
+def _spelled(table: Mapping[str, Any], host: PluginHost) -> dict[str, Any]:
     """Spell where data lie in full: a training is called in the same folder, but its hash must not depend on it."""
     spelled = dict(table)
     source = spelled.get("source")
     if isinstance(source, Mapping) and "options" in source:
-        spelled["source"] = {**source, "options": spell_paths(source["options"])}
+        config = host.find("dataset-source", source["name"]).spec.config
+        options = spell_paths(source["options"], also=path_fields(config))
+        spelled["source"] = {**source, "options": options}
     return json.loads(json.dumps(spelled))  # type: ignore[no-any-return]
