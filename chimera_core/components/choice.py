@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError, PluginError
+from chimera_core.files.atomic import one_line
 from chimera_core.options.config import Config, suggest
 from chimera_core.options.layers import (
     Layer,
@@ -24,6 +25,7 @@ from chimera_core.options.layers import (
     references_in,
 )
 from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.plugins.registry import is_distribution
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,30 @@ def resolved_options(component: Component, host: PluginHost, config: BaseModel) 
         table["name"] = named.full_name
         table["options"] = resolved_options(named, host, options)
     return values
+
+
+def find_made_by(host: PluginHost, kind: str, name: str, distribution: str, *, where: str) -> Component:
+    """Look up a component that a file names, which may have come with a package that is not here.
+
+    Args:
+        host: where it is found.
+        kind: of component.
+        name: as ``PluginHost.find_stored`` takes it.
+        distribution: that it came with, as the file notes it; empty where it does not.
+        where: what the message names: ``run wolf``.
+    Raises:
+        PluginError: if it is not there: what to install, where that is known.
+    """
+    try:
+        return host.find_stored(kind, name)
+    except PluginError as error:
+        is_here = not distribution or any(r.distribution == distribution for r in host.records)
+        if is_here or not is_distribution(distribution):
+            raise
+        raise PluginError(
+            f"{where} needs the {kind} '{one_line(name, limit=100)}', which came with {distribution}, and that is "
+            f"not installed: pip install {distribution}"
+        ) from error
 
 
 def with_plugins(

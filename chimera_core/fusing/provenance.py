@@ -26,6 +26,7 @@ def provenance(plan: FusionPlan, fuser: str, weights: Sequence[float], seed: int
         "chimera.version": __version__,
         "chimera.fuser": fuser,
         "chimera.component": plan.component.full_name,
+        "chimera.distribution": plan.component.distribution,
         "chimera.parents": json.dumps([Path(p).name for p in plan.named], ensure_ascii=False),
         "chimera.weights": json.dumps([round(w, 6) for w in weights]),
         "chimera.seed": str(seed),

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from chimera_core.components.choice import choose
+from chimera_core.components.choice import choose, find_made_by
 from chimera_core.components.trained import Trained, model_file
 from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import DataError
@@ -73,6 +73,7 @@ def load_exported_encoder(path: Path, host: PluginHost) -> FeatureEncoder:
         PluginError: if its component is not installed.
     """
     said = read_header(path, ExportedEncoder)
+    find_made_by(host, KIND, said.encoder, said.distribution, where=quote(path))
     state = lengthened(load_state(path))
     with no_downloads(quote(path)):
         # Without memory first: options of a stranger's file may ask for any size.

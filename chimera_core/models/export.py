@@ -56,6 +56,7 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "
     instead: Mapping[str, Any] = getattr(component.spec.config, "WITHOUT_WEIGHTS", {})
     said = ExportedEncoder(
         encoder=component.full_name,
+        distribution=component.distribution,
         options={k: v for k, v in {**config.encoder.options, **instead}.items() if v is not None},
         classes=tuple(record.get("classes", ())),
         size=config.size,

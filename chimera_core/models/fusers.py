@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from chimera_core.components.choice import resolve_config, with_plugins
+from chimera_core.components.choice import find_made_by, resolve_config, with_plugins
 from chimera_core.components.trained import SUFFIX, Trained, check_references, find_trained, model_file
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
@@ -127,7 +127,7 @@ def find_trained_fuser(host: PluginHost, name: str) -> TrainedFuser | None:
         return fuser_of_run(trained.path, host, name=name)
     weights = trained.path or model_file(host, name)
     said = read_header(weights, ExportedFuser)
-    component = host.find_stored(KIND, said.fuser)
+    component = find_made_by(host, KIND, said.fuser, said.distribution, where=str(trained))
     options = with_plugins(host, component.spec.config, said.options)
     return TrainedFuser(trained, component, said.model_copy(update={"options": options}), weights)
 
@@ -213,6 +213,7 @@ def _said_by_run(run: Path, weights: Path, host: PluginHost) -> ExportedFuser:
     try:
         return ExportedFuser(
             fuser=config.fuser.name,
+            distribution=host.find(KIND, config.fuser.name).distribution,
             options=config.fuser.options,
             classes=record["classes"],
             accepts=record["accepts"],
