@@ -74,6 +74,8 @@ class TrainingCommand(ComponentCommand):
     ) -> Selector:
         """Let a selector take the component that the options below the flags name, if they do."""
         named = below.get(selector.key, {}).get("name")
+        if named is not None and host.has(selector.kind, named, stored=True):
+            named = host.find_stored(selector.kind, named).full_name
         return selector if named is None else replace(selector, default=named)
 
 

@@ -166,7 +166,7 @@ def _with_presets(
             repeated[key] = table
         if (preset := presets.get(key) or in_table) is None:
             continue
-        component = host.find(selector.kind, table.get("name") or before[key]["name"])
+        component = host.find_stored(selector.kind, table.get("name") or before[key]["name"])
         layer = option_layers(component, host, preset)[-1]
         own = {k: v for k, v in layer.values.items() if key != "encoder" or k not in _SOURCE_DECIDES}
         known = next((p for p in component.spec.presets if p.name == preset), None)

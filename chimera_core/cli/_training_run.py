@@ -63,9 +63,9 @@ def train_run(
     with progress("packing images", quiet=not is_first, unit="images") as report:
         plan = plan_training(report)
     if is_first:
-        warn_of_losses(plan.data.lost, config.source.name)
+        warn_of_losses(plan.data.lost, config.source.short_name)
     if request.resume:
-        check_same_data(folder, plan.data.images, config.source.name)
+        check_same_data(folder, plan.data.images, config.source.short_name)
     elif not is_worker():
         folder = take_folder(folder, is_named=request.is_named)
     if config.devices > 1 and not is_worker():

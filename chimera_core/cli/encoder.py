@@ -19,9 +19,9 @@ from chimera_core.cli._training_run import Report, train_run
 from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_study import study
 from chimera_core.cli.parsing.groups import Group
+from chimera_core.models.run_options import ENCODER
 from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.runs.options import ENCODER
 
 if TYPE_CHECKING:
     from chimera_core.training.learner import TrainingPlan
@@ -84,7 +84,7 @@ def _show_dry_run(request: TrainingRequest[EncoderTraining], host: PluginHost) -
     if request.as_json:
         print_json(found)
         return
-    warn_of_losses(found["lost"], config.source.name)
+    warn_of_losses(found["lost"], config.source.short_name)
     size, speed, fitting = found["bytes"], found["images_per_s"], found["fitting_batch"]
     click.echo(f"device: {found['device']}, {found['precision']}")
     click.echo(

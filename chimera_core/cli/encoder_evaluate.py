@@ -18,6 +18,7 @@ from chimera_core.cli.parsing.command import ComponentCommand, Selector, compone
 from chimera_core.cli.parsing.config_file import given
 from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError
+from chimera_core.models.run_options import ENCODER, read_options
 from chimera_core.options.layers import build_config
 from chimera_core.options.training import EncoderTraining
 from chimera_core.runs import config as config_file
@@ -39,8 +40,9 @@ class _EvaluateCommand(ComponentCommand):
             options: Mapping[str, Any] = read_options_file(Path(path))
         elif (name := first_argument(self, ctx, args)) is not None:
             trained = find_trained(plugin_host(ctx), "feature-encoder", name)
-            is_run = trained is not None and trained.form == "run" and trained.path is not None
-            options = read_options_file(trained.path / config_file.FILE) if is_run else {}  # type: ignore[union-attr, operator]
+            if trained is not None and trained.form == "run" and trained.path is not None:
+                return read_options(trained.path, EncoderTraining, ENCODER, plugin_host(ctx))[0].source.name
+            options = {}
         else:
             options = {}
         named: str | None = options.get("source", {}).get("name")

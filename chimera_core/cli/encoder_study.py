@@ -21,9 +21,9 @@ from chimera_core.cli._training_run import say, take_folder
 from chimera_core.cli.parsing.command import Selector
 from chimera_core.cli.parsing.config_file import given
 from chimera_core.files.atomic import one_line
+from chimera_core.models.run_options import STUDY
 from chimera_core.options.layers import Layer
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.runs.options import STUDY
 from chimera_core.training.study.options import PRESETS, EncoderStudy, find_preset
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def _study(ctx: click.Context, request: TrainingRequest[EncoderStudy], host: Plu
     config, folder = request.config, request.folder
     with progress("packing images", unit="images") as report:
         plan = plan_study(config, host, may_fill=request.may_fill, progress=report)
-    warn_of_losses(plan.lost, config.source.name)
+    warn_of_losses(plan.lost, config.source.short_name)
     if request.resume:
-        check_same_data(folder, plan.data.images, config.source.name)
+        check_same_data(folder, plan.data.images, config.source.short_name)
     else:
         folder = take_folder(folder, is_named=request.is_named)
     with progress("studying", unit="images") as report:
@@ -161,7 +161,7 @@ def _show_dry_run(request: TrainingRequest[EncoderStudy], host: PluginHost) -> N
         domains = [{k: v for k, v in asdict(domain).items() if k != "folder"} for domain in plan.domains]
         print_json({**plan.facts, "device": plan.device, "domains": domains, "images": images_to_learn(plan)})
         return
-    warn_of_losses(plan.lost, request.config.source.name)
+    warn_of_losses(plan.lost, request.config.source.short_name)
     rows = [
         [
             one_line(d.name),

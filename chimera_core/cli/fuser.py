@@ -17,9 +17,9 @@ from chimera_core.cli._training_request import TrainingKind, TrainingRequest, re
 from chimera_core.cli._training_run import Report, train_run
 from chimera_core.cli.parsing.command import Selector
 from chimera_core.cli.parsing.groups import Group
+from chimera_core.models.run_options import FUSER
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.runs.options import FUSER
 
 if TYPE_CHECKING:
     from chimera_core.training.learner import TrainingPlan
@@ -90,7 +90,7 @@ def _show_dry_run(request: TrainingRequest[FuserTraining], host: PluginHost) -> 
     if request.as_json:
         print_json(found)
         return
-    warn_of_losses(found["lost"], config.source.name)
+    warn_of_losses(found["lost"], config.source.short_name)
     size, speed = found["bytes"], found["images_per_s"]
     networks = ", ".join(f"{name} {count:,}" for name, count in found["parameters"].items())
     click.echo(f"device: {found['device']}, {found['precision']}")

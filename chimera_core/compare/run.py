@@ -25,11 +25,13 @@ from chimera_core.compare.experiment.trainings import Training
 from chimera_core.compare.figures.scoring import open_scorecard, reference_identity, score_cells
 from chimera_core.compare.figures.tables import write_tables
 from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
+from chimera_core.components.trained import find_trained
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import one_line, quote, spell_paths
 from chimera_core.files.own_folders import inside
 from chimera_core.files.text import LARGE_BYTES, read_json_table
 from chimera_core.files.toml import write_toml
+from chimera_core.options.config import path_fields
 from chimera_core.report.formatting import show_seconds
 from chimera_core.report.page import write_report
 from chimera_core.report.record import FILE, KIND, ComparisonRecord
@@ -269,10 +271,16 @@ def _write_config(experiment: Experiment, folder: Path) -> None:
     if experiment.named:
         parents["tuples"] = [list(named) for named in experiment.named]
     for key, inner in (("parents", parents), ("reference", dict(table.get("reference", {})))):
-        if "options" in inner:
-            inner["options"] = spell_paths(inner["options"])
+        if "options" in inner and "source" in inner:
+            config = experiment.host.find("dataset-source", inner["source"]).spec.config
+            inner["options"] = spell_paths(inner["options"], also=path_fields(config))
         if inner:
             table[key] = inner
+    fusers = {name: dict(fuser) for name, fuser in table["fusers"].items()}
+    for fuser in fusers.values():
+        if not find_trained(experiment.host, "fusion-generator", fuser["fuser"]):
+            fuser["fuser"] = experiment.host.find("fusion-generator", fuser["fuser"]).full_name
+    table["fusers"] = fusers
     comment = f"The same again: chimera compare {quote(folder / CONFIG)} --run {quote(folder)}"
     write_toml(folder / CONFIG, table, comment=comment)
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError, PluginError
+from chimera_core.files.atomic import one_line
 from chimera_core.options.config import Config, suggest
 from chimera_core.options.layers import (
     Layer,
@@ -20,9 +21,11 @@ from chimera_core.options.layers import (
     check_layer,
     merge,
     named_defaults,
+    put_at,
     references_in,
 )
 from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.plugins.registry import is_distribution
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Choice:
     @property
     def name(self) -> str:
         """Its name with the plugin's, so that nobody who offers the same name later gets into the way."""
-        return f"{self.component.plugin}:{self.component.spec.name}"
+        return self.component.full_name
 
     @property
     def label(self) -> str:
@@ -165,8 +168,68 @@ def resolved_options(component: Component, host: PluginHost, config: BaseModel) 
         table: Any = values
         for key in path:
             table = table[key]
+        table["name"] = named.full_name
         table["options"] = resolved_options(named, host, options)
     return values
+
+
+def find_made_by(host: PluginHost, kind: str, name: str, distribution: str, *, where: str) -> Component:
+    """Look up a component that a file names, which may have come with a package that is not here.
+
+    Args:
+        host: where it is found.
+        kind: of component.
+        name: as ``PluginHost.find_stored`` takes it.
+        distribution: that it came with, as the file notes it; empty where it does not.
+        where: what the message names: ``run wolf``.
+    Raises:
+        PluginError: if it is not there: what to install, where that is known.
+    """
+    try:
+        return host.find_stored(kind, name)
+    except PluginError as error:
+        is_here = not distribution or any(r.distribution == distribution for r in host.records)
+        if is_here or not is_distribution(distribution):
+            raise
+        raise PluginError(
+            f"{where} needs the {kind} '{one_line(name, limit=100)}', which came with {distribution}, and that is "
+            f"not installed: pip install {distribution}"
+        ) from error
+
+
+def with_plugins(
+    host: PluginHost, config: type[BaseModel], values: Mapping[str, Any], *, if_ambiguous: bool = False
+) -> dict[str, Any]:
+    """Name the components in plain options with their plugins, at any depth; see ``PluginHost.find_stored``.
+
+    What was trained keeps its name, and so does what no plugin offers. Sources inside a source keep theirs while no
+    other plugin offers the same, because packed data are known by them.
+
+    Args:
+        host: where they are found.
+        config: model of the options.
+        values: the options, nested.
+        if_ambiguous: only those that several plugins offer.
+    """
+    named: dict[str, Any] = dict(values)
+    for path, reference in references_in(config, values):
+        if path[0] not in values or find_trained(host, reference.kind, reference.name):
+            continue
+        try:
+            component = host.find_stored(reference.kind, reference.name)
+        except PluginError:
+            continue
+        is_kept = if_ambiguous and len(host.namesakes(component)) == 1
+        table: dict[str, Any] = {"name": reference.name if is_kept else component.full_name}
+        if reference.options:
+            table["options"] = with_plugins(
+                host,
+                component.spec.config,
+                reference.options,
+                if_ambiguous=if_ambiguous or component.kind == "dataset-source",
+            )
+        named = put_at(named, path, table)
+    return named
 
 
 def look_up_options(host: PluginHost) -> Callable[[str, str], tuple[type[BaseModel], list[Layer]]]:

@@ -76,7 +76,7 @@ def evaluate_trained(
     )
     packed = data_now.images
     if lost := count_losses(data_now.source.opened.info, packed):
-        _log.warning("source %s: %s", config.source.name, lost)
+        _log.warning("source %s: %s", config.source.short_name, lost)
     if list(packed.classes) != list(classes or packed.classes):
         raise ConfigError(
             f"the source has other classes now than {trained} learned: name other data, or train another"
@@ -117,7 +117,7 @@ def _what_and_on_what(
 ) -> tuple[FeatureEncoder, Sequence[str], EncoderTraining]:
     """Load what is evaluated: the encoder, the classes that it knows, and the training that names the data."""
     if trained.form == "run" and trained.path is not None:
-        config, record = read_training(trained.path)
+        config, record = read_training(trained.path, host)
         return load_trained(trained, host), record.get("classes", ()), data or config
     if data is None:
         raise ConfigError(f"{trained} does not say on which data: give a training's --config")

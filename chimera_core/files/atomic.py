@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,10 @@ def is_path_option(name: str) -> bool:
     return name.endswith(("root", "folder", "path", "file"))
 
 
+def _is_full(value: Any) -> bool:
+    return isinstance(value, str) and os.path.isabs(value)
+
+
 def is_address(path: AnyPath) -> bool:
     """Say whether a path is an address, such as ``https://example.org/cat.jpg``; a path has shortened its ``//``."""
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)))  # C:/ is a disk
@@ -111,11 +115,16 @@ def typed_address(path: AnyPath) -> str:
     return f"{quote(typed)} is an address: addresses are not read"
 
 
-def spell_paths(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell in full the options that say where files lie, so that they mean the same in any working folder."""
+def spell_paths(options: Mapping[str, Any], *, also: Collection[str] = ()) -> dict[str, Any]:
+    """Spell in full the options that say where files lie, so that they mean the same in any working folder.
+
+    Args:
+        options: plain values.
+        also: names of options that are paths by their type, see ``path_fields``.
+    """
     return {
         key: os.path.abspath(os.path.expanduser(value))
-        if is_path_option(key) and isinstance(value, str) and value
+        if (is_path_option(key) or key in also) and isinstance(value, str) and value
         else value
         for key, value in options.items()
     }
@@ -150,11 +159,14 @@ def leads_out(path: AnyPath, root: AnyPath) -> bool:
 
 
 def without_places(value: Any) -> Any:
-    """Leave out of plain values all that says where files lie, however deep: what is left is what they are."""
+    """Leave out of plain values all that says where files lie, however deep: what is left is what they are.
+
+    Places are options of such names, and full paths by any name, as an option whose type is ``Path`` has them.
+    """
     if isinstance(value, Mapping):
-        return {k: without_places(v) for k, v in value.items() if not is_path_option(str(k))}
+        return {k: without_places(v) for k, v in value.items() if not (is_path_option(str(k)) or _is_full(v))}
     if isinstance(value, (list, tuple)):
-        return [without_places(v) for v in value]
+        return [without_places(v) for v in value if not _is_full(v)]
     return value
 
 

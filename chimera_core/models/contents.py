@@ -5,9 +5,9 @@ from __future__ import annotations
 from chimera_core.components.trained import Trained, model_file
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.models.header import ExportedEncoder, read_header
+from chimera_core.models.run_options import ENCODER, read_options
 from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.runs.options import ENCODER, read_options
 
 
 def contents_of(host: PluginHost, trained: Trained) -> str:
@@ -39,5 +39,5 @@ def encoder_component(host: PluginHost, trained: Trained) -> str:
         return host.registry.models[trained.name].component
     assert trained.path is not None
     if trained.form == "run":
-        return read_options(trained.path, EncoderTraining, ENCODER)[0].encoder.name
+        return read_options(trained.path, EncoderTraining, ENCODER, host)[0].encoder.name
     return read_header(trained.path, ExportedEncoder).encoder

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from chimera_core.components.choice import choose
+from chimera_core.components.choice import choose, find_made_by
 from chimera_core.components.trained import Trained, model_file
 from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import DataError
@@ -17,10 +17,10 @@ from chimera_core.files.own_folders import inside
 from chimera_core.files.weights import lengthened, load_state
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.models.header import ExportedEncoder, read_header
+from chimera_core.models.run_options import ENCODER, read_options
 from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
-from chimera_core.runs.options import ENCODER, read_options
 
 KIND = "feature-encoder"
 
@@ -48,7 +48,7 @@ def load_trained_encoder(run: Path, host: PluginHost) -> FeatureEncoder:
         ConfigError: if it is no run of an encoder.
         DataError: if it has no weights yet, or they are damaged or of another architecture.
     """
-    config, record = read_training(run)
+    config, record = read_training(run, host)
     path = inside(run, f"{checkpoints.FOLDER}/{checkpoints.BEST}")
     if not path.is_file():
         raise DataError(
@@ -73,6 +73,7 @@ def load_exported_encoder(path: Path, host: PluginHost) -> FeatureEncoder:
         PluginError: if its component is not installed.
     """
     said = read_header(path, ExportedEncoder)
+    find_made_by(host, KIND, said.encoder, said.distribution, where=quote(path))
     state = lengthened(load_state(path))
     with no_downloads(quote(path)):
         # Without memory first: options of a stranger's file may ask for any size.
@@ -85,13 +86,13 @@ def load_exported_encoder(path: Path, host: PluginHost) -> FeatureEncoder:
     return encoder.eval()
 
 
-def read_training(run: Path) -> tuple[EncoderTraining, dict[str, Any]]:
+def read_training(run: Path, host: PluginHost) -> tuple[EncoderTraining, dict[str, Any]]:
     """Read how an encoder was trained: its options, and the run's record.
 
     Raises:
         ConfigError: if the run is none of an encoder, or a file of it is damaged.
     """
-    return read_options(run, EncoderTraining, ENCODER)
+    return read_options(run, EncoderTraining, ENCODER, host)
 
 
 def build_without_weights(host: PluginHost, name: str, options: Mapping[str, Any]) -> FeatureEncoder:

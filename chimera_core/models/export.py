@@ -18,7 +18,7 @@ from chimera_core.models.encoders import load_trained_encoder, read_training
 from chimera_core.models.fusers import fuser_of_run
 from chimera_core.models.header import ExportedEncoder, ExportedFuser, read_notes
 from chimera_core.options.config import Config
-from chimera_core.options.layers import references_in
+from chimera_core.options.layers import put_at, references_in
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.privacy import without_folders
 from chimera_core.runs import checkpoints
@@ -50,12 +50,13 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "
     """
     check_name(to)
     refuse_inputs([to], (("a file of the run", file) for file in run.rglob("*.safetensors")))
-    config, record = read_training(run)
+    config, record = read_training(run, host)
     encoder = load_trained_encoder(run, host)
     component = host.find("feature-encoder", config.encoder.name)
     instead: Mapping[str, Any] = getattr(component.spec.config, "WITHOUT_WEIGHTS", {})
     said = ExportedEncoder(
-        encoder=f"{component.plugin}:{component.spec.name}",
+        encoder=component.full_name,
+        distribution=component.distribution,
         options={k: v for k, v in {**config.encoder.options, **instead}.items() if v is not None},
         classes=tuple(record.get("classes", ())),
         size=config.size,
@@ -96,7 +97,7 @@ def export_fuser(
         if trained is not None and trained.form != "model":
             name = Path(reference.name).name
             needs.append(name)
-            options = _renamed(options, path, name)
+            options = put_at(options, path, {"name": name})
     said = found.said.model_copy(update={"options": options})
     write_exported(to, load_state(found.weights), said, numbers=numbers)
     return said, tuple(needs)
@@ -142,13 +143,3 @@ def _shortened(tensor: Tensor, numbers: Number, name: str) -> Tensor:
     if not bool(short.isfinite().all()):
         raise DataError(f"tensor {quote(name)} does not fit into {numbers}: export as bf16 or fp32")
     return short
-
-
-def _renamed(values: Any, path: tuple[str | int, ...], name: str) -> Any:
-    """Give options in which the reference at ``path`` has another name."""
-    if not path:
-        return {"name": name} if not isinstance(values, Mapping) else {**values, "name": name}
-    first, *rest = path
-    if isinstance(values, list | tuple):
-        return [_renamed(v, tuple(rest), name) if k == first else v for k, v in enumerate(values)]
-    return {**values, first: _renamed(values[first], tuple(rest), name)}

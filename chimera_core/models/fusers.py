@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from chimera_core.components.choice import resolve_config
+from chimera_core.components.choice import find_made_by, resolve_config, with_plugins
 from chimera_core.components.trained import SUFFIX, Trained, check_references, find_trained, model_file
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
@@ -18,12 +18,12 @@ from chimera_core.files.names import nfc, spelled_in
 from chimera_core.files.own_folders import inside
 from chimera_core.images import check_picture
 from chimera_core.models.header import ExportedFuser, read_header, read_notes
+from chimera_core.models.run_options import FUSER, read_options
 from chimera_core.options.config import suggest
 from chimera_core.options.layers import build_config, merge
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import Component, PluginHost
 from chimera_core.plugins.registry import ModelEntry
-from chimera_core.runs.options import FUSER, read_options
 
 if TYPE_CHECKING:
     import torch
@@ -127,7 +127,9 @@ def find_trained_fuser(host: PluginHost, name: str) -> TrainedFuser | None:
         return fuser_of_run(trained.path, host, name=name)
     weights = trained.path or model_file(host, name)
     said = read_header(weights, ExportedFuser)
-    return TrainedFuser(trained, host.find(KIND, said.fuser), said, weights)
+    component = find_made_by(host, KIND, said.fuser, said.distribution, where=str(trained))
+    options = with_plugins(host, component.spec.config, said.options)
+    return TrainedFuser(trained, component, said.model_copy(update={"options": options}), weights)
 
 
 def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser:
@@ -139,7 +141,7 @@ def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser
         name: as the user typed it.
     """
     weights = inside(run, _WEIGHTS)
-    said = _said_by_run(run, weights)
+    said = _said_by_run(run, weights, host)
     return TrainedFuser(Trained(name or run.name, "run", run), host.find(KIND, said.fuser), said, weights)
 
 
@@ -200,8 +202,8 @@ def _takes_photos(model: ModelEntry) -> bool:
     return "photo" in model.accepts
 
 
-def _said_by_run(run: Path, weights: Path) -> ExportedFuser:
-    config, record = read_options(run, FuserTraining, FUSER)
+def _said_by_run(run: Path, weights: Path, host: PluginHost) -> ExportedFuser:
+    config, record = read_options(run, FuserTraining, FUSER, host)
     noted = read_notes(weights) if weights.is_file() else {}
     if not noted.get("images"):
         raise DataError(
@@ -211,6 +213,7 @@ def _said_by_run(run: Path, weights: Path) -> ExportedFuser:
     try:
         return ExportedFuser(
             fuser=config.fuser.name,
+            distribution=host.find(KIND, config.fuser.name).distribution,
             options=config.fuser.options,
             classes=record["classes"],
             accepts=record["accepts"],

@@ -24,6 +24,7 @@ class ExportedEncoder(Config):
     format: int = FORMAT
     kind: Literal["encoder"] = "encoder"
     encoder: str = option(..., help="the component that it belongs to, PLUGIN:NAME")
+    distribution: str = option("", help="what to install to get that component")
     options: dict[str, Any] = option({}, help="of the component")
     classes: tuple[str, ...] = option((), help="in the order of the logits")
     size: int = option(..., gt=0, help="side in pixels of the images that it learned from")
@@ -37,6 +38,7 @@ class ExportedFuser(Config):
     format: int = FORMAT
     kind: Literal["fuser"] = "fuser"
     fuser: str = option(..., help="the component that it belongs to, PLUGIN:NAME")
+    distribution: str = option("", help="what to install to get that component")
     options: dict[str, Any] = option({}, help="of the component")
     classes: tuple[str, ...] = option(..., help="that it learned, by label")
     accepts: tuple[Literal["photo", "class"], ...] = option(..., help="what its parents may be")

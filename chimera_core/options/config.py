@@ -9,21 +9,32 @@ are laid over each other is in ``chimera_core.options.layers``, how options beco
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 
 class Config(BaseModel):
     """Base of every component's options: frozen, and an unknown key is an error.
 
-    A float may be written as a fraction in a string, ``"8/255"``.
+    A float may be written as a fraction in a string, ``"8/255"``. A ``Path`` is written in full, so that it means the
+    same in any working folder.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +63,20 @@ class Config(BaseModel):
             if name in read and shape_of(field).inner is float:
                 read[name] = read_fraction(read[name])
         return read
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _write_whole_paths(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = write(self)
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name in plain and value and shape_of(field).is_a(Path) and value != Path():
+                is_one = isinstance(value, Path)
+                plain[name] = _in_full(value) if is_one else [_in_full(path) for path in value]
+        return plain
+
+
+def _in_full(path: Path) -> str:
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def option(
@@ -139,6 +164,11 @@ class ComponentRef(Config):
     name: str
     options: dict[str, Any] = {}
 
+    @property
+    def short_name(self) -> str:
+        """Its name as messages give it: without the plugin."""
+        return self.name.rpartition(":")[2]
+
     @classmethod
     def from_word(cls, word: str) -> Mapping[str, Any]:
         """Take a word for the component's name."""
@@ -178,6 +208,11 @@ def shape_of(field: FieldInfo) -> Shape:
 def reads_words(config: type) -> bool:
     """Say whether a table of these options can be given as one word."""
     return issubclass(config, Config) and config.from_word.__func__ is not Config.from_word.__func__  # type: ignore[attr-defined]
+
+
+def path_fields(config: type[BaseModel]) -> frozenset[str]:
+    """Name the options whose type is ``Path``."""
+    return frozenset(n for n, field in config.model_fields.items() if shape_of(field).is_a(Path))
 
 
 def flag_name(name: str, field: FieldInfo) -> str:

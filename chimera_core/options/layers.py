@@ -127,6 +127,16 @@ def references_in(config: type[BaseModel], values: Mapping[str, Any]) -> Iterato
                 yield from (((*path, *p), ref) for p, ref in references_in(shape.inner, table))
 
 
+def put_at(values: Any, path: Keys, value: Any) -> Any:
+    """Give nested values with another one at a path; the tables and lists on the way are copied."""
+    if not path:
+        return value
+    key, rest = path[0], path[1:]
+    if isinstance(values, (list, tuple)):
+        return [put_at(v, rest, value) if index == key else v for index, v in enumerate(values)]
+    return {**values, key: put_at(values.get(key), rest, value)}
+
+
 def named_defaults(config: type[BaseModel]) -> dict[str, Any]:
     """Give the names of the components that options name by default.
 

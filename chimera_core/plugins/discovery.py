@@ -86,10 +86,22 @@ class PluginHost:
         known = [n for k, n in self._components if k == kind]
         raise PluginError(f"no {kind} is named '{name}'" + suggest(name, known))
 
-    def has(self, kind: str, name: str) -> bool:
-        """Say whether a component can be found."""
+    def find_stored(self, kind: str, name: str) -> Component:
+        """Look up a component that a file names: of several with one name, the one that comes along with the toolkit.
+
+        Older files name components without their plugins; that a stranger's has the name, too, came later.
+
+        Raises:
+            PluginError: as ``find``.
+        """
+        offers = self._components.get((kind, name), [])
+        ours = [c for c in offers if (e := self.registry.plugins.get(c.plugin)) and e.trust == "first-party"]
+        return ours[0] if len(offers) > 1 and len(ours) == 1 else self.find(kind, name)
+
+    def has(self, kind: str, name: str, *, stored: bool = False) -> bool:
+        """Say whether a component can be found; ``stored``: as ``find_stored`` does."""
         try:
-            self.find(kind, name)
+            self.find_stored(kind, name) if stored else self.find(kind, name)
         except PluginError:
             return False
         return True

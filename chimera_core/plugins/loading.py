@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import os
 import re
 import shlex
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 
 import pluggy
 
+from chimera_core import __version__
 from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.files.atomic import one_line
 from chimera_core.options.flags import check_flags
@@ -44,6 +46,11 @@ class Component:
     plugin: str
     spec: ComponentSpec
     distribution: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """``PLUGIN:NAME``, which no other component of its kind has."""
+        return f"{self.plugin}:{self.spec.name}"
 
     @property
     def extra_needed(self) -> str:
@@ -111,8 +118,9 @@ def load_plugin(entry_point: EntryPoint) -> PluginRecord:
         raise
     except BaseException as raised:  # plugin border: record, and go on with the next one
         error = _said(raised, with_type=not isinstance(raised, PluginError))
+        error += _line_of(raised, entry_point)
         if not error.endswith(_UPDATE_US):
-            error += f": {_mend(distribution)}"
+            error += f": {_mend_of(raised, entry_point)}"
         trace = "".join(traceback.format_exception(raised))
     return record_of(
         entry_point,
@@ -140,6 +148,8 @@ def record_of(entry_point: EntryPoint, status: str, **rest: Any) -> PluginRecord
 def _check_version(module: Any) -> None:
     version = getattr(module, "CHIMERA_API", None)
     ours = hookspecs.API_VERSION
+    if isinstance(version, str) and version.strip() == str(ours):
+        raise PluginError(f"its CHIMERA_API is the text '{ours}', not a number: write CHIMERA_API = {ours}")
     if version is None:
         raise PluginError(f"it does not say for which plugin API it is written with CHIMERA_API = {ours}")
     if version != ours:
@@ -160,7 +170,9 @@ def _ask(module: Any, plugin: str, distribution: str) -> tuple[Component, ...]:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         unknown = str(error).partition(" in plugin ")[0]  # the rest is the module's path
-        raise PluginError(f"it implements a hook that does not exist: {unknown}") from None
+        raise NewerToolkit(
+            f"it implements a hook that this version of the toolkit does not know: {unknown}"
+        ) from None
     found: dict[tuple[str, str], Component] = {}
     for kind, hook_name in hookspecs.HOOK_OF_KIND.items():
         # Called one by one, not through pluggy, which would drop a forgotten ``return`` without a word.
@@ -205,6 +217,48 @@ def _is_findable(name: str) -> bool:
         return importlib.util.find_spec(name.partition(".")[0]) is not None
     except ValueError:  # something put it into sys.modules by hand, so it is there
         return True
+
+
+class NewerToolkit(PluginError):
+    """A plugin uses what this version of the toolkit does not have."""
+
+
+def _mend_of(error: BaseException, entry_point: EntryPoint) -> str:
+    """Say what to do about a plugin that failed: which side is old, as far as that can be told."""
+    mend = _mend(entry_point.dist.name if entry_point.dist else "")
+    if wanted := _toolkit_wanted(entry_point):
+        return f"it needs chimera-toolkit {wanted}, and this is {__version__}: {_UPDATE_US}"
+    is_ours = isinstance(error, ImportError) and str(error.name or "").partition(".")[0] == "chimera_core"
+    is_field = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
+    if isinstance(error, NewerToolkit) or is_ours or is_field:
+        return f"if it was written for a newer toolkit, {_UPDATE_US}; else {mend}"
+    return mend
+
+
+def _toolkit_wanted(entry_point: EntryPoint) -> str:
+    """Give the versions of this toolkit that a plugin's distribution asks for, if this one is none of them."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in (entry_point.dist.requires if entry_point.dist else None) or ():
+        try:
+            needed = Requirement(text)
+        except InvalidRequirement:
+            continue
+        is_ours = re.sub(r"[-_.]+", "-", needed.name).lower() == "chimera-toolkit"
+        if is_ours and not needed.marker and not needed.specifier.contains(__version__, prereleases=True):
+            return str(needed.specifier)
+    return ""
+
+
+def _line_of(error: BaseException, entry_point: EntryPoint) -> str:
+    """Name the last line of the plugin's own package that an error passed; nothing where it passed none."""
+    package = entry_point.module.partition(".")[0]
+    frames = [
+        (frame.f_globals.get("__name__", ""), os.path.basename(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [(file, line) for name, file, line in frames if str(name).partition(".")[0] == package]
+    return f" ({own[-1][0]}, line {own[-1][1]})" if own and not isinstance(error, PluginError) else ""
 
 
 def _mend(distribution: str) -> str:

@@ -50,7 +50,7 @@ class PluginEntry(Config):
     @classmethod
     def _distribution_is_a_name(cls, value: str) -> str:
         # It goes into a command line that users copy.
-        if value and not _DISTRIBUTION.fullmatch(value):
+        if value and not is_distribution(value):
             raise ValueError(
                 f"{quote(one_line(value, limit=100))} is no name of a distribution: use letters, digits and . _ -"
             )
@@ -326,6 +326,11 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # No folder, no hidden file, no option's dash in front and no final dot.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?")
+
+
+def is_distribution(name: str) -> bool:
+    """Say whether a text is the name of a distribution, fit for a command line that users copy."""
+    return bool(_DISTRIBUTION.fullmatch(name))
 
 
 def _is_plain(name: str) -> bool:

@@ -17,10 +17,10 @@ from chimera_core.images import check_picture, read_png_text
 from chimera_core.images.folders import is_picture_name
 from chimera_core.library.choosing import Merits
 from chimera_core.models.fusers import is_class_name
+from chimera_core.models.run_options import FUSER, read_options
 from chimera_core.options.config import suggest
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.runs.options import FUSER, read_options
 from chimera_core.runs.record import RECORD
 from chimera_core.scoring.judge.names import check_judge, default_judge, judge_of
 
@@ -98,7 +98,7 @@ def plan_score(
             merits=merits,
             host=host,
         )
-        named = named or _source_of_run(fusion)
+        named = named or _source_of_run(fusion, host)
         rows = tuple(check_weights(w, len(parents), remark=_log.warning) for w in weights) or (
             check_weights(None, len(parents)),
         )
@@ -187,12 +187,12 @@ def _source_of_photographs(
     return None if knows else source
 
 
-def _source_of_run(fusion: FusionPlan) -> tuple[str, Mapping[str, Any]] | None:
+def _source_of_run(fusion: FusionPlan, host: PluginHost) -> tuple[str, Mapping[str, Any]] | None:
     """Give the source that a run was trained on: there its classes have images."""
     trained = fusion.trained
     if trained is None or trained.trained.form != "run" or trained.trained.path is None:
         return None
-    config, _ = read_options(trained.trained.path, FuserTraining, FUSER)
+    config, _ = read_options(trained.trained.path, FuserTraining, FUSER, host)
     return (config.source.name, config.source.options) if config.source is not None else None
 
 

@@ -19,9 +19,9 @@ from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
 from chimera_core.data.subsets import spread_subset
 from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer
 from chimera_core.interfaces.learner import Engine
+from chimera_core.models.run_options import ENCODER
 from chimera_core.options.training import EncoderTraining
 from chimera_core.randomness import Draw
-from chimera_core.runs.options import ENCODER
 from chimera_core.training import launch
 from chimera_core.training.learner import Learner, TrainingPlan
 from chimera_core.training.parts.accuracy import Counts, count_attacked, count_predictions

@@ -76,7 +76,7 @@ def plan_encoder(
         encoder: FeatureEncoder = choose(
             host, "feature-encoder", config.encoder.name, config.encoder.options
         ).load()
-    check_encoder(encoder, classes=classes, size=config.size, name=config.encoder.name)
+    check_encoder(encoder, classes=classes, size=config.size, name=config.encoder.short_name)
     # Asked for now, so that what is wrong with them is said before a folder is made.
     schedule(config.schedule, total_images=steps * config.batch, warmup_images=config.warmup_images)
     parameter_groups(encoder, weight_decay=0, factors=layer_factors(encoder, config.layer_decay))
@@ -95,7 +95,7 @@ def _check_classes(data: TrainingData, config: EncoderTraining) -> None:
     classes = data.images.classes
     if len(classes) < 2:
         raise ConfigError(
-            f"source {config.source.name} has one class only ({', '.join(classes)}): an encoder learns to tell "
+            f"source {config.source.short_name} has one class only ({', '.join(classes)}): an encoder learns to tell "
             "classes apart, so give it two or more"
         )
 

@@ -18,11 +18,11 @@ from chimera_core.files.weights import lengthened, load_state
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
 from chimera_core.interfaces.learner import Engine, FuserLearner, TrainedFacts
 from chimera_core.models.fusers import find_trained_fuser
+from chimera_core.models.run_options import FUSER, read_options
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import Draw
 from chimera_core.runs import checkpoints
-from chimera_core.runs.options import FUSER, read_options
 from chimera_core.runs.record import find_run
 from chimera_core.scoring.judge.features import QualityJudge
 from chimera_core.training.fuser_pictures import draw_samples, draw_sweeps
@@ -217,7 +217,7 @@ def begin_from(learner: FuserLearner, config: FuserTraining, host: PluginHost) -
     name = config.init_from or ""
     run = find_run(name, host.settings.path("runs"))
     try:
-        if run is not None and read_options(run, FuserTraining, FUSER)[0].size == config.size:
+        if run is not None and read_options(run, FuserTraining, FUSER, host)[0].size == config.size:
             _begin_from_checkpoint(learner, run)
         else:
             _begin_from_fuser(learner, config, name, host)
@@ -237,9 +237,7 @@ def _begin_from_fuser(learner: FuserLearner, config: FuserTraining, name: str, h
     if found is None:
         raise ConfigError("there is no such run, exported file or model: check its name")
     if found.component != host.find(config.fuser.kind, config.fuser.name):
-        raise ConfigError(
-            f"it is one of {found.component.plugin}:{found.component.spec.name}, not of {config.fuser.name}"
-        )
+        raise ConfigError(f"it is one of {found.component.full_name}, not of {config.fuser.name}")
     header = found.said
     facts = TrainedFacts(header.classes, header.size, header.facts)
     learner.begin_from(lengthened(load_state(found.weights)), found.options(host, {}), facts)

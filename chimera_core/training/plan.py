@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from chimera_core.components.choice import choose
+from chimera_core.components.choice import choose, with_plugins
 from chimera_core.data.duplicates import count_pairs
 from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
 from chimera_core.data.split_names import HELD_OUT
@@ -96,10 +96,11 @@ def filled_length(config: TrainingOptions, total: int) -> dict[str, Any]:
 
 
 def resolve_reference(reference: RefT, host: PluginHost) -> RefT:
-    """Give a reference with every value of its component's options."""
-    config = choose(host, reference.kind, reference.name, reference.options).config
-    options = config.model_dump(mode="json", exclude_none=True)
-    return reference.model_copy(update={"options": options})
+    """Give a reference by its full name, with every value of its component's options."""
+    choice = choose(host, reference.kind, reference.name, reference.options)
+    options = choice.config.model_dump(mode="json", exclude_none=True)
+    named = with_plugins(host, type(choice.config), options, if_ambiguous=reference.kind == "dataset-source")
+    return reference.model_copy(update={"name": choice.name, "options": named})
 
 
 def with_whole_paths(source: SourceRef) -> SourceRef:

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import one_line, without_places
+from chimera_core.models.run_options import read_options
 from chimera_core.options.config import ComponentRef
 from chimera_core.options.layers import build_config
 from chimera_core.options.training import TrainingOptions, lay
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.runs.options import read_options
 from chimera_core.runs.record import read_run_record
 from chimera_core.training.data import Data
 from chimera_core.training.plan import resolve_reference
@@ -44,7 +44,7 @@ def resumed_config(
     Raises:
         ConfigError: if the folder holds no such run, or options differ that may not: each with both values.
     """
-    before, record = read_options(folder, model, kind)
+    before, record = read_options(folder, model, kind, host)
     old = before.model_dump(mode="json")
     given = before.as_before({key: _named_as(old.get(key), value, host) for key, value in given.items()})
     kept = {name: value for name, value in old.items() if value is not None}
@@ -106,7 +106,7 @@ def _plain_option(config: TrainingOptions, name: str, host: PluginHost) -> Any:
     if isinstance(value, ComponentRef) and name in _COMPONENTS:
         component = host.find(value.kind, value.name)
         plain = {
-            "name": f"{component.plugin}:{component.spec.name}" if name == "fuser" else value.name,
+            "name": component.full_name,
             "options": resolve_reference(value, host).options,
         }
         if name == "source":

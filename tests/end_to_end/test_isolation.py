@@ -51,6 +51,7 @@ class Bad:
     source: str | None
     cause: str
     mend: str = "update the plugin with pip install -U bad-{name}, or remove it with pip uninstall bad-{name}"
+    requires: str = ""
 
 
 BROKEN = [
@@ -68,10 +69,37 @@ BROKEN = [
         mend="update chimera-toolkit with pip install -U chimera-toolkit",
     ),
     Bad("api-missing", "", "does not say for which plugin API it is written"),
+    Bad("api-quoted", "CHIMERA_API = '1'", "is the text '1', not a number: write CHIMERA_API = 1"),
     Bad("api-text", "CHIMERA_API = 'one'", "written for plugin API one, this is 1"),
-    Bad("unknown-hook", hook("return []", name="chimera_fusion_generatorz"), "a hook that does not exist"),
+    Bad(
+        "unknown-hook",
+        hook("return []", name="chimera_fusion_generatorz"),
+        "a hook that this version of the toolkit does not know",
+    ),
+    Bad(
+        "newer-field",
+        hook("return offer('x', palette='warm')"),
+        "unexpected keyword argument 'palette' (plugin.py, line 8): if it was written for a newer toolkit, update "
+        "chimera-toolkit with pip install -U chimera-toolkit; else ",
+    ),
+    Bad(
+        "newer-name",
+        "from chimera_core.api import Palette",
+        "cannot import name 'Palette' from 'chimera_core.api'",
+    ),
+    Bad(
+        "newer-requirement",
+        hook("return offer('x', palette='warm')"),
+        "it needs chimera-toolkit >=99, and this is ",
+        mend="update chimera-toolkit with pip install -U chimera-toolkit",
+        requires="Requires-Dist: chimera_toolkit>=99",
+    ),
     Bad("hook-argument", hook("return []", takes="colour"), "takes other arguments than ours"),
-    Bad("hook-raises", hook("raise RuntimeError('boom')"), "RuntimeError: boom"),
+    Bad(
+        "hook-raises",
+        hook("raise RuntimeError('boom')"),
+        "RuntimeError: boom (plugin.py, line 13): update the plugin",
+    ),
     Bad("hook-exits", hook("raise SystemExit"), "SystemExit"),
     Bad(
         "hook-wrong-type",
@@ -115,12 +143,12 @@ LOADED = {
 BAD_NAMES = {bad.name for bad in BROKEN} | {"twin"}
 
 
-def write_wheel(folder: Path, distribution: str, plugin: str, source: str | None) -> Path:
+def write_wheel(folder: Path, distribution: str, plugin: str, source: str | None, requires: str = "") -> Path:
     """Write a wheel by hand: the package, its entry point, and the three files that make it a wheel."""
     package = distribution.replace("-", "_")
     info = f"{package}-1.5.dist-info"
     files = {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n{requires}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": f"[chimera.plugins]\n{plugin} = {package}.plugin\n",
     }
@@ -143,8 +171,8 @@ def crowd(tmp_path_factory: pytest.TempPathFactory, make_scratch: Callable[[], A
     """An environment with every plugin of this module installed beside ours."""
     folder = tmp_path_factory.mktemp("wheels")
     scratch = make_scratch()
-    sources = {bad.name: bad.source for bad in BROKEN} | LOADED
-    wheels = [write_wheel(folder, f"bad-{name}", name, source) for name, source in sources.items()]
+    wheels = [write_wheel(folder, f"bad-{b.name}", b.name, b.source, b.requires) for b in BROKEN]
+    wheels += [write_wheel(folder, f"bad-{name}", name, source) for name, source in LOADED.items()]
     witness = f"open({str(scratch.root / 'twin-imported')!r}, 'w')\n"
     wheels += [
         write_wheel(folder, f"bad-{who}-twin", "twin", witness + hook(f"return offer('{who}')"))

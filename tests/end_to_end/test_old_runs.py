@@ -22,15 +22,58 @@ golden = runpy.run_path(str(GOLDEN / "golden.py"))
 make = runpy.run_path(str(GOLDEN / "make_old_runs.py"))
 
 
+# Of a package that was installed later and offers the names that old files give without a plugin.
+NAMESAKES = """
+from chimera_core.api import ComponentSpec, Config, hookimpl
+
+CHIMERA_API = 1
+
+
+def specs(*names):
+    return [ComponentSpec(name, "a namesake", "namesakes:Nothing", Config) for name in names]
+
+
+@hookimpl
+def chimera_dataset_sources():
+    return specs("folder")
+
+
+@hookimpl
+def chimera_feature_encoders():
+    return specs("cnn", "timm")
+
+
+@hookimpl
+def chimera_robustness_trainers():
+    return specs("pgd", "standard")
+
+
+@hookimpl
+def chimera_fusion_generators():
+    return specs("gan")
+"""
+
+
+def install(folder: Path, name: str, module: str) -> None:
+    """Put a plugin of one module into a folder, as pip would."""
+    about = folder / f"{name}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / f"{name}.py").write_text(module)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[chimera.plugins]\n{name} = {name}\n")
+
+
 class Old:
-    """A copy of what the older tree made, with its pictures in a new place."""
+    """A copy of what the older tree made, with its pictures in a new place, and namesakes of its components installed."""
 
     def __init__(self, folder: Path, fork_server: Callable[..., Any]) -> None:
         self.folder = folder
         shutil.copytree(GOLDEN / "old_runs", folder, dirs_exist_ok=True)
         golden["draw_pictures"](folder / "pictures", size=28)
+        install(folder / "installed", "namesakes", NAMESAKES)
         self._environ = {
             **os.environ,
+            "PYTHONPATH": str(folder / "installed"),
             "CHIMERA_CACHE": str(folder / "cache"),
             "CHIMERA_RUNS": str(folder / "runs"),
             "OMP_NUM_THREADS": "1",
@@ -47,6 +90,12 @@ class Old:
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory, fork_server: Callable[..., Any]) -> Old:
     return Old(tmp_path_factory.mktemp("old"), fork_server)
+
+
+def test_the_names_that_old_files_give_have_become_ambiguous(old: Old) -> None:
+    listed = json.loads(old("plugins", "list", "--json"))
+    offers = [c["plugin"] for c in listed if c["name"] in ("cnn", "folder", "gan")]
+    assert sorted(offers) == ["cnn", "folder", "gan", *["namesakes"] * 3]
 
 
 @pytest.mark.parametrize(("run", "group"), [("enc", "encoder"), ("gan", "fuser")])

@@ -46,7 +46,7 @@ def file_hash(path: Path) -> str:
 
 def code_of(host: PluginHost, *modules: str) -> str:
     """Hash the source of modules, of all that they import, and of the components that they load by name."""
-    by_name = {f"{c.plugin}:{c.spec.name}": _module_of(c) for c in host.components()}
+    by_name = {c.full_name: module_of(c) for c in host.components()}
     files: set[Path] = set()
     waiting, met = list(modules), set(modules)
     while waiting:
@@ -74,7 +74,7 @@ def component_identity(choice: Choice) -> dict[str, Any]:
     config = choice.config
     return {
         "component": choice.as_table(),
-        "code": code_of(choice.host, _module_of(choice.component)),
+        "code": code_of(choice.host, module_of(choice.component)),
         "named": [
             encoder_identity(choice.host, ref.name, ref.options)
             for _, ref in references_in(type(config), dict(config))
@@ -87,12 +87,13 @@ def encoder_identity(host: PluginHost, name: str, options: Mapping[str, Any]) ->
     """Say which encoder a name means: the hash of its weights if it was trained, else component and options."""
     found = resolve_encoder(host, name, options)
     if isinstance(found, Choice):
-        return {"component": found.as_table(), "code": code_of(host, _module_of(found.component))}
+        return {"component": found.as_table(), "code": code_of(host, module_of(found.component))}
     built_by = host.find("feature-encoder", encoder_component(host, found.trained))
-    return {"weights": contents_of(host, found.trained), "code": code_of(host, _module_of(built_by))}
+    return {"weights": contents_of(host, found.trained), "code": code_of(host, module_of(built_by))}
 
 
-def _module_of(component: Component) -> str:
+def module_of(component: Component) -> str:
+    """Name the module of a component's class."""
     return component.spec.target.partition(":")[0]
 
 

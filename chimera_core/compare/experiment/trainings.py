@@ -20,13 +20,14 @@ from pydantic import BaseModel
 
 from chimera_core import __version__
 from chimera_core.compare.experiment.file import ExperimentFile, Variant
-from chimera_core.compare.experiment.identity import hash_of
-from chimera_core.components.choice import check_options
+from chimera_core.compare.experiment.identity import code_of, hash_of, module_of
+from chimera_core.components.choice import check_options, with_plugins
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import is_path_option, one_line, quote, spell_paths
 from chimera_core.files.own_folders import make_folder, open_own
 from chimera_core.files.toml import write_toml
-from chimera_core.options.layers import Layer, check_layer, merge, references_in
+from chimera_core.options.config import path_fields
+from chimera_core.options.layers import Layer, check_layer, merge, put_at, references_in
 from chimera_core.options.training import EncoderTraining, FuserTraining, lay
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.processes import python_command
@@ -46,18 +47,23 @@ Names = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Training:
-    """One training. ``table`` is the file of options; ``keys`` is where it stands in the experiment."""
+    """One training.
+
+    ``table`` is the file of options, ``keys`` where it stands in the experiment, ``code`` a hash of the source of what
+    learns and teaches.
+    """
 
     kind: Literal["encoder", "fuser"]
     name: str
     table: Mapping[str, Any] = field(repr=False)
     keys: tuple[str, ...] = ()
+    code: str = ""
 
     @property
     def folder(self) -> str:
-        """Name of its run, below the comparison's folder: another table is another run."""
+        """Name of its run, below the comparison's folder: another table, or other code, is another run."""
         safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.name)[:60]
-        return f"{FOLDER}/{self.kind}-{safe}-{hash_of([self.kind, self.table, __version__])[:8]}"
+        return f"{FOLDER}/{self.kind}-{safe}-{hash_of([self.kind, self.table, __version__, self.code])[:8]}"
 
 
 def encoder_trainings(file: ExperimentFile, host: PluginHost) -> dict[str, Training]:
@@ -73,7 +79,7 @@ def encoder_trainings(file: ExperimentFile, host: PluginHost) -> dict[str, Train
             raise file.error("must be a table: what `chimera encoder train --config` takes", *keys)
         layer = file.layer(*keys)
         check_training(file, host, layer, EncoderTraining, ("source", "encoder"), keys)
-        found[name] = Training("encoder", name, _spelled(table), keys)
+        found[name] = _training("encoder", name, host, table, keys)
     return found
 
 
@@ -109,7 +115,7 @@ def _fuser_training(
         table["judge"] = names[judge]
     layer = Layer(file.toml.name, table, lambda path: file.toml.line_of((*keys, *path)))
     check_training(file, host, layer, FuserTraining, ("source", "fuser"), keys)
-    return Training("fuser", variant.id, _spelled(table), keys)
+    return _training("fuser", variant.id, host, table, keys)
 
 
 def check_training(
@@ -146,7 +152,7 @@ def with_names(config: type[BaseModel], options: Mapping[str, Any], names: Names
     replaced: dict[str, Any] = dict(options)
     for path, reference in list(references_in(config, options)):
         if reference.kind == "feature-encoder" and reference.name in names:
-            replaced = _put(replaced, path, names[reference.name])
+            replaced = put_at(replaced, path, names[reference.name])
     return replaced
 
 
@@ -215,24 +221,45 @@ def _places(training: Training) -> list[str]:
     source = training.table["source"]
     options = source.get("options", {}) if isinstance(source, Mapping) else {}
     named = [
-        (name, value) for name, value in options.items() if is_path_option(name) and isinstance(value, str)
+        (name, value)
+        for name, value in options.items()
+        if isinstance(value, str) and (is_path_option(name) or os.path.isabs(value))
     ]
     return [word for name, value in named for word in (f"--source.{name.replace('_', '-')}", value)]
 
 
-def _spelled(table: Mapping[str, Any]) -> dict[str, Any]:
+def _training(
+    kind: Literal["encoder", "fuser"],
+    name: str,
+    host: PluginHost,
+    table: Mapping[str, Any],
+    keys: tuple[str, ...],
+) -> Training:
+    model = EncoderTraining if kind == "encoder" else FuserTraining
+    presets = {
+        key: {"preset": table[key]["preset"]}
+        for key in ("encoder", "fuser")
+        if isinstance(table.get(key), Mapping) and "preset" in table[key]
+    }
+    plain = {
+        key: {k: v for k, v in table[key].items() if k != "preset"} if key in presets else value
+        for key, value in table.items()
+    }
+    spelled = merge(_spelled(with_plugins(host, model, plain), host), presets)
+    learning = [
+        host.find(_COMPONENTS[key], spelled[key]["name"])
+        for key in ("encoder", "trainer", "fuser")
+        if key in spelled
+    ]
+    return Training(kind, name, spelled, keys, code_of(host, *map(module_of, learning)))
+
+
+def _spelled(table: Mapping[str, Any], host: PluginHost) -> dict[str, Any]:
     """Spell where data lie in full: a training is called in the same folder, but its hash must not depend on it."""
     spelled = dict(table)
     source = spelled.get("source")
     if isinstance(source, Mapping) and "options" in source:
-        spelled["source"] = {**source, "options": spell_paths(source["options"])}
+        config = host.find("dataset-source", source["name"]).spec.config
+        options = spell_paths(source["options"], also=path_fields(config))
+        spelled["source"] = {**source, "options": options}
     return json.loads(json.dumps(spelled))  # type: ignore[no-any-return]
-
-
-def _put(table: Mapping[str, Any], path: tuple[str | int, ...], value: Any) -> Any:
-    key, *rest = path
-    if isinstance(key, int):
-        items: list[Any] = list(table)
-        items[key] = _put(items[key], tuple(rest), value) if rest else value
-        return items
-    return {**table, key: _put(table[key], tuple(rest), value) if rest else value}

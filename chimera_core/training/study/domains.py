@@ -59,7 +59,7 @@ def choose_domains(config: EncoderStudy, known: Sequence[str]) -> tuple[str, ...
     """
     if not known:
         raise ConfigError(
-            f"source {config.source.name} has no domains: a study by domain needs images that say where they are "
+            f"source {config.source.short_name} has no domains: a study by domain needs images that say where they are "
             "from, e.g. --source folder with DOMAIN/CLASS/images"
         )
     if not config.domains:

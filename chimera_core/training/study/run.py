@@ -17,11 +17,11 @@ from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.own_folders import inside
 from chimera_core.interfaces.components import no_progress
+from chimera_core.models.run_options import STUDY
 from chimera_core.options.training import DEFAULT_EPOCHS
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
 from chimera_core.runs import config as config_file
-from chimera_core.runs.options import STUDY
 from chimera_core.runs.record import RECORD, read_run_record, write_run_record
 from chimera_core.training.data import OpenedData, naming_options, open_domains, open_source_of
 from chimera_core.training.encoder_plan import plan_encoder, resolve_training
@@ -272,9 +272,7 @@ def _tested(plan: StudyPlan, run: Path, domain: Domain, record: dict[str, Any]) 
 
 def _title(plan: StudyPlan) -> str:
     config = plan.config
-    return (
-        f"{config.source.name} by {config.by}: {config.encoder.name}, {config.trainer.name}, {config.size} px"
-    )
+    return f"{config.source.short_name} by {config.by}: {config.encoder.short_name}, {config.trainer.short_name}, {config.size} px"
 
 
 def _write_record(

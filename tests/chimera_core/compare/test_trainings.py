@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.compare.experiment import plan
+from chimera_core.compare.experiment import plan, trainings
 from chimera_core.compare.experiment.cells import read_record
 from chimera_core.compare.experiment.fusers import FuserEntry, find_entries
 from chimera_core.compare.experiment.identity import data_identity
@@ -174,6 +174,21 @@ def test_a_training_that_was_interrupted_goes_on_where_its_data_lie_now(
 
 
 @pytest.mark.slow
+def test_a_training_by_other_code_is_another_and_one_by_a_longer_name_is_not(
+    experiment: Write, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folder(*replaced: tuple[str, str], code: str = "old") -> str:
+        text = ENCODER
+        for old, new in replaced:
+            text = text.replace(old, new)
+        monkeypatch.setattr(trainings, "code_of", lambda host, *modules: code)
+        path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), fusers=text + FUSER)
+        return check_experiment(path, default_host()).trainings[0].folder
+
+    assert folder() == folder(('"cnn"', '"cnn:cnn"'), ('"folder"', '"folder:folder"'))
+    assert folder() != folder(code="edited")
+
+
 def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in(
     experiment: Write, data: Path, place: Path
 ) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimera_core.errors import ConfigError
+from chimera_core.files.atomic import without_places
 from chimera_core.options.config import (
     Config,
     Duration,
@@ -405,3 +406,24 @@ def test_flags_read_fractions_durations_nested_options_and_words_for_tables() ->
         (("--mix.change.strength", "2"), "0<=x<=1"),
     ):
         assert message in run_twin(*args)[2], args
+
+
+def test_an_option_whose_type_is_path_is_written_in_full_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Places(Config):
+        where: Path = option(Path(), help="x")
+        several: tuple[Path, ...] = option((), help="x")
+        label: str = option("a/b", help="x")
+
+    monkeypatch.chdir(tmp_path)
+    written = Places(where=Path("data"), several=(Path("a"), tmp_path / "b")).model_dump(mode="json")
+    assert written == {
+        "where": str(tmp_path / "data"),
+        "several": [str(tmp_path / "a"), str(tmp_path / "b")],
+        "label": "a/b",
+    }
+    # Left at its default it is no place, and what is used in this process stays as it was given.
+    assert Places().model_dump(mode="json")["where"] == "."
+    assert Places(where=Path("data")).where == Path("data")
+    assert without_places(written) == {"several": [], "label": "a/b"}

@@ -99,7 +99,7 @@ def forgotten_return() -> types.SimpleNamespace:
     ("bad", "cause"),
     [
         (raising(), "RuntimeError: boom in two lines"),
-        (unknown_hook(), "a hook that does not exist"),
+        (unknown_hook(), "a hook that this version of the toolkit does not know"),
         (fuser_plugin(spec("x"), api=99), "written for plugin API 99, this is 1: update chimera-toolkit"),
         (fuser_plugin(spec("x"), api=None), "update the plugin"),
         (fuser_plugin("no spec"), "must return a list of ComponentSpec"),
