@@ -101,7 +101,7 @@ def compare(
     if dry_run:
         found = estimate_cost(checked, folder, working)
         for line in found.remarks:
-            _say(line)
+            _notify(line)
         if as_json:
             print_json(vars(found) | {"run": str(folder), "jobs": working.jobs})
             return
@@ -115,7 +115,13 @@ def compare(
         return
     command = " ".join(["chimera", *map(one_line, sys.argv[1:])])
     outcome = run_comparison(
-        checked, folder, working, command=command, retry_failed=retry_failed, progress=progress, say=_say
+        checked,
+        folder,
+        working,
+        command=command,
+        retry_failed=retry_failed,
+        progress=progress,
+        notify=_notify,
     )
     _show(outcome, folder, as_json)
 
@@ -140,7 +146,7 @@ def _show(outcome: ComparisonOutcome, folder: Path, as_json: bool) -> None:
     print_table(("", "fuser", "score", "95 %", "pairs", "s/image", "not told apart from", ""), rows)
     click.echo(str(outcome.report or folder))
     if outcome.failed:
-        _say(
+        _notify(
             f"{outcome.failed} of {outcome.cells} creatures failed: see results.csv; --retry-failed tries them again"
         )
 
@@ -166,5 +172,5 @@ def _default_jobs(device: str) -> int:
     return min(_MOST_JOBS, cores)
 
 
-def _say(line: str) -> None:
+def _notify(line: str) -> None:
     print(f"chimera: {one_line(line)}", file=sys.stderr)

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._merits import picture_merits
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.cli._visibility import visibility_cache
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values
 from chimera_core.cli.parsing.types import WEIGHTS
 from chimera_core.files.atomic import one_line
@@ -102,7 +102,7 @@ def score(
         size=size,
         fuse_size=fuse_size,
         device=device,
-        merits=picture_merits(host),
+        visibility=visibility_cache(host),
         host=host,
     )
     from chimera_core.scoring.command import score as score_plan

@@ -102,7 +102,7 @@ def _context(folder: Path, comparison: ComparisonRecord) -> dict[str, Any]:
     return {
         "comparison": comparison,
         "headline": words.headline(comparison),
-        "groups": words.groups_word(comparison),
+        "groups": words.group_noun(comparison),
         "intervals": words.intervals(comparison),
         "columns": columns,
         "rows": words.ranking_rows(comparison, columns),
@@ -172,7 +172,7 @@ def _markdown_environment() -> Environment:
 _FILTERS = {
     "show": formatting.show,
     "seconds": formatting.show_seconds,
-    "spoken": words.spoken,
+    "spoken": words.with_interval,
     "listed": formatting.listed,
     "counted": formatting.counted,
     "compact": formatting.compact,

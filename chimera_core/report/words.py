@@ -52,7 +52,7 @@ def headline(comparison: ComparisonRecord) -> str:
         others = listed(labels[other] for other in best.tied_with)
         sentence = f"No winner: {labels[best.fuser]} has the best mean score, but the intervals do not tell it from {others}."
     else:
-        sentence = f"{labels[best.fuser]} ranks first, with a {best.metric} of {spoken(best)}."
+        sentence = f"{labels[best.fuser]} ranks first, with a {best.metric} of {with_interval(best)}."
     if best.fuser in controls:
         sentence += " It is a control: no fuser has beaten it."
     elif tied := [other for other in best.tied_with if other in controls]:
@@ -61,7 +61,7 @@ def headline(comparison: ComparisonRecord) -> str:
     return sentence
 
 
-def spoken(interval: Interval) -> str:
+def with_interval(interval: Interval) -> str:
     """Write a mean with its interval: ``0.412 (0.380 to 0.451)``."""
     if interval.mean is None or interval.low is None or interval.high is None:
         return show(interval.mean)
@@ -85,7 +85,7 @@ def explained(warning: str) -> str:
     return f"{warning} ({meaning})" if meaning else warning
 
 
-def groups_word(comparison: ComparisonRecord) -> str:
+def group_noun(comparison: ComparisonRecord) -> str:
     """Say what the tuples are: ``pair``, or ``tuple`` where some have three parents or more."""
     return "pair" if all(len(tuple_.labels) == 2 for tuple_ in comparison.tuples) else "tuple"
 

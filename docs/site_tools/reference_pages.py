@@ -32,7 +32,7 @@ def main(args: list[str]) -> int:
     """Write both pages, or compare them."""
     with _nobody_s_settings():
         pages = {"cli.md": cli_page(), "components.md": components_page()}
-    stale = [name for name, text in pages.items() if _words(REFERENCE / name) != text.split()]
+    stale = [name for name, text in pages.items() if _tokens(REFERENCE / name) != text.split()]
     if "--check" in args:
         for name in stale:
             print(
@@ -163,7 +163,7 @@ def _nobody_s_settings() -> Iterator[None]:
         yield
 
 
-def _words(page: Path) -> list[str]:
+def _tokens(page: Path) -> list[str]:
     """A page without its line breaks: versions of click wrap differently."""
     return page.read_text(encoding="utf-8").split() if page.exists() else []
 

@@ -66,14 +66,14 @@ class Maker:
         parents: tuple[str, ...] = ()
         for cell in map(Cell.from_json, job["cells"]):
             if read_record(folder, cell.id) is not None:
-                self._say("done", cell.id)
+                self._send("done", cell.id)
                 continue
             try:
                 if fusion is None or cell.parents != parents:
-                    self._say("loading", cell.id)
+                    self._send("loading", cell.id)
                     parents = cell.parents
                     fusion = self._fusion(job, parents)
-                self._say("start", cell.id)
+                self._send("start", cell.id)
                 self._make_cell(fusion, cell, folder)
             except ChimeraError as error:
                 self._failed(folder, cell, str(error))
@@ -82,8 +82,8 @@ class Maker:
                 SystemExit,
             ) as error:  # plugin border: whatever it raises is this cell's result
                 self._failed(folder, cell, f"{type(error).__name__}: {error}")
-            self._say("done", cell.id)
-        self._say("end", "")
+            self._send("done", cell.id)
+        self._send("end", "")
 
     def _fusion(self, job: dict[str, Any], parents: Sequence[str]) -> Any:
         from chimera_core.fusing.fusion import Fusion
@@ -120,7 +120,7 @@ class Maker:
     def _failed(self, folder: Path, cell: Cell, error: str) -> None:
         write_record(folder, cell, status="failed", error=one_line(error))
 
-    def _say(self, event: str, cell: str) -> None:
+    def _send(self, event: str, cell: str) -> None:
         self._events.write(json.dumps({"event": event, "cell": cell}) + "\n")
         self._events.flush()
 

@@ -53,8 +53,11 @@ class EncoderStudy(EncoderTraining):
         again = dict(given)
         if again.get("domains_first") == len(self.domains):
             del again["domains_first"]
-        words = tuple(again.get("domains", ()))
-        if words and tuple(w.strip() for word in words for w in word.split(",")) == self.domains:
+        again_domains = tuple(again.get("domains", ()))
+        if (
+            again_domains
+            and tuple(w.strip() for entry in again_domains for w in entry.split(",")) == self.domains
+        ):
             again["domains"] = self.domains
         return again
 

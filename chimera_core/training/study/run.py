@@ -142,7 +142,7 @@ def run_study(
     *,
     resume: bool = False,
     progress: Callable[[float, float], None] = no_progress,
-    say: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> StudyOutcome:
     """Train and test an encoder in each domain, one after the other; table and picture are written anew after each.
 
@@ -152,7 +152,7 @@ def run_study(
         host: for the records.
         resume: leave finished domains as they are, and go on with the others.
         progress: called with (done, total) in images, over all domains.
-        say: called with what the user should know.
+        notify: called with what the user should know.
     Returns:
         How it ended; ``failed`` if a domain's training failed, though the others went on.
     Raises:
@@ -160,7 +160,7 @@ def run_study(
         RunError: if the disk refuses.
     """
     with hold_run(folder, work="studied", resume=resume):
-        return _run(plan, folder, host, resume, progress, say)
+        return _run(plan, folder, host, resume, progress, notify)
 
 
 def _run(
@@ -169,7 +169,7 @@ def _run(
     host: PluginHost,
     resume: bool,
     progress: Callable[[float, float], None],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> StudyOutcome:
     kept = plan.config.model_dump(mode="json", exclude=set(EncoderStudy.DECIDED))
     config_file.write_config(folder / config_file.FILE, kept)
@@ -198,7 +198,7 @@ def _run(
                 host,
                 stop=stop,
                 progress=lambda done, _, before=before: progress(before + done, total),  # type: ignore[misc]
-                say=lambda line, name=domain.name: say(f"{one_line(name)}: {line}"),  # type: ignore[misc]
+                notify=lambda line, name=domain.name: notify(f"{one_line(name)}: {line}"),  # type: ignore[misc]
             )
             if row is None:
                 status = "interrupted"
@@ -247,7 +247,7 @@ def _study_domain(
     *,
     stop: Stop,
     progress: Callable[[float, float], None],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Row | None:
     """Train and test in one domain; None if a signal came before that was finished."""
     if stop.requested:
@@ -263,11 +263,11 @@ def _study_domain(
             resume=(run / RECORD).is_file(),
             stop=stop,
             progress=progress,
-            say=say,
+            notify=notify,
         )
     except Exception as error:  # plugin border: networks raise many kinds, and the other domains go on
         reason = one_line(error if isinstance(error, ChimeraError) else repr(error), limit=200)
-        say(f"failed: {reason}")
+        notify(f"failed: {reason}")
         return row_without_result(domain, "failed", reason)
     if outcome.status == "interrupted":
         return None

@@ -73,10 +73,14 @@ def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
     )
     code, out, err = here("compare", path, "--jobs", "1", "--json")
     assert code == 0, err
-    said = json.loads(out)
+    message = json.loads(out)
     run = place / "runs" / "small"
-    assert said["run"] == str(run) and (said["cells"], said["failed"], said["not_applicable"]) == (90, 6, 30)
-    assert said["made"] == 60
+    assert message["run"] == str(run) and (
+        message["cells"],
+        message["failed"],
+        message["not_applicable"],
+    ) == (90, 6, 30)
+    assert message["made"] == 60
 
     document = json.loads((run / "comparison.json").read_text())
     assert document.keys() == ComparisonRecord.model_fields.keys()
@@ -135,7 +139,7 @@ def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: H
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda run: (run / "run.json").write_text('{"kind": "comparison", "experiment": "other"}'), "holds the results of experiment 'other', not of 'small'"),
         (lambda run: (run / "run.json").write_text('{"kind": "fuser"}'), "is a run of another kind (fuser)"),
@@ -143,14 +147,14 @@ def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: H
     ],
 )  # fmt: skip
 def test_a_folder_of_something_else_is_left_alone(
-    experiment: Write, place: Path, here: Here, make: Callable[[Path], object], said: str
+    experiment: Write, place: Path, here: Here, make: Callable[[Path], object], message: str
 ) -> None:
     run = place / "run"
     run.mkdir()
     make(run)
     before = sorted(p.name for p in run.iterdir())
     code, out, err = here("compare", experiment(), "--run", run)
-    assert (code, out) == (2, "") and said in err and err.count("\n") == 1
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
     assert sorted(p.name for p in run.iterdir()) == before
 
 

@@ -227,9 +227,9 @@ def test_a_picture_that_is_gone_or_damaged_is_named_and_costs_nothing_else(tmp_p
     (folder / cut).write_bytes((folder / cut).read_bytes()[:100])
     page = Page(write_report(folder).read_text(encoding="utf-8"))
     assert any("1 file that the comparison names is not there" in text for _, text in page.all("p"))
-    said = [fact["reason"] for fact in block(page, "tuple-0")["facts"] if isinstance(fact, dict)]
-    assert any("damaged or cut short" in text and cut in text for text in said)
-    assert not any(str(tmp_path) in text for text in said)
+    message = [fact["reason"] for fact in block(page, "tuple-0")["facts"] if isinstance(fact, dict)]
+    assert any("damaged or cut short" in text and cut in text for text in message)
+    assert not any(str(tmp_path) in text for text in message)
 
 
 @pytest.mark.slow
@@ -277,7 +277,7 @@ def test_an_empty_comparison_is_a_report_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda c: c["cells"][0].update(image="../secret.png"), "lies outside the folder"),
         (lambda c: c["cells"][0].update(image="/etc/secret.png"), "lies outside the folder"),
@@ -289,11 +289,11 @@ def test_an_empty_comparison_is_a_report_too(tmp_path: Path) -> None:
         (lambda c: c["tuples"].append(c["tuples"][0]), "share an id"),
     ],
 )
-def test_a_record_that_says_what_cannot_be_is_refused(change: Any, said: str, tmp_path: Path) -> None:
+def test_a_record_that_says_what_cannot_be_is_refused(change: Any, message: str, tmp_path: Path) -> None:
     content = write_comparison(tmp_path / "c", pairs=1, trios=0, seeds=[0], shares=[0.5])
     change(content)
     (tmp_path / "c" / "comparison.json").write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match=re.escape(said)) as error:
+    with pytest.raises(ConfigError, match=re.escape(message)) as error:
         write_report(tmp_path / "c")
     assert "\n" not in str(error.value) and "comparison.json" in str(error.value)
     assert not (tmp_path / "c" / "report.html").exists()

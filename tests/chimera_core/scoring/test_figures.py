@@ -303,9 +303,9 @@ def test_the_probe_is_calibrated_and_seeded() -> None:
     assert 0.5 < found.accuracy < 0.8  # these clouds overlap
     new = [torch.randn(500, 6, generator=generator) + 1.2 * torch.eye(6)[k] for k in range(2)]
     new.append(torch.randn(500, 6, generator=generator))
-    said = found.probabilities(torch.cat(new)[:, None])[:, 0]
-    right = said.argmax(1) == torch.arange(3).repeat_interleave(500)
+    probability = found.probabilities(torch.cat(new)[:, None])[:, 0]
+    right = probability.argmax(1) == torch.arange(3).repeat_interleave(500)
     # Calibrated: as sure on average as right.
-    assert float(said.max(1).values.mean()) == pytest.approx(float(right.double().mean()), abs=0.07)
+    assert float(probability.max(1).values.mean()) == pytest.approx(float(right.double().mean()), abs=0.07)
     views = fit_membership([*sets, other], images=[1, 1], seed=0)
     assert views.temperature >= 1  # one photograph never makes it surer
