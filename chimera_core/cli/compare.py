@@ -108,9 +108,10 @@ def compare(
         print_table(("fuser", "creatures to make"), [[one_line(f), str(n)] for f, n in found.fusers.items()])
         for training in found.trainings:
             click.echo(f"to train first: {one_line(training)}")
+        measuring = "an unknown time" if found.measuring_s is None else f"about {found.measuring_s:.0f} s"
         click.echo(
             f"{found.waiting} of {found.cells} creatures are to be made: {found.seconds:.0f} s at most by short trials, "
-            f"in {working.jobs} processes"
+            f"in {working.jobs} processes; measuring them takes {measuring} more"
         )
         return
     command = " ".join(["chimera", *map(one_line, sys.argv[1:])])

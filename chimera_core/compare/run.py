@@ -174,7 +174,10 @@ def _make(
             tried = {cell.id for cell in trials}
             waiting = [cell for cell in waiting if cell.id not in tried]
             seconds = estimate_s(waiting, trials, folder, working.jobs)
-            notify(f"by short trials the other {len(waiting)} creatures take {show_seconds(seconds)} at most")
+            notify(
+                f"by short trials the other {len(waiting)} creatures take {show_seconds(seconds)} at most, "
+                "and measuring comes after"
+            )
         make_cells(comparison, waiting, folder, working, on_cell=count)
 
 

@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chimera_core.compare.experiment.plan import Comparison
+from chimera_core.compare.estimate import estimate_cost
+from chimera_core.compare.experiment.plan import Comparison, check_experiment
 from chimera_core.compare.figures.scoring import Scores
+from chimera_core.compare.making.work import Working
 from chimera_core.errors import DataError
+from chimera_core.plugins.discovery import default_host
 from chimera_core.report.reading import read_comparison
 from chimera_core.report.record import ComparisonRecord
 from chimera_core.runs.record import work_in
@@ -135,7 +138,28 @@ def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: H
     found = json.loads(out)
     assert (found["cells"], found["waiting"], found["fusers"]["mix"]) == (40, 40, 8)
     assert 8 * 0.2 <= found["seconds"] < 8 * 2
+    assert found["measuring_s"] > 0
     assert not (place / "runs").exists()
+
+
+def test_the_estimate_of_measuring_counts_tuples_and_pictures_or_gives_the_reason(
+    experiment: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = experiment(('[["a.png", "b.png"]]', '[["a.png", "b.png"], ["b.png", "a.png"]]'))
+    checked = check_experiment(path, default_host())
+    working = Working(jobs=1, device="cpu")
+    monkeypatch.setattr("chimera_core.compare.estimate.make_cells", lambda *args: None)
+    monkeypatch.setattr("chimera_core.compare.estimate.trial_of_measuring", lambda *args: (5.0, 0.5))
+    found = estimate_cost(checked, path.parent / "run", working)
+    assert found.measuring_s == 2 * 5 + 0.5 * found.waiting and found.waiting > 4
+
+    def refuse(*args: object) -> tuple[float, float]:
+        raise DataError("no judge here")
+
+    monkeypatch.setattr("chimera_core.compare.estimate.trial_of_measuring", refuse)
+    found = estimate_cost(checked, path.parent / "run", working)
+    assert found.measuring_s is None
+    assert found.remarks[-1] == "the time of measuring is not known: no judge here"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from chimera_core.report.columns import describe
 from chimera_core.scoring.figures.figures import (
     Look,
     card_of,
@@ -275,6 +276,21 @@ def test_sweeps_are_placed_and_their_steps_measured() -> None:
     found = together(varied(), 0.05 + 0.9 * WEIGHTS)  # log-odds -2.94, 0, 2.94
     assert found["position_step_max"].value == pytest.approx(0.5)
     assert found["middle_share"].value == 1 and found["middle_share"].n == SEEDS
+
+
+def test_every_figure_that_is_measured_has_a_meaning_in_the_report() -> None:
+    both = table((0.6, 0.2, 0.2))
+    photographs = replace(
+        look(both),
+        coat=torch.tensor([[0.5, 0.05]]),
+        montage=torch.tensor([0.5]),
+        patches=torch.tensor([[3.0, 4.0]]),
+    )
+    names = [*card_of([photographs, replace(look(both), judge="other")], 0, EVEN_WEIGHTS)]
+    names += [*together(varied(), 0.05 + 0.9 * WEIGHTS), "KID", "FID"]
+    assert {"probe_accuracy", "weight_slope", "coat_1", "score[other]", "KID[judge]"} <= set(names)
+    assert [name for name in names if not describe(name).meaning] == []
+    assert describe("hue_of_a_plugin").meaning == ""
 
 
 def test_realism_is_1_for_held_out_animals_and_0_for_nothing() -> None:
