@@ -55,9 +55,9 @@ _MOST_JOBS = 8
     help="Make creatures on the Ray cluster at this address (auto, HOST:PORT, or local for one here); its machines must "
     "see the run's folder and the parents.",
 )
-@click.option("--retry-failed", is_flag=True, help="Make creatures anew that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Make failed creatures again.")
 @click.option(
-    "--dry-run", is_flag=True, help="Check everything, say what it will take by short trials, and stop."
+    "--dry-run", is_flag=True, help="Check everything, estimate the time by short trials, and stop."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 @click.pass_context
@@ -77,7 +77,7 @@ def compare(
     """Compare fusers on the same parents, weights and seeds, as an experiment file says.
 
     What was made before is kept: a second call goes on where the first ended, and a changed line makes only what it
-    touches. A creature that fails is a row with its reason.
+    touches. A creature that fails becomes a row with its reason.
     """
     let_waiting_threads_sleep()
     from chimera_core.compare.estimate import estimate_cost

@@ -28,13 +28,13 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
     "--weights",
     type=WEIGHTS,
     multiple=True,
-    help="Requested weights, e.g. .7,.3; a fuser takes several.  [default: what a picture says of itself; equal]",
+    help="Requested weights, e.g. .7,.3; a fuser takes several.  [default: what the picture's own text gives, else equal]",
 )
 @click.option("--source", help="Data set in which classes find their images; its options are --source.*.")
 @click.option(
     "--reference",
     type=click.Path(),
-    help="Folder of animals of many kinds; without it leakage, realism, fused and score cannot be given.",
+    help="Folder of animals of many kinds; without it, leakage, realism, fused and score cannot be given.",
 )
 @click.option(
     "--judge",
@@ -49,7 +49,7 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
     type=click.IntRange(1, 10_000),
     default=4,
     show_default=True,
-    help="Chimeras that a fuser makes of each weights.",
+    help="Number of chimeras a fuser makes for each set of weights.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="First seed.")
 @click.option(

@@ -37,7 +37,7 @@ _NOT_IN_FILES = ("config", "json", "help")
 config_option = click.option(
     "--config",
     type=click.Path(),
-    help="Take options from a TOML file, e.g. a run's config.toml; flags go before it.",
+    help="Read options from a TOML file, such as a run's config.toml; command-line flags override it.",
 )
 """Gives a command ``--config``; its parameter of that name need not be looked at."""
 
