@@ -120,7 +120,7 @@ class Day:
         start: starts a command.
         environ: of the commands.
         swaps: let commands stand still at random moments.
-        say: called with each line.
+        notify: called with each line.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Day:
     start: Start
     environ: dict[str, str]
     swaps: bool
-    say: Callable[[str], None]
+    notify: Callable[[str], None]
     faults: list[str] = field(default_factory=list)
 
     def run(self, step: str, *arguments: object, made: str | None = None) -> None:
@@ -136,7 +136,7 @@ class Day:
         code, err, wall_s = self._through(list(map(str, arguments)))
         if code != 0:
             self.faults.append(f"{step}: exit code {code}: {_last(err)}")
-        self._tell(step, f"exit {code}", wall_s, made, err)
+        self._log(step, f"exit {code}", wall_s, made, err)
 
     def disturb(
         self,
@@ -149,11 +149,11 @@ class Day:
         """Run a command and do something to it when the time has come; it must end so, in one line."""
         code, err, wall_s = self._through(list(map(str, arguments)), when, how)
         if code == 0:
-            self._tell(step, "was through before", wall_s, None, err)
+            self._log(step, "was through before", wall_s, None, err)
             return
         if code not in ends or "Traceback" in err:
             self.faults.append(f"{step}: exit code {code}, not one of {ends}, or a traceback: {err[-600:]}")
-        self._tell(step, f"exit {code}", wall_s, None, err)
+        self._log(step, f"exit {code}", wall_s, None, err)
 
     def _through(
         self, arguments: list[str], when: Ready | None = None, how: Callable[[Process], None] | None = None
@@ -176,10 +176,10 @@ class Day:
                     thread.join()
         return process.returncode or 0, err, time.monotonic() - begin
 
-    def _tell(self, step: str, outcome: str, wall_s: float, made: str | None, err: str) -> None:
+    def _log(self, step: str, outcome: str, wall_s: float, made: str | None, err: str) -> None:
         sums = f" {made} {hash_of(self.home / made)}" if made and (self.home / made).exists() else ""
-        words = f" | {_last(err)}" if outcome != "exit 0" else ""
-        self.say(f"{self.name:9} {step:32} {outcome:18} {wall_s:6.1f} s{sums}{words}")
+        detail = f" | {_last(err)}" if outcome != "exit 0" else ""
+        self.notify(f"{self.name:9} {step:32} {outcome:18} {wall_s:6.1f} s{sums}{detail}")
 
 
 def main(argv: list[str] | None = None, start: Start = start_command) -> int:
@@ -206,22 +206,22 @@ def _both_days(work: Path, files: int, size: int, images: int, start: Start) -> 
     quiet, rough = work / "quiet", work / "rough"
     quiet.mkdir()
     draw_pictures(quiet / "pictures", files, size)
-    _say(f"{files:,} pictures of {size} px, {images:,} images a training")
+    _notify(f"{files:,} pictures of {size} px, {images:,} images a training")
     lines = Lines(size, images)
     environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": hooked(work / "hook"), "COLUMNS": "200"}
     room = 3 * files * size * size * 3 + (400 << 20)  # packed twice, runs, pictures themselves
-    calm = Day("calm", quiet, start, environ | _places(quiet), swaps=False, say=_say)
+    calm = Day("calm", quiet, start, environ | _places(quiet), swaps=False, notify=_notify)
     undisturbed_day(calm, lines)
     with small_disk(rough, room) as fill:
         shutil.copytree(quiet / "pictures", rough / "pictures")
         slow_s = max(0.0005, 2 / files)
         slow = {"A_DAY_SLOW": f"{slow_s}:{rough / 'pictures'}"}
-        stormy = Day("disturbed", rough, start, environ | _places(rough) | slow, swaps=True, say=_say)
+        stormy = Day("disturbed", rough, start, environ | _places(rough) | slow, swaps=True, notify=_notify)
         disturbed_day(stormy, lines, fill, slow_s)
         faults = calm.faults + stormy.faults + differences(quiet, rough)
     for fault in faults:
-        _say(f"FAULT: {fault}")
-    _say("both days end in the same bytes" if not faults else f"{len(faults)} faults")
+        _notify(f"FAULT: {fault}")
+    _notify("both days end in the same bytes" if not faults else f"{len(faults)} faults")
     return 1 if faults else 0
 
 
@@ -439,7 +439,7 @@ def small_disk(folder: Path, room: int) -> Iterator[Callable[[Process], None]]:
         ["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(folder)], capture_output=True
     )
     if done.returncode:
-        _say("no disk could be mounted: files are kept from growing instead")
+        _notify("no disk could be mounted: files are kept from growing instead")
         yield lambda process: resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
         return
 
@@ -527,7 +527,7 @@ def _last(err: str) -> str:
     return lines[-1].strip()[:200] if lines else ""
 
 
-def _say(line: str) -> None:
+def _notify(line: str) -> None:
     print(line, flush=True)
 
 

@@ -99,7 +99,7 @@ def train(name: str, seed: int, images: Images, judge: QualityJudge, args: argpa
         judge,
         device=torch.device(args.device),
         precision=args.precision,
-        say=name,
+        label=name,
     )
     found = {
         "contestant": name,

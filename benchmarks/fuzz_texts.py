@@ -191,7 +191,7 @@ def seeds(folder: Path) -> dict[str, tuple[Path, Reader]]:
         "format": 1, "source": "folder", "packing": {"size": 16}, "size": 16, "classes": ["cat"], "domains": [],
         "splits": {"train": split}, "duplicates": {"across": 0}, "content": "c",
     }  # fmt: skip
-    said = ExportedFuser(fuser="gan:gan", classes=("a", "b"), accepts=("class",), size=64)
+    exported = ExportedFuser(fuser="gan:gan", classes=("a", "b"), accepts=("class",), size=64)
     config = {
         "fuser": {"name": "gan:gan", "options": {}},
         "source": {"name": "folder"},
@@ -209,7 +209,7 @@ def seeds(folder: Path) -> dict[str, tuple[Path, Reader]]:
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return path
 
-    header = json.dumps({"__metadata__": {"chimera": said.model_dump_json()}}).encode()
+    header = json.dumps({"__metadata__": {"chimera": exported.model_dump_json()}}).encode()
     return {
         "config": (put("config", "c.toml", to_toml(config)), _read_options),
         "experiment": (put("experiment", "e.toml", EXPERIMENT), read_experiment),

@@ -144,8 +144,8 @@ def plain_steps(images: Tensor, batch: int, device: torch.device) -> Callable[[]
     count = 0
 
     def judged(x: Tensor, label: float) -> Tensor:
-        said = critic(x).view(-1)
-        return F.binary_cross_entropy_with_logits(said, torch.full_like(said, label))
+        logits = critic(x).view(-1)
+        return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
     def step() -> None:
         nonlocal count

@@ -101,7 +101,7 @@ def race(
         judge,
         device=device,
         precision=args.precision,
-        say=name,
+        label=name,
     )
     return {
         "contestant": name,

@@ -96,7 +96,7 @@ def open_images(config: Path, *, size: int) -> Images:
 
 
 def run(
-    race: Race, images: Images, judge: QualityJudge, *, device: torch.device, precision: str, say: str
+    race: Race, images: Images, judge: QualityJudge, *, device: torch.device, precision: str, label: str
 ) -> dict[str, Any]:
     """Train one contestant, or go on from its newest checkpoint; measure it at every point.
 
@@ -106,7 +106,7 @@ def run(
         judge: of quality.
         device: of the networks.
         precision: auto, fp32 or bf16.
-        say: what to call it in the line that is printed for each point.
+        label: what to call it in the line that is printed for each point.
     Returns:
         ``options``, ``precision`` and ``points``: readings of the clocks, losses, what the critics find on held-out
         images, and of the raw and of the averaged generator the kernel distance and the variety: how far its pictures are
@@ -159,7 +159,7 @@ def run(
                 found |= {f"{key}_{kind}": value for key, value in judge.measure(made).items()}
                 found[f"variety_{kind}"] = pixel_distance(made[:HELD_OUT]) / variety
             points.append(now | found)
-            print(json.dumps({"name": say, "seed": race.seed, **points[-1]}), flush=True)
+            print(json.dumps({"name": label, "seed": race.seed, **points[-1]}), flush=True)
             due = [at for at in due if at > now[race.clock]]
         if race.folder is not None and (is_over or clock.read()["cpu_s"] - saved_s > race.checkpoint_s):
             clock.stop(device)

@@ -98,9 +98,9 @@ def measure(name: str, data: Path, folder: Path, *, minutes: float, seed: int, e
     }
 
 
-def chimera(*words: object) -> str:
+def chimera(*arguments: object) -> str:
     """Run a command line of ours; give what it prints."""
-    line = [sys.executable, "-P", "-m", "chimera_core.cli", *map(str, words)]
+    line = [sys.executable, "-P", "-m", "chimera_core.cli", *map(str, arguments)]
     return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 

@@ -112,6 +112,6 @@ def train(racing: ModuleType, folder: Path, *, stop: int) -> dict[str, Any]:
         judge,
         device=torch.device("cpu"),
         precision="fp32",
-        say="tiny",
+        label="tiny",
     )
     return found

@@ -31,9 +31,9 @@ def test_an_encoder_comes_with_card_licence_and_header(
     assert all(word in card for word in ("## Data", "## Limits", "PGD-20", entry.licence))
     assert "NonCommercial" in (file.parent / "LICENSE").read_text()
     assert entry.licence in metadata("chimera-toolkit")["License-Expression"]
-    said = read_header(file, ExportedEncoder)
-    assert said.encoder == entry.encoder and said.classes == entry.classes
-    assert said.trainer["name"] == trainer and said.trainer["options"].items() >= options.items()
+    exported = read_header(file, ExportedEncoder)
+    assert exported.encoder == entry.encoder and exported.classes == entry.classes
+    assert exported.trainer["name"] == trainer and exported.trainer["options"].items() >= options.items()
 
 
 def test_weights_are_small_one_by_one_and_together() -> None:

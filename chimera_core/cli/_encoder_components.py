@@ -30,7 +30,7 @@ def component_options(*, presets: Sequence[Decorator]) -> list[Decorator]:
     return [
         click.option("--source", help="Data set: see `chimera source list`; its options are --source.*."),
         click.option("--encoder", "encoder_name", help="Network; its options are --encoder.*."),
-        click.option("--trainer", help="How it learns, e.g. standard or pgd.  [default: robust:standard]"),
+        click.option("--trainer", help="Training method, e.g. standard or pgd.  [default: robust:standard]"),
         *presets,
         click.option("--trainer-preset", help="A preset of the trainer."),
     ]

@@ -10,11 +10,11 @@ from chimera_core.files.atomic import one_line
 from chimera_core.plugins.discovery import PluginHost, default_host
 
 
-def plugin_host(ctx: click.Context, *, say_broken: bool = True) -> PluginHost:
+def plugin_host(ctx: click.Context, *, report_broken: bool = True) -> PluginHost:
     """Discover plugins; say once what is broken."""
     root = ctx.find_root()
     host = default_host()
-    if say_broken and "chimera.broken-said" not in root.meta:
+    if report_broken and "chimera.broken-said" not in root.meta:
         root.meta["chimera.broken-said"] = True
         for record in host.broken:
             print(

@@ -101,15 +101,15 @@ def run_options(*, own: Sequence[Decorator]) -> Decorator:
             "--config",
             "config_path",
             type=click.Path(path_type=Path),
-            help="Options from a file, e.g. a run's config.toml.",
+            help="Read options from a TOML file, such as a run's config.toml; flags override it.",
         ),
         click.option(
             "--run",
             "run_name",
             help="Folder of the run, or its name in ./chimera-runs.  [default: a new name]",
         ),
-        click.option("--resume", is_flag=True, help="Go on with the run from its last checkpoint."),
-        click.option("--dry-run", is_flag=True, help="Say what the training will take, and stop."),
+        click.option("--resume", is_flag=True, help="Resume the run from its last checkpoint."),
+        click.option("--dry-run", is_flag=True, help="Show what the training will cost, and stop."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead."),
     ]
 

@@ -73,7 +73,7 @@ def train_run(
         _start_processes(ctx, config.devices, folder)
     with progress("training", quiet=not is_first, unit="images") as report:
         outcome = run_training(
-            plan, folder, plugin_host(ctx), resume=request.resume, progress=report, say=say
+            plan, folder, plugin_host(ctx), resume=request.resume, progress=report, notify=notify
         )
     if is_first:
         _show_outcome(outcome, folder, request.as_json, describe_best)
@@ -81,7 +81,7 @@ def train_run(
         ctx.exit(130)
 
 
-def say(line: str) -> None:
+def notify(line: str) -> None:
     """Print a remark of a training on stderr."""
     print(f"chimera: {one_line(line)}", file=sys.stderr)
 
@@ -103,7 +103,7 @@ def find_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run
         if not dry_run and not is_worker():
             check_free(found)
             if run_status(found, read_run_record(found)) == "died":
-                say("the process that trained this run last ended without a word")
+                notify("the process that trained this run last ended without a word")
         return found
     if run_name is None:
         return next(p for k in range(1, 1_000_000) if not (p := runs / f"{stem}-{k}").exists())
@@ -150,7 +150,7 @@ def _show_outcome(
     outcome: Outcome, folder: Path, as_json: bool, describe_best: Callable[[Best], str]
 ) -> None:
     if outcome.status == "interrupted":
-        say(f"interrupted after {outcome.images:,} images; go on with --run {folder} --resume")
+        notify(f"interrupted after {outcome.images:,} images; go on with --run {folder} --resume")
     if as_json:
         print_json(
             {

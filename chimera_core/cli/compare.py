@@ -55,9 +55,9 @@ _MOST_JOBS = 8
     help="Make creatures on the Ray cluster at this address (auto, HOST:PORT, or local for one here); its machines must "
     "see the run's folder and the parents.",
 )
-@click.option("--retry-failed", is_flag=True, help="Make creatures anew that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Make failed creatures again.")
 @click.option(
-    "--dry-run", is_flag=True, help="Check everything, say what it will take by short trials, and stop."
+    "--dry-run", is_flag=True, help="Check everything, estimate the time by short trials, and stop."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 @click.pass_context
@@ -77,7 +77,7 @@ def compare(
     """Compare fusers on the same parents, weights and seeds, as an experiment file says.
 
     What was made before is kept: a second call goes on where the first ended, and a changed line makes only what it
-    touches. A creature that fails is a row with its reason.
+    touches. A creature that fails becomes a row with its reason.
     """
     let_waiting_threads_sleep()
     from chimera_core.compare.estimate import estimate_cost
@@ -101,21 +101,28 @@ def compare(
     if dry_run:
         found = estimate_cost(checked, folder, working)
         for line in found.remarks:
-            _say(line)
+            _notify(line)
         if as_json:
             print_json(vars(found) | {"run": str(folder), "jobs": working.jobs})
             return
         print_table(("fuser", "creatures to make"), [[one_line(f), str(n)] for f, n in found.fusers.items()])
         for training in found.trainings:
             click.echo(f"to train first: {one_line(training)}")
+        measuring = "an unknown time" if found.measuring_s is None else f"about {found.measuring_s:.0f} s"
         click.echo(
             f"{found.waiting} of {found.cells} creatures are to be made: {found.seconds:.0f} s at most by short trials, "
-            f"in {working.jobs} processes"
+            f"in {working.jobs} processes; measuring them takes {measuring} more"
         )
         return
     command = " ".join(["chimera", *map(one_line, sys.argv[1:])])
     outcome = run_comparison(
-        checked, folder, working, command=command, retry_failed=retry_failed, progress=progress, say=_say
+        checked,
+        folder,
+        working,
+        command=command,
+        retry_failed=retry_failed,
+        progress=progress,
+        notify=_notify,
     )
     _show(outcome, folder, as_json)
 
@@ -140,7 +147,7 @@ def _show(outcome: ComparisonOutcome, folder: Path, as_json: bool) -> None:
     print_table(("", "fuser", "score", "95 %", "pairs", "s/image", "not told apart from", ""), rows)
     click.echo(str(outcome.report or folder))
     if outcome.failed:
-        _say(
+        _notify(
             f"{outcome.failed} of {outcome.cells} creatures failed: see results.csv; --retry-failed tries them again"
         )
 
@@ -166,5 +173,5 @@ def _default_jobs(device: str) -> int:
     return min(_MOST_JOBS, cores)
 
 
-def _say(line: str) -> None:
+def _notify(line: str) -> None:
     print(f"chimera: {one_line(line)}", file=sys.stderr)

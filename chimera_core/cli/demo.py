@@ -61,8 +61,8 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
 
     start = time.perf_counter()
     host = plugin_host(ctx)
-    told = file_component(ctx, "fuser", "fusion-generator", default=DEFAULT_PHOTO_FUSER)
-    fuser, options, preset = told.name, told.options, told.preset
+    chosen = file_component(ctx, "fuser", "fusion-generator", default=DEFAULT_PHOTO_FUSER)
+    fuser, options, preset = chosen.name, chosen.options, chosen.preset
     ctx.with_resource(work_in(folder, work="made"))
     # From the body alone to the whole head; beyond that coats would take the demo's time.
     steps = [(1 - w, w) for w in (k / 2 / (GRID_FRAMES - 1) for k in range(GRID_FRAMES))]

@@ -25,7 +25,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     from chimera_core.runs.record import versions
 
-    host = plugin_host(ctx, say_broken=False)
+    host = plugin_host(ctx, report_broken=False)
     folder = host.settings.path("assets")
     found: dict[str, Any] = {
         "versions": versions(),
@@ -95,7 +95,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         )
     print_table(
         ("registry", "value", "from"),
-        [(said["key"], one_line(said["value"], limit=60), said["origin"]) for said in found["registry"]],
+        [(row["key"], one_line(row["value"], limit=60), row["origin"]) for row in found["registry"]],
     )
     print_table(
         ("plugin", "distribution", "version", "status", "load ms", "trouble and mend"),

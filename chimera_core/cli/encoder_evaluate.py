@@ -57,12 +57,12 @@ class _EvaluateCommand(ComponentCommand):
     type=click.Path(path_type=Path),
     help="A training's options: its source, size and held-out images are used.  [default: the run's own]",
 )
-@click.option("--split", help="Which split.  [default: the one it was validated on]")
+@click.option("--split", help="Split to use.  [default: the one it was validated on]")
 @click.option(
     "--attack",
     "attacks",
     multiple=True,
-    help="Also under this attack, e.g. fgsm or pgd-20; several may be given.",
+    help="Also measure under this attack, e.g. fgsm or pgd-20; repeatable.",
 )
 @click.option(
     "--eps", help="Radius of the attacks on the [0, 1] pixel scale, e.g. 4/255.  [default: 4/255; l2: 1]"
@@ -70,8 +70,10 @@ class _EvaluateCommand(ComponentCommand):
 @click.option(
     "--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help="Of the attacks."
 )
-@click.option("--limit", type=click.IntRange(1), help="Only so many images, evenly out of the split.")
-@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Images at a time.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Use only this many images, spread evenly over the split."
+)
+@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Batch size.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the attacks.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")

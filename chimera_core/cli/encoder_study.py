@@ -17,7 +17,7 @@ from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import TrainingCommand, read_file, run_options, training_options
 from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
-from chimera_core.cli._training_run import say, take_folder
+from chimera_core.cli._training_run import notify, take_folder
 from chimera_core.cli.parsing.command import Selector
 from chimera_core.cli.parsing.config_file import given
 from chimera_core.files.atomic import one_line
@@ -98,14 +98,14 @@ def _study(ctx: click.Context, request: TrainingRequest[EncoderStudy], host: Plu
     else:
         folder = take_folder(folder, is_named=request.is_named)
     with progress("studying", unit="images") as report:
-        outcome = run_study(plan, folder, host, resume=request.resume, progress=report, say=say)
+        outcome = run_study(plan, folder, host, resume=request.resume, progress=report, notify=notify)
     _show_outcome(outcome, folder, request.as_json)
     if outcome.status == "interrupted":
-        say(f"interrupted; go on with --run {folder} --resume")
+        notify(f"interrupted; go on with --run {folder} --resume")
         ctx.exit(130)
     if outcome.status == "failed":
         failed = [row["domain"] for row in outcome.document["rows"] if row["status"] == "failed"]
-        say(f"{len(failed)} of {len(outcome.document['rows'])} domains failed: {', '.join(failed)}")
+        notify(f"{len(failed)} of {len(outcome.document['rows'])} domains failed: {', '.join(failed)}")
         ctx.exit(1)
 
 

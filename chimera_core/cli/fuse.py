@@ -12,10 +12,10 @@ import click
 
 from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._merits import picture_merits
 from chimera_core.cli._output import print_json
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.cli._visibility import visibility_cache
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values
 from chimera_core.cli.parsing.config_file import config_option
 from chimera_core.cli.parsing.types import WEIGHTS
@@ -175,7 +175,7 @@ def fuse(
         seed=seed,
         background=background,
         fetch=(lambda name: fetch_pictures(name, host)) if fetch else None,
-        merits=picture_merits(host),
+        visibility=visibility_cache(host),
         host=host,
     )
     refuse_inputs(paths, plan.inputs())

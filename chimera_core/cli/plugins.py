@@ -27,7 +27,7 @@ def plugins() -> None:
 @click.pass_context
 def list_plugins(ctx: click.Context, as_json: bool) -> None:
     """List every component, and every plugin that offers none because it is broken, off or not installed."""
-    host = plugin_host(ctx, say_broken=not as_json)
+    host = plugin_host(ctx, report_broken=not as_json)
     rows = _rows(host)
     if as_json:
         print_json(rows)
@@ -60,7 +60,7 @@ def list_plugins(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def show(ctx: click.Context, name: str, as_json: bool) -> None:
     """Show a component, plugin or model: what is said about it and where, its options and presets."""
-    host = plugin_host(ctx, say_broken=False)
+    host = plugin_host(ctx, report_broken=False)
     plugin, _, short = name.rpartition(":")
     found = [c for c in host.components() if c.spec.name == short and plugin in ("", c.plugin)]
     found = found or [c for c in host.components() if c.plugin == name]
@@ -124,7 +124,7 @@ def _details(component: Component, host: PluginHost) -> dict[str, Any]:
         "version": record.version,
         "trust": entry.trust if entry else "unlisted",
         "home_page": entry.home_page if entry else "",
-        "registry": _said(host, "plugins", record.name) if entry else [],
+        "registry": _registry_rows(host, "plugins", record.name) if entry else [],
         "target": component.spec.target,
         "options": [
             {
@@ -166,7 +166,7 @@ def _unloaded(record: PluginRecord, host: PluginHost) -> dict[str, Any]:
         "home_page": entry.home_page if entry else "",
         "status": record.status,
         "error": record.error or None,
-        "registry": _said(host, "plugins", record.name) if entry else [],
+        "registry": _registry_rows(host, "plugins", record.name) if entry else [],
     }
 
 
@@ -178,11 +178,11 @@ def _model(name: str, host: PluginHost) -> dict[str, Any]:
         "summary": entry.summary,
         "component": {"kind": entry.kind, "name": entry.component},
         "classes": list(entry.classes),
-        "registry": _said(host, "models", name),
+        "registry": _registry_rows(host, "models", name),
     }
 
 
-def _said(host: PluginHost, section: str, name: str) -> list[dict[str, Any]]:
+def _registry_rows(host: PluginHost, section: str, name: str) -> list[dict[str, Any]]:
     """List what the registry says about one entry, each value with the file and line that it comes from."""
     return [
         {"key": ".".join(keys[2:]), "value": _plain(value), "origin": place}
@@ -210,7 +210,7 @@ def _print_details(detail: dict[str, Any]) -> None:
     if detail["registry"]:
         print_table(
             ("registry", "value", "from"),
-            [(said["key"], _short(said["value"]), said["origin"]) for said in detail["registry"]],
+            [(entry["key"], _short(entry["value"]), entry["origin"]) for entry in detail["registry"]],
         )
     if detail.get("options"):
         print_table(

@@ -58,7 +58,9 @@ class _Root(Group):
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="chimera")
 @click.option(
-    "--registry", type=click.Path(path_type=Path), help="Your registry.toml, laid over the shipped one."
+    "--registry",
+    type=click.Path(path_type=Path),
+    help="Your registry.toml, which adds to the shipped one and overrides it.",
 )
 @click.pass_context
 def root(ctx: click.Context, registry: Path | None) -> None:

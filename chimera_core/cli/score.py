@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._merits import picture_merits
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
 from chimera_core.cli._threads import let_waiting_threads_sleep
+from chimera_core.cli._visibility import visibility_cache
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values
 from chimera_core.cli.parsing.types import WEIGHTS
 from chimera_core.files.atomic import one_line
@@ -28,13 +28,13 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
     "--weights",
     type=WEIGHTS,
     multiple=True,
-    help="Requested weights, e.g. .7,.3; a fuser takes several.  [default: what a picture says of itself; equal]",
+    help="Requested weights, e.g. .7,.3; a fuser takes several.  [default: what the picture's own text gives, else equal]",
 )
 @click.option("--source", help="Data set in which classes find their images; its options are --source.*.")
 @click.option(
     "--reference",
     type=click.Path(),
-    help="Folder of animals of many kinds; without it leakage, realism, fused and score cannot be given.",
+    help="Folder of animals of many kinds; without it, leakage, realism, fused and score cannot be given.",
 )
 @click.option(
     "--judge",
@@ -49,7 +49,7 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
     type=click.IntRange(1, 10_000),
     default=4,
     show_default=True,
-    help="Chimeras that a fuser makes of each weights.",
+    help="Number of chimeras a fuser makes for each set of weights.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="First seed.")
 @click.option(
@@ -102,7 +102,7 @@ def score(
         size=size,
         fuse_size=fuse_size,
         device=device,
-        merits=picture_merits(host),
+        visibility=visibility_cache(host),
         host=host,
     )
     from chimera_core.scoring.command import score as score_plan

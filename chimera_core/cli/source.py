@@ -139,7 +139,7 @@ def prepare(
 ) -> None:
     """Decode a data set once into a packed cache, so that no training waits for it.
 
-    NAME is a data set of `chimera source list`; give it first, then its options. Interrupted, it goes on where it
+    NAME is a data set of `chimera source list`; give it first, then its options. If interrupted, it continues where it
     was; done, it costs nothing.
     """
     from chimera_core.cli._packing import print_packed
@@ -183,7 +183,7 @@ def verify(ctx: click.Context, name: str, size: int, fit: Fit) -> None:
 
 @source.command(cls=ComponentCommand, selectors=[_SELECTOR])
 @click.argument("name")
-@click.option("--split", help="Which split.  [default: the first]")
+@click.option("--split", help="Split to use.  [default: the first]")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Which images.")
 @click.option("-o", "--output", default="preview.png", show_default=True, help="The picture to write.")
 @click.pass_context

@@ -63,7 +63,7 @@ def run_comparison(
     command: str,
     retry_failed: bool = False,
     progress: Callable[[str], Any] | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> ComparisonOutcome:
     """Run an experiment into a folder; what lies there already is kept.
 
@@ -74,7 +74,7 @@ def run_comparison(
         command: as it was called, for the report.
         retry_failed: make failed cells anew.
         progress: opens progress of (done, total) under a title.
-        say: called with what the user should know.
+        notify: called with what the user should know.
     Raises:
         ChimeraError: if parents, judges or the disk refuse.
         KeyboardInterrupt: after Ctrl-C; whole cells stay, and the next call goes on.
@@ -83,7 +83,7 @@ def run_comparison(
     check_folder(folder, name, experiment.named)
     with work_in(folder, work="compared"):
         try:
-            outcome = _run(experiment, folder, working, command, retry_failed, progress or _quiet, say)
+            outcome = _run(experiment, folder, working, command, retry_failed, progress or _quiet, notify)
         except KeyboardInterrupt:
             _record(experiment, folder, working, "interrupted")
             raise
@@ -101,28 +101,30 @@ def _run(
     command: str,
     retry_failed: bool,
     progress: Callable[[str], Any],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> ComparisonOutcome:
     trainings = waits_for_training(experiment, folder)
     if trainings:
-        _check_data(experiment, trainings, say)
+        _check_data(experiment, trainings, notify)
     if trainings or not (folder / RECORD).exists():
         # Before anything else lies there: killed from now on, the folder is known as this comparison's.
         _record(experiment, folder, working, "running")
-    experiment = train_first(experiment, folder, device=working.device, registry=working.registry, say=say)
+    experiment = train_first(
+        experiment, folder, device=working.device, registry=working.registry, notify=notify
+    )
     comparison = lay_out(experiment, folder)
     waiting = pending(comparison, folder, retry_failed=retry_failed)
     fingerprint = _fingerprint(comparison)
     if not waiting and (kept := _finished(folder, fingerprint)) is not None:
-        say("nothing has changed: every cell and figure is there already")
+        notify("nothing has changed: every cell and figure is there already")
         return _outcome(comparison, _records(comparison, folder), 0, 0, kept, _report_path(folder))
     if waiting and not trainings:
-        _check_data(experiment, (), say)
+        _check_data(experiment, (), notify)
     _write_config(experiment, folder)
     _record(experiment, folder, working, "running")
     # Judges and reference are read before creatures are made: what is wrong with them should cost none.
     card = open_scorecard(comparison, working.device) if waiting else None
-    _make(comparison, waiting, folder, working, progress, say)
+    _make(comparison, waiting, folder, working, progress, notify)
     records = _records(comparison, folder)
     made = {cell_id: r for cell_id, r in records.items() if r["status"] == "ok"}
     with progress("measuring") as report:
@@ -145,9 +147,9 @@ def _run(
     return outcome
 
 
-def _check_data(experiment: Experiment, trainings: Sequence[Training], say: Callable[[str], None]) -> None:
+def _check_data(experiment: Experiment, trainings: Sequence[Training], notify: Callable[[str], None]) -> None:
     for line in check_data(experiment, trainings):
-        say(line)
+        notify(line)
 
 
 def _make(
@@ -156,7 +158,7 @@ def _make(
     folder: Path,
     working: Working,
     progress: Callable[[str], Any],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> None:
     if not waiting:
         return
@@ -174,7 +176,10 @@ def _make(
             tried = {cell.id for cell in trials}
             waiting = [cell for cell in waiting if cell.id not in tried]
             seconds = estimate_s(waiting, trials, folder, working.jobs)
-            say(f"by short trials the other {len(waiting)} creatures take {show_seconds(seconds)} at most")
+            notify(
+                f"by short trials the other {len(waiting)} creatures take {show_seconds(seconds)} at most, "
+                "and measuring comes after"
+            )
         make_cells(comparison, waiting, folder, working, on_cell=count)
 
 

@@ -128,7 +128,7 @@ def check_options(component: Component, host: PluginHost, layer: Layer) -> None:
     check_layer(component.spec.config, layer, where=f"{component.kind} {component.spec.name}")
     for path, reference in references_in(component.spec.config, layer.values):
         # A default that nobody touched is not this layer's.
-        if layer.says(path) and not find_trained(host, reference.kind, reference.name):
+        if layer.has(path) and not find_trained(host, reference.kind, reference.name):
             try:
                 named = host.find(reference.kind, reference.name)
             except PluginError as error:

@@ -61,7 +61,7 @@ def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
         return None
     if run := find_run(name, host.settings.path("runs")):
         if host.has(kind, name):
-            _say_shadowed(name, run)
+            _warn_shadowed(name, run)
         return Trained(name, "run", run)
     if name.endswith(SUFFIX):
         return Trained(name, "file", Path(os.path.expanduser(name)))
@@ -70,7 +70,7 @@ def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
 
 
 @functools.cache
-def _say_shadowed(name: str, run: Path) -> None:
+def _warn_shadowed(name: str, run: Path) -> None:
     """Say once that a run goes before what else has its name."""
     _log.warning(
         "%s is the run %s here, not the component of that name: write PLUGIN:%s for that",

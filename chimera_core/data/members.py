@@ -120,11 +120,11 @@ def read_shares(balance: str, classes: tuple[str, ...]) -> dict[str, float] | No
         return {name: 1 / len(classes) for name in classes}
     pieces = [piece.rpartition("=") for piece in balance.split(",")]
     named = {name.strip(): number for name, equals, number in pieces if equals}
-    words = named if named else dict(zip(classes, (number for _, _, number in pieces), strict=False))
-    if len(pieces) != len(classes) or set(words) != set(classes):
+    amounts = named if named else dict(zip(classes, (number for _, _, number in pieces), strict=False))
+    if len(pieces) != len(classes) or set(amounts) != set(classes):
         raise ValueError(f"write natural, equal, or a share of each class ({', '.join(classes)})")
     try:
-        shares = {name: float(words[name]) for name in classes}
+        shares = {name: float(amounts[name]) for name in classes}
     except ValueError:
         raise ValueError("write natural, equal, or numbers such as 0.7,0.3") from None
     if not all(share >= 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:

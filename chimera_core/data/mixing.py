@@ -252,7 +252,7 @@ def _open(member: Member, frame: Frame, where: str) -> tuple[DatasetSource, set[
     if "crop" in own and crop is not None:
         options.setdefault("crop", crop)
     if "eyes" in own and member.eyes is not None:
-        options.setdefault("eyes", _words(member.eyes))
+        options.setdefault("eyes", _as_option(member.eyes))
     try:
         return open_source(member.source.name, **options), own
     except MissingDataError as error:
@@ -261,7 +261,7 @@ def _open(member: Member, frame: Frame, where: str) -> tuple[DatasetSource, set[
         raise type(error)(f"{where}: {error}") from error
 
 
-def _words(eyes: Eyes) -> str:
+def _as_option(eyes: Eyes) -> str:
     return ",".join(f"{number:g}" for number in eyes)
 
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from chimera_core.errors import ConfigError
 
 
-def seeded(*words: object) -> torch.Generator:
+def seeded(*keys: object) -> torch.Generator:
     """Make a generator whose numbers depend on the words alone, e.g. (purpose, seed, epoch)."""
-    digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b("/".join(map(str, keys)).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 

@@ -201,8 +201,12 @@ def _fault_of(index: Mapping[str, Any]) -> str:
                 case {"file": str(), "images": int(count), "sha256": str()} if 0 <= count < 1 << 40:
                     continue
             return one_line(f"splits.{name}.shards: {shard!r}", limit=100)
-    words = (index["classes"], index["domains"], *(split["unreadable"] for split in index["splits"].values()))
-    return "" if all(isinstance(word, str) for of in words for word in of) else "a name is no text"
+    groups = (
+        index["classes"],
+        index["domains"],
+        *(split["unreadable"] for split in index["splits"].values()),
+    )
+    return "" if all(isinstance(text, str) for of in groups for text in of) else "a name is no text"
 
 
 def _tables(value: Any) -> list[tuple[str, Any]]:

@@ -139,7 +139,7 @@ def _bring(entry: AssetEntry, path: Path, progress: Progress, timeout_s: float) 
     from chimera_core.downloads.transfer import DownloadError, length_of, writing
 
     part = path.with_name(f"{path.name}.part")
-    wanted = f"{entry.filename} ({entry.size:,} bytes, {_checksum_in_words(entry)})"
+    wanted = f"{entry.filename} ({entry.size:,} bytes, {_show_checksum(entry)})"
     refuse_link(part)  # of a folder that several people share: it would be written through
     missing = entry.size - length_of(part)
     with writing(path):
@@ -210,7 +210,7 @@ def _trouble(entry: AssetEntry, path: Path) -> str | None:
 _verified: set[tuple[int, int, int, int, str]] = set()
 
 
-def _checksum_in_words(entry: AssetEntry) -> str:
+def _show_checksum(entry: AssetEntry) -> str:
     return f"sha256 {entry.sha256}" if entry.sha256 else f"sha256 beginning with {entry.sha256_prefix}"
 
 

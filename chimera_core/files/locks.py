@@ -231,9 +231,9 @@ def _read(path: Path) -> Holder | None:
         holder = Holder(**read_json_table(path, most_bytes=_MOST_BYTES))
     except (OSError, DataError, TypeError):
         return None
-    words = (holder.host, holder.kernel, holder.begun, holder.work)
+    fields = (holder.host, holder.kernel, holder.begun, holder.work)
     is_sound = isinstance(holder.pid, int) and isinstance(holder.since, float) and math.isfinite(holder.since)
-    return holder if is_sound and all(isinstance(word, str) for word in words) else None
+    return holder if is_sound and all(isinstance(field, str) for field in fields) else None
 
 
 def _is_here(holder: Holder) -> bool:

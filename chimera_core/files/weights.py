@@ -51,7 +51,7 @@ def load_state(path: AnyPath) -> dict[str, Tensor]:
     return _plain_tensors(content, where=quote(path))
 
 
-def lengthened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Undo the shortening of an exported file: all floating tensors in fp32."""
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
 

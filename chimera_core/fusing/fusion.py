@@ -23,7 +23,7 @@ from chimera_core.fusing.provenance import provenance
 from chimera_core.fusing.request import FusionPlan, check_seeds, check_weights, plan_fusion, untrained
 from chimera_core.library.fetching import fetch_into_library
 from chimera_core.library.lookup import NamedPicture
-from chimera_core.library.merits import PictureMerits
+from chimera_core.library.visibility_cache import VisibilityCache
 from chimera_core.models.fusers import load_fuser
 from chimera_core.plugins.discovery import default_host
 from chimera_core.records import Parent
@@ -251,7 +251,7 @@ def fuse(
         seed=seed,
         background=background,
         fetch=fetch_into_library if fetch else None,
-        merits=PictureMerits.of(default_host()),
+        visibility=VisibilityCache.of(default_host()),
     )
     checked = check_weights(weights, len(parents), remark=_log.warning)
     fusion = Fusion(plan)

@@ -16,7 +16,7 @@ from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote
 from chimera_core.fusing.backgrounds import Background, check_background
 from chimera_core.images import check_picture
-from chimera_core.library.choosing import Merits
+from chimera_core.library.choosing import PictureScores
 from chimera_core.library.lookup import NamedPicture, find_pictures
 from chimera_core.models.fusers import TrainedFuser, choose_model, find_trained_fuser, is_class_name
 from chimera_core.plugins.discovery import Component, PluginHost, default_host
@@ -94,7 +94,7 @@ def plan_fusion(
     seed: int = 0,
     background: str = "keep",
     fetch: Callable[[str], object] | None = None,
-    merits: Merits | None = None,
+    visibility: PictureScores | None = None,
     host: PluginHost | None = None,
 ) -> FusionPlan:
     """Check a request.
@@ -118,7 +118,7 @@ def plan_fusion(
         background: ``keep``, ``white`` or ``transparent``: what creatures stand on.
         fetch: brings pictures of a name that is found nowhere into the library; None: nothing is fetched, nor is
             anything that an exported fuser asks for.
-        merits: looks at pictures where a name has several (``library.merits.PictureMerits``), which needs torch;
+        visibility: looks at pictures where a name has several (``library.visibility_cache.VisibilityCache``), which needs torch;
             None: the best is known by headers alone.
         host: plugins to use; the installed ones when None.
     Raises:
@@ -152,7 +152,7 @@ def plan_fusion(
             if not is_class_name(name):
                 _check_parent(name, None)
         wanted = [name for name in names if is_class_name(name)]
-        found = iter(find_pictures(wanted, host=host, seed=seed, fetch=fetch, merits=merits))
+        found = iter(find_pictures(wanted, host=host, seed=seed, fetch=fetch, visibility=visibility))
         pictures = tuple(next(found) if is_class_name(name) else None for name in names)
         names = tuple(str(p.file) if p else name for p, name in zip(pictures, names, strict=True))
     if trained is not None:
@@ -168,7 +168,7 @@ def plan_fusion(
         config=config,
         source=source,
         source_options=source_options or {},
-        size=size or (trained.said.size if trained else DEFAULT_SIZE),
+        size=size or (trained.header.size if trained else DEFAULT_SIZE),
         device=device,
         host=host,
         trained=trained,
@@ -210,17 +210,17 @@ def check_weights(
     """
     if weights is None:
         return (1 / parents,) * parents
-    said = ",".join(f"{w:g}" for w in weights)
+    header = ",".join(f"{w:g}" for w in weights)
     if len(weights) != parents:
-        raise ConfigError(f"{len(weights)} weights ({said}) for {parents} parents: give one per parent")
+        raise ConfigError(f"{len(weights)} weights ({header}) for {parents} parents: give one per parent")
     if not all(math.isfinite(w) for w in weights) or min(weights) < 0:
-        raise ConfigError(f"weights must be 0 or more, but they are {said}")
+        raise ConfigError(f"weights must be 0 or more, but they are {header}")
     total = sum(weights)
     if abs(total - 1) > 1e-3 and (remark is None or not total or math.isinf(total)):
-        raise ConfigError(f"weights must sum to 1, but {said} sum to {total:g}")
+        raise ConfigError(f"weights must sum to 1, but {header} sum to {total:g}")
     scaled = tuple(w / total for w in weights)
     if abs(total - 1) > 1e-3 and remark is not None:
-        remark(f"weights {said} sum to {total:g}: taken as {','.join(f'{w:.3g}' for w in scaled)}")
+        remark(f"weights {header} sum to {total:g}: taken as {','.join(f'{w:.3g}' for w in scaled)}")
     return scaled
 
 
@@ -270,7 +270,7 @@ def _wants_pictures(component: Component, trained: TrainedFuser | None, *, is_de
         ConfigError: if it learns, and has not yet.
     """
     if trained is not None:
-        return "class" not in trained.said.accepts
+        return "class" not in trained.header.accepts
     if is_default:  # of photographs; asking its class would import torch before a wrong name is noticed
         return True
     if learns(component):

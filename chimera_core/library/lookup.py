@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
-from chimera_core.library.choosing import Merits, pick_picture
+from chimera_core.library.choosing import PictureScores, pick_picture
 from chimera_core.library.collections import Place, places
 from chimera_core.library.matching import STEPS, NameIndex, plain_name
 from chimera_core.library.records import PictureRecord
@@ -119,7 +119,7 @@ def find_pictures(
     host: PluginHost,
     seed: int = 0,
     fetch: Callable[[str], object] | None = None,
-    merits: Merits | None = None,
+    visibility: PictureScores | None = None,
 ) -> list[NamedPicture]:
     """Find a picture for every name.
 
@@ -131,7 +131,7 @@ def find_pictures(
         host: where they are looked up.
         seed: 0 or more.
         fetch: brings pictures of a name that is not found into the library; None: nothing is fetched.
-        merits: looks at pictures where a name has several; None: the best is known by headers alone.
+        visibility: looks at pictures where a name has several; None: the best is known by headers alone.
     Raises:
         ConfigError: if one cannot be a name.
         DataError: if one has no picture; it gives the ways to get one. Or none of its pictures can be read.
@@ -157,7 +157,7 @@ def find_pictures(
         # them, and still all combinations come along.
         rest, digit = divmod(rest, len(match.files))
         turn += digit
-        found.append(_named(name, match, pick_picture(match.files, turn + before, merits=merits)))
+        found.append(_named(name, match, pick_picture(match.files, turn + before, visibility=visibility)))
     return found
 
 

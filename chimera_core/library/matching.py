@@ -12,7 +12,7 @@ from chimera_core.files.names import is_device
 
 MAX_CHARACTERS, MAX_BYTES = 60, 180
 # A letter or two is a name by itself, but says nothing as a word of another.
-_LEAST_WORD = 3
+_SHORTEST_NAME = 3
 
 STEPS = ("exact", "plural", "synonym", "last word", "first word")
 """How a name may be matched, the closest first."""
@@ -165,7 +165,7 @@ class NameIndex:
         others = [other for form in forms for other in SYNONYMS.get(form, ())]
         if step == "synonym":
             return next((found for other in others if (found := self._exact.get(_joined(other)))), [])
-        if len(_joined(wanted)) < _LEAST_WORD:
+        if len(_joined(wanted)) < _SHORTEST_NAME:
             return []
         words = self._last if step == "last word" else self._first
         if found := _collect(words, forms):

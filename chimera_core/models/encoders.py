@@ -14,7 +14,7 @@ from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import quote
 from chimera_core.files.own_folders import inside
-from chimera_core.files.weights import lengthened, load_state
+from chimera_core.files.weights import load_state, to_float32
 from chimera_core.interfaces.components import FeatureEncoder
 from chimera_core.models.header import ExportedEncoder, read_header
 from chimera_core.models.run_options import ENCODER, read_options
@@ -72,16 +72,16 @@ def load_exported_encoder(path: Path, host: PluginHost) -> FeatureEncoder:
         DataError: if the file is damaged or made for another network.
         PluginError: if its component is not installed.
     """
-    said = read_header(path, ExportedEncoder)
-    find_made_by(host, KIND, said.encoder, said.distribution, where=quote(path))
-    state = lengthened(load_state(path))
+    header = read_header(path, ExportedEncoder)
+    find_made_by(host, KIND, header.encoder, header.distribution, where=quote(path))
+    state = to_float32(load_state(path))
     with no_downloads(quote(path)):
         # Without memory first: options of a stranger's file may ask for any size.
         with torch.device("meta"):
             checkpoints.check_weights(
-                build_without_weights(host, said.encoder, said.options), state, where=quote(path)
+                build_without_weights(host, header.encoder, header.options), state, where=quote(path)
             )
-        encoder = build_without_weights(host, said.encoder, said.options)
+        encoder = build_without_weights(host, header.encoder, header.options)
     checkpoints.load_weights(encoder, state, where=quote(path))
     return encoder.eval()
 

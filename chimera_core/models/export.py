@@ -23,15 +23,15 @@ from chimera_core.plugins.discovery import PluginHost
 from chimera_core.privacy import without_folders
 from chimera_core.runs import checkpoints
 
-Number = Literal["fp32", "fp16", "bf16"]
-_TYPES: dict[Number, torch.dtype] = {
+DType = Literal["fp32", "fp16", "bf16"]
+_TYPES: dict[DType, torch.dtype] = {
     "fp32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
 }
 
 
-def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "fp16") -> ExportedEncoder:
+def export_encoder(run: Path, to: Path, host: PluginHost, *, dtype: DType = "fp16") -> ExportedEncoder:
     """Write a run's best weights as one file that `--encoder FILE` takes.
 
     No path of the machine that it was trained on goes along.
@@ -40,7 +40,7 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "
         run: folder of the run.
         to: a .safetensors file.
         host: where the encoder's component is found.
-        numbers: of the weights with two dimensions and more; the few others (norms, biases) stay in fp32.
+        dtype: of the weights with two dimensions and more; the few others (norms, biases) stay in fp32.
     Returns:
         What the file says of itself.
     Raises:
@@ -54,7 +54,7 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "
     encoder = load_trained_encoder(run, host)
     component = host.find("feature-encoder", config.encoder.name)
     instead: Mapping[str, Any] = getattr(component.spec.config, "WITHOUT_WEIGHTS", {})
-    said = ExportedEncoder(
+    header = ExportedEncoder(
         encoder=component.full_name,
         distribution=component.distribution,
         options={k: v for k, v in {**config.encoder.options, **instead}.items() if v is not None},
@@ -63,12 +63,12 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, numbers: Number = "
         images=images_of(run / checkpoints.FOLDER / checkpoints.BEST),
         trainer=config.trainer.model_dump(mode="json"),
     )
-    write_exported(to, encoder.state_dict(), said, numbers=numbers)
-    return said
+    write_exported(to, encoder.state_dict(), header, dtype=dtype)
+    return header
 
 
 def export_fuser(
-    run: Path, to: Path, host: PluginHost, *, numbers: Number = "fp16"
+    run: Path, to: Path, host: PluginHost, *, dtype: DType = "fp16"
 ) -> tuple[ExportedFuser, tuple[str, ...]]:
     """Write a run's best weights as one file that `--fuser FILE` takes.
 
@@ -78,7 +78,7 @@ def export_fuser(
         run: folder of the run.
         to: a .safetensors file.
         host: where the fuser's component is found.
-        numbers: of the weights with two dimensions and more; the few others (norms, biases) stay in fp32.
+        dtype: of the weights with two dimensions and more; the few others (norms, biases) stay in fp32.
     Returns:
         What the file says of itself, and the names of trained encoders that it needs beside itself.
     Raises:
@@ -90,7 +90,7 @@ def export_fuser(
     refuse_inputs([to], (("a file of the run", file) for file in run.rglob("*.safetensors")))
     found = fuser_of_run(run, host)
     config = found.component.spec.config
-    options: dict[str, Any] = dict(found.said.options)
+    options: dict[str, Any] = dict(found.header.options)
     needs = []
     for path, reference in references_in(config, options):
         trained = find_trained(host, reference.kind, reference.name)
@@ -98,25 +98,25 @@ def export_fuser(
             name = Path(reference.name).name
             needs.append(name)
             options = put_at(options, path, {"name": name})
-    said = found.said.model_copy(update={"options": options})
-    write_exported(to, load_state(found.weights), said, numbers=numbers)
-    return said, tuple(needs)
+    header = found.header.model_copy(update={"options": options})
+    write_exported(to, load_state(found.weights), header, dtype=dtype)
+    return header, tuple(needs)
 
 
-def write_exported(to: Path, state: Mapping[str, Tensor], said: Config, *, numbers: Number) -> None:
+def write_exported(to: Path, state: Mapping[str, Tensor], header: Config, *, dtype: DType) -> None:
     """Write tensors, and what they say of themselves, as one file.
 
     Args:
         to: a .safetensors file.
         state: by name.
-        said: what the file says; folders are left out of paths.
-        numbers: of tensors with two dimensions and more; the few others (norms, biases) stay in fp32.
+        header: what the file says; folders are left out of paths.
+        dtype: of tensors with two dimensions and more; the few others (norms, biases) stay in fp32.
     Raises:
         DataError: if a value is too large for fp16.
         RunError: if the disk refuses.
     """
-    tensors = {name: _shortened(t, numbers, name) for name, t in state.items()}
-    checkpoints.write_tensors(to, tensors, metadata=without_folders(said.model_dump(mode="json")))
+    tensors = {name: _cast(t, dtype, name) for name, t in state.items()}
+    checkpoints.write_tensors(to, tensors, metadata=without_folders(header.model_dump(mode="json")))
 
 
 def check_name(to: Path) -> None:
@@ -136,10 +136,10 @@ def images_of(path: Path) -> int:
     return int(read_notes(path).get("images", 0))
 
 
-def _shortened(tensor: Tensor, numbers: Number, name: str) -> Tensor:
+def _cast(tensor: Tensor, dtype: DType, name: str) -> Tensor:
     if not tensor.is_floating_point() or tensor.ndim < 2:
         return tensor
-    short = tensor.to(_TYPES[numbers])
-    if not bool(short.isfinite().all()):
-        raise DataError(f"tensor {quote(name)} does not fit into {numbers}: export as bf16 or fp32")
-    return short
+    cast = tensor.to(_TYPES[dtype])
+    if not bool(cast.isfinite().all()):
+        raise DataError(f"tensor {quote(name)} does not fit into {dtype}: export as bf16 or fp32")
+    return cast

@@ -40,7 +40,7 @@ class TrainedFuser:
 
     trained: Trained
     component: Component
-    said: ExportedFuser
+    header: ExportedFuser
     weights: Path
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class TrainedFuser:
         Raises:
             ConfigError: for a wrong option, or if an encoder that it needs is gone.
         """
-        values = merge(self.said.options, over)
+        values = merge(self.header.options, over)
         config = build_config(self.component.spec.config, values, where=str(self))
         check_references(host, config, where=str(self))
         return resolve_config(self.component, host, values)
@@ -68,7 +68,7 @@ class TrainedFuser:
         Raises:
             ConfigError, DataError: for the first that it cannot take.
         """
-        accepts, limit = self.said.accepts, self.said.max_parents
+        accepts, limit = self.header.accepts, self.header.max_parents
         if limit is not None and len(parents) > limit:
             raise ConfigError(f"{self} takes {limit} parents at most, but {len(parents)} were given")
         if source is not None and "photo" not in accepts:
@@ -81,20 +81,20 @@ class TrainedFuser:
         """Say whether a parent is one of its classes. Who names a source wants an image of it instead."""
         return (
             source is None
-            and "class" in self.said.accepts
-            and parent in self.said.classes
+            and "class" in self.header.accepts
+            and parent in self.header.classes
             and not Path(parent).is_file()
         )
 
     def spelled(self, parent: str) -> str:
         """Give a parent with its accents as its class spells them; any other one as it is."""
-        if "class" not in self.said.accepts or os.path.isfile(parent):
+        if "class" not in self.header.accepts or os.path.isfile(parent):
             return parent
-        return spelled_in(self.said.classes, parent) or parent
+        return spelled_in(self.header.classes, parent) or parent
 
     def _check_photograph(self, parent: str, source: str | None) -> None:
         path, is_file = Path(parent), os.path.isfile(parent)
-        if is_file and "photo" not in self.said.accepts:
+        if is_file and "photo" not in self.header.accepts:
             raise ConfigError(f"{self} takes class names, not photographs: leave out {quote(parent)}")
         if (
             not is_file
@@ -104,7 +104,7 @@ class TrainedFuser:
         ):
             if source is not None:  # it knows whether it has that class
                 return
-            known = suggest(parent, self.said.classes) if "class" in self.said.accepts else ""
+            known = suggest(parent, self.header.classes) if "class" in self.header.accepts else ""
             raise ConfigError(f"{self} knows no class {quote(parent)}, and there is no such file{known}")
         check_picture(path)
 
@@ -126,10 +126,10 @@ def find_trained_fuser(host: PluginHost, name: str) -> TrainedFuser | None:
     if trained.form == "run" and trained.path is not None:
         return fuser_of_run(trained.path, host, name=name)
     weights = trained.path or model_file(host, name)
-    said = read_header(weights, ExportedFuser)
-    component = find_made_by(host, KIND, said.fuser, said.distribution, where=str(trained))
-    options = with_plugins(host, component.spec.config, said.options)
-    return TrainedFuser(trained, component, said.model_copy(update={"options": options}), weights)
+    header = read_header(weights, ExportedFuser)
+    component = find_made_by(host, KIND, header.fuser, header.distribution, where=str(trained))
+    options = with_plugins(host, component.spec.config, header.options)
+    return TrainedFuser(trained, component, header.model_copy(update={"options": options}), weights)
 
 
 def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser:
@@ -141,8 +141,8 @@ def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser
         name: as the user typed it.
     """
     weights = inside(run, _WEIGHTS)
-    said = _said_by_run(run, weights, host)
-    return TrainedFuser(Trained(name or run.name, "run", run), host.find(KIND, said.fuser), said, weights)
+    header = _header_of_run(run, weights, host)
+    return TrainedFuser(Trained(name or run.name, "run", run), host.find(KIND, header.fuser), header, weights)
 
 
 def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
@@ -177,16 +177,18 @@ def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> 
     Raises:
         DataError: if its weights are damaged, made for other options, or of a fuser that learns nothing.
     """
-    from chimera_core.files.weights import lengthened, load_state
+    from chimera_core.files.weights import load_state, to_float32
     from chimera_core.interfaces.learner import TrainedFacts
 
-    said, fuser_class = found.said, found.component.load_class()
+    header, fuser_class = found.header, found.component.load_class()
     # Asked before it is built: one that learns nothing loads, or downloads, what it needs by itself.
     if not fuser_class.needs_training:  # type: ignore[attr-defined]
-        raise DataError(f"{found} names the fuser {said.fuser}, which learns nothing: get the file anew")
+        raise DataError(f"{found} names the fuser {header.fuser}, which learns nothing: get the file anew")
     fuser: FusionGenerator = fuser_class(config, device=device)
     try:
-        fuser.load(lengthened(load_state(found.weights)), TrainedFacts(said.classes, said.size, said.facts))
+        fuser.load(
+            to_float32(load_state(found.weights)), TrainedFacts(header.classes, header.size, header.facts)
+        )
     except DataError as error:
         raise DataError(f"{found}: {error}") from None
     except ChimeraError:
@@ -202,7 +204,7 @@ def _takes_photos(model: ModelEntry) -> bool:
     return "photo" in model.accepts
 
 
-def _said_by_run(run: Path, weights: Path, host: PluginHost) -> ExportedFuser:
+def _header_of_run(run: Path, weights: Path, host: PluginHost) -> ExportedFuser:
     config, record = read_options(run, FuserTraining, FUSER, host)
     noted = read_notes(weights) if weights.is_file() else {}
     if not noted.get("images"):

@@ -78,18 +78,18 @@ def read_header(path: Path, model: type[ExportedT]) -> ExportedT:
     Raises:
         DataError: no such file, damaged, exported by something else, or of another kind.
     """
-    said, kind = read_notes(path), model.model_fields["kind"].default
-    if said.get("kind") != kind:
+    notes, kind = read_notes(path), model.model_fields["kind"].default
+    if notes.get("kind") != kind:
         raise DataError(
             f"{quote(path)} does not say which {kind} it belongs to: write it with `chimera {kind} export`"
         )
-    if said.get("format") != FORMAT:
+    if notes.get("format") != FORMAT:
         raise DataError(
-            f"{quote(path)} has format {one_line(repr(said.get('format')), limit=40)}, this version reads {FORMAT}: "
+            f"{quote(path)} has format {one_line(repr(notes.get('format')), limit=40)}, this version reads {FORMAT}: "
             "update chimera-toolkit"
         )
     try:
-        return model.model_validate(said)
+        return model.model_validate(notes)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))

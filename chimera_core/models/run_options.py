@@ -19,7 +19,7 @@ from chimera_core.runs.record import read_run_record
 
 ENCODER, STUDY, FUSER = "encoder", "encoder-study", "fuser"
 """What ``run.json`` says of a run of this kind."""
-_SAID = {ENCODER: "training of an encoder", STUDY: "study of encoders", FUSER: "training of a fuser"}
+_NAMES = {ENCODER: "training of an encoder", STUDY: "study of encoders", FUSER: "training of a fuser"}
 
 OptionsT = TypeVar("OptionsT", bound=Config)
 
@@ -37,7 +37,7 @@ def read_options(
     """
     record = read_run_record(run)
     if record.get("kind") != kind:
-        raise ConfigError(f"{quote(run)} is no {_SAID[kind]}: name another run")
+        raise ConfigError(f"{quote(run)} is no {_NAMES[kind]}: name another run")
     values = with_plugins(host, model, config_file.read_config(inside(run, config_file.FILE)))
     options = build_config(model, values, where=f"run {run.name}")
     for _, reference in references_in(model, dict(options)):

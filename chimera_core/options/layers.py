@@ -32,7 +32,7 @@ class Layer:
         line = self.line_of(path) if self.line_of else None
         return self.origin if line is None else f"{self.origin} line {line}"
 
-    def says(self, path: Keys) -> bool:
+    def has(self, path: Keys) -> bool:
         """Say whether there is a value at ``path``."""
         values: Any = self.values
         for key in path:
@@ -47,8 +47,8 @@ class Layer:
 
     def inside(self, *keys: str | int) -> Layer:
         """Give the table or list at ``keys`` as a layer of its own; an empty one where there is none."""
-        values: Any = self.values if self.says(keys) else {}
-        for key in keys if self.says(keys) else ():
+        values: Any = self.values if self.has(keys) else {}
+        for key in keys if self.has(keys) else ():
             values = values[key]
         line_of = self.line_of
         return Layer(
@@ -196,15 +196,15 @@ def _explain(config: type[BaseModel], error: Any, where: str) -> str:
 
 def _spelled(config: type[BaseModel], location: Sequence[str | int]) -> tuple[str, type[BaseModel]]:
     """Spell an error's location as a flag, ``members[1].source``, and give the model that its last key belongs to."""
-    words: list[str] = []
+    names: list[str] = []
     model = config
     for depth, key in enumerate(location):
         if isinstance(key, int):
-            if words and depth + 1 < len(location):  # which item of a plain list is wrong shows in its value
-                words[-1] += f"[{key}]"
+            if names and depth + 1 < len(location):  # which item of a plain list is wrong shows in its value
+                names[-1] += f"[{key}]"
             continue
         field = model.model_fields.get(key)
-        words.append(flag_name(key, field) if field else key.replace("_", "-"))
+        names.append(flag_name(key, field) if field else key.replace("_", "-"))
         if field is not None and depth + 1 < len(location) and shape_of(field).is_a(BaseModel):
             model = shape_of(field).inner
-    return ".".join(words) or "options", model
+    return ".".join(names) or "options", model

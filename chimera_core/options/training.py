@@ -30,24 +30,24 @@ class FuserRef(ComponentRef):
 class TrainingOptions(Config):
     """What every training has: its length, its device, when it saves."""
 
-    seed: int = option(0, help="of the first weights, the order of the images and all that is random", ge=0)
+    seed: int = option(0, help="random seed of initial weights, data order and augmentation", ge=0)
     images: ImageCount | None = option(None, help="length in images, e.g. 5000, 200k or 2M", ge=1)
-    epochs: float | None = option(None, help="length in rounds through the images instead of --images", gt=0)
+    epochs: float | None = option(None, help="length in epochs, instead of --images", gt=0)
     batch: int = option(64, help="images per step, over all devices", ge=1)
     device: str = option("auto", help="auto, cpu, cuda, cuda:N or mps")
     devices: int = option(1, help="processes that share each batch (cuda: one GPU each)", ge=1, le=64)
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", help="bf16: mixed precision; auto takes it where the device declares it"
+        "auto", help="bf16: mixed precision; auto: bf16 where the device supports it"
     )
     compile: bool = option(False, help="compile the network: slow to start, then faster")
     max_minutes: float | None = option(
-        None, help="stop after so many minutes of training, interruptions left out", gt=0
+        None, help="stop after this many minutes of training; interruptions do not count", gt=0
     )
-    log_images: ImageCount | None = option(None, help="a line of metrics each so many images", ge=1)
-    checkpoint_images: ImageCount | None = option(None, help="save a checkpoint each so many images", ge=1)
-    checkpoint_minutes: float = option(10.0, help="and each so many minutes; 0: never", ge=0)
-    keep: int = option(2, help="how many of the newest checkpoints stay", ge=1)
-    log: Literal["none", "tensorboard"] = option("none", help="log there too")
+    log_images: ImageCount | None = option(None, help="log metrics every so many images", ge=1)
+    checkpoint_images: ImageCount | None = option(None, help="save a checkpoint every so many images", ge=1)
+    checkpoint_minutes: float = option(10.0, help="also save one every so many minutes; 0: never", ge=0)
+    keep: int = option(2, help="number of recent checkpoints to keep", ge=1)
+    log: Literal["none", "tensorboard"] = option("none", help="also log to TensorBoard")
 
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
         {
@@ -83,21 +83,23 @@ class ImageTraining(TrainingOptions):
     size: int = option(64, help="side of the images in pixels", ge=8, le=1024)
     fit: Literal["crop", "stretch", "pad"] = option("crop", help="how images become squares")
     train_split: str | None = option(
-        None, help="which split to learn from, joined: all of them; train where there is one"
+        None, help="split to train on: train, if there is one; joined: all splits"
     )
     val_split: str | None = option(
-        None, help="which split to validate on; val or test where there is one, else some are held out"
+        None, help="split to validate on: val or test, if there is one, else held-out images"
     )
     held_out: Literal["by-class", "plain"] = option(
-        "by-class", help="what is held out is drawn: so much of each class, or of all images alike"
+        "by-class", help="by-class: hold out the same share of each class; plain: of all images together"
     )
-    held_out_share: float = option(0.2, help="share of the images that is held out", gt=0, lt=1)
-    domains: tuple[str, ...] = option((), help="learn from these domains only")
+    held_out_share: float = option(0.2, help="share of the images to hold out for validation", gt=0, lt=1)
+    domains: tuple[str, ...] = option((), help="train on these domains only")
     strict_data: bool = option(
-        False, help="refuse data with unreadable, left-out or doubled images, or classes that one split lacks"
+        False,
+        help="refuse data with unreadable, skipped or duplicate images, or with classes missing from a split",
     )
     sampling: Literal["natural", "class", "domain"] = option(
-        "natural", help="natural: each image once an epoch; class, domain: equal shares of each"
+        "natural",
+        help="natural: every image once per epoch; class, domain: equal shares of each class or domain",
     )
 
 
@@ -105,23 +107,29 @@ class EncoderTraining(ImageTraining):
     """How an encoder is trained, on what, by whom."""
 
     encoder: EncoderRef = option(..., help="network")
-    trainer: TrainerRef = option(TrainerRef(name="standard"), help="on which images and loss it learns")
-    validate_images: ImageCount | None = option(None, help="validate each so many images", ge=1)
-    augment: str = option("none", help="how images are varied, e.g. flip, crop-flip, rand-augment")
-    mix: Literal["none", "mixup", "cutmix"] = option("none", help="mix each image with another")
-    label_smoothing: float = option(0.0, help="share of each label that goes to all classes", ge=0, lt=1)
-    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", help="which optimizer")
-    lr: float = option(1e-3, help="learning rate at its highest", gt=0)
-    layer_decay: float = option(
-        1.0, help="factor of the rate per layer, from the classifier down", gt=0, le=1
+    trainer: TrainerRef = option(TrainerRef(name="standard"), help="training method, e.g. standard or pgd")
+    validate_images: ImageCount | None = option(None, help="validate every so many images", ge=1)
+    augment: str = option("none", help="augmentation: none, flip, crop-flip or rand-augment")
+    mix: Literal["none", "mixup", "cutmix"] = option(
+        "none", help="mix pairs of training images and their labels"
     )
-    weight_decay: float = option(0.05, help="adam and sgd decay norms and biases too", ge=0)
-    momentum: float = option(0.9, help="of sgd", ge=0, lt=1)
-    schedule: Literal["constant", "cosine", "one-cycle"] = option("cosine", help="way of the learning rate")
-    warmup_images: ImageCount = option(0, help="images over which the rate rises first", ge=0)
-    clip: float | None = option(None, help="largest norm of a gradient", gt=0)
+    label_smoothing: float = option(
+        0.0, help="label smoothing: share of each label spread over all classes", ge=0, lt=1
+    )
+    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", help="optimizer")
+    lr: float = option(1e-3, help="peak learning rate", gt=0)
+    layer_decay: float = option(
+        1.0, help="learning-rate factor per layer, from the classifier down", gt=0, le=1
+    )
+    weight_decay: float = option(
+        0.05, help="weight decay; adam and sgd also apply it to norms and biases", ge=0
+    )
+    momentum: float = option(0.9, help="SGD momentum", ge=0, lt=1)
+    schedule: Literal["constant", "cosine", "one-cycle"] = option("cosine", help="learning-rate schedule")
+    warmup_images: ImageCount = option(0, help="linear warm-up, in images", ge=0)
+    clip: float | None = option(None, help="clip gradients to this norm", gt=0)
     ema: float = option(
-        0.0, help="decay per step of a moving average of the weights, e.g. 0.999; 0: none", ge=0, lt=1
+        0.0, help="decay per step of a moving average of the weights (EMA), e.g. 0.999; 0: none", ge=0, lt=1
     )
 
 
@@ -130,21 +138,21 @@ class FuserTraining(ImageTraining):
 
     fuser: FuserRef = option(..., help="what is trained")
     augment: Literal["none", "flip"] = option("flip", help="flip: mirror half of the images")
-    schedule: Literal["constant", "cosine"] = option("constant", help="way of the learning rates")
-    warmup_images: ImageCount = option(0, help="images over which the rates rise first", ge=0)
+    schedule: Literal["constant", "cosine"] = option("constant", help="learning-rate schedule")
+    warmup_images: ImageCount = option(0, help="linear warm-up, in images", ge=0)
     judge: EncoderRef | None = option(
         EncoderRef(name="robust-lite0"),
-        help="encoder in whose features quality is measured; none: no quality",
+        help="encoder whose features measure quality (KID); none: do not measure it",
     )
-    judge_images: ImageCount = option(1000, help="images made, and held-out ones, for a measurement", ge=10)
-    quality_images: ImageCount | None = option(None, help="measure quality each so many images", ge=1)
-    sample_images: ImageCount | None = option(None, help="draw pictures each so many images", ge=1)
+    judge_images: ImageCount = option(
+        1000, help="number of generated and of held-out images per measurement", ge=10
+    )
+    quality_images: ImageCount | None = option(None, help="measure quality every so many images", ge=1)
+    sample_images: ImageCount | None = option(None, help="draw sample pictures every so many images", ge=1)
     patience: int | None = option(
-        None, help="stop after so many measurements in a row without better quality", ge=1
+        None, help="stop after this many measurements in a row without improvement", ge=1
     )
-    init_from: str | None = option(
-        None, help="begin with the networks of this run, exported file or model instead of new ones"
-    )
+    init_from: str | None = option(None, help="start from the networks of this run, exported file or model")
 
     MAY_CHANGE: ClassVar[frozenset[str]] = ImageTraining.MAY_CHANGE | {"patience"}
 

@@ -84,6 +84,7 @@ class PluginHost:
                 f"no {kind} is named '{name}', and plugin {first.name} is {first.status}: {first.error}"
             )
         known = [n for k, n in self._components if k == kind]
+        known += [n for n, model in self.registry.models.items() if model.kind == kind]
         raise PluginError(f"no {kind} is named '{name}'" + suggest(name, known))
 
     def find_stored(self, kind: str, name: str) -> Component:

@@ -77,7 +77,7 @@ class Component:
             raise
         except BaseException as error:  # plugin border: whatever its import raises is its own fault
             raise PluginError(
-                f"{who} cannot be loaded from {self.spec.target} ({_said(error)}): {_mend(self.distribution)}"
+                f"{who} cannot be loaded from {self.spec.target} ({_describe(error)}): {_mend(self.distribution)}"
             ) from error
         interfaces = importlib.import_module("chimera_core.interfaces.components")
         wanted = getattr(interfaces, _CLASS_OF_KIND[self.kind])
@@ -117,7 +117,7 @@ def load_plugin(entry_point: EntryPoint) -> PluginRecord:
     except KeyboardInterrupt:
         raise
     except BaseException as raised:  # plugin border: record, and go on with the next one
-        error = _said(raised, with_type=not isinstance(raised, PluginError))
+        error = _describe(raised, with_type=not isinstance(raised, PluginError))
         error += _line_of(raised, entry_point)
         if not error.endswith(_UPDATE_US):
             error += f": {_mend_of(raised, entry_point)}"
@@ -154,8 +154,8 @@ def _check_version(module: Any) -> None:
         raise PluginError(f"it does not say for which plugin API it is written with CHIMERA_API = {ours}")
     if version != ours:
         is_newer = isinstance(version, int) and version > ours
-        said = f"it is written for plugin API {one_line(version, limit=20)}, this is {ours}"
-        raise PluginError(f"{said}: {_UPDATE_US}" if is_newer else said)
+        reason = f"it is written for plugin API {one_line(version, limit=20)}, this is {ours}"
+        raise PluginError(f"{reason}: {_UPDATE_US}" if is_newer else reason)
 
 
 def _ask(module: Any, plugin: str, distribution: str) -> tuple[Component, ...]:
@@ -165,7 +165,7 @@ def _ask(module: Any, plugin: str, distribution: str) -> tuple[Component, ...]:
     try:
         manager.register(module, name=plugin)
     except pluggy.PluginValidationError as error:
-        raise PluginError(f"one of its hooks takes other arguments than ours ({_said(error)})") from None
+        raise PluginError(f"one of its hooks takes other arguments than ours ({_describe(error)})") from None
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
@@ -268,7 +268,7 @@ def _mend(distribution: str) -> str:
     return f"update the plugin with pip install -U {name}, or remove it with pip uninstall {name}"
 
 
-def _said(error: BaseException, *, with_type: bool = True) -> str:
+def _describe(error: BaseException, *, with_type: bool = True) -> str:
     """Put an error on one line. A stranger's may fail even at that."""
     try:
         text = one_line(" ".join(str(error).split()), limit=400)

@@ -263,7 +263,7 @@ class Registry(Config):
     def place(self, *keys: str) -> str:
         """Name the file and line that a value comes from; ``default`` where no file says it."""
         for file in reversed(self._files):
-            if Layer(file.name, file.table).says(keys):
+            if Layer(file.name, file.table).has(keys):
                 return file.place(keys)
         return "default"
 

@@ -102,16 +102,16 @@ def _context(folder: Path, comparison: ComparisonRecord) -> dict[str, Any]:
     """Gather what page and Markdown both say."""
     columns = words.ranking_columns(comparison)
     record, experiment = _record(folder), _experiment(folder)
-    metrics = [words.describe(name) for name in (*metric_names(comparison), *(c.name for c in columns))]
+    names = dict.fromkeys((*metric_names(comparison), *(c.name for c in columns)))
     return {
         "comparison": comparison,
         "headline": words.headline(comparison),
-        "groups": words.groups_word(comparison),
+        "groups": words.group_noun(comparison),
         "intervals": words.intervals(comparison),
         "columns": columns,
         "rows": words.ranking_rows(comparison, columns),
         "labels": comparison.labels,
-        "glossary": {metric.name: metric for metric in metrics if metric.meaning},
+        "legend": words.legend(comparison, list(names)),
         "failures": words.failures(comparison),
         "not_applicable": words.not_applicable(comparison),
         "unmeasured": words.unmeasured(comparison),
@@ -161,7 +161,7 @@ def _environment(**escaping: Any) -> Environment:
 _FILTERS = {
     "show": formatting.show,
     "seconds": formatting.show_seconds,
-    "spoken": words.spoken,
+    "with_interval": words.with_interval,
     "listed": formatting.listed,
     "counted": formatting.counted,
     "compact": formatting.compact,

@@ -1,4 +1,4 @@
-"""What a report says of a comparison: who leads, what each figure means, what failed and why."""
+"""The sentences of a report: who leads, what the columns mean, what failed and why."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chimera_core.report.columns import FIGURES, RANKING, TESTS, Metric, describe
 from chimera_core.report.formatting import listed, show
 from chimera_core.report.record import ComparisonRecord, Fuser, Interval, Place
 from chimera_core.scoring.formula import EARLIER, FORMULA
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a figure means, in a line, and which way is better: "higher", "lower" or "" (neither)."""
-
-    name: str
-    better: str
-    meaning: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ def headline(comparison: ComparisonRecord) -> str:
         others = listed(labels[other] for other in best.tied_with)
         sentence = f"No winner: {labels[best.fuser]} has the best mean score, but the intervals do not tell it from {others}."
     else:
-        sentence = f"{labels[best.fuser]} ranks first, with a {best.metric} of {spoken(best)}."
+        sentence = f"{labels[best.fuser]} ranks first, with a {best.metric} of {with_interval(best)}."
     if best.fuser in controls:
         sentence += " It is a control: no fuser has beaten it."
     elif tied := [other for other in best.tied_with if other in controls]:
@@ -61,7 +53,7 @@ def headline(comparison: ComparisonRecord) -> str:
     return sentence
 
 
-def spoken(interval: Interval) -> str:
+def with_interval(interval: Interval) -> str:
     """Write a mean with its interval: ``0.412 (0.380 to 0.451)``."""
     if interval.mean is None or interval.low is None or interval.high is None:
         return show(interval.mean)
@@ -85,7 +77,7 @@ def explained(warning: str) -> str:
     return f"{warning} ({meaning})" if meaning else warning
 
 
-def groups_word(comparison: ComparisonRecord) -> str:
+def group_noun(comparison: ComparisonRecord) -> str:
     """Say what the tuples are: ``pair``, or ``tuple`` where some have three parents or more."""
     return "pair" if all(len(tuple_.labels) == 2 for tuple_ in comparison.tuples) else "tuple"
 
@@ -94,7 +86,7 @@ def ranking_columns(comparison: ComparisonRecord) -> list[Metric]:
     """Name the figures beside the headline metric that some place of the ranking has."""
     met = dict.fromkeys(name for place in comparison.ranking for name in place.metrics)
     headline_metrics = {place.metric for place in comparison.ranking}
-    known = [name for name in _MEANINGS if name in met]
+    known = [name for name in FIGURES if name in met]
     names = [*known, *(name for name in met if name not in known)]
     return [describe(name) for name in names if name not in headline_metrics]
 
@@ -111,11 +103,23 @@ def ranking_rows(comparison: ComparisonRecord, columns: Sequence[Metric]) -> lis
     return rows
 
 
-def describe(name: str) -> Metric:
-    """Say what a metric means; one that is not ours gets no words."""
-    stem = name.split("[")[0].rstrip("0123456789").rstrip("_")
-    better, meaning = _MEANINGS.get(name) or _MEANINGS.get(stem, ("", ""))
-    return Metric(name, better, meaning)
+def legend(comparison: ComparisonRecord, names: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Explain the columns that a report of this comparison has: (title of the table, [(column, meaning)]).
+
+    Args:
+        comparison: what is reported.
+        names: of its figures.
+    """
+    figures = {name: describe(name) for name in names}
+    explained_figures = [
+        (name, f"{m.meaning} {m.better.capitalize()} is better." if m.better else m.meaning)
+        for name, m in figures.items()
+        if m.meaning
+    ]
+    tables = [("Ranking", list(RANKING.items())), ("Figures", explained_figures)]
+    if comparison.tests:
+        tables.insert(1, ("Pairwise tests", list(TESTS.items())))
+    return [(title, rows) for title, rows in tables if rows]
 
 
 def failures(comparison: ComparisonRecord) -> list[Trouble]:
@@ -180,57 +184,4 @@ def _places(names: Sequence[str]) -> str:
 _WARNINGS = {
     "ignores-weights": "its creatures do not follow the weights that were asked for",
     "collapsed": "its creatures are nearly all alike",
-}
-# In the order in which a reader wants them.
-_MEANINGS = {
-    "score": (
-        "higher",
-        "The headline: square root of fused times realism, less what a montage of pieces costs. A copy of a parent gets 0.",
-    ),
-    "fused": (
-        "higher",
-        "Kinship times unity times presence: all of it its parents', one creature, nobody missing.",
-    ),
-    "kinship": (
-        "higher",
-        "How much of the creature is its parents' at all: the sum of the likenesses, at most 1.",
-    ),
-    "unity": (
-        "higher",
-        "Whether all views of the creature show the same mix (1), or each another parent (0), as of pieces that were joined.",
-    ),
-    "presence": ("higher", "1 where a fifth of every parent's weight is seen at least, 0 for a copy of one."),
-    "realism": (
-        "higher",
-        "How near the creature's textures are to real animals', 1 being as near as real ones are to each other.",
-    ),
-    "weight_error": ("lower", "Mean distance of the memberships from the weights that were asked for."),
-    "leakage": ("lower", "Probability that the judge gives to classes that are no parent."),
-    "balance": ("higher", "How evenly the parents are present."),
-    "novelty": ("higher", "Distance to the nearest parent or training image."),
-    "diversity": ("higher", "How different the creatures of one fuser are from each other."),
-    "position_step_max": ("lower", "The largest jump along a sweep; a smooth way has small ones."),
-    "middle_share": ("higher", "Share of a sweep's creatures that lie between their parents."),
-    "KID": (
-        "lower",
-        "Kernel distance between the creatures and real animals, by the named encoder's features.",
-    ),
-    "FD": (
-        "lower",
-        "Fréchet distance between the creatures and real animals, by the named encoder's features.",
-    ),
-    "FID": ("lower", "Fréchet distance by the field's Inception features."),
-    "coat": ("higher", "How much of a parent's coat the creature wears, by textures; photographs only."),
-    "montage": (
-        "lower",
-        "How much of the creature is its parents' own pixels, laid or pasted together; it costs the more, the less unity there is.",
-    ),
-    "patch_distance": ("", "Fréchet distance between the patches of the creature and of a parent's picture."),
-    "membership": ("", "Share of the judge's probability that a parent gets."),
-    "likeness": (
-        "higher",
-        "Nearness to a parent, from what the other has of it (0) to what its own views have (1).",
-    ),
-    "identity": ("higher", "Cosine between the creature's features and those of a parent."),
-    "log_odds": ("", "The judge's log-odds of the second parent against the first."),
 }

@@ -28,11 +28,11 @@ from chimera_core.runs.config import FILE as CONFIG
 
 RECORD = "run.json"
 _LOCK = ".lock"
-_WORDS = (
+_TEXT_FIELDS = (
     "status kind written device source content data precision encoder trainer fuser experiment fingerprint"
 )
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(_WORDS.split(), str),
+    **dict.fromkeys(_TEXT_FIELDS.split(), str),
     **dict.fromkeys(("command", "classes", "accepts", "fusers"), list),
     **dict.fromkeys(("seed", "images", "size", "max_parents"), int),
     **dict.fromkeys(("versions", "final"), dict),
@@ -189,7 +189,7 @@ def _is_of(value: Any, type_: type | tuple[type, ...]) -> bool:
     if not isinstance(value, type_) or isinstance(value, bool):
         return False
     if isinstance(value, list):
-        return all(isinstance(word, str) for word in value)
+        return all(isinstance(item, str) for item in value)
     if isinstance(value, (int, float)):
         return abs(value) < 1 << 63  # neither does NaN
     return True

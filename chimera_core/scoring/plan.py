@@ -15,7 +15,7 @@ from chimera_core.files.text import parse_json
 from chimera_core.fusing.request import FusionPlan, check_seeds, check_weights, plan_fusion
 from chimera_core.images import check_picture, read_png_text
 from chimera_core.images.folders import is_picture_name
-from chimera_core.library.choosing import Merits
+from chimera_core.library.choosing import PictureScores
 from chimera_core.models.fusers import is_class_name
 from chimera_core.models.run_options import FUSER, read_options
 from chimera_core.options.config import suggest
@@ -72,9 +72,9 @@ def plan_score(
     fuse_size: int | None,
     device: str,
     host: PluginHost,
-    merits: Merits | None = None,
+    visibility: PictureScores | None = None,
 ) -> ScorePlan:
-    """Check a request of ``chimera score``; ``merits`` as for ``plan_fusion``, so that both take the same pictures.
+    """Check a request of ``chimera score``; ``visibility`` as for ``plan_fusion``, so that both take the same pictures.
 
     Raises:
         ChimeraError: naming what is wrong and the mend.
@@ -95,7 +95,7 @@ def plan_score(
             size=fuse_size,
             device=device,
             square=True,
-            merits=merits,
+            visibility=visibility,
             host=host,
         )
         named = named or _source_of_run(fusion, host)

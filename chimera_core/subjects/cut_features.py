@@ -21,13 +21,15 @@ _VOTE = 25.0
 def describe(grid: Grid, candidates: Candidates) -> dict[str, Values]:
     """Describe every candidate: by name, float (K,) of order one; NaN where the grid does not know."""
     geometry = _Geometry.of(grid, candidates)
-    told = _agreement_with_scores(grid, candidates, geometry)
-    told |= _shape(candidates, geometry)
-    told |= _both_sides(grid, geometry)
-    told |= _notches(grid, candidates, geometry)
-    told |= _place_in_picture(grid, geometry)
-    told |= _neck(grid, geometry)
-    return {name: np.broadcast_to(value, geometry.size.shape).astype(float) for name, value in told.items()}
+    features = _agreement_with_scores(grid, candidates, geometry)
+    features |= _shape(candidates, geometry)
+    features |= _both_sides(grid, geometry)
+    features |= _notches(grid, candidates, geometry)
+    features |= _place_in_picture(grid, geometry)
+    features |= _neck(grid, geometry)
+    return {
+        name: np.broadcast_to(value, geometry.size.shape).astype(float) for name, value in features.items()
+    }
 
 
 def describe_sides(grid: Grid, candidates: Candidates) -> Values:
@@ -91,7 +93,7 @@ def _agreement_with_scores(grid: Grid, candidates: Candidates, g: _Geometry) -> 
     hot = (score > HOT).astype(np.float32)
     mass, total, inside, hot_inside = float(score.sum()) + 1e-6, len(score), g.heads @ score, g.heads @ hot
     overlap = inside / (mass + g.size - inside)
-    told: dict[str, Values | float] = {
+    features: dict[str, Values | float] = {
         "overlap": overlap,
         "overlap_behind_best": overlap - overlap.max(),
         "mass_inside": inside / mass,
@@ -104,22 +106,22 @@ def _agreement_with_scores(grid: Grid, candidates: Candidates, g: _Geometry) -> 
     }
     surest = grid.surest_piece()[grid.animal]
     surest_mass, surest_inside = float(surest.sum()) + 1e-6, g.heads @ surest
-    told["surest_overlap"] = surest_inside / (surest_mass + g.size - surest_inside)
-    told["surest_inside"] = surest_inside / surest_mass
-    told["surest_share"] = surest_mass / mass
+    features["surest_overlap"] = surest_inside / (surest_mass + g.size - surest_inside)
+    features["surest_inside"] = surest_inside / surest_mass
+    features["surest_share"] = surest_mass / mass
     # What other good candidates enclose.
     both = g.heads @ g.heads.T
     alike = both / (g.size[:, None] + g.size[None] - both)
     votes = np.exp(_VOTE * (overlap - overlap.max()))
-    told["agreement"] = alike @ (votes / votes.sum())
-    told["agreement_of_all"] = float((votes / votes.sum()) @ told["agreement"])
+    features["agreement"] = alike @ (votes / votes.sum())
+    features["agreement_of_all"] = float((votes / votes.sum()) @ features["agreement"])
     row, column = grid.peak()
     peak = int(np.flatnonzero((g.rows == row) & (g.columns == column))[0])
-    told["peak_inside"] = g.heads[:, peak].astype(float)
-    told["peak_depth"] = g.along[:, peak] / np.sqrt(g.size)
-    told["peak_aside"] = np.abs(g.across[:, peak]) / g.span
-    told["peak_score"] = float(score[peak])
-    return told
+    features["peak_inside"] = g.heads[:, peak].astype(float)
+    features["peak_depth"] = g.along[:, peak] / np.sqrt(g.size)
+    features["peak_aside"] = np.abs(g.across[:, peak]) / g.span
+    features["peak_score"] = float(score[peak])
+    return features
 
 
 def _shape(candidates: Candidates, g: _Geometry) -> dict[str, Values | float]:
@@ -146,24 +148,24 @@ def _shape(candidates: Candidates, g: _Geometry) -> dict[str, Values | float]:
 def _both_sides(grid: Grid, g: _Geometry) -> dict[str, Values | float]:
     """Scores and the animal's width on both sides of the cut: a neck is a narrowing where the scores fall."""
     score = grid.scores[grid.animal]
-    told: dict[str, Values | float] = {}
+    features: dict[str, Values | float] = {}
     for band in _BANDS:
         parts = g.heads * (g.along <= band * g.side), g.before * ((g.along <= 0) & (g.along > -band * g.side))
         within, outside = ((part @ score) / np.maximum(1, part.sum(1)) for part in parts)
-        told[f"score_inside_{band}"], told[f"score_outside_{band}"] = within, outside
-        told[f"score_step_{band}"] = within - outside
+        features[f"score_inside_{band}"], features[f"score_outside_{band}"] = within, outside
+        features[f"score_step_{band}"] = within - outside
     for station in _STATIONS:
         slab = np.abs(g.along - station * g.side) <= 1
         wide = ((g.heads if station > 0 else g.before) * slab).sum(1) / 2
-        told[f"width_{station}"] = np.log((wide + 1) / (g.length + 1))
-    return told
+        features[f"width_{station}"] = np.log((wide + 1) / (g.length + 1))
+    return features
 
 
 def _notches(grid: Grid, candidates: Candidates, g: _Geometry) -> dict[str, Values | float]:
     """How much animal lies around a cut's ends: those of a neck lie in notches of the outline."""
     height, width = grid.animal.shape
     cos, sin = np.cos(candidates.angle), np.sin(candidates.angle)
-    told: dict[str, Values | float] = {}
+    features: dict[str, Values | float] = {}
     for size in _NOTCH_SIZES:
         edge = 2 * round(size * g.side / 2) + 1
         full = cv2.blur(grid.animal.astype(np.float32), (edge, edge), borderType=cv2.BORDER_CONSTANT)
@@ -171,8 +173,11 @@ def _notches(grid: Grid, candidates: Candidates, g: _Geometry) -> dict[str, Valu
         for end in g.ends:
             x, y = cos * candidates.offset - sin * end, sin * candidates.offset + cos * end
             around.append(full[_index(y, height), _index(x, width)].astype(float))
-        told[f"notch_least_{size}"], told[f"notch_most_{size}"] = np.minimum(*around), np.maximum(*around)
-    return told
+        features[f"notch_least_{size}"], features[f"notch_most_{size}"] = (
+            np.minimum(*around),
+            np.maximum(*around),
+        )
+    return features
 
 
 def _place_in_picture(grid: Grid, g: _Geometry) -> dict[str, Values | float]:

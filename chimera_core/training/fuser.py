@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from chimera_core.data.batches import Batch
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import ConfigError, DataError, PluginError
-from chimera_core.files.weights import lengthened, load_state
+from chimera_core.files.weights import load_state, to_float32
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
 from chimera_core.interfaces.learner import Engine, FuserLearner, TrainedFacts
 from chimera_core.models.fusers import find_trained_fuser
@@ -238,6 +238,6 @@ def _begin_from_fuser(learner: FuserLearner, config: FuserTraining, name: str, h
         raise ConfigError("there is no such run, exported file or model: check its name")
     if found.component != host.find(config.fuser.kind, config.fuser.name):
         raise ConfigError(f"it is one of {found.component.full_name}, not of {config.fuser.name}")
-    header = found.said
+    header = found.header
     facts = TrainedFacts(header.classes, header.size, header.facts)
-    learner.begin_from(lengthened(load_state(found.weights)), found.options(host, {}), facts)
+    learner.begin_from(to_float32(load_state(found.weights)), found.options(host, {}), facts)

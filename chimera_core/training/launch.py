@@ -197,7 +197,7 @@ def peers() -> Iterator[None]:
         yield
     except RuntimeError as error:
         lost = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "timed out")
-        if is_worker() and any(word in str(error) for word in lost):
+        if is_worker() and any(phrase in str(error) for phrase in lost):
             raise RunError(
                 f"process {rank()} lost another one of this training: go on with --resume"
             ) from error

@@ -56,7 +56,7 @@ def train(
     resume: checkpoints.Checkpoint | None = None,
     stop: Stop | None = None,
     progress: Callable[[float, float], None] = no_progress,
-    say: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Train until the length is reached, the time is up, quality stands still or a signal came.
 
@@ -198,7 +198,7 @@ def train(
             (diverged,) = launch.agree(fabric, not is_sound(*modules.values()))
         if diverged:
             good = guard.go_back(images)
-            say(f"the loss is not finite after {images:,} images: back to {good:,}, at half the rate")
+            notify(f"the loss is not finite after {images:,} images: back to {good:,}, at half the rate")
             half = guard.factor
             restore_training_state(checkpoints.read_checkpoint(states, good))
             guard.factor = half
@@ -237,7 +237,9 @@ def train(
         if is_first:
             learner.draw_pictures(images)
     elif stalled:
-        say(f"quality has not improved in {learner.patience} measurements: stopped after {images:,} images")
+        notify(
+            f"quality has not improved in {learner.patience} measurements: stopped after {images:,} images"
+        )
     plot()
     measured = [line for line in read_metrics(folder) if learner.metric in line][-1:] if is_first else []
     return Outcome(status, images, clock.wall_s, best, measured[0] if measured else {})

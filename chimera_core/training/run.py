@@ -37,7 +37,7 @@ def run_training(
     resume: bool = False,
     stop: Stop | None = None,
     progress: Callable[[float, float], None] = no_progress,
-    say: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Train into a run folder, in this process (and its peers under torchrun).
 
@@ -54,8 +54,8 @@ def run_training(
     with hold_run(folder, work="trained", resume=resume) if is_first else contextlib.nullcontext():
         fabric = launch.open_fabric(plan.device, plan.config.precision)  # type: ignore[arg-type]
         if not fabric.is_global_zero:
-            progress, say = no_progress, lambda line: None
-        checkpoint = _newest_checkpoint(folder, plan.networks, say=say) if resume else None
+            progress, notify = no_progress, lambda line: None
+        checkpoint = _newest_checkpoint(folder, plan.networks, notify=notify) if resume else None
         if checkpoint is None:
             plan.begin(host)
         record = _Recorder(folder, host, fabric, plan)
@@ -63,7 +63,7 @@ def run_training(
         with record.watching(), catching as asked, launch.peers():
             learner = plan.learner(fabric, folder)
             outcome = train(
-                learner, plan, fabric, folder, resume=checkpoint, stop=asked, progress=progress, say=say
+                learner, plan, fabric, folder, resume=checkpoint, stop=asked, progress=progress, notify=notify
             )
         launch.close_fabric(fabric)
         record(**dataclasses.asdict(outcome))
@@ -89,16 +89,16 @@ def hold_run(folder: Path, *, work: str, resume: bool) -> Iterator[None]:
 
 
 def _newest_checkpoint(
-    folder: Path, modules: Mapping[str, nn.Module], *, say: Callable[[str], None]
+    folder: Path, modules: Mapping[str, nn.Module], *, notify: Callable[[str], None]
 ) -> checkpoints.Checkpoint | None:
     """Read the newest sound checkpoint of a run that is resumed, which must fit the networks; None if there is none."""
     checkpoint, troubles = checkpoints.newest_checkpoint(folder / checkpoints.FOLDER)
     for trouble in troubles:
-        say(f"{trouble}: the one before it is used")
+        notify(f"{trouble}: the one before it is used")
     if checkpoint is not None:
         checkpoints.check_fits(checkpoint, modules)
     seen = f"from {checkpoint.images:,} images" if checkpoint else "from the beginning: no checkpoint yet"
-    say(f"going on {seen}")
+    notify(f"going on {seen}")
     return checkpoint
 
 

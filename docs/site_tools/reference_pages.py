@@ -1,4 +1,4 @@
-"""Write ``docs/reference/cli.md`` and ``components.md`` from the commands and plugins themselves.
+"""Write ``docs/reference/cli.md``, ``components.md`` and ``report.md`` from the commands, plugins and columns themselves.
 
     python docs/site_tools/reference_pages.py [--check]
 
@@ -29,15 +29,13 @@ KINDS = {
 
 
 def main(args: list[str]) -> int:
-    """Write both pages, or compare them."""
+    """Write the pages, or compare them."""
     with _nobody_s_settings():
-        pages = {"cli.md": cli_page(), "components.md": components_page()}
-    stale = [name for name, text in pages.items() if _words(REFERENCE / name) != text.split()]
+        pages = {"cli.md": cli_page(), "components.md": components_page(), "report.md": report_page()}
+    stale = [name for name, text in pages.items() if _tokens(REFERENCE / name) != text.split()]
     if "--check" in args:
         for name in stale:
-            print(
-                f"docs/reference/{name} is not what the code says: python docs/site_tools/reference_pages.py"
-            )
+            print(f"docs/reference/{name} is out of date: run python docs/site_tools/reference_pages.py")
         return bool(stale)
     for name in stale:
         (REFERENCE / name).write_text(pages[name], encoding="utf-8")
@@ -81,6 +79,30 @@ def components_page() -> str:
             parts += [f"- Preset `{p['name']}`: {_cell(p['summary'])}" for p in detail["presets"]]
             parts += [""] if detail["presets"] else []
     return "\n".join(parts)
+
+
+def report_page() -> str:
+    """Collect the meaning of every column and figure of a comparison."""
+    from chimera_core.report import columns
+
+    parts = [
+        "# The report and its columns\n",
+        BY,
+        "What stands in `report.html`, `report.md` and the tables of a comparison. The report carries the same explanations "
+        "as a legend. How figures are computed: [The scorecard](scorecard.md). The files: [The run folder](run-folder.md#a-comparison).\n",
+        "## Figures\n",
+        "A figure of one parent ends in its position, counted from 0: `membership_0`. A name in brackets is the encoder that "
+        "measured it: `score[robust-small-64]`.\n",
+        "| figure | better | meaning |\n|---|---|---|",
+    ]
+    parts += [
+        f"| `{name}` | {better} | {_cell(meaning)} |" for name, (better, meaning) in columns.FIGURES.items()
+    ]
+    tables = {"Ranking": columns.RANKING, "Pairwise tests": columns.TESTS}
+    for title, table in {**tables, **{f"`{file}`": table for file, table in columns.FILES.items()}}.items():
+        parts += [f"\n## {title}\n", "| column | meaning |\n|---|---|"]
+        parts += [f"| `{name}` | {_cell(meaning)} |" for name, meaning in table.items()]
+    return "\n".join(parts) + "\n"
 
 
 def _options(options: list[dict[str, Any]]) -> str:
@@ -163,7 +185,7 @@ def _nobody_s_settings() -> Iterator[None]:
         yield
 
 
-def _words(page: Path) -> list[str]:
+def _tokens(page: Path) -> list[str]:
     """A page without its line breaks: versions of click wrap differently."""
     return page.read_text(encoding="utf-8").split() if page.exists() else []
 

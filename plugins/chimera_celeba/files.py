@@ -90,14 +90,14 @@ def read_partitions(layout: Layout) -> dict[str, int]:
             f"are for training; {BY_HAND}"
         )
     partitions = {}
-    for number, words in _rows(path):
-        if number == 1 and words[-1] == "partition":  # the head of Kaggle's table
+    for number, fields in _rows(path):
+        if number == 1 and fields[-1] == "partition":  # the head of Kaggle's table
             continue
-        if len(words) != 2 or words[1] not in ("0", "1", "2"):
+        if len(fields) != 2 or fields[1] not in ("0", "1", "2"):
             raise DataError(
-                f"line {number} of '{path}' is no name and 0, 1 or 2, but '{' '.join(words)[:60]}': get the file anew"
+                f"line {number} of '{path}' is no name and 0, 1 or 2, but '{' '.join(fields)[:60]}': get the file anew"
             )
-        partitions[words[0]] = int(words[1])
+        partitions[fields[0]] = int(fields[1])
     return partitions
 
 
@@ -124,18 +124,18 @@ def read_attribute(layout: Layout, name: str) -> tuple[str, dict[str, bool]]:
     names: list[str] = []
     values = {}
     column = -1
-    for number, words in rows:
+    for number, fields in rows:
         if not names:
-            if len(words) > 1 or not words[0].isdigit():  # the first line of the .txt counts the images
-                names = words[1:] if words[0] == "image_id" else words
+            if len(fields) > 1 or not fields[0].isdigit():  # the first line of the .txt counts the images
+                names = fields[1:] if fields[0] == "image_id" else fields
                 column = _find_attribute(name, names, path)
-        elif len(words) != len(names) + 1 or words[column + 1] not in ("1", "-1", "0"):
+        elif len(fields) != len(names) + 1 or fields[column + 1] not in ("1", "-1", "0"):
             raise DataError(
-                f"line {number} of '{path}' has {len(words) - 1} values for {len(names)} attributes, or one that is "
+                f"line {number} of '{path}' has {len(fields) - 1} values for {len(names)} attributes, or one that is "
                 "not 1 or -1: get the file anew"
             )
         else:
-            values[words[0]] = words[column + 1] == "1"
+            values[fields[0]] = fields[column + 1] == "1"
     if not names:
         raise DataError(f"'{path}' names no attributes: get the file anew")
     return names[column], values
@@ -167,9 +167,9 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         with open(path, encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
-                words = line.replace(",", " ").split()
-                if words:
-                    yield number, words
+                fields = line.replace(",", " ").split()
+                if fields:
+                    yield number, fields
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise DataError(f"'{path}' cannot be read ({reason}): get the file anew") from error

@@ -70,8 +70,8 @@ class CelebaSource(DatasetSource):
         values: dict[str, bool] = {}
         if config.label:
             attribute, values = read_attribute(self._layout, config.label)
-            word = attribute.lower().replace("_", "-")
-            self.classes = (f"not-{word}", word)
+            kebab = attribute.lower().replace("_", "-")
+            self.classes = (f"not-{kebab}", kebab)
             labelled = [name for name in known if name in values]
             self._count_missing("the attribute file", known, labelled)
             known = labelled
@@ -199,7 +199,7 @@ def _parse_eyes(text: str) -> tuple[float, float, float, float] | None:
     if text == "none":
         return None
     try:
-        left_x, left_y, right_x, right_y = (float(word) for word in text.split(","))
+        left_x, left_y, right_x, right_y = (float(kebab) for kebab in text.split(","))
         if left_x < right_x:
             return left_x, left_y, right_x, right_y
     except ValueError:

@@ -1,194 +1,282 @@
-"""Conditions, and what lies between them: fusing is mixing conditions.
-
-Directions mix on the sphere, lengths linearly, which serves conditions on a sphere and Gaussian noise alike: a straight
-line between two of them passes through a middle that is shorter than anything that the generator has met.
-Legend of shapes: P parents, N images, C condition, D features.
-"""
+"""The condition of a generator: none, a class, or the features of an image. Fusing mixes conditions."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from chimera_core.api import DataError, ShapeError
+from chimera_core.api import Batch, ConfigError, Draw, FeatureEncoder, FuserData, check_state, load_encoder
+from chimera_gan.config import GanConfig
+from chimera_gan.interpolation import Principal, linear_mix, spherical_mix
 
-_STEPS = 60  # of the Karcher mean, at most: three parents at right angles need 20
-_BALANCED = 1e-10  # far below what float32 tells apart
-_TINY = 1e-7
-
-
-def linear_mix(vectors: Tensor, weights: Tensor) -> Tensor:
-    """Give the weighted sum, and the very vector of a parent whose weight is 1.
-
-    Args:
-        vectors: float (P, N, C).
-        weights: (P,), or (P, N): every image its own. They sum to 1.
-    Returns:
-        float (N, C), of the dtype of ``vectors``.
-    Raises:
-        ShapeError: if the shapes do not fit.
-    """
-    exact, shares = _prepare(vectors, weights)
-    return _keep_ends((exact * shares[:, :, None]).sum(0), vectors, shares)
+_TOGETHER = 64
+_ALL, _COMPONENTS = (
+    1,
+    2,
+)  # what is known of the images' features in a checkpoint: everything, or another training's components; nothing is 0
 
 
-def spherical_mix(vectors: Tensor, weights: Tensor) -> Tensor:
-    """Give the weighted mean on the sphere: for two parents slerp, for more the Karcher mean.
+class Condition(nn.Module, ABC):
+    """The condition that a generator is trained under. ``size`` is C, its length; 0: no condition."""
 
-    The result is as long as the parents are on average. A parent without direction (a zero) has no say in where it
-    points; one of weight 1 is returned bit for bit; the parents' order has no influence. Between opposite vectors every
-    half circle is as short as any: we take the one through the axis that is most across.
+    size: int = 0
 
-    Args:
-        vectors: float (P, N, C).
-        weights: (P,), or (P, N): every image its own. They sum to 1.
-    Returns:
-        float (N, C), of the dtype of ``vectors``.
-    Raises:
-        ShapeError: if the shapes do not fit.
-    Source: Shoemake 1985, "Animating rotation with quaternion curves", for two; Buss and Fillmore 2001, "Spherical
-    averages", algorithm A1, for more.
-    """
-    exact, shares = _prepare(vectors, weights)
-    # In an order of the vectors' own, arithmetic is the same however the parents were named.
-    probe = torch.arange(1, exact.shape[2] + 1, dtype=exact.dtype, device=exact.device).cos()
-    order = (exact * probe).sum(2).argsort(0)
-    sorted_shares = shares.gather(0, order)
-    exact = exact.gather(0, order[:, :, None].expand_as(exact))
-    lengths = exact.norm(dim=2)
-    directions = exact / lengths.clamp_min(torch.finfo(exact.dtype).tiny)[:, :, None]
-    say = sorted_shares * (lengths > 0)
-    direction = _mean_direction(directions, say / say.sum(0).clamp_min(_TINY))
-    mixed = direction * (sorted_shares * lengths).sum(0)[:, None]
-    return _keep_ends(mixed, vectors, shares)
+    def prepare(self, data: FuserData) -> None:
+        """Compute what all images decide, once; a checkpoint brings it along afterwards."""
 
+    @abstractmethod
+    def of_images(self, batch: Batch) -> Tensor | None:
+        """Give the condition (N, C) of images that are learned from."""
 
-class Principal(nn.Module):
-    """Principal components of features, as conditions on the sphere of radius sqrt(C).
+    @abstractmethod
+    def drawn(self, seeds: Iterable[int]) -> Tensor | None:
+        """Draw conditions (N, C) as the data have them; the k-th depends on the k-th seed alone."""
 
-    Scores are not whitened: the first components keep their greater say. ``scores`` divides them by one number, their
-    common standard deviation; ``forward`` puts them on the sphere, where lengths no longer count, so that parents far from
-    the mean are not stronger than others, and entries are of order 1, as noise is.
+    def of_unknown(self, batch: Batch) -> Tensor | None:
+        """Give the condition of images that are not learned from."""
+        return self.of_images(batch)
 
-    Args:
-        features: D.
-        components: C.
-    """
+    def mixed_with_another(self, own: Tensor, batch: Batch, draw: Draw) -> Tensor:
+        """Mix conditions (N, C) with those of others, of another class where there is one, by random weights.
 
-    mean: Tensor
-    directions: Tensor
-    scale: Tensor
+        Raises:
+            ConfigError: where there is nothing to mix.
+        """
+        raise ConfigError("without a condition there is nothing to mix: leave out --mixed")
 
-    def __init__(self, features: int, components: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("directions", torch.eye(components, features))
-        self.register_buffer("scale", torch.ones(()))
-
-    @classmethod
-    def fit(cls, features: Tensor, components: int) -> Principal:
-        """Find the directions of greatest variance.
+    def begin(self, state: Mapping[str, Tensor], classes: Sequence[str]) -> None:
+        """Take over the meaning of conditions from another training; nothing to do by default.
 
         Args:
-            features: float (n, D); computed in float64.
-            components: C, at most D and n - 1.
+            state: what the other's ``kept`` gave.
+            classes: that the other learned.
         Raises:
-            DataError: if so few images, or features, have not as many components, or they hold NaN.
+            ConfigError, DataError: if that cannot be.
         """
-        n, d = features.shape
-        most = min(n - 1, d)
-        if not 1 <= components <= most:
-            raise DataError(
-                f"{n} images with {d} features have 1 to {most} components: {components} is none of these"
+
+    def kept(self) -> dict[str, Tensor]:
+        """Give the tensors that the fuser needs."""
+        return {}
+
+
+class NoCondition(Condition):
+    """The generator has its noise alone."""
+
+    def of_images(self, batch: Batch) -> None:
+        """Nothing."""
+
+    def drawn(self, seeds: Iterable[int]) -> None:
+        """Nothing."""
+
+
+class ClassCondition(Condition):
+    """The class (``one_hot``); a chimera of classes has a share of each.
+
+    Args:
+        shares: of the classes in the data, (K,).
+    """
+
+    def __init__(self, shares: Tensor, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.size, self.classes = len(shares), tuple(classes)
+        self.shares: Tensor
+        self.register_buffer("shares", shares.float())
+
+    def begin(self, state: Mapping[str, Tensor], classes: Sequence[str]) -> None:
+        """Refuse other classes: the k-th number means the k-th of them."""
+        if self.classes != tuple(classes):
+            raise ConfigError(
+                f"it learned the classes {_names(classes)}, and the data have {_names(self.classes)}: take such data"
             )
-        exact = features.double()
-        if not exact.isfinite().all():
-            raise DataError("features hold NaN or infinity: train the encoder anew, or take another")
-        mean = exact.mean(0)
-        centred = exact - mean
-        # eigh sorts upwards.
-        _, vectors = torch.linalg.eigh(centred.T @ centred / (n - 1))
-        directions = vectors.T.flip(0)[:components]
-        # A direction and its opposite are as good: the greatest entry shall be positive, on every machine.
-        greatest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
-        directions = directions * greatest.sign()
-        fitted = cls(d, components).to(features.device)
-        fitted.mean.copy_(mean)
-        fitted.directions.copy_(directions)
-        fitted.scale.copy_((centred @ directions.T).square().mean().sqrt())
-        return fitted
 
-    def scores(self, features: Tensor) -> Tensor:
-        """Map features (N, D) to scores (N, C) whose mean square over the fitted images is 1."""
-        return (features - self.mean) @ self.directions.T / self.scale.clamp_min(_TINY)
+    def of_images(self, batch: Batch) -> Tensor:
+        """One-hot labels."""
+        return one_hot(batch.labels, self.size)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features, float (N, D), to conditions (N, C) of norm sqrt(C); the fitted mean itself to 0."""
-        return F.normalize(self.scores(features), dim=1) * math.sqrt(len(self.directions))
+    def drawn(self, seeds: Iterable[int]) -> Tensor:
+        """Classes in the shares of the data."""
+        labels = [int(torch.multinomial(self.shares.cpu(), 1, generator=seeded(s))) for s in seeds]
+        return one_hot(torch.tensor(labels, device=self.shares.device), self.size)
+
+    def mixed_with_another(self, own: Tensor, batch: Batch, draw: Draw) -> Tensor:
+        """Mix with another class, all alike."""
+        step = 1 + draw.integers(max(1, self.size - 1), purpose="other class").view(-1)
+        other = one_hot((batch.labels + step) % self.size, self.size)
+        weight = draw.uniform(purpose="weight").view(-1)
+        return linear_mix(torch.stack([own, other]), torch.stack([1 - weight, weight]))
 
 
-def _prepare(vectors: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Give vectors (P, N, C) and weights (P, N) in float64, or float32 where the device knows no better."""
-    if vectors.ndim != 3 or weights.shape not in (vectors.shape[:1], vectors.shape[:2]):
-        raise ShapeError(
-            f"vectors are {tuple(vectors.shape)} and weights {tuple(weights.shape)}: "
-            "pass (P, N, C) with (P,) or (P, N)"
+class InstanceCondition(Condition):
+    """The principal components of an encoder's features of a real image (Casanova et al. 2021, arXiv:2109.05070).
+
+    Args:
+        config: the fuser's options.
+        data: what is learned from.
+    """
+
+    def __init__(self, config: GanConfig, data: FuserData) -> None:
+        super().__init__()
+        self.encoder_name, self.encoder_options = config.encoder.name, config.encoder.options
+        self.encoder_size = config.encoder_size
+        # A dry run builds without memory; the encoder itself is needed, and is small.
+        with torch.device("cpu"):
+            features = look(self._encoder("cpu"), torch.zeros(1, 3, 8, 8), size=self.encoder_size).shape[1]
+        # What grows has its components from elsewhere.
+        if config.components > (features if config.grown else min(features, len(data.images) - 1)):
+            raise ConfigError(
+                f"{config.components} components are more than encoder {self.encoder_name} has features ({features}) "
+                f"or there are images ({len(data.images)}): lower --components"
+            )
+        self.size, self.classes = config.components, len(data.classes)
+        self.bank_size = config.bank
+        self.principal = Principal(features, config.components)
+        self.table: Tensor
+        self.labels: Tensor
+        self.is_known: Tensor
+        self.register_buffer("table", torch.zeros(len(data.images), config.components))
+        self.register_buffer("labels", data.images.labels.clone())
+        self.register_buffer("is_known", torch.zeros((), dtype=torch.int64))
+        self._others = _Others(data.images.labels)
+
+    def begin(self, state: Mapping[str, Tensor], classes: Sequence[str]) -> None:
+        """Take the other's principal components; classes may be others."""
+        wanted = {f"principal.{k}": (tuple(v.shape), v.dtype) for k, v in self.principal.state_dict().items()}
+        own = {k: v for k, v in state.items() if k.startswith("principal.")}
+        check_state(own, wanted, where="its condition")
+        self.principal.load_state_dict({k.removeprefix("principal."): v for k, v in own.items()})
+        self.is_known.fill_(_COMPONENTS)
+
+    @torch.no_grad()
+    def prepare(self, data: FuserData) -> None:
+        """Look at all images by the encoder, unless a checkpoint brought what it saw."""
+        if int(self.is_known) == _ALL:
+            return
+        device = self.table.device
+        encoder = self._encoder(device)
+        rows = torch.split(torch.arange(len(data.images)), _TOGETHER)
+        seen = torch.cat(
+            [self._look(encoder, data.images.take(r).to(device).float() / 255).cpu() for r in rows]
         )
-    dtype = torch.float32 if vectors.device.type == "mps" else torch.float64
-    shares = weights.to(vectors.device, dtype)
-    return vectors.to(dtype), shares.view(len(shares), -1).expand(vectors.shape[:2])
+        if int(self.is_known) != _COMPONENTS:
+            self.principal.load_state_dict(Principal.fit(seen, self.size).state_dict())
+        self.table.copy_(self.principal(seen.to(device)))
+        self.is_known.fill_(_ALL)
+
+    def of_images(self, batch: Batch) -> Tensor:
+        """Look it up."""
+        return self.table[batch.indices]
+
+    def of_unknown(self, batch: Batch) -> Tensor:
+        """Look at the images."""
+        return self.of_pixels(batch.pixels())
+
+    @torch.no_grad()
+    def of_pixels(self, x: Tensor) -> Tensor:
+        """Give the condition (N, C) of images (N, 3, S, S) in [0, 1]."""
+        found: Tensor = self.principal(self._look(self._encoder(self.table.device), x))
+        return found
+
+    def drawn(self, seeds: Iterable[int]) -> Tensor:
+        """Give those of random images."""
+        rows = [int(torch.randint(len(self.table), (1,), generator=seeded(s))) for s in seeds]
+        return self.table[torch.tensor(rows, device=self.table.device)]
+
+    def mixed_with_another(self, own: Tensor, batch: Batch, draw: Draw) -> Tensor:
+        """Mix spherically with that of an image of another class."""
+        other = self.table[self._others.draw(batch.labels, draw)]
+        weight = draw.uniform(purpose="weight").view(-1)
+        return spherical_mix(torch.stack([own, other]), torch.stack([1 - weight, weight]))
+
+    def kept(self) -> dict[str, Tensor]:
+        """Give what looks at a photograph, and the conditions (K, B, C) of B images of each class."""
+        rows = [torch.nonzero(self.labels == k)[:, 0] for k in range(self.classes)]
+        spread = [r[torch.linspace(0, len(r) - 1, self.bank_size).round().long().to(r.device)] for r in rows]
+        bank = torch.stack([self.table[r] for r in spread])
+        return {"bank": bank} | {f"principal.{k}": v for k, v in self.principal.state_dict().items()}
+
+    def _encoder(self, device: torch.device | str) -> FeatureEncoder:
+        if not hasattr(self, "_loaded"):
+            # No module of this one: its weights are not ours to keep in a checkpoint.
+            encoder = load_encoder(self.encoder_name, device=device, **self.encoder_options)
+            object.__setattr__(self, "_loaded", encoder.requires_grad_(False))
+        found: FeatureEncoder = self._loaded.to(device)  # type: ignore[assignment]
+        return found
+
+    def _look(self, encoder: FeatureEncoder, x: Tensor) -> Tensor:
+        return look(encoder, x, size=self.encoder_size)
 
 
-def _keep_ends(mixed: Tensor, vectors: Tensor, shares: Tensor) -> Tensor:
-    """Put back, bit for bit, the vector of a parent whose weight is 1."""
-    mixed = mixed.to(vectors.dtype)
-    for vector, share in zip(vectors, shares, strict=True):
-        mixed = torch.where((share == 1)[:, None], vector, mixed)
-    return mixed
+class _Others:
+    """Draws images of another class than given ones, all alike; of any where there is one class only."""
+
+    def __init__(self, labels: Tensor) -> None:
+        self.order = torch.argsort(labels, stable=True)
+        counts = torch.bincount(labels)
+        self.ends = counts.cumsum(0)
+        self.counts = counts
+
+    def draw(self, labels: Tensor, draw: Draw) -> Tensor:
+        """Give indices (N,) of images of other classes than ``labels`` (N,)."""
+        counts, ends = self.counts.to(labels.device), self.ends.to(labels.device)
+        free = len(self.order) - counts[labels]
+        own, skipped = ends[labels] - counts[labels], counts[labels]
+        alone = free == 0
+        free = torch.where(alone, skipped, free)
+        place = (draw.uniform(purpose="partner").view(-1) * free).long().clamp_(max=len(self.order) - 1)
+        place = place + torch.where(~alone & (place >= own), skipped, 0)
+        return self.order.to(labels.device)[place]
 
 
-def _mean_direction(directions: Tensor, say: Tensor) -> Tensor:
-    """Average unit vectors (P, N, C) with weights (P, N) on the sphere: (N, C)."""
-    # From one parent to the next: this is the mean of two, and a good start for that of more.
-    mean, heard = directions[0], say[0]
-    for direction, more in zip(directions[1:], say[1:], strict=True):
-        heard = heard + more
-        mean = _slerp(mean, direction, more / heard.clamp_min(_TINY))
-    if len(directions) > 2:
-        for _ in range(_STEPS):
-            # Seen from the mean, the parents lie at these arrows; they balance where it is the mean.
-            pull = (_logarithm(mean, directions) * say[:, :, None]).sum(0)
-            length = pull.norm(dim=1, keepdim=True)
-            if length.amax() < _BALANCED:
-                break
-            mean = mean * length.cos() + pull * torch.special.sinc(length / math.pi)
-            mean = F.normalize(mean, dim=1)
-    return mean
+@torch.no_grad()
+def look(encoder: FeatureEncoder, x: Tensor, *, size: int) -> Tensor:
+    """Give what ``see`` gives, without gradients."""
+    return see(encoder, x, size=size)
 
 
-def _slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-    """Go from unit vectors a (N, C) towards b by a share (N,) of the angle."""
-    arrow = _logarithm(a, b)
-    angle = arrow.norm(dim=1, keepdim=True)
-    across = arrow / angle.clamp_min(torch.finfo(a.dtype).tiny)
-    way = angle * share[:, None]
-    there: Tensor = a * way.cos() + across * way.sin()
-    return there
+def see(encoder: FeatureEncoder, x: Tensor, *, size: int) -> Tensor:
+    """Give an encoder's features (N, D) of images (N, 3, S, S) in [0, 1], enlarged or shrunk to ``size``."""
+    if x.shape[-1] != size:
+        x = F.interpolate(x, (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    return encoder.embed(x).float()
 
 
-def _logarithm(a: Tensor, b: Tensor) -> Tensor:
-    """Give the arrows, at right angles to a (N, C), that lead along the sphere to b (..., N, C) in a time of 1."""
-    cosine = (a * b).sum(-1, keepdim=True)
-    arrow = b - cosine * a
-    sine = arrow.norm(dim=-1, keepdim=True)
-    angle = torch.atan2(sine, cosine)
-    # The same axis for a and for -a, so that the way back is the way there.
-    axis = F.one_hot(a.abs().argmin(-1), a.shape[-1]).to(a.dtype)
-    across = F.normalize(axis - (axis * a).sum(-1, keepdim=True) * a, dim=-1)
-    opposite = (sine < _TINY) & (cosine < 0)
-    unit = torch.where(opposite, across, arrow / sine.clamp_min(torch.finfo(a.dtype).tiny))
-    arrows: Tensor = unit * angle
-    return arrows
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """Give conditions (N, K) of classes (N,): sqrt(K) at the class, so that their norm is as networks want it."""
+    return F.one_hot(labels, classes).float() * math.sqrt(classes)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Give a generator of a seed."""
+    return torch.Generator().manual_seed(seed)
+
+
+def build_condition(config: GanConfig, data: FuserData) -> Condition:
+    """Build what the options ask for.
+
+    Raises:
+        ConfigError: if the data have too few classes for it.
+    """
+    if config.condition == "none":
+        return NoCondition()
+    if config.condition == "instance":
+        counts = torch.bincount(data.images.labels, minlength=len(data.classes)).tolist()
+        if missing := [name for name, count in zip(data.classes, counts, strict=True) if not count]:
+            raise ConfigError(f"there is no image to learn from of {_names(missing)}: leave that class out")
+        return InstanceCondition(config, data)
+    if len(data.classes) < 2:
+        raise ConfigError(
+            f"the data have one class only ({_names(data.classes)}): a GAN on classes needs two or more; "
+            "take --condition instance, or none"
+        )
+    return ClassCondition(
+        torch.bincount(data.images.labels, minlength=len(data.classes)).float(), data.classes
+    )
+
+
+def _names(classes: Sequence[str]) -> str:
+    return ", ".join(classes)

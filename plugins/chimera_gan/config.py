@@ -18,134 +18,146 @@ class GanConfig(Config):
     """Networks, condition and objective of a generative adversarial network."""
 
     network: Literal["mlp", "dcgan", "resnet"] = option("dcgan", help="kind of both networks")
-    noise: int = option(128, help="numbers that the generator starts from", ge=1, le=4096)
-    channels: int = option(64, help="width of the networks where it is least", ge=4, le=512)
+    noise: int = option(128, help="dimension of the generator's noise vector", ge=1, le=4096)
+    channels: int = option(64, help="base number of channels of both networks", ge=4, le=512)
     most_channels: int | None = option(
-        None, help="width of the networks where it is most, if it shall be capped", ge=4, le=8192
+        None, help="largest number of channels of a layer; not given: no limit", ge=4, le=8192
     )
     generator_norm: Literal["batch", "none"] = option("batch", help="normalisation in the generator")
     critic_norm: Literal["batch", "layer", "none"] = option("none", help="normalisation in the critic")
     activation: Literal["relu", "leaky"] = option(
-        "relu", help="of the generator; the critic's is always leaky"
+        "relu", help="activation of the generator; the critic's is always leaky ReLU"
     )
-    dropout: float = option(0.0, help="share of the generator's values that are dropped", ge=0, lt=1)
-    dropout_in_use: bool = option(False, help="drop them when it is used, too")
-    spectral_norm: bool = option(False, help="bound the critic's layers (Miyato 2018)")
+    dropout: float = option(0.0, help="dropout probability in the generator", ge=0, lt=1)
+    dropout_in_use: bool = option(False, help="keep dropout on when generating")
+    spectral_norm: bool = option(False, help="spectral normalisation of the critic (Miyato 2018)")
     critic: Literal["own", "projected", "both"] = option(
         "own",
-        help="who judges: a critic of pixels; small ones on a frozen network's features, by hinge and without the "
-        "own critic's norms, objective and penalties (Sauer 2021); both",
+        help="own: a critic of pixels; projected: small critics on a frozen network's features, with hinge loss and without the "
+        "own critic's norms, objective and penalties (Sauer 2021); both: both",
     )
     critic_encoder: EncoderRef = option(
         EncoderRef(name=TIMM),
-        help="critic projected, both: network, or run of one, on whose features it looks",
+        help="for critic projected or both: the frozen network, or a run of one",
     )
-    critic_encoder_size: int = option(128, help="side in pixels at which that sees images", ge=16, le=512)
+    critic_encoder_size: int = option(128, help="input size of that network in pixels", ge=16, le=512)
     critic_pixels: bool = option(
         False,
-        help="critic projected, both: one more on patches of pixels, for dots and stripes that features do not show",
+        help="for critic projected or both: add a critic of pixel patches, against dots and stripes that features hardly show",
     )
 
     grown: bool = option(
         False,
-        help="begin with a generator of half the side that has learned (--init-from), and add a stage that doubles it",
+        help="start from a trained generator of half the size (--init-from), and add a stage that doubles it",
     )
     grown_alone: int = option(
         0,
-        help="images from which the new stage learns before any critic judges: to enlarge photographs",
+        help="number of images during which the new stage only learns to upscale photographs, before any critic judges",
         ge=0,
     )
-    grown_after: int = option(0, help="images after which what was there before learns, too", ge=0)
-    grown_rate: float = option(0.25, help="its share of the learning rate then", ge=0, le=1)
+    grown_after: int = option(0, help="number of images after which the old layers are trained, too", ge=0)
+    grown_rate: float = option(0.25, help="learning-rate factor of the old layers", ge=0, le=1)
     grown_restore: float = option(
         10.0,
-        help="weight of the absolute error of images that the new stage enlarges after they were shrunk",
+        help="weight of the L1 error of photographs that were downscaled and upscaled again by the new stage",
         ge=0,
     )
     grown_keep: float = option(
         10.0,
-        help="weight of the absolute error between the picture, shrunk, and the one before the new stage",
+        help="weight of the L1 distance between the downscaled picture and that of the old generator",
         ge=0,
     )
 
     condition: Literal["none", "class", "instance"] = option(
-        "class", help="what tells the generator what to make: nothing, a class, or an image's features"
+        "class", help="what the generator is conditioned on: nothing, a class, or the features of an image"
     )
     encoder: EncoderRef = option(
-        EncoderRef(name=TIMM), help="network, or run of one, whose features are the condition"
+        EncoderRef(name=TIMM),
+        help="network, or run of one, whose features are the condition (condition instance)",
     )
-    encoder_size: int = option(128, help="side in pixels at which it sees images", ge=16, le=512)
-    components: int = option(128, help="principal components of its features that are kept", ge=1, le=2048)
+    encoder_size: int = option(128, help="input size of that network in pixels", ge=16, le=512)
+    components: int = option(
+        128, help="number of principal components of its features to keep", ge=1, le=2048
+    )
     bank: int = option(
-        256, help="images per class whose features are kept, for parents that are classes", ge=1, le=65536
+        256, help="images per class whose features are stored, for class names as parents", ge=1, le=65536
     )
     balance: Literal["seen", "condition"] = option(
         "seen",
-        help="condition instance, what equal weights mean: as much of each parent by what the encoder sees in the "
-        "creature, or equal conditions",
+        help="for condition instance, what equal weights mean. seen: the encoder finds as much of each parent in the "
+        "creature; condition: equal shares of the conditions",
     )
-    projection: bool = option(True, help="the critic sees the condition (Miyato and Koyama 2018)")
+    projection: bool = option(True, help="condition the critic by projection (Miyato and Koyama 2018)")
     mixed: float = option(
         0.0,
-        help="share of each batch that is generated from mixed conditions, which only the unconditional part "
-        "of the critic judges",
+        help="share of each batch generated from mixed conditions, which only the unconditional part "
+        "of the critic sees",
         ge=0,
         le=1,
     )
 
     probe: EncoderRef = option(
         EncoderRef(name=TIMM),
-        help="condition none: network, or run of one, whose features tell classes apart and compare photographs",
+        help="for condition none: network, or run of one, whose features distinguish classes and compare photographs",
     )
-    probe_size: int = option(64, help="side in pixels at which it sees images", ge=16, le=512)
+    probe_size: int = option(64, help="input size of that network in pixels", ge=16, le=512)
     probe_samples: int = option(
-        1024, help="condition none: samples among which each class is looked for", ge=16, le=65536
+        1024, help="for condition none: number of samples to search for each class", ge=16, le=65536
     )
     spread: float = option(
         0.5,
-        help="condition none: share of the way from a class's mean latent to a seed's noise; more: more variety, less "
+        help="for condition none: how far to go from a class's mean latent to a seed's noise; more: more variety, less "
         "of the class",
         gt=0,
         lt=1,
     )
     inversion_steps: int = option(
-        200, help="condition none: steps that look for a photograph", ge=1, le=10000
+        200, help="for condition none: optimiser steps to invert a photograph", ge=1, le=10000
     )
 
-    objective: Objective = option("relativistic", help="what the two networks play for")
+    objective: Objective = option("relativistic", help="adversarial loss")
     label_smoothing: float = option(
-        0.0, help="of bce: how much less than 1 the critic shall say of real images", ge=0, lt=0.5
+        0.0, help="for bce: one-sided label smoothing of real images", ge=0, lt=0.5
     )
-    r1: float = option(0.0, help="weight of the critic's squared gradient at real images", ge=0)
-    r2: float = option(0.0, help="weight of the critic's squared gradient at fakes", ge=0)
-    penalty_every: int = option(1, help="steps between two r1 and r2 penalties, scaled up by it", ge=1, le=64)
+    r1: float = option(0.0, help="weight of R1: the critic's squared gradient at real images", ge=0)
+    r2: float = option(0.0, help="weight of R2: the critic's squared gradient at generated images", ge=0)
+    penalty_every: int = option(
+        1, help="apply r1 and r2 every so many steps, scaled accordingly (lazy regularisation)", ge=1, le=64
+    )
     gradient_penalty: float = option(
-        0.0, help="weight of (|gradient| - 1)^2 between real and fake (WGAN-GP); 10 there", ge=0
+        0.0, help="weight of the WGAN-GP gradient penalty; 10 in the paper", ge=0
     )
     clip_weights: float = option(
-        0.0, help="largest absolute weight of the critic (WGAN); 0.01 there; 0: any", ge=0
+        0.0,
+        help="clip the critic's weights to this absolute value (WGAN; 0.01 in the paper); 0: no clipping",
+        ge=0,
     )
-    critic_steps: int = option(1, help="steps of the critic for one of the generator", ge=1, le=100)
+    critic_steps: int = option(1, help="critic steps per generator step", ge=1, le=100)
     augment: tuple[Literal["colour", "translation", "cutout"], ...] = option(
-        (), help="vary what the critic sees, real and fake alike (DiffAugment)"
+        (), help="differentiable augmentation of what the critic sees, real and generated (DiffAugment)"
     )
 
     lr: float = option(2e-4, help="learning rate of the generator", gt=0)
-    critic_lr: float | None = option(None, help="learning rate of the critic, if it is another", gt=0)
-    beta1: float = option(0.5, help="of Adam", ge=0, lt=1)
-    beta2: float = option(0.999, help="of Adam", ge=0, lt=1)
+    critic_lr: float | None = option(
+        None, help="learning rate of the critic; not given: that of the generator", gt=0
+    )
+    beta1: float = option(0.5, help="Adam's first beta", ge=0, lt=1)
+    beta2: float = option(0.999, help="Adam's second beta", ge=0, lt=1)
     ema: float = option(
         0.999,
-        help="decay per step of the average of the generator's weights that is used; 0: none",
+        help="decay per step of the moving average (EMA) of the generator's weights, which is what is used; 0: none",
         ge=0,
         lt=1,
     )
     truncation: float = option(
-        1.0, help="scale of the noise in use: less is more typical, with less variety", gt=0, le=2
+        1.0,
+        help="scale of the noise when generating; less gives more typical creatures with less variety",
+        gt=0,
+        le=2,
     )
     paste: bool = option(
         True,
-        help="of a generator of faces: put what it draws in the place of the face in the first photograph, if that is one",
+        help="generators of faces: paste the creature over the face of the first photograph",
     )
 
     @model_validator(mode="after")

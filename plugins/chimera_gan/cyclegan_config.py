@@ -17,27 +17,34 @@ CYCLEGAN_64_TRAINING: dict[str, Any] = {"size": 64, "batch": 16}
 class CycleGanConfig(Config):
     """How two classes learn to become each other, without pairs of images."""
 
-    first: str | None = option(None, help="one class, where the data have more than two")
-    second: str | None = option(None, help="the other one")
+    first: str | None = option(None, help="first class, if the data have more than two")
+    second: str | None = option(None, help="second class")
     width: int = option(16, help="channels of the translators at full resolution", ge=1, le=256)
     blocks: int = option(6, help="residual blocks of each translator", ge=1, le=32)
     critic_width: int = option(32, help="channels of the critics' first layer", ge=1, le=256)
     cycle: float = option(
         10.0,
-        help="weight of coming back to the image after both translations, as the paper counts it: by pixels in [-1, 1]",
+        help="weight of the cycle-consistency loss, for pixels in [-1, 1] as in the paper",
         ge=0,
     )
     identity: float = option(
-        0.5, help="leave images of the target class alone: its weight, as a share of --cycle", ge=0
+        0.5, help="weight of the identity loss on images of the target class, relative to --cycle", ge=0
     )
     still: float = option(
-        0.5, help="give the image back when the residual blocks are left out: as a share of --cycle", ge=0
+        0.5, help="weight of reconstructing the image without the residual blocks, relative to --cycle", ge=0
     )
-    pool: int = option(50, help="past translations kept for each critic; 0: none", ge=0, le=1000)
-    lr: float = option(2e-4, help="Adam's rate, until half of the training; then it falls to 0", gt=0)
-    ema: float = option(0.999, help="decay per step of the translators' average, which is used", ge=0, lt=1)
+    pool: int = option(50, help="size of each critic's buffer of past translations; 0: none", ge=0, le=1000)
+    lr: float = option(
+        2e-4, help="Adam's learning rate; constant for half of the training, then linear to 0", gt=0
+    )
+    ema: float = option(
+        0.999,
+        help="decay per step of the moving average of the translators, which is what is used",
+        ge=0,
+        lt=1,
+    )
     bank: int = option(
-        32, help="training images of each class kept in the run, for class names as parents", ge=1, le=1024
+        32, help="training images per class stored in the run, for class names as parents", ge=1, le=1024
     )
 
     @model_validator(mode="after")

@@ -22,12 +22,12 @@ from chimera_core.api import (
 )
 from chimera_gan.balance import Turns, bend_weights, find_turns
 from chimera_gan.building import build_generator
-from chimera_gan.conditioning import look, one_hot, seeded
-from chimera_gan.conditions import Principal, linear_mix, spherical_mix
+from chimera_gan.conditions import look, one_hot, seeded
 from chimera_gan.config import GanConfig
 from chimera_gan.faces import SAMPLES, FacesOfGenerator
 from chimera_gan.gan_learner import GanLearner
 from chimera_gan.generating import generate, noise_of, render
+from chimera_gan.interpolation import Principal, linear_mix, spherical_mix
 from chimera_gan.inversion import middle_square
 from chimera_gan.latents import ClassLatents
 from chimera_gan.unconditional import LatentParents, latent_shapes

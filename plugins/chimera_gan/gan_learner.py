@@ -25,8 +25,9 @@ from chimera_core.api import (
     set_rate,
 )
 from chimera_gan.building import build_generator
-from chimera_gan.conditioning import Condition, build_condition
+from chimera_gan.conditions import Condition, build_condition
 from chimera_gan.config import GanConfig
+from chimera_gan.critics import build_critics
 from chimera_gan.diffaugment import augment, draw_augmentation
 from chimera_gan.generating import generate
 from chimera_gan.growing import (
@@ -41,9 +42,8 @@ from chimera_gan.growing import (
 )
 from chimera_gan.latents import FEWEST, LatentSearch
 from chimera_gan.networks import Generator, GrownGenerator
-from chimera_gan.opponents import build_opponents
 
-_OF_EACH = ("loss", "estimate")  # what every opponent says of itself; penalties are the own critic's alone
+_OF_EACH = ("loss", "estimate")  # what every critic logs; only the own critic has penalties
 
 
 class GanLearner(FuserLearner):
@@ -64,10 +64,10 @@ class GanLearner(FuserLearner):
         self.generator = build_generator(config, size=data.size, condition=self.condition.size).to(
             self.device
         )
-        self.opponents = build_opponents(config, size=data.size, condition=self.condition.size)
+        self.critics = build_critics(config, size=data.size, condition=self.condition.size)
         self.average = Ema(self.generator, config.ema) if config.ema else None
         networks: dict[str, nn.Module] = {"generator": self.generator}
-        networks |= {name: opponent.network.to(self.device) for name, opponent in self.opponents.items()}
+        networks |= {name: critic.network.to(self.device) for name, critic in self.critics.items()}
         self.optimizers = {
             f"{name}_optimizer": build_optimizer(
                 parameter_groups(
@@ -106,8 +106,8 @@ class GanLearner(FuserLearner):
 
     def compile(self) -> None:
         """Compile generator and critic where no gradient of a gradient is taken."""
-        for opponent in self.opponents.values():
-            opponent.compile()
+        for critic in self.critics.values():
+            critic.compile()
         self._make = torch.compile(self.generator)
 
     def step(self, batch: Batch, *, draw: Draw, engine: Engine) -> dict[str, Tensor]:
@@ -117,8 +117,8 @@ class GanLearner(FuserLearner):
             set_rate(optimizer, engine.rate)
         self.generator.train()
         hold_trunk(self.generator, self.config, images=engine.images)
-        for opponent in self.opponents.values():
-            opponent.network.train()
+        for critic in self.critics.values():
+            critic.network.train()
         real = batch.pixels() * 2 - 1
         step = draw.step or 0
         if isinstance(self.generator, GrownGenerator) and engine.images < self.config.grown_alone:
@@ -158,11 +158,11 @@ class GanLearner(FuserLearner):
             fake = self._make(noise, condition, draw=draw).float()
         real_views, fake_views = self._vary(real, draw, "real"), self._vary(fake, draw, "fake")
         parts: dict[str, Tensor] = {}
-        for name, opponent in self.opponents.items():
+        for name, critic in self.critics.items():
             with engine.autocast():
-                found = opponent.losses(real_views, fake_views, condition, strength, draw=draw, step=step)
+                found = critic.losses(real_views, fake_views, condition, strength, draw=draw, step=step)
             self._update(name, found.pop("total"), engine)
-            opponent.after_step()
+            critic.after_step()
             parts |= {f"{name}_{k}" if k in _OF_EACH else k: value for k, value in found.items()}
         return parts
 
@@ -170,8 +170,8 @@ class GanLearner(FuserLearner):
         self, real: Tensor, condition: Tensor | None, strength: Tensor | None, draw: Draw, engine: Engine
     ) -> dict[str, Tensor]:
         noise = draw.normal(self.config.noise, purpose="noise for the generator")
-        for opponent in self.opponents.values():
-            opponent.network.requires_grad_(False)
+        for critic in self.critics.values():
+            critic.network.requires_grad_(False)
         parts: dict[str, Tensor] = {}
         with engine.autocast():
             if isinstance(self.generator, GrownGenerator):
@@ -181,15 +181,13 @@ class GanLearner(FuserLearner):
                 made = self._make(noise, condition, draw=draw).float()
             fake = self._vary(made, draw, "fake again")
             losses = [
-                opponent.generator_loss(
-                    fake, lambda: self._vary(real, draw, "real again"), condition, strength
-                )
-                for opponent in self.opponents.values()
+                critic.generator_loss(fake, lambda: self._vary(real, draw, "real again"), condition, strength)
+                for critic in self.critics.values()
             ]
             loss = torch.stack(losses).sum()
         self._update("generator", loss + weighted(parts, self.config) if parts else loss, engine)
-        for opponent in self.opponents.values():
-            opponent.network.requires_grad_(True)
+        for critic in self.critics.values():
+            critic.network.requires_grad_(True)
         return {"generator_loss": loss.detach()} | {name: part.detach() for name, part in parts.items()}
 
     def _teach_stage(
@@ -265,7 +263,7 @@ class GanLearner(FuserLearner):
             condition = self.condition.of_unknown(batch)
         else:
             condition = self.condition.of_images(batch)
-        networks = [self.generator, *(opponent.network for opponent in self.opponents.values())]
+        networks = [self.generator, *(critic.network for critic in self.critics.values())]
         was = [network.training for network in networks]
         for network in networks:
             network.eval()
@@ -273,9 +271,7 @@ class GanLearner(FuserLearner):
             noise = draw.normal(self.config.noise, purpose="noise for the held-out")
             fake = self.generator(noise, condition, draw=draw).float()
             real = batch.pixels() * 2 - 1
-            found = {
-                name: opponent.held_out(real, fake, condition) for name, opponent in self.opponents.items()
-            }
+            found = {name: critic.held_out(real, fake, condition) for name, critic in self.critics.items()}
         for network, was_training in zip(networks, was, strict=True):
             network.train(was_training)
         return {f"{name}_{key}": value for name, values in found.items() for key, value in values.items()}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from chimera_core.api import Draw
-from chimera_gan.conditioning import seeded
+from chimera_gan.conditions import seeded
 from chimera_gan.networks import Generator
 
 _TOGETHER = 64

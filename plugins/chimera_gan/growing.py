@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.api import ConfigError, DataError, EncoderRef, TrainedFacts, check_state, load_encoder
-from chimera_gan.conditioning import look, seeded
+from chimera_gan.conditions import look, seeded
 from chimera_gan.config import GanConfig
 from chimera_gan.networks import Generator
 from chimera_gan.networks.grown import GrownGenerator, shrunk

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.api import Draw, FeatureEncoder, ShapeError
-from chimera_gan.conditioning import see
+from chimera_gan.conditions import see
 from chimera_gan.generating import noise_of
 from chimera_gan.networks import Generator
 

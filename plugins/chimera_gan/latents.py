@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.api import ConfigError, FeatureEncoder, FuserData, Probe, fit_probe, load_encoder
-from chimera_gan.conditioning import look
-from chimera_gan.conditions import spherical_mix
+from chimera_gan.conditions import look
 from chimera_gan.config import GanConfig
 from chimera_gan.generating import noise_of, render
+from chimera_gan.interpolation import spherical_mix
 from chimera_gan.networks import Generator
 
 FEWEST = 8

@@ -73,8 +73,8 @@ def read_taxa(text: str) -> Mapping[str, str]:
         ValueError: if a name is empty, has no letter or digit, is too long, or comes twice.
     """
     found: dict[str, str] = {}
-    for word in filter(None, map(str.strip, text.split(","))):
-        name, _, query = (part.strip() for part in word.partition("="))
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, _, query = (part.strip() for part in entry.partition("="))
         folder = class_name(name)
         query = " ".join((query or name).replace("_", " ").split())
         if not folder or not query or len(folder) > LONGEST_NAME or len(query) > LONGEST_NAME:
@@ -89,8 +89,8 @@ def read_taxa(text: str) -> Mapping[str, str]:
 
 def read_licences(text: str) -> tuple[str, ...]:
     """Read the option ``licences``: ``CC BY`` and ``cc-by`` are the same."""
-    words = (word.strip().lower().replace(" ", "-").replace("_", "-") for word in text.split(","))
-    return tuple(dict.fromkeys(filter(None, words)))
+    entries = (entry.strip().lower().replace(" ", "-").replace("_", "-") for entry in text.split(","))
+    return tuple(dict.fromkeys(filter(None, entries)))
 
 
 def class_name(name: str) -> str:

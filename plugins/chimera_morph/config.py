@@ -20,8 +20,7 @@ class MorphConfig(SubjectOptions):
     )
     budget: float = option(
         30.0,
-        help="how far the pixels may go at equal weights: L2 radius of a 128 x 128 animal on the [0, 1] scale; "
-        "it grows with the animal's side, so that the mean change of a pixel stays",
+        help="L2 budget of the pixel change at equal weights, for a 128 x 128 animal on the [0, 1] scale; it grows with the animal's side, so that the mean change of a pixel stays",
         gt=0,
         le=220,
     )
@@ -29,20 +28,24 @@ class MorphConfig(SubjectOptions):
         50, help="optimiser steps at the coarsest scale; finer ones take half", ge=1, le=5000
     )
     views: int = option(2, help="jittered views in each step", ge=1, le=64)
-    rate: float = option(0.03, help="optimiser's step, in amplitudes of the change's waves", gt=0, le=1)
+    rate: float = option(
+        0.03, help="optimiser's step size, in amplitudes of the Fourier coefficients", gt=0, le=1
+    )
     class_weight: float = option(
-        0.2, help="how much the encoder's classes count, as far as it is sure of them", ge=0, le=1000
+        0.2, help="weight of the class loss, multiplied by the encoder's confidence", ge=0, le=1000
     )
-    embedding_weight: float = option(2.0, help="how much the embedding counts", ge=0, le=1000)
-    texture_weight: float = option(6.0, help="how much the statistics of feature maps count", ge=0, le=1000)
-    texture_levels: tuple[int, ...] = option((1, 2, 3), help="encoder levels whose statistics count")
-    colour_weight: float = option(5.0, help="how much the other animals' colours count", ge=0, le=1000)
+    embedding_weight: float = option(2.0, help="weight of the embedding loss", ge=0, le=1000)
+    texture_weight: float = option(
+        6.0, help="weight of the loss on statistics of feature maps", ge=0, le=1000
+    )
+    texture_levels: tuple[int, ...] = option((1, 2, 3), help="encoder levels whose statistics are compared")
+    colour_weight: float = option(5.0, help="weight of the other animals' colours", ge=0, le=1000)
     smoothness: float = option(
-        1.0, help="how much steps between neighbouring pixels are avoided", ge=0, le=1000
+        1.0, help="weight of the smoothness term (differences of neighbouring pixels)", ge=0, le=1000
     )
-    rotation: float = option(10.0, help="views are turned by up to so many degrees", ge=0, le=45)
-    zoom: float = option(1.15, help="views are scaled by up to this factor, up or down", ge=1, le=2)
-    shift: float = option(0.06, help="views are shifted by up to this share of their sides", ge=0, le=0.5)
+    rotation: float = option(10.0, help="largest rotation of a view, in degrees", ge=0, le=45)
+    zoom: float = option(1.15, help="largest scaling of a view, up or down", ge=1, le=2)
+    shift: float = option(0.06, help="largest shift of a view, as a share of its side", ge=0, le=0.5)
     rim: float = option(
         0.015,
         help="how far the change may reach beyond the animal's outline, as a share of its size",
@@ -51,7 +54,7 @@ class MorphConfig(SubjectOptions):
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto",
-        help="number format of the encoder; auto takes fp32 on a CPU, else bf16 where the device declares it",
+        help="precision of the encoder; auto: fp32 on a CPU, else bf16 where the device supports it",
     )
 
     @field_validator("texture_levels")

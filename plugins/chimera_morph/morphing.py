@@ -12,21 +12,21 @@ from torch.nn import functional as F
 
 from chimera_core.api import FeatureEncoder, Subject, Window, resize_to, shrink_mask, transfer_colour
 from chimera_morph.config import MorphConfig
-from chimera_morph.looks import (
+from chimera_morph.features import (
     Target,
     class_distance,
     embedding_distance,
-    look_at,
+    extract_features,
     mix_targets,
     target_of,
     texture_distance,
 )
-from chimera_morph.paint import radius_on, roughness, to_pixels, to_waves, wave_scale, within
+from chimera_morph.fourier import radius_on, roughness, to_pixels, to_waves, wave_scale, within
 from chimera_morph.views import Jitter, views_of
 
 # Strength is 1 minus the first parent's weight. Equal weights have this one.
 _HALF_WAY = 0.5
-# Share of the other parents in the target at equal weights; the first one's own look has the rest.
+# Share of the other parents in the target at equal weights; the first one's own features have the rest.
 _OTHERS_HALF_WAY = 0.75
 # Without any weight on the first parent the change may be so many times as long, and takes this share of the steps.
 _FULL_BUDGET, _FULL_SHARE = 1.5, 2 / 3
@@ -35,8 +35,8 @@ _FULL_BUDGET, _FULL_SHARE = 1.5, 2 / 3
 _FINER_SHARE = 1 / 2
 # Sides of the canvas, as in Window.canvases.
 _CANVAS, _COARSEST, _MAGNIFICATION = 192, 128, 2.0
-# Views from which a parent's look is taken.
-_LOOKS = 8
+# Views over which a parent's features are averaged.
+_VIEWS = 8
 # Of the last steps, taken at a third of the rate.
 _SETTLING = 0.4
 
@@ -227,25 +227,27 @@ class _Task:
         image = free.clamp(0, 1)
         views = views_of(image, config.views, self.jitter, self.generator, beside=self.room)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16):
-            look = look_at(self.encoder, _laid_out(views[:, :3]), views[:, 3:], config.texture_levels)
+            features = extract_features(
+                self.encoder, _laid_out(views[:, :3]), views[:, 3:], config.texture_levels
+            )
         return (
-            config.class_weight * class_distance(look, target)
-            + config.embedding_weight * embedding_distance(look, target)
-            + config.texture_weight * texture_distance(look, target)
+            config.class_weight * class_distance(features, target)
+            + config.embedding_weight * embedding_distance(features, target)
+            + config.texture_weight * texture_distance(features, target)
             + config.colour_weight * _colour_distance(_colours(image, self.canvas.mask), colours)
             + config.smoothness * roughness(change)
             + 10 * (free - image).square().mean()
         )
 
     def _target(self, subject: Subject) -> Target:
-        views = views_of(torch.cat([*subject]), _LOOKS, self.jitter, self.generator)
-        look = look_at(
+        views = views_of(torch.cat([*subject]), _VIEWS, self.jitter, self.generator)
+        features = extract_features(
             self.encoder,
             _laid_out(views[:, :3].clamp(0, 1)),
             views[:, 3:].clamp(0, 1),
             self.config.texture_levels,
         )
-        return target_of(look)
+        return target_of(features)
 
 
 def _laid_out(views: Tensor) -> Tensor:

@@ -89,19 +89,19 @@ class Animal:
     def described(self) -> dict[str, Any]:
         """Tell what was found, in plain values: boxes and points as shares of the picture."""
         height, width = self.shape
-        told: dict[str, Any] = {"parent": self.name, "outline": None, "head": None, "neck": None}
+        facts: dict[str, Any] = {"parent": self.name, "outline": None, "head": None, "neck": None}
         solid = self.working_alpha > 0.5
         if solid.any():
-            told["outline"] = {"box": _box_shares(solid), "share": round(float(solid.mean()), 4)}
+            facts["outline"] = {"box": _box_shares(solid), "share": round(float(solid.mean()), 4)}
         if self.cuts:
             best = self.cuts[0]
-            told["head"] = {"box": _box_shares(best.head), "share": round(self.head_share, 4)}
-            told["neck"] = {
+            facts["head"] = {"box": _box_shares(best.head), "share": round(self.head_share, 4)}
+            facts["neck"] = {
                 "nape": [round(float(v), 4) for v in (best.nape + 0.5) / (width, height)],
                 "throat": [round(float(v), 4) for v in (best.throat + 0.5) / (width, height)],
                 "confidence": round(self.confidence, 3),
             }
-        return told
+        return facts
 
     @property
     def confidence(self) -> float:

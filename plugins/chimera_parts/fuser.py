@@ -81,14 +81,14 @@ class Parts(FusionGenerator):
 
     def findings(self, parents: Sequence[Parent]) -> list[dict[str, Any]]:
         """Tell what was seen in each parent: head box and cut as shares of the picture, and how sure they are."""
-        told = []
+        facts = []
         for k, parent in enumerate(parents):
             seen = self._animal(parent, k).described()
             if seen["outline"] is not None:
                 # None where the parent brought its own outline.
                 seen["outline"]["confidence"] = self._finder.confidence(parent)
-            told.append(seen)
-        return told
+            facts.append(seen)
+        return facts
 
     def unfit(self, parents: Sequence[Parent]) -> str | None:
         """Tell why parents do not suit this fuser, or None if they do.

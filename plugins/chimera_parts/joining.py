@@ -13,8 +13,8 @@ from chimera_core.api import blend_pyramids, blurred, resized, sampled, sharpene
 from chimera_parts.animals import Animal
 from chimera_parts.arrays import Array, Mask, grow, largest_piece, soften, spread_colours
 from chimera_parts.canvas import Canvas
+from chimera_parts.coat_blending import BODY_REACH, blend_colours, strands
 from chimera_parts.filling import fill
-from chimera_parts.meeting import BODY_REACH, draw_together, strands
 from chimera_parts.placing import NeckFields, Placement
 
 # All lengths below are shares of the cut's length.
@@ -96,7 +96,7 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     removed = old_head & ~((v < _SHOULDER) & (scores < _SHOULDER_SCORE)) & ~stump
     outline, left = _outline(body_alpha, alpha, part, removed, u, v, scale, length)
     beyond = v - seam(u)
-    own, colour = draw_together(own, colour, body_alpha, alpha, u, beyond)
+    own, colour = blend_colours(own, colour, body_alpha, alpha, u, beyond)
     only_body = soften((left > 0.5) & (alpha < 0.5), scale)
     is_head = strands(u, beyond) * (near_head > 0.5) * (1 - only_body)
     levels = min(5 + round(math.log2(max(1.0, scale))), max(2, int(math.log2(max(length * scale, 8) / 3))))

@@ -73,7 +73,7 @@ class PersonDogConfig(Config):
     @classmethod
     def _eyes_are_two_points(cls, value: str) -> str:
         try:
-            numbers = [float(word) for word in value.split(",")] if value else [0, 0, 1, 0]
+            numbers = [float(number) for number in value.split(",")] if value else [0, 0, 1, 0]
         except ValueError:
             numbers = []
         if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or numbers[0] >= numbers[2]:

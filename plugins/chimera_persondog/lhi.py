@@ -108,7 +108,7 @@ def animal_of(folder: str) -> str:
     for ending in ("heads", "head", "faces", "face"):
         name = name.removesuffix(ending)
     name = _PLURALS.get(name, name)
-    return next((word for word in (name, name.removesuffix("s")) if word in ANIMALS), "")
+    return next((candidate for candidate in (name, name.removesuffix("s")) if candidate in ANIMALS), "")
 
 
 def _root_of(config: LhiConfig) -> Path:

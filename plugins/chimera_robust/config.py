@@ -23,7 +23,7 @@ class FgsmConfig(BudgetConfig):
     statistics: Statistics = option("running", help=_STATISTICS)
     guard_every: int = option(
         100,
-        help="steps between looks for catastrophic overfitting, each as dear as ten steps; 0: never",
+        help="check for catastrophic overfitting every so many steps; a check costs as much as ten steps; 0: never",
         ge=0,
     )
 
@@ -41,7 +41,7 @@ class PgdConfig(BudgetConfig):
     """Training on several steps."""
 
     steps: int = option(
-        7, help="steps of the attack; each costs one pass forward and one back", ge=1, le=1000
+        7, help="steps of the attack; each costs one forward and one backward pass", ge=1, le=1000
     )
     step: float | None = option(
         None, help="length of one step on the [0, 1] scale; by default 2.5 eps / steps", gt=0
@@ -53,9 +53,9 @@ class TradesConfig(PgdConfig):
     """Training on clean images, and on agreement with what is seen near them."""
 
     steps: int = option(
-        10, help="steps of the attack; each costs one pass forward and one back", ge=1, le=1000
+        10, help="steps of the attack; each costs one forward and one backward pass", ge=1, le=1000
     )
-    beta: float = option(6.0, help="weight of the agreement", ge=0, le=1000)
+    beta: float = option(6.0, help="weight of the robustness term", ge=0, le=1000)
 
 
 class ReportFgsmConfig(Config):

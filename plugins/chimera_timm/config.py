@@ -42,10 +42,12 @@ class TimmConfig(Config):
         help="replaces the classifier by a new one for so many classes; training takes it from the source",
         ge=2,
     )
-    seed: int = option(0, help="of first weights: a new classifier's, or all with weights none", ge=0)
+    seed: int = option(
+        0, help="random seed of initial weights: of a new classifier, or of all with weights none", ge=0
+    )
     freeze: str = option(
         "none",
-        help="what training leaves alone: none, all-but-head, or the number of stages from the pixels on",
+        help="what to freeze in training: none, all-but-head, or a number of stages from the input on",
     )
 
     @field_validator("freeze")

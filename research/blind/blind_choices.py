@@ -49,9 +49,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     weights = [float(w) for w in args.weights.split(",")]
-    said = {path.stem: json.loads(path.read_text()) for path in sorted(args.folder.glob("viewer-*.json"))}
-    if said:
-        count(args.folder, args.runs, said)
+    answers = {path.stem: json.loads(path.read_text()) for path in sorted(args.folder.glob("viewer-*.json"))}
+    if answers:
+        count(args.folder, args.runs, answers)
     else:
         ask(args.folder, args.runs, weights, args.choices, random.Random(args.seed))
 
@@ -74,19 +74,19 @@ def ask(folder: Path, runs: Sequence[Path], weights: list[float], count: int, rn
     print(f"{len(chosen)} choices on {-(-len(chosen) // ROWS)} sheets in {folder}")
 
 
-def count(folder: Path, runs: Sequence[Path], said: Mapping[str, Mapping[str, str]]) -> None:
+def count(folder: Path, runs: Sequence[Path], answers: Mapping[str, Mapping[str, str]]) -> None:
     """Print how viewers agree with each other and with the score, and write choices.csv."""
     scores = {cell: score for run in runs for cell, score in _scores(run).items()}
     rows = list(csv.DictReader((folder / "key.csv").open()))
     for row in rows:
-        row |= {name: choices[row["choice"]] for name, choices in said.items()}
+        row |= {name: choices[row["choice"]] for name, choices in answers.items()}
         row |= {f"score_{side}": scores[row[f"cell_{side}"]] for side in "xy"}
-    _write(folder / "choices.csv", rows, (*FIELDS, *said))
-    for first, second in itertools.combinations(said, 2):
+    _write(folder / "choices.csv", rows, (*FIELDS, *answers))
+    for first, second in itertools.combinations(answers, 2):
         same = statistics.mean(row[first] == row[second] for row in rows)
         print(f"{first} and {second} agree in {same:.1%} of {len(rows)}")
-    print(f"Kendall's tau over {len(rows)} choices: {_tau_of_choices(rows, list(said)):.3f}")
-    won, mean = _by_fuser(rows, list(said))
+    print(f"Kendall's tau over {len(rows)} choices: {_tau_of_choices(rows, list(answers)):.3f}")
+    won, mean = _by_fuser(rows, list(answers))
     found = kendalltau(*zip(*((won[f], mean[f]) for f in won), strict=True))
     print(f"Kendall's tau over {len(won)} fusers: {found.statistic:.3f} (p {found.pvalue:.2g})")
     for fuser in sorted(won, key=lambda f: -won[f]):

@@ -92,9 +92,9 @@ def count(folder: Path) -> None:
     for which, part in enumerate(("layouts", "coats")):
         right = sum(k[which] == a[which] for k, a in zip(key, answers, strict=True))
         print(f"{part}: {right} of {len(key)} (chance: {len(key) / CHOICES:g})")
-    for number, (true, said) in enumerate(zip(key, answers, strict=True), 1):
-        if true != said:
-            print(f"{number}. {' + '.join(true)}, said {' + '.join(said)}")
+    for number, (true, answered) in enumerate(zip(key, answers, strict=True), 1):
+        if true != answered:
+            print(f"{number}. {' + '.join(true)}, said {' + '.join(answered)}")
 
 
 def _choices(right: str, wrong: Sequence[str], rng: random.Random) -> list[str]:

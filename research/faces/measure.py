@@ -169,8 +169,8 @@ def main() -> None:
         files = faceless(args.data, args.use)
         none = [(name, search.all(picture)) for name, picture in files]
         print_limits(rows, [tried for _, tried in none])
-        told = sorted(((max([f.confidence for f in t] + [0.0]), n) for n, t in none), reverse=True)
-        print(len(none), "without a face:", " ".join(f"{n} {c:.2f}" for c, n in told[:12]))
+        ranked = sorted(((max([f.confidence for f in t] + [0.0]), n) for n, t in none), reverse=True)
+        print(len(none), "without a face:", " ".join(f"{n} {c:.2f}" for c, n in ranked[:12]))
         if args.use == "test":
             print_persons(args.data, search)
     if args.show:

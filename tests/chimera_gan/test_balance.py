@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from chimera_gan.balance import Turns, bend_weights, find_turns
-from chimera_gan.conditions import linear_mix
+from chimera_gan.interpolation import linear_mix
 from torch import Tensor
 
 CENTRES = torch.tensor([[0.0], [1.0]])

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 from chimera_gan.config import GanConfig
+from chimera_gan.critics import FrozenCritic, OwnCritic
 from chimera_gan.frozen import FrozenFeatures
 from chimera_gan.gan_learner import GanLearner
 from chimera_gan.networks.projected import ProjectedCritic, RandomMixing
-from chimera_gan.opponents import FrozenCritic, OwnCritic
 from torch import Tensor, nn
 
 from chimera_core.api import Batch, ConfigError, Draw, EncoderRef, Engine, FeatureEncoder, FuserData, Level
@@ -71,18 +71,18 @@ def test_coarse_features_reach_every_finer_scale_and_not_the_other_way() -> None
 
 
 def test_every_scale_gives_sixteen_logits() -> None:
-    said = critic(condition=5)(maps(), noise(3, 5), torch.ones(3))
-    assert [tuple(s.shape) for s in said] == [(3, 16)] * 4
-    assert all(s.dtype == torch.float32 and s.isfinite().all() for s in said)
+    logits = critic(condition=5)(maps(), noise(3, 5), torch.ones(3))
+    assert [tuple(s.shape) for s in logits] == [(3, 16)] * 4
+    assert all(s.dtype == torch.float32 and s.isfinite().all() for s in logits)
 
 
 def test_one_more_critic_sees_pixels_where_that_is_wanted() -> None:
     torch.manual_seed(1)
     network = ProjectedCritic(CHANNELS, SIDES, pixels=True).eval()
     images, others = noise(3, 3 * 32 * 32).view(3, 3, 32, 32), torch.zeros(3, 3, 32, 32)
-    said, again = network(maps(), pixels=images), network(maps(), pixels=others)
-    assert [tuple(s.shape) for s in said] == [(3, 16)] * 5
-    assert [torch.equal(a, b) for a, b in zip(said, again, strict=True)] == [True] * 4 + [False]
+    logits, again = network(maps(), pixels=images), network(maps(), pixels=others)
+    assert [tuple(s.shape) for s in logits] == [(3, 16)] * 5
+    assert [torch.equal(a, b) for a, b in zip(logits, again, strict=True)] == [True] * 4 + [False]
     assert len(critic()(maps(), pixels=images)) == 4
 
 
@@ -193,16 +193,16 @@ def test_a_checkpoint_brings_the_kernels_and_not_the_frozen_network(data: FuserD
 
 def test_the_frozen_network_stays_as_it_is(data: FuserData) -> None:
     learner = _learner(data, critic="projected")
-    opponent = learner.opponents["critic"]
-    assert isinstance(opponent, FrozenCritic)
-    encoder = opponent.features._encoder
+    frozen = learner.critics["critic"]
+    assert isinstance(frozen, FrozenCritic)
+    encoder = frozen.features._encoder
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    mixing = {name: value.clone() for name, value in opponent.network.mixing.state_dict().items()}
+    mixing = {name: value.clone() for name, value in frozen.network.mixing.state_dict().items()}
     for k in range(2):
         _step(learner, data, k)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
-    assert all(torch.equal(v, mixing[name]) for name, v in opponent.network.mixing.state_dict().items())
-    assert not encoder.training and opponent.network.training
+    assert all(torch.equal(v, mixing[name]) for name, v in frozen.network.mixing.state_dict().items())
+    assert not encoder.training and frozen.network.training
 
 
 def test_who_plays_says_what_is_logged(data: FuserData) -> None:
@@ -222,7 +222,7 @@ def test_a_new_projected_critic_is_at_the_margins(data: FuserData) -> None:
 
 def test_beside_another_the_own_critic_learns_as_it_would_alone(data: FuserData) -> None:
     alone, both = _learner(data, critic="own"), _learner(data, critic="both")
-    assert isinstance(both.opponents["critic"], OwnCritic)
+    assert isinstance(both.critics["critic"], OwnCritic)
     parts = _step(alone, data, 0), _step(both, data, 0)
     assert torch.equal(parts[0]["critic_loss"], parts[1]["critic_loss"])
     assert torch.equal(parts[0]["r1"], parts[1]["r1"])

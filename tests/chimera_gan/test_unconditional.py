@@ -187,13 +187,13 @@ def test_inversion_finds_what_the_generator_can_make(data: FuserData) -> None:
     z = F.normalize(torch.randn(1, Z, generator=_seeded(5)), dim=1) * math.sqrt(Z)
     wanted = render(fuser._generator, z, None, seeds=[0])[0]
     parents = [Parent("made.png", wanted), PARENTS[0]]
-    told: list[tuple[float, float]] = []
-    fuser.progress = lambda done, total: told.append((done, total))
+    reported: list[tuple[float, float]] = []
+    fuser.progress = lambda done, total: reported.append((done, total))
     found = fuser.fuse(parents, (1.0, 0.0), seeds=[0], size=SIZE)[0]
     others = fuser.fuse(PARENTS, (0.5, 0.5), seeds=range(20), size=SIZE)
     distance = (others - wanted).abs().flatten(1).mean(1)
     assert (found - wanted).abs().mean() < 0.2 * distance.min()
-    assert told[-1] == (60, 120) and len(told) == 60
+    assert reported[-1] == (60, 120) and len(reported) == 60
 
 
 @pytest.mark.slow

@@ -202,10 +202,10 @@ def bring(service: Service, tmp_path: Path) -> Bring:
     from chimera_inaturalist.source import InaturalistSource
 
     def download(taxa: str = "lion,tiger,zebra", **options: Any) -> list[tuple[float, float]]:
-        told: list[tuple[float, float]] = []
+        reported: list[tuple[float, float]] = []
         defaults = {"per_class": 20, "root": str(tmp_path / "animals"), "api": service.api, "interval_s": 0}
         config = InaturalistConfig(taxa=taxa, **{**defaults, **options})
-        InaturalistSource.download(config, progress=lambda done, total: told.append((done, total)))
-        return told
+        InaturalistSource.download(config, progress=lambda done, total: reported.append((done, total)))
+        return reported
 
     return download

@@ -43,7 +43,7 @@ def pictures(root: Path) -> set[str]:
 
 @pytest.mark.slow
 def test_twenty_of_three_kinds_come_with_all_their_terms(bring: Any, service: Any, root: Path) -> None:
-    told = bring()
+    reported = bring()
     rows = table(root)
     assert set(rows) == pictures(root) and len(rows) == 60
     assert {file.split("/")[0] for file in rows} == {"lion", "tiger", "zebra"}
@@ -58,7 +58,7 @@ def test_twenty_of_three_kinds_come_with_all_their_terms(bring: Any, service: An
         "source_url": "https://www.inaturalist.org/observations/4100003",
         "photo_url": f"{service.address}/photos/41004/medium.jpeg?1545715684",
     }
-    assert told == sorted(told) and told[-1] == (60, 60)
+    assert reported == sorted(reported) and reported[-1] == (60, 60)
     asked = service.asked("/v1/observations")[0].query
     assert asked["quality_grade"] == "research" and asked["photo_license"] == "cc0,cc-by"
 

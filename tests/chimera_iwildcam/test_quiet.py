@@ -22,7 +22,7 @@ started = []
 start = threading.Thread.start
 threading.Thread.start = lambda thread: (started.append(thread.name), start(thread))[1]
 """
-TELL = """
+REPORT = """
 print(json.dumps({"asked": asked, "started": started, "alive": [t.name for t in threading.enumerate()],
     "outdated": "outdated" in sys.modules, "wilds": "wilds.version" in sys.modules}))
 """
@@ -31,17 +31,17 @@ print(json.dumps({"asked": asked, "started": started, "alive": [t.name for t in 
 def watched(code: str, *args: object) -> dict[str, Any]:
     """Run code with every socket refused; what it asked for, and the threads that it started."""
     done = subprocess.run(
-        [sys.executable, "-c", WATCH + code + TELL, *map(str, args)],
+        [sys.executable, "-c", WATCH + code + REPORT, *map(str, args)],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
 
 
 @pytest.mark.slow
 def test_opening_and_scoring_sends_nothing_and_leaves_no_thread(root: Path) -> None:
-    told = watched(
+    report = watched(
         """
 from chimera_core import open_source
 source = open_source("iwildcam", root=sys.argv[1])
@@ -52,12 +52,12 @@ source.evaluate("test", split.labels)
 """,
         root,
     )
-    assert told == {"asked": [], "started": [], "alive": ["MainThread"], "outdated": False, "wilds": True}
+    assert report == {"asked": [], "started": [], "alive": ["MainThread"], "outdated": False, "wilds": True}
 
 
 def test_the_watch_sees_what_it_should() -> None:
     """wilds imported plainly starts its thread, and a connection is noticed: the test above can fail."""
-    told = watched(
+    report = watched(
         """
 import socket
 try:
@@ -67,13 +67,13 @@ except OSError:
 import wilds
 """
     )
-    assert told["asked"]
-    assert told["started"]
+    assert report["asked"]
+    assert report["started"]
 
 
 @pytest.mark.slow
 def test_a_thing_called_outdated_survives_the_import(root: Path) -> None:
-    told = watched(
+    report = watched(
         """
 import types
 theirs = sys.modules["outdated"] = types.ModuleType("outdated")
@@ -82,7 +82,7 @@ import_dataset_class()
 assert sys.modules["outdated"] is theirs
 """
     )
-    assert told["started"] == []
+    assert report["started"] == []
 
 
 WITHOUT = """

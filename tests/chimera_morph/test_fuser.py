@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from chimera_morph.config import MorphConfig
+from chimera_morph.fourier import radius_on
 from chimera_morph.fuser import FeatureMorph
 from chimera_morph.morphing import Morph, _further
-from chimera_morph.paint import radius_on
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError

@@ -41,8 +41,8 @@ def test_it_knows_animals_in_real_photographs(lite0, photos: Path) -> None:
         top, left = (height - 224) // 2, (width - 224) // 2
         crop = image[None, :, top : top + 224, left : left + 224]
         with torch.no_grad():
-            said = names.index_to_description(int(lite0(crop).argmax())).lower()
-        right += name.replace("_", " ") in said
+            predicted = names.index_to_description(int(lite0(crop).argmax())).lower()
+        right += name.replace("_", " ") in predicted
     assert right >= 8  # measured: 9; a wrong normalisation or order of tensors gives 0 to 7
 
 
@@ -61,8 +61,8 @@ def test_larger_lite_models_have_their_weights_by_pip(number: int, photos: Path)
         image = resize_shorter(from_uint8(read_picture(file).rgb.copy()), size)
         top, left = ((side - size) // 2 for side in image.shape[-2:])
         with torch.no_grad():
-            said = encoder(image[None, :, top : top + size, left : left + size]).argmax()
-        description = names.index_to_description(int(said)).lower().replace("-", " ")
+            predicted = encoder(image[None, :, top : top + size, left : left + size]).argmax()
+        description = names.index_to_description(int(predicted)).lower().replace("-", " ")
         right += file.stem.replace("_", " ") in description
     assert len(files) == 64
     assert right >= 52  # measured: 56 (lite1) and 55 (lite2)

@@ -36,9 +36,9 @@ def test_a_slow_folder_a_full_disk_kills_moved_data_and_swapping_change_no_byte(
         return server.start({"arguments": arguments}, cwd=cwd, environ=environ)
 
     code = day["main"](["--files", "60", "--images", "384", "--folder", str(tmp_path / "day")], start)
-    said = capsys.readouterr().out.splitlines()
-    assert code == 0, "\n".join(said)
-    assert said[-1] == "both days end in the same bytes"
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0, "\n".join(lines)
+    assert lines[-1] == "both days end in the same bytes"
     # What makes the day worth living: these came in time.
-    hit = {line[10:42].strip() for line in said if "was through before" not in line}
+    hit = {line[10:42].strip() for line in lines if "was through before" not in line}
     assert {"prepare: the disk is full", "encoder: killed", "encoder: the data are gone"} <= hit

@@ -101,17 +101,17 @@ def test_a_fuser_that_moves_the_animal_is_looked_at_itself_and_a_miss_is_remarke
 ) -> None:
     from chimera_core.subjects.finder import SubjectFinder
 
-    said: list[str] = []
+    lines: list[str] = []
     monkeypatch.setattr(SubjectFinder, "confidence", lambda self, parent: 0.0)
     monkeypatch.setattr(
         SubjectFinder, "find", lambda self, p: type("Found", (), {"mask": torch.ones_like(p.image[:1])})
     )
     made, first = torch.rand(2, 3, 16, 16), Parent("x", torch.rand(3, 16, 16), torch.ones(1, 16, 16))
-    where = {"device": torch.device("cpu"), "remark": said.append}
+    where = {"device": torch.device("cpu"), "remark": lines.append}
     kept = set_background(made, first, "keep", keeps_outline=False, **where)
-    assert kept.shape == (2, 3, 16, 16) and not said
+    assert kept.shape == (2, 3, 16, 16) and not lines
     out = set_background(made, first, "transparent", keeps_outline=False, **where)
-    assert out.shape == (2, 4, 16, 16) and len(said) == 2 and "the whole picture stays" in said[0]
+    assert out.shape == (2, 4, 16, 16) and len(lines) == 2 and "the whole picture stays" in lines[0]
     with_own = torch.rand(1, 4, 16, 16)
     assert torch.equal(set_background(with_own, first, "transparent", keeps_outline=False, **where), with_own)
     assert set_background(with_own, first, "white", keeps_outline=False, **where).shape == (1, 3, 16, 16)

@@ -80,7 +80,7 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
         'preset = "report-style"\n[fuser]\nname = "style-transfer"\n[fuser.options]\niterations = 22\ncontent_weight = 2\n'
     )
     shown = here("--registry", registry, "fuse", "--config", file, "--help")[1]
-    said = "".join(shown.split())  # help folds long lines, at hyphens too
+    unfolded = "".join(shown.split())  # help folds long lines, at hyphens too
     for wanted in (
         f"[default: 22, from config file {file} line 5; ",
         f"[default: 2, from config file {file} line 6; ",
@@ -88,7 +88,7 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
         f"[default: 1/4, from registry {registry} line 5; ",
         "[default: 1.25; ",
     ):
-        assert wanted.replace(" ", "") in said
+        assert wanted.replace(" ", "") in unfolded
 
 
 def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_path: Path) -> None:
@@ -253,9 +253,9 @@ def test_the_file_that_the_documentation_shows_is_taken(here: Any, tmp_path: Pat
     (tmp_path / "c.toml").write_text(text)
     code, out, err = here("fuse", "--config", tmp_path / "c.toml", "--help")
     assert code == 0, err
-    said = "".join(out.split())
+    unfolded = "".join(out.split())
     for value in ("100", "avg"):
-        assert f"[default:{value},fromconfigfile{tmp_path}/c.tomlline" in said
+        assert f"[default:{value},fromconfigfile{tmp_path}/c.tomlline" in unfolded
 
 
 def test_a_file_of_windows_and_paths_beside_it_serve_every_command(

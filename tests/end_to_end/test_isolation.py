@@ -321,9 +321,9 @@ def test_a_stranger_with_the_plugin_name_of_ours_is_left_out_unimported(scratch:
 def test_of_two_components_with_one_name_neither_wins_and_the_plugin_picks(
     run: Callable[..., Any], rows: list[dict[str, Any]], name: str, plugins: tuple[str, str]
 ) -> None:
-    said = {r["plugin"]: (r["status"], r["error"]) for r in rows if r["name"] == name}
+    found_rows = {r["plugin"]: (r["status"], r["error"]) for r in rows if r["name"] == name}
     for plugin, other in (plugins, plugins[::-1]):
-        assert said[plugin] == ("ok", f"{other} offers this name too: say '{plugin}:{name}'")
+        assert found_rows[plugin] == ("ok", f"{other} offers this name too: say '{plugin}:{name}'")
 
     wrong = run("fuse", "a.png", "b.png", "--fuser", name)
     assert wrong.returncode == 2
@@ -367,9 +367,9 @@ def test_a_slow_plugin_is_named_with_its_time_and_mend(run: Callable[..., Any]) 
     slow = {p["name"]: p["load_ms"] for p in found["plugins"] if p["slow"]}
     assert "slow" in slow and 600 <= slow["slow"] < 5000
     assert {"style", "timm", "folder", "good"}.isdisjoint(slow)
-    said = run("doctor", SLEEP="0.6").stdout
-    assert "plugin slow makes every command 0." in said and "CHIMERA_PLUGINS_DISABLE=slow" in said
-    assert "plugin good makes" not in said
+    warnings = run("doctor", SLEEP="0.6").stdout
+    assert "plugin slow makes every command 0." in warnings and "CHIMERA_PLUGINS_DISABLE=slow" in warnings
+    assert "plugin good makes" not in warnings
 
 
 def test_show_says_what_ails_a_plugin_and_where_the_registry_speaks_of_it(
@@ -397,9 +397,12 @@ def test_show_says_what_ails_a_plugin_and_where_the_registry_speaks_of_it(
     assert (yeti["status"], yeti["error"]) == ("not-installed", "pip install chimera-yeti")
 
     doctor = json.loads(run("--registry", mine, "doctor", "--json").stdout)
-    said = {row["key"]: (row["value"], row["origin"]) for row in doctor["registry"]}
-    assert said["plugins.good.options.good.shade"] == (0.25, f"registry {mine} line 4")
-    assert said["plugins.timm.trust"][0] == "first-party" and "line " in said["plugins.timm.trust"][1]
+    found_rows = {row["key"]: (row["value"], row["origin"]) for row in doctor["registry"]}
+    assert found_rows["plugins.good.options.good.shade"] == (0.25, f"registry {mine} line 4")
+    assert (
+        found_rows["plugins.timm.trust"][0] == "first-party"
+        and "line " in found_rows["plugins.timm.trust"][1]
+    )
 
 
 def test_a_plugin_that_offers_nothing_has_a_row(rows: list[dict[str, Any]]) -> None:

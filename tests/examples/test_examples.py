@@ -114,9 +114,9 @@ def test_every_file_of_options_passes_a_dry_run(
     judged = ("--judge", "none") if command == "fuser" else ()
     code, out, err = here(command, "train", "--config", config, "--batch", 2, *judged, "--dry-run", "--json")
     assert code == 0, err
-    told = json.loads(out)
-    assert told["images"] >= options["images"]
-    assert told["images_per_s"] > 0
+    document = json.loads(out)
+    assert document["images"] >= options["images"]
+    assert document["images_per_s"] > 0
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -146,9 +146,9 @@ def _plain(value: Any) -> str:
 
 def _read(text: str) -> tuple[dict[str, str], list[Row]]:
     lines = text.splitlines(keepends=True)
-    told = [line[2:].rstrip("\n").partition(": ") for line in lines if line.startswith("# ")]
+    notes = [line[2:].rstrip("\n").partition(": ") for line in lines if line.startswith("# ")]
     table = "".join(line for line in lines if not line.startswith("# "))
-    return {name: value for name, _, value in told}, list(csv.DictReader(io.StringIO(table)))
+    return {name: value for name, _, value in notes}, list(csv.DictReader(io.StringIO(table)))
 
 
 def _is_near(name: str, expected: str, met: str, near: float) -> bool:

@@ -100,20 +100,20 @@ def component_values(ctx: click.Context, key: str) -> dict[str, Any]:
 def _section(
     command: click.Command, ctx: click.Context, selector: Selector, args: Sequence[str]
 ) -> tuple[str, list[click.Option]] | None:
-    told = component_in_file(ctx, selector.key)
+    file_layer = component_in_file(ctx, selector.key)
     name = first_argument(command, ctx, args) if not selector.flag else given(args, selector.flag)
     host = plugin_host(ctx)
-    if name is None and told is not None and "name" in told.values:
-        name = told.values["name"]
+    if name is None and file_layer is not None and "name" in file_layer.values:
+        name = file_layer.values["name"]
         if _find_trained(host, selector, name) is None:
-            check_name(host, selector.kind, told)
+            check_name(host, selector.kind, file_layer)
     name = name or selector.default
     if name is None:
         return None
     if found := _find_trained(host, selector, name):
-        if told is not None and told.values.get("name", name) == name:
-            ctx.meta.setdefault("chimera.file-values", {})[selector.key] = told.inside("options").values
-        below = [Layer(str(found), found.said.options)]
+        if file_layer is not None and file_layer.values.get("name", name) == name:
+            ctx.meta.setdefault("chimera.file-values", {})[selector.key] = file_layer.inside("options").values
+        below = [Layer(str(found), found.header.options)]
         try:
             flags = _flags(command, ctx, selector, found.component, below, args)
         except PluginError:
@@ -124,16 +124,19 @@ def _section(
         ]
     component = host.find(selector.kind, name)
     # Naming another component on the line leaves what the file says of its own to that one.
-    is_of_file = told is not None and host.find(selector.kind, told.values.get("name") or name) == component
+    is_of_file = (
+        file_layer is not None
+        and host.find(selector.kind, file_layer.values.get("name") or name) == component
+    )
     preset = given(args, selector.preset_flag) or value_in_file(ctx, selector.preset_flag)
-    if preset is None and told is not None and is_of_file and told.values.get("preset"):
-        preset = str(told.values["preset"])
-        _use_preset(command, ctx, selector, preset, place=told.place(("preset",)))
+    if preset is None and file_layer is not None and is_of_file and file_layer.values.get("preset"):
+        preset = str(file_layer.values["preset"])
+        _use_preset(command, ctx, selector, preset, place=file_layer.place(("preset",)))
     if preset is None and selector.preset and selector.default:
         preset = selector.preset if host.find(selector.kind, selector.default) == component else None
     below = option_layers(component, host, preset)
-    if told is not None and is_of_file:
-        written = told.inside("options")
+    if file_layer is not None and is_of_file:
+        written = file_layer.inside("options")
         check_options(component, host, written)
         ctx.meta.setdefault("chimera.file-values", {})[selector.key] = written.values
         below.append(written)
@@ -264,9 +267,11 @@ def _name_owners(
         ]
         if owners:
             names = list(dict.fromkeys(owners))
-            told = f"No such option '{error.option_name}': it belongs to {_listed(names)}; name "
-            told += f"it with {selector.flag} {names[0]}" if len(names) == 1 else f"one with {selector.flag}"
-            return click.NoSuchOption(error.option_name, told, ctx=error.ctx)
+            message = f"No such option '{error.option_name}': it belongs to {_listed(names)}; name "
+            message += (
+                f"it with {selector.flag} {names[0]}" if len(names) == 1 else f"one with {selector.flag}"
+            )
+            return click.NoSuchOption(error.option_name, message, ctx=error.ctx)
     return error
 
 

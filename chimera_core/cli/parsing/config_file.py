@@ -37,7 +37,7 @@ _NOT_IN_FILES = ("config", "json", "help")
 config_option = click.option(
     "--config",
     type=click.Path(),
-    help="Take options from a TOML file, e.g. a run's config.toml; flags go before it.",
+    help="Read options from a TOML file, such as a run's config.toml; command-line flags override it.",
 )
 """Gives a command ``--config``; its parameter of that name need not be looked at."""
 
@@ -65,15 +65,15 @@ class ConfigCommand(click.Command):
 
 
 @dataclass(frozen=True)
-class Told:
-    """A component as a file tells it, with its options checked."""
+class FileComponent:
+    """A component named in a file, with its options checked."""
 
     name: str
     options: Mapping[str, Any]
     preset: str | None = None
 
 
-def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> Told:
+def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> FileComponent:
     """Give the component that the file names under ``key``, or the default one, for commands without its flags.
 
     Raises:
@@ -81,14 +81,14 @@ def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> 
     """
     from chimera_core.components.choice import check_options
 
-    told = component_in_file(ctx, key)
-    if told is None:
-        return Told(default, {})
-    host, name = plugin_host(ctx), told.values.get("name") or default
-    if "name" in told.values:
-        check_name(host, kind, told)
-    check_options(host.find(kind, name), host, told.inside("options"))
-    return Told(name, told.inside("options").values, told.values.get("preset"))
+    layer = component_in_file(ctx, key)
+    if layer is None:
+        return FileComponent(default, {})
+    host, name = plugin_host(ctx), layer.values.get("name") or default
+    if "name" in layer.values:
+        check_name(host, kind, layer)
+    check_options(host.find(kind, name), host, layer.inside("options"))
+    return FileComponent(name, layer.inside("options").values, layer.values.get("preset"))
 
 
 def component_in_file(ctx: click.Context, key: str) -> Layer | None:
@@ -96,20 +96,20 @@ def component_in_file(ctx: click.Context, key: str) -> Layer | None:
     file: Layer | None = ctx.meta[_FILE]
     if file is None or key not in file.values:
         return None
-    told = file.values[key]
-    return Layer(file.origin, {"name": told}, file.line_of) if isinstance(told, str) else file.inside(key)
+    layer = file.values[key]
+    return Layer(file.origin, {"name": layer}, file.line_of) if isinstance(layer, str) else file.inside(key)
 
 
-def check_name(host: PluginHost, kind: str, told: Layer) -> None:
+def check_name(host: PluginHost, kind: str, layer: Layer) -> None:
     """Check that there is the component that a file names.
 
     Raises:
         PluginError: if not, with file and line.
     """
     try:
-        host.find(kind, told.values["name"])
+        host.find(kind, layer.values["name"])
     except PluginError as error:
-        raise PluginError(f"{told.place(('name',))}: {error}") from None
+        raise PluginError(f"{layer.place(('name',))}: {error}") from None
 
 
 def value_in_file(ctx: click.Context, flag: str) -> Any:

@@ -76,7 +76,7 @@ class FuserFacts:
     def of(cls, entry: FuserEntry) -> FuserFacts:
         """Ask a fuser, or what is recorded of a trained one."""
         if entry.trained is not None:
-            learned = entry.trained.said
+            learned = entry.trained.header
             return cls(frozenset(learned.accepts), False, learned.max_parents)
         made: Any = entry.choice.component.load_class()
         return cls(frozenset(made.accepts), bool(made.needs_training), made.max_parents)
@@ -144,7 +144,7 @@ def parents_for(
     if facts.max_parents is not None and len(parents.slots) > facts.max_parents:
         return [], f"takes {facts.max_parents} parents at most"
     photos = [slot.file(seed) if "photo" in facts.accepts else None for slot in parents.slots]
-    known = entry.trained.said.classes if entry.trained else ()
+    known = entry.trained.header.classes if entry.trained else ()
     classes = [
         (spelled_in(known, slot.class_name) if known else slot.class_name)
         if "class" in facts.accepts and slot.class_name is not None

@@ -117,7 +117,7 @@ def read_experiment(path: Path) -> ExperimentFile:
     judges = {
         key: _read(JudgeTable, whole.inside(key), f"[{key}]")
         for key in ("judge", "judge2")
-        if whole.says((key,))
+        if whole.has((key,))
     }
     fusers = {}
     for name in top.fusers:

@@ -117,7 +117,7 @@ def train_first(
     *,
     device: str = "auto",
     registry: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Experiment:
     """Do the trainings that are not done yet, encoders first; give the experiment with runs in their place.
 
@@ -132,7 +132,7 @@ def train_first(
     def run_of(training: Training) -> str:
         place = place_of(training, folder, host)
         if not is_done(place):
-            train(training, place, device=device, registry=registry, say=say)
+            train(training, place, device=device, registry=registry, notify=notify)
         return str(place)
 
     encoders = {t.name: run_of(t) for t in experiment.trainings if t.kind == "encoder"}

@@ -174,7 +174,7 @@ def is_done(folder: Path) -> bool:
 
 
 def train(
-    training: Training, folder: Path, *, device: str, registry: str | None, say: Callable[[str], None]
+    training: Training, folder: Path, *, device: str, registry: str | None, notify: Callable[[str], None]
 ) -> None:
     """Train into a folder, going on where an earlier call was interrupted.
 
@@ -192,7 +192,7 @@ def train(
         options = folder.with_suffix(".toml")
         write_toml(options, lay({"device": device}, training.table))
         command += ["--config", str(options), "--run", str(folder)]
-    say(f"training {training.kind} {training.name}")
+    notify(f"training {training.kind} {training.name}")
     log = folder.with_suffix(".log")
     with open_own(log, "new") as output:
         process = subprocess.Popen(
@@ -211,8 +211,8 @@ def train(
             process.wait()
             raise
     if code != 0:
-        words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = one_line(words[-1], limit=300) if words else f"it ended with code {code}"
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = one_line(lines[-1], limit=300) if lines else f"it ended with code {code}"
         raise RunError(f"training {training.kind} {quote(training.name)} failed: {last} (see {log})")
 
 
@@ -225,7 +225,7 @@ def _places(training: Training) -> list[str]:
         for name, value in options.items()
         if isinstance(value, str) and (is_path_option(name) or os.path.isabs(value))
     ]
-    return [word for name, value in named for word in (f"--source.{name.replace('_', '-')}", value)]
+    return [piece for name, value in named for piece in (f"--source.{name.replace('_', '-')}", value)]
 
 
 def _training(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from chimera_core.scoring.parents import ParentImages
 
 FOLDER = "scores"
+_TRIAL_PICTURES = 4
 Figures = dict[str, dict[str, Any]]
 """Measurements by name: {value, n, extractor, reason}."""
 
@@ -99,6 +101,29 @@ def open_scorecard(comparison: Comparison, device: str) -> Any:
     cache = experiment.host.settings.path("cache") / "judged"
     reference, size = reference_images(comparison), experiment.file.top.size
     return Scorecard(judges, reference=reference, size=size, cache=cache)
+
+
+def trial_of_measuring(comparison: Comparison, device: str) -> tuple[float, float]:
+    """Measure made-up pictures of one tuple of parents: seconds for a tuple, and for each picture.
+
+    What a picture shows makes no difference to its cost. Features of the reference are taken before, and kept in the cache.
+
+    Raises:
+        ChimeraError: if a judge or the reference cannot be had, or these parents cannot be told apart.
+    """
+    import torch
+
+    parents, size = comparison.tuples[0], comparison.experiment.file.top.size
+    card = open_scorecard(comparison, device)
+    start = time.perf_counter()
+    prepared = card.prepare(_parents_of(comparison, parents))
+    tuple_s = time.perf_counter() - start
+    pictures = torch.rand(_TRIAL_PICTURES, 3, size, size, generator=torch.Generator().manual_seed(0))
+    shares = torch.full((_TRIAL_PICTURES, len(parents.slots)), 1 / len(parents.slots), dtype=torch.float64)
+    start = time.perf_counter()
+    card.measure(prepared, pictures, shares)
+    card.measure_set(prepared, pictures, shares)
+    return tuple_s, (time.perf_counter() - start) / _TRIAL_PICTURES
 
 
 def parent_images(comparison: Comparison, slot: Slot) -> ParentImages | None:

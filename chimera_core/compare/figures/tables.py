@@ -21,6 +21,7 @@ from chimera_core.files.atomic import atomic_path, write_text_atomic
 from chimera_core.files.own_folders import make_folder
 from chimera_core.files.tables import csv_text
 from chimera_core.models.resolve import TrainedEncoder, resolve_encoder
+from chimera_core.report import columns
 from chimera_core.report.record import (
     FILE,
     CellRecord,
@@ -37,13 +38,11 @@ from chimera_core.scoring.formula import FORMULA, RESIZE
 from chimera_core.statistics import CONFIDENCE
 
 RESULTS, RESULTS_CSV, SUMMARY_CSV, AXES_CSV = "results.json", "results.csv", "summary.csv", "axes.csv"
-_COLUMNS = (
-    "cell", "fuser", "preset", "encoder", "trainer", "parents", "weights", "seed", "metric", "value", "n", "extractor",
-    "status", "error",
-)  # fmt: skip
-_AXIS_COLUMNS = (
-    "value", "mean", "low", "high", "difference", "difference_low", "difference_high", "p", "p_holm",
-)  # fmt: skip
+_COLUMNS, _SUMMARY_COLUMNS, _AXIS_COLUMNS = (
+    tuple(columns.RESULTS_CSV),
+    tuple(columns.SUMMARY_CSV),
+    tuple(columns.AXES_CSV),
+)
 
 
 def write_tables(
@@ -249,16 +248,15 @@ def _summary(record: ComparisonRecord) -> str:
         for metric, found in place.metrics.items():
             interval = [_flat(value) for value in (found.mean, found.low, found.high)]
             rows.append([place.fuser, str(place.rank), metric, *interval, place.pairs, place.seeds])
-    return csv_text(("fuser", "rank", "metric", "mean", "low", "high", "pairs", "seeds"), rows)
+    return csv_text(_SUMMARY_COLUMNS, rows)
 
 
 def _axes(record: ComparisonRecord) -> str:
-    rows = [
-        [axis.table, axis.axis, axis.metric, axis.trainings, *(_flat(getattr(row, c)) for c in _AXIS_COLUMNS)]
-        for axis in record.axes
-        for row in axis.values
-    ]
-    return csv_text(("table", "axis", "metric", "trainings", *_AXIS_COLUMNS), rows)
+    rows = []
+    for axis in record.axes:
+        own = {"table": axis.table, "axis": axis.axis, "metric": axis.metric, "trainings": axis.trainings}
+        rows += [[_flat((own | vars(row))[c]) for c in _AXIS_COLUMNS] for row in axis.values]
+    return csv_text(_AXIS_COLUMNS, rows)
 
 
 def _flat(value: Any) -> Any:

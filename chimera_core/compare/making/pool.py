@@ -239,7 +239,7 @@ class _Worker:
         if not self._events.empty():
             return ""
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-        return one_line(f"its process ended {how}{self._last_words()}")
+        return one_line(f"its process ended {how}{self._last_line()}")
 
     def end(self) -> None:
         """Let it end by itself."""
@@ -278,7 +278,7 @@ class _Worker:
             for line in self._process.stdout:
                 self._events.put(json.loads(line))
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         self._log.flush()
         with suppress(OSError, ValueError):
             self._log.seek(0)

@@ -66,21 +66,21 @@ class Maker:
         parents: tuple[str, ...] = ()
         for cell in map(Cell.from_json, job["cells"]):
             if read_record(folder, cell.id) is not None:
-                self._say("done", cell.id)
+                self._send("done", cell.id)
                 continue
             try:
                 if fusion is None or cell.parents != parents:
-                    self._say("loading", cell.id)
+                    self._send("loading", cell.id)
                     parents = cell.parents
                     fusion = self._fusion(job, parents)
-                self._say("start", cell.id)
+                self._send("start", cell.id)
                 self._make_cell(fusion, cell, folder)
             except (Exception, SystemExit) as error:
                 # Plugin border: whatever it raises is this cell's result.
                 text = str(error) if isinstance(error, ChimeraError) else f"{type(error).__name__}: {error}"
                 write_record(folder, cell, status="failed", error=one_line(text))
-            self._say("done", cell.id)
-        self._say("end", "")
+            self._send("done", cell.id)
+        self._send("end", "")
 
     def _fusion(self, job: dict[str, Any], parents: Sequence[str]) -> Any:
         from chimera_core.fusing.fusion import Fusion
@@ -114,7 +114,7 @@ class Maker:
         write_png(image_path(folder, cell.id), to_uint8(image), text=text)
         write_record(folder, cell, status="ok", wall_s=wall_s, device=str(fusion.device))
 
-    def _say(self, event: str, cell: str) -> None:
+    def _send(self, event: str, cell: str) -> None:
         self._events.write(json.dumps({"event": event, "cell": cell}) + "\n")
         self._events.flush()
 

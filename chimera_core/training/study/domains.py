@@ -66,8 +66,8 @@ def choose_domains(config: EncoderStudy, known: Sequence[str]) -> tuple[str, ...
         ordered = sorted(known, key=_natural) if list(known) == sorted(known) else known
         return tuple(ordered[: config.domains_first])
     named: dict[str, None] = {}
-    for word in config.domains:
-        for name in (word,) if word in known else (w.strip() for w in word.split(",")):
+    for entry in config.domains:
+        for name in (entry,) if entry in known else (w.strip() for w in entry.split(",")):
             named |= dict.fromkeys(check_domains([name], known))
     return tuple(named)
 

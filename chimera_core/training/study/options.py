@@ -21,23 +21,27 @@ OWN = ("by", "domains", "domains_first", "min_images")
 class EncoderStudy(EncoderTraining):
     """How one encoder per domain is trained and tested: the options of each training, and which domains."""
 
-    by: Literal["domain"] = option("domain", help="what is told apart")
+    by: Literal["domain"] = option("domain", help="what the study trains one encoder for")
     domains: tuple[str, ...] = option((), help="study these domains only, e.g. 5 or 0,1,5")
-    domains_first: int | None = option(None, help="study so many domains, the first ones", ge=1)
-    min_images: ImageCount = option(10, help="a domain of fewer images is not trained: n/a", ge=3)
+    domains_first: int | None = option(None, help="study only the first so many domains", ge=1)
+    min_images: ImageCount = option(10, help="skip domains with fewer images (n/a in the table)", ge=3)
     train_split: str | None = option(
-        JOINED, help="split whose images are parted into training and test; joined: all of them"
+        JOINED, help="split to divide into training and test images; joined: all splits"
     )
     held_out: Literal["by-class", "plain"] = option(
-        "plain", help="test images are drawn out of all alike, or so much of each class"
+        "plain", help="plain: test images are drawn from all together; by-class: the same share of each class"
     )
-    held_out_share: float = option(0.2, help="share of a domain's images that it is tested on", gt=0, lt=1)
+    held_out_share: float = option(0.2, help="share of each domain's images to test on", gt=0, lt=1)
     epochs: float | None = option(
-        None, help=f"length in rounds through a domain's images; without --images {DEFAULT_EPOCHS:g}", gt=0
+        None, help=f"length in epochs of each domain; without --images, {DEFAULT_EPOCHS:g}", gt=0
     )
-    images: ImageCount | None = option(None, help="length of each training in images instead", ge=1)
-    batch: int = option(64, help="images per step; a smaller domain takes all it has", ge=1)
-    max_minutes: float | None = option(None, help="stop the training of a domain after so many minutes", gt=0)
+    images: ImageCount | None = option(
+        None, help="length of each training in images, instead of --epochs", ge=1
+    )
+    batch: int = option(64, help="images per step; a smaller domain uses all its images", ge=1)
+    max_minutes: float | None = option(
+        None, help="stop the training of each domain after this many minutes", gt=0
+    )
 
     DECIDED: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {"val_split": HELD_OUT, "validate_images": None, "devices": 1}
@@ -53,8 +57,11 @@ class EncoderStudy(EncoderTraining):
         again = dict(given)
         if again.get("domains_first") == len(self.domains):
             del again["domains_first"]
-        words = tuple(again.get("domains", ()))
-        if words and tuple(w.strip() for word in words for w in word.split(",")) == self.domains:
+        again_domains = tuple(again.get("domains", ()))
+        if (
+            again_domains
+            and tuple(w.strip() for entry in again_domains for w in entry.split(",")) == self.domains
+        ):
             again["domains"] = self.domains
         return again
 

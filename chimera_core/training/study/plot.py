@@ -40,7 +40,7 @@ def draw_study(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str) -> 
         if place % 2 == 0:
             axis.axhspan(place - 0.5, place + 0.5, color="0.96", lw=0)
         if place not in tested:
-            _tell(axis, place, row)
+            _label(axis, place, row)
     if tested:
         _draw_results(axis, tested)
     axis.set_xlim(0, 1)
@@ -81,7 +81,7 @@ def _draw_results(axis: Any, tested: Mapping[int, Mapping[str, Any]]) -> None:
     axis.figure.legend(handles[::-1], labels[::-1], loc="outside lower center", fontsize=8, ncols=2)
 
 
-def _tell(axis: Any, place: int, row: Mapping[str, Any]) -> None:
+def _label(axis: Any, place: int, row: Mapping[str, Any]) -> None:
     reason = f": {one_line(row['reason'], limit=80)}" if row["reason"] else ""
     colour = _ORANGE if row["status"] == "failed" else _GREY
     text = f"{row['status']}{reason}"

@@ -141,7 +141,7 @@ def run_study(
     *,
     resume: bool = False,
     progress: Callable[[float, float], None] = no_progress,
-    say: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> StudyOutcome:
     """Train and test an encoder in each domain, one after the other; table and picture are written anew after each.
 
@@ -182,7 +182,7 @@ def run_study(
                     host,
                     stop=stop,
                     progress=lambda done, _, before=before: progress(before + done, total),  # type: ignore[misc]
-                    say=lambda line, name=domain.name: say(f"{one_line(name)}: {line}"),  # type: ignore[misc]
+                    notify=lambda line, name=domain.name: notify(f"{one_line(name)}: {line}"),  # type: ignore[misc]
                 )
                 if row is None:
                     status = "interrupted"
@@ -231,7 +231,7 @@ def _study_domain(
     *,
     stop: Stop,
     progress: Callable[[float, float], None],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Row | None:
     """Train and test in one domain; None if a signal came before that was finished."""
     if stop.requested:
@@ -247,11 +247,11 @@ def _study_domain(
             resume=(run / RECORD).is_file(),
             stop=stop,
             progress=progress,
-            say=say,
+            notify=notify,
         )
     except Exception as error:  # plugin border: networks raise many kinds, and the other domains go on
         reason = one_line(error if isinstance(error, ChimeraError) else repr(error), limit=200)
-        say(f"failed: {reason}")
+        notify(f"failed: {reason}")
         return row_without_result(domain, "failed", reason)
     if outcome.status == "interrupted":
         return None

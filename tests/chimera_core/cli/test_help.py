@@ -18,7 +18,10 @@ def test_options_of_a_training_show_their_bounds_and_the_default_by_its_name(her
     assert "[default: robust-lite0]" in shown and "name=" not in shown
     assert "--batch INTEGER RANGE Images per step, over all devices. [default: 64; x>=1]" in shown
     assert "--images COUNT" in shown
-    assert "--held-out-share FLOAT RANGE Share of the images that is held out. [default: 0.2; 0<x<1]" in shown
+    assert (
+        "--held-out-share FLOAT RANGE Share of the images to hold out for validation. [default: 0.2; 0<x<1]"
+        in shown
+    )
 
 
 def test_help_of_a_training_shows_what_preset_and_file_put_in_force(here: Any, tmp_path: Path) -> None:

@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chimera_core.compare.experiment.plan import Comparison
+from chimera_core.compare.estimate import estimate_cost
+from chimera_core.compare.experiment.plan import Comparison, check_experiment
 from chimera_core.compare.figures.scoring import Scores
+from chimera_core.compare.making.work import Working
 from chimera_core.errors import DataError
+from chimera_core.plugins.discovery import default_host
 from chimera_core.report.reading import read_comparison
 from chimera_core.report.record import ComparisonRecord
 from chimera_core.runs.record import work_in
@@ -73,10 +76,14 @@ def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
     )
     code, out, err = here("compare", path, "--jobs", "1", "--json")
     assert code == 0, err
-    said = json.loads(out)
+    message = json.loads(out)
     run = place / "runs" / "small"
-    assert said["run"] == str(run) and (said["cells"], said["failed"], said["not_applicable"]) == (90, 6, 30)
-    assert said["made"] == 60
+    assert message["run"] == str(run) and (
+        message["cells"],
+        message["failed"],
+        message["not_applicable"],
+    ) == (90, 6, 30)
+    assert message["made"] == 60
 
     document = json.loads((run / "comparison.json").read_text())
     assert document.keys() == ComparisonRecord.model_fields.keys()
@@ -131,11 +138,32 @@ def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: H
     found = json.loads(out)
     assert (found["cells"], found["waiting"], found["fusers"]["mix"]) == (40, 40, 8)
     assert 8 * 0.2 <= found["seconds"] < 8 * 2
+    assert found["measuring_s"] > 0
     assert not (place / "runs").exists()
 
 
+def test_the_estimate_of_measuring_counts_tuples_and_pictures_or_gives_the_reason(
+    experiment: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = experiment(('[["a.png", "b.png"]]', '[["a.png", "b.png"], ["b.png", "a.png"]]'))
+    checked = check_experiment(path, default_host())
+    working = Working(jobs=1, device="cpu")
+    monkeypatch.setattr("chimera_core.compare.estimate.make_cells", lambda *args: None)
+    monkeypatch.setattr("chimera_core.compare.estimate.trial_of_measuring", lambda *args: (5.0, 0.5))
+    found = estimate_cost(checked, path.parent / "run", working)
+    assert found.measuring_s == 2 * 5 + 0.5 * found.waiting and found.waiting > 4
+
+    def refuse(*args: object) -> tuple[float, float]:
+        raise DataError("no judge here")
+
+    monkeypatch.setattr("chimera_core.compare.estimate.trial_of_measuring", refuse)
+    found = estimate_cost(checked, path.parent / "run", working)
+    assert found.measuring_s is None
+    assert found.remarks[-1] == "the time of measuring is not known: no judge here"
+
+
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda run: (run / "run.json").write_text('{"kind": "comparison", "experiment": "other"}'), "holds the results of experiment 'other', not of 'small'"),
         (lambda run: (run / "run.json").write_text('{"kind": "fuser"}'), "is a run of another kind (fuser)"),
@@ -143,14 +171,14 @@ def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: H
     ],
 )  # fmt: skip
 def test_a_folder_of_something_else_is_left_alone(
-    experiment: Write, place: Path, here: Here, make: Callable[[Path], object], said: str
+    experiment: Write, place: Path, here: Here, make: Callable[[Path], object], message: str
 ) -> None:
     run = place / "run"
     run.mkdir()
     make(run)
     before = sorted(p.name for p in run.iterdir())
     code, out, err = here("compare", experiment(), "--run", run)
-    assert (code, out) == (2, "") and said in err and err.count("\n") == 1
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
     assert sorted(p.name for p in run.iterdir()) == before
 
 

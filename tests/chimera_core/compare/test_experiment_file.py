@@ -23,7 +23,7 @@ AXES = '[fusers.mix]\nfuser = "faulty"\n[fusers.mix.axes]\n'
 
 
 @pytest.mark.parametrize(
-    ("replaced", "line", "said"),
+    ("replaced", "line", "expected"),
     [
         (('fuser = "faulty"', 'fuser = "fualty"'), 10, "fusers.mix.fuser: no run, model or fuser is named 'fualty' (did you mean 'faulty'?)"),
         (('fuser = "faulty"', 'fuser = "faulty"\noptions = { levle = 1 }'), 11, "has no option 'levle' (did you mean 'level'?)"),
@@ -55,13 +55,13 @@ AXES = '[fusers.mix]\nfuser = "faulty"\n[fusers.mix.axes]\n'
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_its_place(
-    experiment: Write, replaced: tuple[str, str], line: int | None, said: str
+    experiment: Write, replaced: tuple[str, str], line: int | None, expected: str
 ) -> None:
     path = experiment(replaced)
     with pytest.raises(ChimeraError) as caught:
         check_experiment(path, default_host())
     message = str(caught.value)
-    assert said in message, message
+    assert expected in message, message
     assert message.startswith(f"experiment {path}" + (f" line {line}: " if line else ": ")), message
     assert "\n" not in message and caught.value.exit_code == 2
 
@@ -69,7 +69,7 @@ def test_a_mistake_is_one_line_with_its_place(
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    ("replaced", "said"),
+    ("replaced", "expected"),
     [
         (
             ('[fusers.mix]\nfuser = "faulty"\n', AXES + "".join(f"a{n} = {list(range(200))}\n" for n in range(4))),
@@ -87,14 +87,14 @@ def test_a_mistake_is_one_line_with_its_place(
     ids=["axes", "seeds", "cells", "weight", "infinity", "seed"],
 )  # fmt: skip
 def test_numbers_beyond_reason_are_refused_before_anything_is_listed(
-    experiment: Write, replaced: tuple[str, ...], said: str
+    experiment: Write, replaced: tuple[str, ...], expected: str
 ) -> None:
     path = experiment(*zip(replaced[::2], replaced[1::2], strict=True))
     start = time.process_time()
     with pytest.raises(ConfigError) as caught:
         read_experiment(path)
         check_experiment(path, default_host())
-    assert said in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 500
+    assert expected in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 500
     assert time.process_time() - start < 5
 
 
@@ -157,8 +157,8 @@ def test_the_experiment_of_the_documentation_has_the_right_keys(place: Path) -> 
     page = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "experiment-file.md").read_text()
     blocks = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (place / "whole.toml").write_text(blocks[0])
-    said = read_experiment(place / "whole.toml")
-    assert [v.id for v in variants_of(said)] == [
+    whole = read_experiment(place / "whole.toml")
+    assert [v.id for v in variants_of(whole)] == [
         "style",
         *(f"morph/budget={b}/iterations={i}" for b in (10, 40) for i in (30, 60)),
     ]

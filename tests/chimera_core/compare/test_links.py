@@ -107,7 +107,7 @@ def test_a_worker_does_not_write_its_log_through_a_link(tmp_path: Path, home: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("cells", "cells': it is or lies behind a link"),
         ("results.csv", "results.csv': it is or lies behind a link"),
@@ -120,7 +120,7 @@ def test_a_comparison_does_not_write_through_links(
     here: Here,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr("chimera_core.compare.run.score_cells", lambda *a, **k: (Scores(), 0))
     run = place / "run"
@@ -128,7 +128,7 @@ def test_a_comparison_does_not_write_through_links(
     (run / "run.json").write_text('{"kind": "comparison", "experiment": "small"}')
     plant(run / name, home if name == "cells" else home / "key")
     code, _, err = here("compare", experiment(), "--run", run, "--jobs", "1")
-    assert code == 1 and said in err and err.count("Traceback") == 0
+    assert code == 1 and message in err and err.count("Traceback") == 0
     assert sorted(p.name for p in home.iterdir()) == ["key", "private.png"]
     assert (home / "key").read_text() == "precious"
 

@@ -17,6 +17,7 @@ from PIL import Image
 from toys.made_up_comparison import FUSERS, SHARES, WEIRD, write_comparison
 
 from chimera_core.errors import ConfigError
+from chimera_core.report import columns
 from chimera_core.report.page import write_report
 from chimera_core.report.reading import read_comparison
 from chimera_core.scoring.formula import EARLIER, FORMULA
@@ -227,9 +228,9 @@ def test_a_picture_that_is_gone_or_damaged_is_named_and_costs_nothing_else(tmp_p
     (folder / cut).write_bytes((folder / cut).read_bytes()[:100])
     page = Page(write_report(folder).read_text(encoding="utf-8"))
     assert any("1 file that the comparison names is not there" in text for _, text in page.all("p"))
-    said = [fact["reason"] for fact in block(page, "tuple-0")["facts"] if isinstance(fact, dict)]
-    assert any("damaged or cut short" in text and cut in text for text in said)
-    assert not any(str(tmp_path) in text for text in said)
+    message = [fact["reason"] for fact in block(page, "tuple-0")["facts"] if isinstance(fact, dict)]
+    assert any("damaged or cut short" in text and cut in text for text in message)
+    assert not any(str(tmp_path) in text for text in message)
 
 
 @pytest.mark.slow
@@ -277,7 +278,7 @@ def test_an_empty_comparison_is_a_report_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda c: c["cells"][0].update(image="../secret.png"), "lies outside the folder"),
         (lambda c: c["cells"][0].update(image="/etc/secret.png"), "lies outside the folder"),
@@ -289,11 +290,11 @@ def test_an_empty_comparison_is_a_report_too(tmp_path: Path) -> None:
         (lambda c: c["tuples"].append(c["tuples"][0]), "share an id"),
     ],
 )
-def test_a_record_that_says_what_cannot_be_is_refused(change: Any, said: str, tmp_path: Path) -> None:
+def test_a_record_that_says_what_cannot_be_is_refused(change: Any, message: str, tmp_path: Path) -> None:
     content = write_comparison(tmp_path / "c", pairs=1, trios=0, seeds=[0], shares=[0.5])
     change(content)
     (tmp_path / "c" / "comparison.json").write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match=re.escape(said)) as error:
+    with pytest.raises(ConfigError, match=re.escape(message)) as error:
         write_report(tmp_path / "c")
     assert "\n" not in str(error.value) and "comparison.json" in str(error.value)
     assert not (tmp_path / "c" / "report.html").exists()
@@ -362,3 +363,30 @@ def test_scores_of_an_earlier_formula_are_readable_and_named_as_such(tmp_path: P
     for name in ("report.html", "report.md"):
         text = (tmp_path / "c" / name).read_text(encoding="utf-8")
         assert f"formula {EARLIER} or an older one, and do not compare" in text
+
+
+def test_the_page_explains_every_column_of_the_ranking_and_the_tests(page: Page) -> None:
+    terms = {text for _, text in page.all("dt")}
+    for table, known in ((page.all("table", id="table"), columns.RANKING), (None, columns.TESTS)):
+        if table is not None:
+            headings = [text for attrs, text in page.all("button") if "data-first" in attrs]
+            assert headings[:3] == ["Rank", "Fuser", "score"] and headings[-3:-1] == ["per image", "training"]
+            shown = {h.lower().replace("tuples", "pairs") for h in headings}
+            assert shown - {name.replace("_", " ") for name in columns.FIGURES} <= set(known)
+        assert set(known) - {"remarks"} <= terms
+    assert {"leakage", "membership_0", "score"} <= terms
+
+
+def test_the_text_has_the_pairwise_tests_and_explains_every_column(written: Path) -> None:
+    text = (written / "report.md").read_text(encoding="utf-8")
+    content = json.loads((written / "comparison.json").read_text())
+    tests = text.partition("## Pairwise tests")[2].partition("\n## ")[0]
+    assert len(content["tests"]) == 5 and tests.count("−0.020 to 0.200") == 5
+    assert "| skin | morph | 0.100 | −0.020 to 0.200 | 0.200 | 0.400 |" in tests
+    legend = text.partition("## What the columns mean")[2].partition("\n## ")[0]
+    ranking = text.partition("## Ranking")[2].splitlines()[2]
+    for heading in [h.strip() for h in (ranking + tests.splitlines()[2]).split("|") if h.strip()]:
+        meant = heading.replace("tuples", "pairs")
+        assert f"| {meant} |" in legend.replace("\\_", "_"), heading
+    for name, meaning in columns.RANKING.items():
+        assert name in legend and meaning.split(";")[0] in legend.replace("\\", "")

@@ -43,14 +43,14 @@ def test_a_name_and_a_folder_are_both_runs_and_their_pages_are_printed(runs: Pat
 @pytest.mark.slow
 def test_json_names_the_three_files(runs: Path, here: Here) -> None:
     code, out, _ = here("report", "six-fusers", "--json")
-    (said,) = json.loads(out)
+    (document,) = json.loads(out)
     assert code == 0
-    assert {key: Path(path).name for key, path in said.items()} == {
+    assert {key: Path(path).name for key, path in document.items()} == {
         "report": "report.html",
         "sheet": "sheet.png",
         "markdown": "report.md",
     }
-    assert all(Path(path).is_file() for path in said.values())
+    assert all(Path(path).is_file() for path in document.values())
 
 
 @pytest.mark.slow

@@ -77,9 +77,9 @@ def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
         ("encoder", "small"),
         ("fuser", "mean/train.seed=0"),
     ]
-    said: list[str] = []
-    trained = train_first(checked, run, device="cpu", say=said.append)
-    assert len(said) == 2 and waits_for_training(checked, run) == []
+    messages: list[str] = []
+    trained = train_first(checked, run, device="cpu", notify=messages.append)
+    assert len(messages) == 2 and waits_for_training(checked, run) == []
     (first,) = (e for e in trained.entries if not e.is_control)
     assert first.trained is not None and first.identity["weights"]
     runs = sorted(p.name.rpartition("-")[0] for p in (run / "trained").iterdir() if p.is_dir())
@@ -90,8 +90,8 @@ def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
     assert len(cells) == 4 and not any(c.reason for c in cells)
 
     before = {p: p.stat().st_mtime_ns for p in (run / "trained").rglob("*")}
-    train_first(check_experiment(path, default_host()), run, device="cpu", say=said.append)
-    assert len(said) == 2 and {p: p.stat().st_mtime_ns for p in (run / "trained").rglob("*")} == before
+    train_first(check_experiment(path, default_host()), run, device="cpu", notify=messages.append)
+    assert len(messages) == 2 and {p: p.stat().st_mtime_ns for p in (run / "trained").rglob("*")} == before
     longer = check_experiment(
         experiment(
             ('encoder = "cnn"', 'encoder = "robust-lite0"'),
@@ -131,16 +131,16 @@ def test_trainings_and_figures_stand_where_the_data_have_moved(
 
     run = place / "run"
     run.mkdir()
-    said: list[str] = []
-    first = train_first(checked(), run, device="cpu", say=said.append)
-    assert len(said) == 2
+    messages: list[str] = []
+    first = train_first(checked(), run, device="cpu", notify=messages.append)
+    assert len(messages) == 2
     identity = data_identity("folder", {"root": str(data), "size": 3})
     data.rename(place / "moved")
     assert data_identity("folder", {"root": str(place / "moved"), "size": 3}) == identity
     moved = [('root = "data"', 'root = "moved"')] * 2
     assert waits_for_training(checked(*moved), run) == []
-    again = train_first(checked(*moved), run, device="cpu", say=said.append)
-    assert len(said) == 2
+    again = train_first(checked(*moved), run, device="cpu", notify=messages.append)
+    assert len(messages) == 2
     assert [e.identity for e in again.entries] == [e.identity for e in first.entries]
     # Other images of the same names are other data.
     shutil.copytree(place / "moved", place / "other")
@@ -163,13 +163,13 @@ def test_a_training_that_was_interrupted_goes_on_where_its_data_lie_now(
     run = place / "run"
     run.mkdir()
     begun = place_of(encoder("data"), run, default_host())
-    train(encoder("data"), begun, device="cpu", registry=None, say=lambda line: None)
+    train(encoder("data"), begun, device="cpu", registry=None, notify=lambda line: None)
     record = json.loads((begun / "run.json").read_text())
     (begun / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
     data.rename(place / "moved")
     found = place_of(encoder("moved"), run, default_host())
     assert found == begun
-    train(encoder("moved"), found, device="cpu", registry=None, say=lambda line: None)
+    train(encoder("moved"), found, device="cpu", registry=None, notify=lambda line: None)
     assert read_run_record(begun)["status"] == "done"
 
 
@@ -200,7 +200,7 @@ def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in
     path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), fusers=ENCODER + FUSER)
     run = place / "run"
     run.mkdir()
-    trained = train_first(check_experiment(path, default_host()), run, device="cpu", say=lambda line: None)
+    trained = train_first(check_experiment(path, default_host()), run, device="cpu", notify=lambda line: None)
     comparison = lay_out(trained, run)
     cells = comparison.cells["mean/train.seed=0"]
     make_cells(comparison, cells, run, Working(1))
@@ -209,7 +209,7 @@ def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("images = 16", "imagse = 16", "line 11: [encoders.small] has no option 'imagse' (did you mean 'images'?)"),
         ('name = "cnn"', 'name = "cnnn"', "encoders.small.encoder: no feature-encoder is named 'cnnn' (did you mean 'cnn'?)"),
@@ -221,14 +221,14 @@ def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in
     ],
 )  # fmt: skip
 def test_mistakes_in_trainings_are_said_before_anything_starts(
-    experiment: Write, old: str, new: str, said: str
+    experiment: Write, old: str, new: str, message: str
 ) -> None:
     path = experiment(
         (old, new), ('encoder = "cnn"\n[', 'encoder = "robust-lite0"\n['), fusers=ENCODER + FUSER
     )
     with pytest.raises(ChimeraError) as caught:
         check_experiment(path, default_host())
-    assert said in str(caught.value), str(caught.value)
+    assert message in str(caught.value), str(caught.value)
     assert str(caught.value).startswith(f"experiment {path} line ")
 
 

@@ -87,7 +87,7 @@ def test_a_class_that_is_named_is_another_image_for_each_seed(
 
 
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("extra", "message"),
     [
         (
             'sample = 2\nclasses = ["cat", "dgo"]',
@@ -98,7 +98,7 @@ def test_a_class_that_is_named_is_another_image_for_each_seed(
     ],
 )
 def test_what_cannot_be_drawn_is_said_with_its_place(
-    experiment: Write, source: Path, place: Path, extra: str, said: str
+    experiment: Write, source: Path, place: Path, extra: str, message: str
 ) -> None:
-    with pytest.raises(ChimeraError, match=rf"small.toml line 5: parents: {said}"):
+    with pytest.raises(ChimeraError, match=rf"small.toml line 5: parents: {message}"):
         drawn(experiment(sampled(extra)), place / "run")

@@ -317,7 +317,7 @@ def test_an_index_of_wrong_types_and_an_array_that_is_a_pipe_are_one_clear_line(
         return {**index, "splits": {"val": {**index["splits"]["val"], **changed}}}
 
     shard = index["splits"]["val"]["shards"][0]
-    for changed, said in [
+    for changed, message in [
         ({**index, "splits": {"val": {}}}, "splits.val.shards is missing"),
         ({**index, "splits": ["val"]}, "splits is missing, or no dict"),
         ({**index, "splits": {"val": None}}, "splits.val.shards is missing"),
@@ -333,7 +333,7 @@ def test_an_index_of_wrong_types_and_an_array_that_is_a_pipe_are_one_clear_line(
         path.write_text(json.dumps(changed))
         with pytest.raises(DataError, match="is damaged") as caught:
             open_packed(packed.folder)
-        assert said in str(caught.value) and "run `chimera source prepare` again" in str(caught.value)
+        assert message in str(caught.value) and "run `chimera source prepare` again" in str(caught.value)
     path.write_text(json.dumps(index))
     labels = packed.folder / "val-labels.npy"
     header = labels.read_bytes()[:128]

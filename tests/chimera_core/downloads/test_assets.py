@@ -186,16 +186,16 @@ def refused(entry: AssetEntry, folder: Path, *, timeout_s: float = 5.0) -> str:
 
 def test_an_asset_comes_whole_and_only_once(server: Server, tmp_path: Path) -> None:
     server.answers["/m"] = gives(pause_s=0.001)
-    told: list[tuple[float, float]] = []
+    reported: list[tuple[float, float]] = []
     folder = tmp_path / "not" / "yet"
     for _ in range(2):
-        path = asset_path(entry_of(server.url()), folder, progress=lambda *now: told.append(now))
+        path = asset_path(entry_of(server.url()), folder, progress=lambda *now: reported.append(now))
     assert path == folder / NAME
     assert path.read_bytes() == BODY
     assert left_in(folder) == {NAME}
     assert server.requests == [("/m", None, None)]
-    assert told == sorted(told)
-    assert [now for now in told if now[0] >= now[1]] == [(len(BODY), len(BODY))]
+    assert reported == sorted(reported)
+    assert [now for now in reported if now[0] >= now[1]] == [(len(BODY), len(BODY))]
 
 
 def test_a_published_prefix_of_the_checksum_is_enough(server: Server, tmp_path: Path) -> None:
@@ -685,13 +685,13 @@ def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
     children = [start_child(entry_of(server.url()), tmp_path) for _ in range(2)]
     time.sleep(0.2)
     both_started.set()
-    said = []
+    messages = []
     for child in children:
         out, err = child.communicate(timeout=20)
         assert (out, child.returncode) == (f"{NAME}\n", 0), err
-        said += err.splitlines()
-    assert len(said) == 1 and re.fullmatch(
-        rf"{NAME} is being fetched by process \d+ on .+: waiting for it", said[0]
+        messages += err.splitlines()
+    assert len(messages) == 1 and re.fullmatch(
+        rf"{NAME} is being fetched by process \d+ on .+: waiting for it", messages[0]
     )
     assert len(server.requests) == 1
     assert left_in(tmp_path) == {NAME}

@@ -112,15 +112,15 @@ def test_who_was_killed_holds_nothing(tmp_path: Path, other: subprocess.Popen[st
 def test_waiting_ends_when_the_other_does_and_says_once_what_for(
     tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
-    said: list[str] = []
+    messages: list[str] = []
 
     def end_it(line: str) -> None:
-        said.append(line)
+        messages.append(line)
         other.terminate()
 
     with held(tmp_path / ".lock", wait=True, on_wait=end_it):
         pass
-    assert len(said) == 1 and said[0].startswith(f"run a is being trained by process {other.pid} on ")
+    assert len(messages) == 1 and messages[0].startswith(f"run a is being trained by process {other.pid} on ")
 
 
 def test_a_machine_that_gave_a_sign_of_life_lately_holds_its_place_and_a_silent_one_does_not(
@@ -177,7 +177,7 @@ def test_on_windows_the_sign_of_life_decides_where_no_lock_does(
     tmp_path: Path, without_locks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "on_windows", lambda: True)
-    monkeypatch.setattr(os, "kill", lambda *told: pytest.fail("signal 0 is Ctrl-C on Windows"))
+    monkeypatch.setattr(os, "kill", lambda *arguments: pytest.fail("signal 0 is Ctrl-C on Windows"))
     lock = tmp_path / ".lock"
     with held(lock):
         found = holder_of(lock)

@@ -139,13 +139,13 @@ def test_a_trained_fuser_knows_its_classes_by_either_spelling(known: str, asked:
 
     from chimera_core.models.fusers import TrainedFuser, choose_model
 
-    said: Any = SimpleNamespace(
+    header: Any = SimpleNamespace(
         accepts=("class",), classes=(known, "x"), max_parents=None, kind="fusion-generator"
     )
-    fuser = TrainedFuser(said, said, said, tmp_path)
+    fuser = TrainedFuser(header, header, header, tmp_path)
     assert fuser.knows(fuser.spelled(asked), None)
     assert fuser.spelled("y") == "y"
-    host: Any = SimpleNamespace(registry=SimpleNamespace(models={"m": said}))
+    host: Any = SimpleNamespace(registry=SimpleNamespace(models={"m": header}))
     assert choose_model(host, [asked, "x"]) == "m"
 
 

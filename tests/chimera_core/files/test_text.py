@@ -24,7 +24,7 @@ from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.locks import holder_of
 from chimera_core.files.text import DEEPEST, parse_json, read_bytes, read_json, read_json_table, read_text
 from chimera_core.files.toml import read_toml
-from chimera_core.library.merits import PictureMerits
+from chimera_core.library.visibility_cache import VisibilityCache
 from chimera_core.models.header import read_notes
 from chimera_core.report.reading import read_comparison
 from chimera_core.runs.checkpoints import read_checkpoint, read_state
@@ -169,7 +169,11 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], type[ChimeraError] | None]]
     "a checkpoint": ("000000007.json", lambda folder: read_checkpoint(folder, 7), DataError),
     "its state": ("000000007.json", lambda folder: read_state(folder, 7), None),
     "a lock": (".lock.json", lambda folder: holder_of(folder / ".lock"), None),
-    "merits": ("merits.json", lambda folder: PictureMerits(folder / "merits.json")._read(), None),
+    "visibility": (
+        "visibility.json",
+        lambda folder: VisibilityCache(folder / "visibility.json")._read(),
+        None,
+    ),
 }
 """File, reader, and the error it ends in; None: a damaged file is as good as none."""
 

@@ -207,7 +207,7 @@ def test_pictures_are_looked_at_only_when_the_rest_of_the_request_is_right(place
 
     second, masks = ("gone.png", ()) if wrong == "a file" else ("cat", ("gone.png",))
     with pytest.raises(DataError, match=r"gone\.png"):
-        plan_fusion(["lion", second], masks=masks, merits=look)
+        plan_fusion(["lion", second], masks=masks, visibility=look)
 
 
 @pytest.mark.slow

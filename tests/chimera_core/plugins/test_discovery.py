@@ -157,6 +157,18 @@ def test_an_unknown_name_gets_the_nearest(install: Any) -> None:
         host(install(wolf=fuser_plugin(spec("howl")))).find("fusion-generator", "howel")
 
 
+def test_an_unknown_name_lists_models_too_where_none_is_near(install: Any) -> None:
+    known = Registry.model_validate(
+        {
+            "models": {
+                "moon": {"fuser": "wolf:howl", "file": "w.safetensors", "licence": "MIT", "classes": ["a"]}
+            }
+        }
+    )
+    with pytest.raises(PluginError, match=r"is named 'xyzzy' \(known: howl, moon\)"):
+        host(install(wolf=fuser_plugin(spec("howl"))), known).find("fusion-generator", "xyzzy")
+
+
 def test_what_the_registry_knows_but_is_not_installed_says_how_to_get_it() -> None:
     known = Registry.model_validate({"plugins": {"yeti": {"distribution": "chimera-yeti"}}})
     record = host([], known).records[0]

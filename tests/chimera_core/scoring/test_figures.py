@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from chimera_core.report.columns import describe
 from chimera_core.scoring.figures.figures import (
     Look,
     card_of,
@@ -277,6 +278,21 @@ def test_sweeps_are_placed_and_their_steps_measured() -> None:
     assert found["middle_share"].value == 1 and found["middle_share"].n == SEEDS
 
 
+def test_every_figure_that_is_measured_has_a_meaning_in_the_report() -> None:
+    both = table((0.6, 0.2, 0.2))
+    photographs = replace(
+        look(both),
+        coat=torch.tensor([[0.5, 0.05]]),
+        montage=torch.tensor([0.5]),
+        patches=torch.tensor([[3.0, 4.0]]),
+    )
+    names = [*card_of([photographs, replace(look(both), judge="other")], 0, EVEN_WEIGHTS)]
+    names += [*together(varied(), 0.05 + 0.9 * WEIGHTS), "KID", "FID"]
+    assert {"probe_accuracy", "weight_slope", "coat_1", "score[other]", "KID[judge]"} <= set(names)
+    assert [name for name in names if not describe(name).meaning] == []
+    assert describe("hue_of_a_plugin").meaning == ""
+
+
 def test_realism_is_1_for_held_out_animals_and_0_for_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     animals = torch.randn(300, 8, generator=generator) * 0.2 + torch.eye(8)[0]
@@ -303,9 +319,9 @@ def test_the_probe_is_calibrated_and_seeded() -> None:
     assert 0.5 < found.accuracy < 0.8  # these clouds overlap
     new = [torch.randn(500, 6, generator=generator) + 1.2 * torch.eye(6)[k] for k in range(2)]
     new.append(torch.randn(500, 6, generator=generator))
-    said = found.probabilities(torch.cat(new)[:, None])[:, 0]
-    right = said.argmax(1) == torch.arange(3).repeat_interleave(500)
+    probability = found.probabilities(torch.cat(new)[:, None])[:, 0]
+    right = probability.argmax(1) == torch.arange(3).repeat_interleave(500)
     # Calibrated: as sure on average as right.
-    assert float(said.max(1).values.mean()) == pytest.approx(float(right.double().mean()), abs=0.07)
+    assert float(probability.max(1).values.mean()) == pytest.approx(float(right.double().mean()), abs=0.07)
     views = fit_membership([*sets, other], images=[1, 1], seed=0)
     assert views.temperature >= 1  # one photograph never makes it surer

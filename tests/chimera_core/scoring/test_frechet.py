@@ -84,6 +84,6 @@ def test_it_equals_torch_fidelity() -> None:
     theirs = pytest.importorskip("torch_fidelity.metric_fid", reason="torch-fidelity is not installed")
     x, y = cloud(300, 64).relu(), cloud(250, 64, seed=1, shift=0.1).relu()
     sides = (theirs.fid_features_to_statistics(features.double()) for features in (x, y))
-    (said,) = theirs.fid_statistics_to_metric(*sides, verbose=False).values()
-    assert distance(x, y) == pytest.approx(said, rel=1e-7)
+    (theirs_value,) = theirs.fid_statistics_to_metric(*sides, verbose=False).values()
+    assert distance(x, y) == pytest.approx(theirs_value, rel=1e-7)
     assert frechet._ROWS > 300  # in one block; several are tested above

@@ -122,7 +122,7 @@ def test_it_equals_torch_fidelity() -> None:
         ((x, y), 1e-6),
     ):  # it computes in their dtype
         found = kernel_distance(*features, extractor="judge", subsets=7, subset_size=100)
-        said = theirs.kid_features_to_metric(
+        theirs_value = theirs.kid_features_to_metric(
             *features,
             kid_subsets=7,
             kid_subset_size=100,
@@ -132,5 +132,7 @@ def test_it_equals_torch_fidelity() -> None:
             rng_seed=2020,
             verbose=False,
         )
-        assert found.mean == pytest.approx(said["kernel_inception_distance_mean"], abs=tolerance, rel=0)
-        assert found.std == pytest.approx(said["kernel_inception_distance_std"], abs=tolerance, rel=0)
+        assert found.mean == pytest.approx(
+            theirs_value["kernel_inception_distance_mean"], abs=tolerance, rel=0
+        )
+        assert found.std == pytest.approx(theirs_value["kernel_inception_distance_std"], abs=tolerance, rel=0)

@@ -80,7 +80,7 @@ def test_what_gives_no_shares_is_refused(real: Tensor, k: int, message: str) -> 
 def test_they_equal_torch_fidelity() -> None:
     theirs = pytest.importorskip("torch_fidelity.metric_prc", reason="torch-fidelity is not installed")
     real, fake = cloud(200), cloud(150, seed=1, shift=0.5)
-    said = theirs.prc_features_to_metric(fake, real, prc_neighborhood=3, verbose=False)
+    theirs_value = theirs.prc_features_to_metric(fake, real, prc_neighborhood=3, verbose=False)
     found = precision_recall(real, fake, k=3)
-    assert found.precision == pytest.approx(said["precision"], abs=1e-6)
-    assert found.recall == pytest.approx(said["recall"], abs=1e-6)
+    assert found.precision == pytest.approx(theirs_value["precision"], abs=1e-6)
+    assert found.recall == pytest.approx(theirs_value["recall"], abs=1e-6)

@@ -28,8 +28,8 @@ def pictures(tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch) 
     picture("b.png", colour=(20, 200, 40))
     (tmp_path / "made").mkdir()
     picture("made/1.png", colour=(110, 140, 30))
-    told = {"chimera.weights": "[0.75, 0.25]"}
-    write_png(tmp_path / "made" / "2.png", np.full((40, 40, 3), 90, np.uint8), text=told)
+    metadata = {"chimera.weights": "[0.75, 0.25]"}
+    write_png(tmp_path / "made" / "2.png", np.full((40, 40, 3), 90, np.uint8), text=metadata)
     random = np.random.default_rng(0)
     for k in range(110):
         kind = tmp_path / "animals" / f"kind-{k % 5}"

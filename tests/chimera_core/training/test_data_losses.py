@@ -103,9 +103,9 @@ def test_strict_data_refuse_before_a_run_is_made(
     for begin in ("2 lie at another depth; class horse", "3 of 18 images cannot be read; 2 pairs of equal"):
         code, _, err = here(*line(rotten, "--strict-data", "--run", "one"))
         assert code == 2 and not (tiny / "runs" / "one").exists()
-        said = err.strip().splitlines()[-1]
-        assert said.startswith(f"chimera: --strict-data: {begin}"), err
-        assert said.endswith(": mend the data, or leave --strict-data out")
+        message = err.strip().splitlines()[-1]
+        assert message.startswith(f"chimera: --strict-data: {begin}"), err
+        assert message.endswith(": mend the data, or leave --strict-data out")
         for path in (
             *rotten.glob("train/*.png"),
             *rotten.glob("train/horse/*"),

@@ -325,9 +325,9 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(run: Path, here
     newest.write_bytes(whole[:-100])
     code, _, err = here("encoder", "train", "--run", "one", "--resume")
     assert code == 0, err
-    said = [line for line in err.splitlines() if line.startswith("chimera: ")]
-    assert "000000144.safetensors' is damaged" in said[0] and "the one before it is used" in said[0]
-    assert said[1] == "chimera: going on from 72 images"
+    messages = [line for line in err.splitlines() if line.startswith("chimera: ")]
+    assert "000000144.safetensors' is damaged" in messages[0] and "the one before it is used" in messages[0]
+    assert messages[1] == "chimera: going on from 72 images"
     assert newest.read_bytes() == whole
 
 

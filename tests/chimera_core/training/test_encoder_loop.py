@@ -91,7 +91,7 @@ def train(tmp_path: Path) -> Train:
         resume: bool = False,
         stop: Stop | None = None,
         progress: Callable[[float, float], None] = lambda done, total: None,
-        say: Callable[[str], None] = lambda line: None,
+        notify: Callable[[str], None] = lambda line: None,
         **options: Any,
     ) -> Outcome:
         values = {"source": "s", "encoder": "e", "batch": 4, "precision": "fp32", "ema": 0.9, "lr": 0.01}
@@ -112,7 +112,7 @@ def train(tmp_path: Path) -> Train:
         fabric = open_fabric(torch.device("cpu"), config.precision)  # type: ignore[arg-type]
         learner = plan.learner(fabric, place)
         return train_by_plan(
-            learner, plan, fabric, place, resume=checkpoint, stop=stop, progress=progress, say=say
+            learner, plan, fabric, place, resume=checkpoint, stop=stop, progress=progress, notify=notify
         )
 
     return run
@@ -216,10 +216,10 @@ def test_weights_that_are_not_finite_are_never_validated(train: Train, tmp_path:
 
 
 def test_a_loss_that_is_not_finite_sends_it_back_at_half_the_rate_once(train: Train, tmp_path: Path) -> None:
-    said: list[str] = []
-    outcome = train(trainer=Learner(explode_at=6), say=said.append)
+    messages: list[str] = []
+    outcome = train(trainer=Learner(explode_at=6), notify=messages.append)
     assert outcome.status == "done"
-    assert said == ["the loss is not finite after 28 images: back to 16, at half the rate"]
+    assert messages == ["the loss is not finite after 28 images: back to 16, at half the rate"]
     lines = read_metrics(tmp_path / "run")
     assert {"images": 16, "event": "rate halved", "diverged_at": 28} in lines
     rates = {line["images"]: line["lr"] for line in lines if "lr" in line}

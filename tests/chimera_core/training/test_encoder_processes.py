@@ -260,9 +260,10 @@ def test_a_killed_process_ends_the_others_with_a_clear_word(workshop: Workshop) 
     os.kill(ranks[1], signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, err
-    said = [line for line in err.splitlines() if line.startswith("chimera: ")]
+    messages = [line for line in err.splitlines() if line.startswith("chimera: ")]
     assert re.search(
-        r"process 1 of 2 was killed \(SIGKILL\) and the others were stopped: go on with --resume", said[-1]
+        r"process 1 of 2 was killed \(SIGKILL\) and the others were stopped: go on with --resume",
+        messages[-1],
     )
     assert "Traceback" not in err
     assert not any(os.path.exists(f"/proc/{rank}") for rank in ranks)

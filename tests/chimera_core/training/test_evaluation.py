@@ -22,8 +22,8 @@ class ByRed(nn.Module):
 
 
 def test_counts_are_those_by_hand() -> None:
-    true, said, domain = [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 2], [0, 0, 0, 0, 1, 1]
-    images = torch.tensor(said, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+    true, predicted, domain = [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 2], [0, 0, 0, 0, 1, 1]
+    images = torch.tensor(predicted, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
     split = TensorSplit(images, torch.tensor(true), torch.tensor(domain))
     encoder = ByRed().train()
     counts = count_predictions(encoder, evaluation_batches(split, batch=4), classes=3, domains=3)

@@ -62,7 +62,7 @@ def export(
 
         def start(name: str) -> Any:
             place(name).mkdir(exist_ok=True)
-            line = [kind, "export", kind, "-o", str(place(name) / "out.safetensors"), "--numbers", "fp32"]
+            line = [kind, "export", kind, "-o", str(place(name) / "out.safetensors"), "--dtype", "fp32"]
             return server.start({"arguments": line}, cwd=folder, environ=environ)
 
         def place(name: str) -> Path:

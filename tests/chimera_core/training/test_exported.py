@@ -33,13 +33,13 @@ def exported(run: Path, here: Here, *more: object) -> Path:
     return Path("tiny.safetensors").resolve()
 
 
-def said(path: Path) -> Any:
+def header_of(path: Path) -> Any:
     with safetensors.safe_open(path, "pt") as file:
         return json.loads(file.metadata()["chimera"])
 
 
-def write(path: Path, words: Any, **tensors: torch.Tensor) -> Path:
-    save_file(tensors or {"x": torch.zeros(1)}, path, metadata={"chimera": json.dumps(words)})
+def write(path: Path, written: Any, **tensors: torch.Tensor) -> Path:
+    save_file(tensors or {"x": torch.zeros(1)}, path, metadata={"chimera": json.dumps(written)})
     return path
 
 
@@ -47,7 +47,7 @@ def write(path: Path, words: Any, **tensors: torch.Tensor) -> Path:
 def test_a_file_gives_the_run_s_logits(run: Path, here: Here) -> None:
     x = torch.rand(4, 3, 16, 16)
     of_run = load_encoder("one")(x)
-    file = exported(run, here, "--numbers", "fp32")
+    file = exported(run, here, "--dtype", "fp32")
     shutil.rmtree(run)
     encoder = load_encoder(str(file))
     assert not encoder.training
@@ -61,11 +61,17 @@ def test_half_as_many_bytes_give_nearly_the_same(run: Path, here: Here) -> None:
     torch.testing.assert_close(load_encoder(str(file))(x), load_encoder("one")(x), atol=2e-3, rtol=0)
 
 
+def test_numbers_is_deprecated_and_means_dtype(run: Path, here: Here) -> None:
+    code, _, err = here("encoder", "export", "one", "-o", "tiny.safetensors", "--numbers", "bf16")
+    assert code == 0 and "--numbers is deprecated: write --dtype" in err
+    assert {t.dtype for n, t in load_file("tiny.safetensors").items() if t.ndim > 1} == {torch.bfloat16}
+
+
 def test_a_file_says_what_it_is_and_nothing_of_where_it_was_made(
     run: Path, here: Here, tmp_path: Path
 ) -> None:
     file = exported(run, here)
-    found = said(file)
+    found = header_of(file)
     assert found["encoder"] == "tiny:tiny" and found["classes"] == ["class-0", "class-1", "class-2"]
     assert found["size"] == 16 and found["images"] == 48 and found["trainer"]["name"] == "plain"
     assert str(tmp_path.parent).encode() not in file.read_bytes()
@@ -92,13 +98,13 @@ def test_a_stranger_s_file_is_refused(
     run: Path, here: Here, change: Callable[[Any], Any], message: str
 ) -> None:
     file = exported(run, here)
-    write(file, change(said(file)), **load_file(file))
+    write(file, change(header_of(file)), **load_file(file))
     with pytest.raises(ChimeraError, match=message):
         load_encoder(str(file))
 
 
 def test_a_file_is_evaluated_on_the_data_of_a_training(run: Path, here: Here) -> None:
-    file = exported(run, here, "--numbers", "fp32")
+    file = exported(run, here, "--dtype", "fp32")
     attack = ["--attack", "pgd-20", "--json", "--device", "cpu"]
     code, of_run, err = here("encoder", "evaluate", "one", *attack)
     assert code == 0, err
@@ -119,15 +125,15 @@ def test_a_damaged_or_missing_file_is_refused(run: Path, here: Here) -> None:
 
 
 def test_a_file_that_asks_for_a_huge_network_is_refused_before_it_is_built(run: Path, here: Here) -> None:
-    words = {**said(exported(run, here)), "encoder": "cnn:cnn", "options": {"classes": 2_000_000_000}}
-    huge = write(Path("huge.safetensors"), words)
+    written = {**header_of(exported(run, here)), "encoder": "cnn:cnn", "options": {"classes": 2_000_000_000}}
+    huge = write(Path("huge.safetensors"), written)
     with pytest.raises(DataError, match=r"'huge\.safetensors' has no tensor"):
         load_encoder(str(huge))
 
 
 def test_a_file_may_not_bring_weights_from_elsewhere(run: Path, here: Here) -> None:
-    words = {**said(exported(run, here)), "encoder": "timm:inception-2015-12-05", "options": {}}
-    asking = write(Path("asking.safetensors"), words)
+    written = {**header_of(exported(run, here)), "encoder": "timm:inception-2015-12-05", "options": {}}
+    asking = write(Path("asking.safetensors"), written)
     with pytest.raises(
         ConfigError, match=r"'asking\.safetensors' asks for .*: add --fetch if you trust the file"
     ):
@@ -172,7 +178,7 @@ def test_no_folder_of_the_machine_goes_along_in_whatever_option_it_stands(tmp_pa
         "condition": {"name": "/home/me/runs/mine", "options": {"root": "/home/me/secret"}},
         "members": ["cat=folder:root=/home/me/secret/cats"],
     }
-    words = ExportedFuser(
+    written = ExportedFuser(
         fuser="gan:gan",
         options=nested,
         classes=("a", "b"),
@@ -180,12 +186,12 @@ def test_no_folder_of_the_machine_goes_along_in_whatever_option_it_stands(tmp_pa
         size=16,
         facts={"seen": "/home/me/secret/x.png"},
     )
-    write_exported(tmp_path / "f.safetensors", {"x": torch.zeros(1)}, words, numbers="fp32")
+    write_exported(tmp_path / "f.safetensors", {"x": torch.zeros(1)}, written, dtype="fp32")
     assert (
         b"/home" not in (tmp_path / "f.safetensors").read_bytes()
         and b"secret/" not in (tmp_path / "f.safetensors").read_bytes()
     )
-    assert said(tmp_path / "f.safetensors")["options"]["condition"] == {
+    assert header_of(tmp_path / "f.safetensors")["options"]["condition"] == {
         "name": "mine",
         "options": {"root": "secret"},
     }

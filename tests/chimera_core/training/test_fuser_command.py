@@ -123,7 +123,7 @@ def test_a_mean_learns_its_class_and_weights_mix_them(run: Path, mean: Path, her
 
 
 def test_an_exported_file_fuses_as_its_run_does(run: Path, mean: Path, here: Here) -> None:
-    code, out, err = here("fuser", "export", "one", "-o", "mean.safetensors", "--numbers", "fp32")
+    code, out, err = here("fuser", "export", "one", "-o", "mean.safetensors", "--dtype", "fp32")
     assert (code, out) == (0, "mean.safetensors\n"), err
     for fuser, name in (("one", "a.png"), ("mean.safetensors", "b.png")):
         code, _, err = here("fuse", "class-0", "class-2", "--fuser", fuser, "-o", name)
@@ -423,9 +423,9 @@ def test_a_strange_file_is_refused_before_anything_is_built_or_brought(
 
     here("fuser", "export", "one", "-o", "creature.safetensors")
     with safetensors.safe_open(mean / "creature.safetensors", "pt") as file:
-        said = json.loads(file.metadata()["chimera"])
-    said |= {"fuser": fuser, "options": {}, "accepts": ["photo", "class"], **more}
-    save_file({"x": torch.zeros(1)}, mean / "strange.safetensors", metadata={"chimera": json.dumps(said)})
+        header = json.loads(file.metadata()["chimera"])
+    header |= {"fuser": fuser, "options": {}, "accepts": ["photo", "class"], **more}
+    save_file({"x": torch.zeros(1)}, mean / "strange.safetensors", metadata={"chimera": json.dumps(header)})
     photo = pictures / "val/class-2/0.png"
     code, _, err = here("fuse", photo, photo, "--fuser", "strange.safetensors", "-o", "out.png")
     assert code == 2 and err.startswith(f"chimera: {message}"), err
@@ -463,18 +463,20 @@ def test_what_an_exported_fuser_asks_for_is_brought_with_leave_alone(
 def test_plugin_and_name_never_mean_a_folder_and_a_run_that_goes_before_a_component_is_said(
     run: Path, mean: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from chimera_core.components.trained import _say_shadowed, find_trained
+    from chimera_core.components.trained import _warn_shadowed, find_trained
     from chimera_core.plugins.discovery import default_host
 
-    _say_shadowed.cache_clear()
+    _warn_shadowed.cache_clear()
     shutil.copytree(run, mean / "timm:timm")
     shutil.copytree(run, mean / "timm")
     assert find_trained(default_host(), "feature-encoder", "timm:timm") is None
     for _ in range(2):
         found = find_trained(default_host(), "feature-encoder", "timm")
     assert found is not None and found.form == "run"
-    (said,) = [record.getMessage() for record in caplog.records]
-    assert said == "timm is the run 'timm' here, not the component of that name: write PLUGIN:timm for that"
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert (
+        message == "timm is the run 'timm' here, not the component of that name: write PLUGIN:timm for that"
+    )
 
 
 def test_a_model_of_the_registry_is_taken_for_the_classes_that_it_knows(

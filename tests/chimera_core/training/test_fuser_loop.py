@@ -121,7 +121,7 @@ def train(tmp_path: Path) -> Train:
         judged: bool = True,
         resume: bool = False,
         stop_at: int | None = None,
-        say: Callable[[str], None] = lambda line: None,
+        notify: Callable[[str], None] = lambda line: None,
         **options: Any,
     ) -> Outcome:
         judge = EncoderRef(name="brightness") if judged else None
@@ -146,7 +146,7 @@ def train(tmp_path: Path) -> Train:
         if resume:
             checkpoint, troubles = newest_checkpoint(place / checkpoints.FOLDER)
             for trouble in troubles:
-                say(trouble)
+                notify(trouble)
         stop = Stop()
 
         def progress(done: float, total: float) -> None:
@@ -155,7 +155,7 @@ def train(tmp_path: Path) -> Train:
         fabric = open_fabric(torch.device("cpu"), config.precision)  # type: ignore[arg-type]
         driven = plan.learner(fabric, place)
         return train_by_plan(
-            driven, plan, fabric, place, resume=checkpoint, stop=stop, progress=progress, say=say
+            driven, plan, fabric, place, resume=checkpoint, stop=stop, progress=progress, notify=notify
         )
 
     return run
@@ -317,18 +317,18 @@ def test_a_checkpoint_that_was_cut_short_is_passed_over_and_that_is_said(
     train("parted", stop_at=36)
     newest = tmp_path / "parted" / "checkpoints" / f"{36:09d}.safetensors"
     newest.write_bytes(newest.read_bytes()[:-20])
-    said: list[str] = []
-    train("parted", resume=True, say=said.append)
-    assert len(said) == 1 and "000000036.safetensors' is damaged" in said[0]
+    messages: list[str] = []
+    train("parted", resume=True, notify=messages.append)
+    assert len(messages) == 1 and "000000036.safetensors' is damaged" in messages[0]
     assert_same(tmp_path / "whole", tmp_path / "parted")
 
 
 @pytest.mark.slow
 def test_patience_ends_it_and_says_so(train: Train, tmp_path: Path) -> None:
-    said: list[str] = []
-    outcome = train(steps=60, patience=3, say=said.append)
+    messages: list[str] = []
+    outcome = train(steps=60, patience=3, notify=messages.append)
     assert (outcome.status, outcome.images) == ("stopped", 104)
-    assert said == ["quality has not improved in 3 measurements: stopped after 104 images"]
+    assert messages == ["quality has not improved in 3 measurements: stopped after 104 images"]
     assert best_of(tmp_path / "run")[0] == 80
     assert list_checkpoints(tmp_path / "run" / "checkpoints")[0] == 104
 
@@ -346,10 +346,10 @@ def test_what_patience_ended_stays_so_until_it_is_given_more(train: Train, tmp_p
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_sends_it_back_at_half_the_rate_once(train: Train, tmp_path: Path) -> None:
-    said: list[str] = []
-    outcome = train(learner=Painter(explode_at=6), say=said.append)
+    messages: list[str] = []
+    outcome = train(learner=Painter(explode_at=6), notify=messages.append)
     assert outcome.status == "done"
-    assert said == ["the loss is not finite after 28 images: back to 16, at half the rate"]
+    assert messages == ["the loss is not finite after 28 images: back to 16, at half the rate"]
     lines = read_metrics(tmp_path / "run")
     assert {"images": 16, "event": "rate halved", "diverged_at": 28} in lines
     rates = {line["images"]: line["rate"] for line in lines if "rate" in line}

@@ -202,10 +202,10 @@ def test_pictures_do_not_depend_on_a_matplotlibrc_in_the_current_folder(tmp_path
         "draw_progress(Path('p.png'), [{'images': 1, 'loss': 2.0}, {'images': 2, 'loss': 1.0}], [['loss']], title='t')"
     )
     pictures = []
-    for name, said in (("plain", ""), ("strange", "text.usetex: True\nfigure.facecolor: red\n")):
+    for name, settings in (("plain", ""), ("strange", "text.usetex: True\nfigure.facecolor: red\n")):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "matplotlibrc").write_text(said)
+        (folder / "matplotlibrc").write_text(settings)
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120
         )

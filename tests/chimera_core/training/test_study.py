@@ -220,8 +220,8 @@ def test_config_runs_the_same_again(run: Path, tiny: Path, here: Here) -> None:
     other = tiny / "runs" / "two"
     assert (other / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
     assert without_timings(read_json(other / "study.json")) == without_timings(read_json(run / "study.json"))
-    said = json.loads(out)
-    assert said["status"] == "done" and said["rows"] == read_json(other / "study.json")["rows"]
+    document = json.loads(out)
+    assert document["status"] == "done" and document["rows"] == read_json(other / "study.json")["rows"]
 
 
 def test_resuming_a_finished_study_trains_nothing_and_other_options_are_refused(
@@ -345,8 +345,8 @@ def test_bad_input_is_one_line_and_exit_2_and_leaves_nothing(
     (tiny / "own.toml").write_text('val_split = "val"\n')
     code, out, err = here(*arguments(cameras, *more))
     assert code == 2 and out == ""
-    said = [line for line in err.splitlines() if line.startswith("chimera: ")]
-    assert len(said) == 1 and said[0] == err.splitlines()[-1] and expected in said[0]
+    messages = [line for line in err.splitlines() if line.startswith("chimera: ")]
+    assert len(messages) == 1 and messages[0] == err.splitlines()[-1] and expected in messages[0]
     assert not (tiny / "runs").exists()
 
 

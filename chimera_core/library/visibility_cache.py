@@ -1,4 +1,4 @@
-"""How well pictures show head and body, looked at once and remembered in the user's cache."""
+"""How well pictures show head and body: measured once per picture and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -21,43 +21,45 @@ if TYPE_CHECKING:
     from chimera_core.plugins.discovery import PluginHost
 
 MOST_REMEMBERED = 10_000
-# Of what is measured and what it is worth: merits of an older one do not serve.
+# Version of the measurement: scores of an older one are measured again.
 _VERSION = 2
+# As files of older versions have it.
+_KEY = "merits"
 _MOST_BYTES = 16 * 2**20
 # With its plugin, so that a stranger's namesake does not get in the way.
 _ENCODER = "timm:timm"
-# What the looks read besides the encoder; a newer one gives other merits.
+# What the measurement reads besides the encoder; newer weights give other scores.
 _WEIGHTS = ("outline.safetensors", "head.safetensors", "cuts.safetensors")
 
-Showing = Callable[[], AbstractContextManager[Callable[[float, float], None]]]
+OpenProgress = Callable[[], AbstractContextManager[Callable[[float, float], None]]]
 """Opens progress, and gives what is called with (done, total)."""
 
 _log = logging.getLogger(__name__)
 
 
-class PictureMerits:
-    """Gives pictures' merits in [0, 1] (``subjects/merit.py``), for ``rank_pictures``.
+class VisibilityCache:
+    """Gives visibility scores of pictures, in [0, 1] (``subjects/visibility.py``), for ``rank_pictures``.
 
     They are remembered in one JSON file under path, size and time of change, so a picture is looked at once. Looks are
     made on the CPU, whatever the fuser's device: the order should not depend on the machine.
 
     Args:
-        file: where merits are remembered. It need not exist; one that is broken counts as none.
+        file: where scores are remembered. It need not exist; one that is broken counts as none.
         showing: opens progress, where there is something new to look at.
     """
 
-    def __init__(self, file: Path, *, showing: Showing | None = None) -> None:
+    def __init__(self, file: Path, *, showing: OpenProgress | None = None) -> None:
         self.file = file
         self._showing = showing or (lambda: nullcontext(lambda done, total: None))
         self._encoder: FeatureEncoder | None = None
 
     @classmethod
-    def of(cls, host: PluginHost, *, showing: Showing | None = None) -> PictureMerits:
+    def of(cls, host: PluginHost, *, showing: OpenProgress | None = None) -> VisibilityCache:
         """Remember in the folder that ``CHIMERA_CACHE`` names."""
         return cls(host.settings.path("cache") / "looked-at" / "pictures.json", showing=showing)
 
     def __call__(self, pictures: Sequence[Path]) -> list[float | None]:
-        """Give the merit of each picture; None where it cannot be a parent, and where nothing could look."""
+        """Give the score of each picture; None where it cannot be a parent, and where nothing could look."""
         from chimera_core.data.fingerprint import stamp_files
         from chimera_core.files.hashing import digest_of
 
@@ -66,7 +68,7 @@ class PictureMerits:
         known = self._read()
         new = [picture for picture in stamps if stamps[picture] not in known]
         if new:
-            found = {stamps[picture]: merit for picture, merit in self._look(new).items()}
+            found = {stamps[picture]: score for picture, score in self._look(new).items()}
             known |= found
             self._write(found)
         return [known.get(stamps[picture]) for picture in pictures]
@@ -77,7 +79,7 @@ class PictureMerits:
         with self._showing() as report:
             for k, picture in enumerate(pictures):
                 try:
-                    found[picture] = self._merit(picture)
+                    found[picture] = self._score(picture)
                 except DataError as error:
                     _log.debug("not looked at: %s", error)
                 except PluginError as error:
@@ -86,13 +88,13 @@ class PictureMerits:
                 report(k + 1, len(pictures))
         return found
 
-    def _merit(self, path: Path) -> float:
+    def _score(self, path: Path) -> float:
         picture = read_picture(path)
-        from chimera_core.subjects.merit import what_shows
+        from chimera_core.subjects.visibility import measure_visibility
 
         if self._encoder is None:
             self._encoder = _load_encoder()
-        return round(what_shows(self._encoder, picture).merit, 6)
+        return round(measure_visibility(self._encoder, picture).score, 6)
 
     def _read(self) -> dict[str, float]:
         """Read what is remembered; nothing of a file that is broken, foreign, or by other weights."""
@@ -102,18 +104,18 @@ class PictureMerits:
             return {}
         if stored.get("by") != _measure():
             return {}
-        merits = stored.get("merits")
-        return {k: float(v) for k, v in merits.items() if _is_merit(v)} if isinstance(merits, dict) else {}
+        scores = stored.get(_KEY)
+        return {k: float(v) for k, v in scores.items() if _is_score(v)} if isinstance(scores, dict) else {}
 
     def _write(self, new: Mapping[str, float]) -> None:
-        """Add merits to the file, which another process may have written since; the oldest make room."""
+        """Add scores to the file, which another process may have written since; the oldest make room."""
         if not new:
             return
-        merits = {key: merit for key, merit in self._read().items() if key not in new} | dict(new)
-        kept = dict(list(merits.items())[-MOST_REMEMBERED:])
+        scores = {key: score for key, score in self._read().items() if key not in new} | dict(new)
+        kept = dict(list(scores.items())[-MOST_REMEMBERED:])
         try:
             make_folder(self.file.parent)
-            write_text_atomic(self.file, json.dumps({"by": _measure(), "merits": kept}, indent=0))
+            write_text_atomic(self.file, json.dumps({"by": _measure(), _KEY: kept}, indent=0))
         except RunError as error:
             _log.warning("what pictures show is not remembered: %s", error)
 
@@ -132,13 +134,13 @@ def _load_encoder() -> FeatureEncoder:
         raise PluginError(str(error)) from error
 
 
-def _is_merit(value: Any) -> bool:
+def _is_score(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 @cache
 def _measure() -> str:
-    """Name what merits are measured by."""
+    """Name what scores are measured by."""
     from importlib import resources
 
     from chimera_core.files.hashing import digest_of, hash_file

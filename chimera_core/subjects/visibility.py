@@ -38,7 +38,7 @@ _HEAD_SIDE: _Points = ((12, 0.1), (48, 0.8), (96, 1.0))
 
 
 @dataclass(frozen=True)
-class Showing:
+class Visibility:
     """What a picture shows of its animal.
 
     Args:
@@ -58,7 +58,7 @@ class Showing:
     head_side: float = 0.0
 
     @property
-    def merit(self) -> float:
+    def score(self) -> float:
         """How good a parent it is, in [0, 1]: the product of what each figure is worth."""
         return math.prod(
             (
@@ -72,7 +72,7 @@ class Showing:
         )
 
 
-def what_shows(encoder: FeatureEncoder, picture: Picture) -> Showing:
+def measure_visibility(encoder: FeatureEncoder, picture: Picture) -> Visibility:
     """Look at a picture with the fast outline, for an order among several; half a second on one core.
 
     Args:
@@ -96,16 +96,16 @@ def what_shows(encoder: FeatureEncoder, picture: Picture) -> Showing:
         mask, sure = find_outline(encoder, image, quality="fast")
     solid = (mask[0] > 0.5).numpy()
     if not solid.any():
-        return Showing()
+        return Visibility()
     with torch.no_grad():
         scores, *places = head_maps(encoder, image, mask).numpy()
     cuts = propose_cuts(mask[0].numpy(), scores, places=np.stack(places), most=1)
     area = float(solid.sum())
     if not cuts or not cuts[0].head.any():
-        return Showing(outline=sure, body_contact=_contact(solid, area))
+        return Visibility(outline=sure, body_contact=_contact(solid, area))
     head = cuts[0].head
     size = float(head.sum())
-    return Showing(
+    return Visibility(
         outline=sure,
         head=cuts[0].quality,
         head_share=size / area,

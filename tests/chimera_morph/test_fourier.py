@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from chimera_morph.paint import radius_on, roughness, to_pixels, to_waves, wave_scale, within
+from chimera_morph.fourier import radius_on, roughness, to_pixels, to_waves, wave_scale, within
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from chimera_gan.conditions import Principal, linear_mix, spherical_mix
+from chimera_gan.interpolation import Principal, linear_mix, spherical_mix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What the optimiser paints with: waves of brightness and of two opponent colours, within an L2 budget.
+"""Fourier parameterisation of a change of pixels: brightness and two opponent colours, within an L2 budget.
 
 Stepping pixels by themselves gives high-frequency noise, because nothing ties a pixel to its neighbours. Stepping the
 amplitudes of waves, scaled as natural images are, gives shapes. h, w: sides of the canvas.
@@ -42,7 +42,7 @@ def to_pixels(waves: Tensor, scale: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def to_waves(change: Tensor, scale: Tensor) -> Tensor:
-    """Undo ``to_pixels``: what a change (3, h, w) is made of; colour too fine for our waves comes out in full."""
+    """Invert ``to_pixels``: the waves of a change (3, h, w); colour too fine for our waves comes out in full."""
     planes = torch.einsum("cp,chw->phw", _opponent(change), change)
     waves: Tensor = torch.fft.rfft2(planes, norm="ortho") / scale
     return torch.view_as_real(waves).contiguous()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from chimera_morph.looks import (
+from chimera_morph.features import (
     class_distance,
     embedding_distance,
-    look_at,
+    extract_features,
     mix_targets,
     target_of,
     texture_distance,
@@ -45,7 +45,7 @@ def half_masked(left: float, right: float) -> tuple[Tensor, Tensor]:
 
 
 def test_only_what_lies_under_the_mask_counts_for_embedding_and_textures() -> None:
-    one, two = (look_at(Colours(), *half_masked(0.25, right), levels=(0,)) for right in (0.0, 1.0))
+    one, two = (extract_features(Colours(), *half_masked(0.25, right), levels=(0,)) for right in (0.0, 1.0))
     assert torch.allclose(one.embedding, torch.full((1, 3), 0.25))
     assert torch.allclose(one.textures[0][:, :3], torch.full((1, 3), 0.25))
     assert torch.equal(one.embedding, two.embedding)
@@ -54,26 +54,29 @@ def test_only_what_lies_under_the_mask_counts_for_embedding_and_textures() -> No
 
 def test_a_look_is_at_its_own_target() -> None:
     views = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    look = look_at(Colours(), views, torch.ones(1, 1, 8, 8), levels=(0,))
+    look = extract_features(Colours(), views, torch.ones(1, 1, 8, 8), levels=(0,))
     target = target_of(look)
     assert float(embedding_distance(look, target)) == pytest.approx(0, abs=1e-6)
     assert float(texture_distance(look, target)) == pytest.approx(0, abs=1e-6)
     entropy = -(target.classes * target.classes.log()).sum()
-    assert float(class_distance(look, target)) == pytest.approx(float(target.sureness * entropy), rel=1e-5)
+    assert float(class_distance(look, target)) == pytest.approx(float(target.confidence * entropy), rel=1e-5)
 
 
 def test_classes_count_as_far_as_the_encoder_is_sure() -> None:
-    grey = look_at(Colours(), torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 1, 4, 4), levels=())
+    grey = extract_features(Colours(), torch.full((1, 3, 4, 4), 0.5), torch.ones(1, 1, 4, 4), levels=())
     red = torch.zeros(1, 3, 4, 4)
     red[:, 0] = 1
-    sure, unsure = target_of(look_at(Colours(), red, torch.ones(1, 1, 4, 4), levels=())), target_of(grey)
-    assert sure.sureness > 0.99
-    assert unsure.sureness == pytest.approx(1 / 3)
+    sure, unsure = (
+        target_of(extract_features(Colours(), red, torch.ones(1, 1, 4, 4), levels=())),
+        target_of(grey),
+    )
+    assert sure.confidence > 0.99
+    assert unsure.confidence == pytest.approx(1 / 3)
     assert float(texture_distance(grey, unsure)) == 0  # no level was asked for
 
 
 def test_targets_are_mixed_by_their_shares() -> None:
-    looks = [look_at(Colours(), *half_masked(value, 0.0), levels=(0,)) for value in (0.2, 0.6)]
+    looks = [extract_features(Colours(), *half_masked(value, 0.0), levels=(0,)) for value in (0.2, 0.6)]
     one, two = map(target_of, looks)
     mixed = mix_targets([one, two], [0.25, 0.75])
     assert torch.allclose(mixed.textures[0], 0.25 * one.textures[0] + 0.75 * two.textures[0])

@@ -1,6 +1,6 @@
-"""Whom a generator plays against: its own critic, one on a frozen network's features, or both.
+"""The critics of a generator: one of its own, one on a frozen network's features, or both.
 
-Each has its own networks and its own objective. Images are in [-1, 1] here, and already varied (``diffaugment``).
+Each has its own network and its own objective. Images are in [-1, 1] here, and already varied (``diffaugment``).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from chimera_gan.penalties import (
 )
 
 
-class Opponent(ABC):
-    """A critic with what it plays for."""
+class BaseCritic(ABC):
+    """A critic network with its objective and penalties."""
 
     network: nn.Module
 
@@ -44,7 +44,7 @@ class Opponent(ABC):
         draw: Draw,
         step: int,
     ) -> dict[str, Tensor]:
-        """Judge images that it shall tell apart.
+        """Compute the losses of the critic on real and fake images.
 
         Args:
             real: (N, 3, S, S).
@@ -61,11 +61,11 @@ class Opponent(ABC):
     def generator_loss(
         self, fake: Tensor, real: Callable[[], Tensor], condition: Tensor | None, strength: Tensor | None
     ) -> Tensor:
-        """Say how badly the generator deceives it; ``real`` gives real images where they count."""
+        """Compute the generator's loss against this critic; ``real`` gives real images where the objective needs them."""
 
     @abstractmethod
     def held_out(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, float]:
-        """Give ``held_out``, how much more it gives to held-out real images, and its loss on them."""
+        """Give ``held_out``, the mean logit of held-out real images less that of fakes, and the loss on them."""
 
     def after_step(self) -> None:  # noqa: B027
         """Do what follows a step of the optimizer; nothing by default."""
@@ -74,7 +74,7 @@ class Opponent(ABC):
         """Compile what may be; nothing by default."""
 
 
-class OwnCritic(Opponent):
+class OwnCritic(BaseCritic):
     """A critic of pixels, with the objective and the penalties of the options."""
 
     network: Critic
@@ -100,7 +100,7 @@ class OwnCritic(Opponent):
         draw: Draw,
         step: int,
     ) -> dict[str, Tensor]:
-        """Judge images. See ``Opponent``."""
+        """Judge images. See ``BaseCritic``."""
         config = self.config
         penalised = [
             (name, weight, seen)
@@ -137,7 +137,7 @@ class OwnCritic(Opponent):
     def generator_loss(
         self, fake: Tensor, real: Callable[[], Tensor], condition: Tensor | None, strength: Tensor | None
     ) -> Tensor:
-        """Judge fakes; real images count for ``relativistic`` alone. See ``Opponent``."""
+        """Judge fakes; real images count for ``relativistic`` alone. See ``BaseCritic``."""
         fake_logits = self._judge(fake, condition, strength)
         real_logits = fake_logits.detach()
         if self.config.objective == "relativistic":
@@ -146,7 +146,7 @@ class OwnCritic(Opponent):
         return self.objective.generator_loss(real_logits, fake_logits)
 
     def held_out(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, float]:
-        """Judge held-out images. See ``Opponent``."""
+        """Judge held-out images. See ``BaseCritic``."""
         real_logits, fake_logits = self.network(real, condition), self.network(fake, condition)
         loss = self.objective.critic_loss(real_logits, fake_logits)
         return {"held_out": float(real_logits.mean() - fake_logits.mean()), "held_out_loss": float(loss)}
@@ -157,7 +157,7 @@ class OwnCritic(Opponent):
             clip_weights(self.network.parameters(), limit=self.config.clip_weights)
 
 
-class FrozenCritic(Opponent):
+class FrozenCritic(BaseCritic):
     """Small critics on a frozen network's features: hinge, the mean over their scales, and no penalty (Sauer et al. 2021).
 
     The paper takes the sum over scales; Adam does not mind, and beside an own critic the mean weighs as much as that.
@@ -185,7 +185,7 @@ class FrozenCritic(Opponent):
         draw: Draw,
         step: int,
     ) -> dict[str, Tensor]:
-        """Judge images. See ``Opponent``."""
+        """Judge images. See ``BaseCritic``."""
         with torch.no_grad():
             real_maps, fake_maps = self.features.maps(real), self.features.maps(fake)
         real_logits = self.network(real_maps, condition, strength, pixels=real)
@@ -196,12 +196,12 @@ class FrozenCritic(Opponent):
     def generator_loss(
         self, fake: Tensor, real: Callable[[], Tensor], condition: Tensor | None, strength: Tensor | None
     ) -> Tensor:
-        """Judge fakes. See ``Opponent``."""
+        """Judge fakes. See ``BaseCritic``."""
         logits = self.network(self.features.maps(fake), condition, strength, pixels=fake)
         return self._summed([self.objective.generator_loss(s, s) for s in logits])
 
     def held_out(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> dict[str, float]:
-        """Judge held-out images. See ``Opponent``."""
+        """Judge held-out images. See ``BaseCritic``."""
         real_logits = self.network(self.features.maps(real), condition, pixels=real)
         fake_logits = self.network(self.features.maps(fake), condition, pixels=fake)
         loss = self._critic_loss(real_logits, fake_logits)
@@ -211,26 +211,26 @@ class FrozenCritic(Opponent):
         return self._summed([self.objective.critic_loss(r, f) for r, f in zip(real, fake, strict=True)])
 
     def _summed(self, losses: list[Tensor]) -> Tensor:
-        """Take the mean over the scales, and add the pixels', which weighs as much: as one scale more it goes unheard."""
+        """Take the mean over the scales, and add the pixels', which weighs as much: as one more scale it would hardly count."""
         scales = len(self.features.sides)
         return torch.stack([torch.stack(losses[:scales]).mean(), *losses[scales:]]).sum()
 
 
-def build_opponents(config: GanConfig, *, size: int, condition: int) -> dict[str, Opponent]:
+def build_critics(config: GanConfig, *, size: int, condition: int) -> dict[str, BaseCritic]:
     """Build what the options ask for, by name: ``critic``, and ``projected`` where there are two.
 
     Raises:
         ConfigError: if the networks do not see that size.
     """
-    opponents: dict[str, Opponent] = {}
+    critics: dict[str, BaseCritic] = {}
     if config.critic != "projected":
-        opponents["critic"] = OwnCritic(config, size=size, condition=condition)
+        critics["critic"] = OwnCritic(config, size=size, condition=condition)
     if config.critic != "own":
-        name = "projected" if opponents else "critic"
-        opponents[name] = FrozenCritic(config, condition=condition)
-    return opponents
+        name = "projected" if critics else "critic"
+        critics[name] = FrozenCritic(config, condition=condition)
+    return critics
 
 
 def _gap(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    """Say how much more real images get, the mean over scales."""
+    """Give the mean logit of real images less that of fakes, averaged over scales."""
     return torch.stack([r.mean() - f.mean() for r, f in zip(real, fake, strict=True)]).mean()

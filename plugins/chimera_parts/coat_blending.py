@@ -1,4 +1,4 @@
-"""Where two coats meet: colours are drawn together along the seam, and strands of both interleave."""
+"""Blend two coats along their seam: their colours converge, and strands of both interleave."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REACH, _STRAND = 0.09, (0.3, 0.035)
 _SOFT = 0.05
 
 
-def draw_together(
+def blend_colours(
     body: Array, head: Array, body_alpha: Array, head_alpha: Array, u: Array, beyond: Array
 ) -> tuple[Array, Array]:
     """Bring the colours of body and head towards each other along their seam.

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from chimera_parts.meeting import draw_together, strands
+from chimera_parts.coat_blending import blend_colours, strands
 
 
 def _sides(body: float, head: float):
@@ -17,7 +17,7 @@ def _sides(body: float, head: float):
 @pytest.mark.parametrize(("body", "head"), [(0.2, 0.5), (0.8, 0.3), (0.5, 0.6)])
 def test_colours_come_together_at_the_seam_and_stay_far_from_it(body, head):
     below, above, whole, u, beyond = _sides(body, head)
-    of_body, of_head = draw_together(below, above, whole, whole, u, beyond)
+    of_body, of_head = blend_colours(below, above, whole, whole, u, beyond)
     gap = abs(float(of_body[149, 100, 0]) - float(of_head[149, 100, 0]))
     assert gap < 0.4 * abs(body - head)
     assert np.allclose(of_body[299], body, atol=0.01)
@@ -27,7 +27,7 @@ def test_colours_come_together_at_the_seam_and_stay_far_from_it(body, head):
 def test_one_end_of_the_seam_may_be_lighter_than_the_other():
     below, above, whole, u, beyond = _sides(0.5, 0.5)
     above = above + 0.2 * np.sign(u)[..., None]
-    _, of_head = draw_together(below, above.astype(np.float32), whole, whole, u, beyond)
+    _, of_head = blend_colours(below, above.astype(np.float32), whole, whole, u, beyond)
     left, right = of_head[148, 60, 0], of_head[148, 140, 0]
     assert left > 0.3 + 0.05
     assert right < 0.7 - 0.05
@@ -35,7 +35,7 @@ def test_one_end_of_the_seam_may_be_lighter_than_the_other():
 
 def test_too_little_to_compare_changes_nothing():
     below, above, whole, u, beyond = _sides(0.2, 0.8)
-    of_body, of_head = draw_together(below, above, whole, np.zeros_like(whole), u, beyond)
+    of_body, of_head = blend_colours(below, above, whole, np.zeros_like(whole), u, beyond)
     assert of_body is below
     assert of_head is above
 

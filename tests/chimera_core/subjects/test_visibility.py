@@ -12,9 +12,9 @@ from skimage import data
 from chimera_core.api import FeatureEncoder, load_encoder
 from chimera_core.errors import DataError
 from chimera_core.images import Picture, read_picture
-from chimera_core.subjects.merit import Showing, what_shows
+from chimera_core.subjects.visibility import Visibility, measure_visibility
 
-GOOD = Showing(outline=0.95, head=0.9, head_share=0.2, body_contact=0.0, head_contact=0.0, head_side=120.0)
+GOOD = Visibility(outline=0.95, head=0.9, head_share=0.2, body_contact=0.0, head_contact=0.0, head_side=120.0)
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +35,22 @@ def encoder() -> FeatureEncoder:
     ],
     ids=str,
 )
-def test_a_picture_that_is_worse_in_one_thing_has_less_merit_but_some(worse: dict[str, float]) -> None:
-    assert GOOD.merit == 1
-    assert 0 < replace(GOOD, **worse).merit < 0.9
+def test_a_picture_that_is_worse_in_one_thing_has_a_lower_score_above_zero(worse: dict[str, float]) -> None:
+    assert GOOD.score == 1
+    assert 0 < replace(GOOD, **worse).score < 0.9
 
 
 def test_an_empty_picture_is_the_least(encoder: FeatureEncoder) -> None:
     grey = Picture(np.full((120, 160, 3), 128, np.uint8), None, "grey")
-    nothing = what_shows(encoder, grey)
-    assert nothing.outline < 0.5 and nothing.merit < 0.01
+    nothing = measure_visibility(encoder, grey)
+    assert nothing.outline < 0.5 and nothing.score < 0.01
 
 
 @pytest.mark.slow
 def test_a_cats_face_goes_before_half_of_it_and_before_its_fur(encoder: FeatureEncoder) -> None:
     cat = data.chelsea()
     face, half, fur = (
-        what_shows(encoder, Picture(np.ascontiguousarray(part), None, "cat")).merit
+        measure_visibility(encoder, Picture(np.ascontiguousarray(part), None, "cat")).score
         for part in (cat, cat[:, :190], cat[150:, 340:])
     )
     assert face > 1.5 * half > 3 * fur
@@ -60,11 +60,11 @@ def test_a_cats_face_goes_before_half_of_it_and_before_its_fur(encoder: FeatureE
 def test_a_person_down_to_the_chest_goes_before_the_face_alone(encoder: FeatureEncoder) -> None:
     astronaut = data.astronaut()
     chest, face = (
-        what_shows(encoder, Picture(np.ascontiguousarray(part), None, "astronaut"))
+        measure_visibility(encoder, Picture(np.ascontiguousarray(part), None, "astronaut"))
         for part in (astronaut, astronaut[40:210, 150:310])
     )
     assert chest.head_share < 0.5 < face.head_share
-    assert chest.merit > face.merit
+    assert chest.score > face.score
 
 
 @pytest.mark.slow
@@ -72,25 +72,25 @@ def test_a_cut_outs_own_alpha_is_its_outline(encoder: FeatureEncoder) -> None:
     astronaut = data.astronaut()
     alpha = np.zeros(astronaut.shape[:2], np.uint8)
     alpha[:, 60:420] = 255
-    shown = what_shows(encoder, Picture(astronaut, alpha, "cut-out"))
+    shown = measure_visibility(encoder, Picture(astronaut, alpha, "cut-out"))
     assert shown.outline == 1
     # Lower and upper edge cut it over 360 pixels each, wherever its head may be.
     along = shown.body_contact * (360 * 512) ** 0.5 + shown.head_contact * shown.head_side
     assert along == pytest.approx(2 * 360, rel=0.02)
     clear = Picture(astronaut, np.zeros_like(alpha), "clear")
-    assert what_shows(encoder, clear) == Showing()
+    assert measure_visibility(encoder, clear) == Visibility()
 
 
 def test_a_picture_too_elongated_for_a_parent_is_refused(encoder: FeatureEncoder) -> None:
     with pytest.raises(DataError, match="too elongated"):
-        what_shows(encoder, Picture(np.zeros((40, 400, 3), np.uint8), None, "strip"))
+        measure_visibility(encoder, Picture(np.zeros((40, 400, 3), np.uint8), None, "strip"))
 
 
 @pytest.mark.slow
 def test_the_size_of_a_head_is_in_pixels_of_the_picture(encoder: FeatureEncoder) -> None:
     small = data.astronaut()[::2, ::2]
     large = small.repeat(4, 0).repeat(4, 1)
-    one, other = (what_shows(encoder, Picture(p, None, "p")).head_side for p in (small, large))
+    one, other = (measure_visibility(encoder, Picture(p, None, "p")).head_side for p in (small, large))
     assert other == pytest.approx(4 * one, rel=0.15)
 
 
@@ -99,7 +99,7 @@ def test_real_animals_in_full_view_go_before_portraits_and_herds(
     encoder: FeatureEncoder, photos: Path
 ) -> None:
     def worth(name: str) -> float:
-        return what_shows(encoder, read_picture(photos / f"{name}.jpg")).merit
+        return measure_visibility(encoder, read_picture(photos / f"{name}.jpg")).score
 
     full = min(map(worth, ("tiger", "ice_bear", "golden_retriever", "gazelle")))
     portrait = worth("persian_cat")
