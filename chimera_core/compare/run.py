@@ -109,7 +109,9 @@ def _run(
     if trainings or not (folder / RECORD).exists():
         # Before anything else lies there: killed from now on, the folder is known as this comparison's.
         _record(experiment, folder, working, "running")
-    experiment = train_first(experiment, folder, device=working.device, registry=working.registry, say=say)
+    experiment = train_first(
+        experiment, folder, device=working.device, registries=working.registries, say=say
+    )
     comparison = lay_out(experiment, folder)
     waiting = pending(comparison, folder, retry_failed=retry_failed)
     fingerprint = _fingerprint(comparison)
