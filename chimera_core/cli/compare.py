@@ -89,13 +89,12 @@ def compare(
     checked = check_experiment(experiment, host)
     folder = place_run(run_name or checked.file.top.name, host.settings.path("runs"))
     check_folder(folder, checked.file.top.name, checked.named)
-    registry = ctx.find_root().params.get("registry")
     working = Working(
         jobs=jobs or _default_jobs(device),
         device=device,
         cell_s=cell_minutes * 60,
         memory=int((cell_memory or 0) * _GIB),
-        registry=None if registry is None else str(registry),
+        registries=tuple(map(str, ctx.find_root().params.get("registry", ()))),
         ray=ray,
     )
     if dry_run:

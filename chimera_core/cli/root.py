@@ -60,18 +60,19 @@ class _Root(Group):
 @click.option(
     "--registry",
     type=click.Path(path_type=Path),
-    help="Your registry.toml, which adds to the shipped one and overrides it.",
+    multiple=True,
+    help="Your registry.toml, which adds to the shipped one and overrides it; of several, each overrides those before.",
 )
 @click.pass_context
-def root(ctx: click.Context, registry: Path | None) -> None:
+def root(ctx: click.Context, registry: tuple[Path, ...]) -> None:
     """Fuse animals in images, without diffusion models.
 
     Start with `chimera demo`, then `chimera fuse lion.jpg zebra.jpg -o out.png`.
     """
-    from chimera_core.plugins.discovery import registry_file
+    from chimera_core.plugins.discovery import registry_files
 
-    token = registry_file.set(registry)
-    ctx.call_on_close(lambda: registry_file.reset(token))
+    token = registry_files.set(registry)
+    ctx.call_on_close(lambda: registry_files.reset(token))
 
 
 def run(args: Sequence[str] | None = None) -> int:

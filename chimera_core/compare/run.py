@@ -110,7 +110,7 @@ def _run(
         # Before anything else lies there: killed from now on, the folder is known as this comparison's.
         _record(experiment, folder, working, "running")
     experiment = train_first(
-        experiment, folder, device=working.device, registry=working.registry, notify=notify
+        experiment, folder, device=working.device, registries=working.registries, notify=notify
     )
     comparison = lay_out(experiment, folder)
     waiting = pending(comparison, folder, retry_failed=retry_failed)

@@ -11,23 +11,25 @@ import importlib.metadata
 import logging
 import re
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
+from chimera_core.files.toml import TomlFile
 from chimera_core.options.config import suggest
 from chimera_core.plugins import hookspecs
-from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, record_of
+from chimera_core.plugins.carried import carried_file, read_carried
+from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, mend_of, record_of
 from chimera_core.plugins.registry import PluginEntry, Registry, read_registry, shipped_registry
 from chimera_core.plugins.settings import Settings, read_settings
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Component", "PluginHost", "PluginRecord", "default_host", "discover", "registry_file"]
+__all__ = ["Component", "PluginHost", "PluginRecord", "default_host", "discover", "registry_files"]
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def discover(
             records.append(record_of(point, "broken", error=trouble))
         else:
             records.append(load_plugin(point))
+    records, registry = _with_carried(records, registry)
     installed = {record.name for record in records}
     for name, known in registry.plugins.items():
         if name not in installed:
@@ -154,25 +157,44 @@ def discover(
     return host
 
 
-registry_file: ContextVar[Path | None] = ContextVar("registry_file", default=None)
-"""The registry that ``--registry`` names; it goes before CHIMERA_REGISTRY and ./registry.toml."""
+def _with_carried(records: Sequence[PluginRecord], registry: Registry) -> tuple[list[PluginRecord], Registry]:
+    """Lay what packages of plugins carry into the registry; a plugin that carries something wrong is broken."""
+    judged: list[PluginRecord] = []
+    files: list[TomlFile] = []
+    below = None
+    for record in records:
+        path = carried_file(record) if record.status == "ok" else None
+        if path is not None:
+            below = below or registry.without_users()
+            try:
+                files.append(read_carried(path, record, below.with_carried(files)))
+            except ConfigError as error:
+                record = replace(record, status="broken", components=(), error=f"{error}: {mend_of(record)}")
+        judged.append(record)
+    if files:
+        registry = registry.with_carried(files)
+    return judged, registry
+
+
+registry_files: ContextVar[tuple[Path, ...]] = ContextVar("registry_files", default=())
+"""The registries that ``--registry`` names, the lowest first; they go before CHIMERA_REGISTRY and ./registry.toml."""
 
 
 def default_host() -> PluginHost:
     """Discover the installed plugins, once in a process for one registry."""
-    return _discover_once(registry_file.get())
+    return _discover_once(registry_files.get())
 
 
 @functools.cache
-def _discover_once(named: Path | None) -> PluginHost:
+def _discover_once(named: tuple[Path, ...]) -> PluginHost:
     settings = read_settings()
-    if named is None and settings.by_name["registry"].value:
-        named = settings.path("registry")
+    if not named and settings.by_name["registry"].value:
+        named = (settings.path("registry"),)
     here = Path("registry.toml")
-    if named is None and here.is_file() and not here.samefile(shipped_registry()):
-        named = here
+    if not named and here.is_file() and not here.samefile(shipped_registry()):
+        named = (here,)
         _log.warning("registry.toml in this folder changes the registry: name it with --registry to agree")
-    host = discover(settings, read_registry(named))
+    host = discover(settings, read_registry(*named))
     if settings.strict_plugins and host.broken:
         first = host.broken[0]
         more = f" (and {len(host.broken) - 1} more)" if len(host.broken) > 1 else ""

@@ -132,6 +132,11 @@ def load_plugin(entry_point: EntryPoint) -> PluginRecord:
     )
 
 
+def mend_of(record: PluginRecord) -> str:
+    """Say what to do about a plugin that is broken."""
+    return _mend(record.distribution)
+
+
 def record_of(entry_point: EntryPoint, status: str, **rest: Any) -> PluginRecord:
     """Make a plugin's record; it takes who it is from its distribution."""
     distribution = entry_point.dist

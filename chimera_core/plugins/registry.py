@@ -6,8 +6,9 @@ here, before anything touches the disk or the network.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ from chimera_core.options.config import Config, option, suggest
 from chimera_core.options.layers import Layer, merge
 
 LARGEST_ASSET_BYTES = 2**40
+
+_log = logging.getLogger(__name__)
 
 
 class PluginEntry(Config):
@@ -260,6 +263,20 @@ class Registry(Config):
         layers = (Layer(file.name, file.table, file.line_of).inside(*keys) for file in self._files)
         return [layer for layer in layers if layer.values]
 
+    def with_carried(self, files: Sequence[TomlFile]) -> Registry:
+        """Lay what packages of plugins carry over what comes along, and under what the user says.
+
+        Args:
+            files: checked one by one, see ``carried.read_carried``.
+        Raises:
+            ConfigError: if two of them, or one and a user's, cannot be laid over each other.
+        """
+        return _laid((*self._files[:1], *files, *self._files[1:]), carried=files)
+
+    def without_users(self) -> Registry:
+        """Give what comes along, without the user's files."""
+        return _laid(self._files[:1])
+
     def place(self, *keys: str) -> str:
         """Name the file and line that a value comes from; ``default`` where no file says it."""
         for file in reversed(self._files):
@@ -277,22 +294,72 @@ class Registry(Config):
                         yield (section, name, *keys), value, place
 
 
-def read_registry(user_file: Path | None = None) -> Registry:
-    """Read the shipped registry and lay the user's over it.
+def read_registry(*user_files: Path) -> Registry:
+    """Read the shipped registry and lay the user's over it, each over those before.
 
     Args:
-        user_file: None or a file that must exist. It may say only what it changes about a shipped entry.
+        user_files: must exist. Each may say only what it changes about an entry below.
     Raises:
         ConfigError: naming file and key, with the nearest known key.
     """
     shipped = read_toml(shipped_registry(), what="registry")
     registry = _check(shipped.table, shipped)
-    if user_file is None:
-        return registry
-    # The shipped tables are right by themselves, so whatever is wrong in the sum is the user's.
-    mine = read_toml(user_file, what="registry")
-    _refuse_trust(mine, registry)
-    return _check(_lay_over(shipped.table, mine.table), mine, below=shipped)
+    registry._files = (shipped,)
+    files = [read_toml(file, what="registry") for file in user_files]
+    for file in files:
+        _refuse_trust(file, registry)
+    _tell_replaced(files)
+    return _laid((shipped, *files)) if files else registry
+
+
+def _laid(files: Sequence[TomlFile], *, carried: Sequence[TomlFile] = ()) -> Registry:
+    """Lay files over each other. Those below are right by themselves, so what is wrong in a sum is the upper one's."""
+    registry = Registry()
+    tables: dict[str, Any] = {}
+    for file in files:
+        own = {k: v for k, v in file.table.items() if k != "plugins"} if file in carried else file.table
+        tables = _lay_over(tables, own)
+        # The first ones are checked already, each by itself.
+        if file is files[-1] or file not in (files[0], *carried):
+            registry = _check(tables, file)
+    registry._files = tuple(files)
+    return registry
+
+
+def check_registry(file: TomlFile, registry: Registry) -> None:
+    """Check the tables of a file that is to be laid over a registry, without laying it.
+
+    Raises:
+        ConfigError: naming file, line and key.
+    """
+    own = _check(file.table, file, below=registry)
+    taken = {asset.filename.casefold() for asset in registry.assets.values()}
+    for name, asset in own.assets.items():
+        if asset.filename.casefold() in taken:
+            place = file.place(("assets", name, "filename"))
+            raise ConfigError(
+                f"{place}: assets.{one_line(name, limit=60)}.filename: another asset has the filename "
+                f"{quote(asset.filename)}: choose another"
+            )
+
+
+def _tell_replaced(files: Sequence[TomlFile]) -> None:
+    """Say what one registry of the user's takes back of another one's."""
+    for number, file in enumerate(files):
+        for keys in _keys_of(file.table):
+            for other in files[:number]:
+                if Layer(other.name, other.table).says(keys):
+                    _log.warning(
+                        "%s: %s replaces what %s says", file.place(keys), ".".join(keys), other.place(keys)
+                    )
+
+
+def _keys_of(table: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from ((key, *rest) for rest in _keys_of(value))
+        else:
+            yield (key,)
 
 
 def _refuse_trust(mine: TomlFile, shipped: Registry) -> None:
@@ -372,7 +439,7 @@ def _is_overheard(url: str) -> bool:
     return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost")
 
 
-def _check(tables: Mapping[str, Any], file: TomlFile, *, below: TomlFile | None = None) -> Registry:
+def _check(tables: Mapping[str, Any], file: TomlFile, *, below: Registry | None = None) -> Registry:
     try:
         registry = Registry.model_validate(tables)
     except ValidationError as error:
@@ -384,16 +451,16 @@ def _check(tables: Mapping[str, Any], file: TomlFile, *, below: TomlFile | None 
         key = ".".join(str(part) for part in location)
         text = f"{file.place(location)}: {key}: {message[:1].lower()}{message[1:]}{_hint(first)}"
         raise ConfigError(one_line(text, limit=800)) from None
+    assets = {*registry.assets, *(below.assets if below else ())}
     for name, model in registry.models.items():
-        if model.asset and model.asset not in registry.assets:
+        if model.asset and model.asset not in assets:
             place = file.place(("models", name, "asset"))
-            known = suggest(model.asset, registry.assets)
+            known = suggest(model.asset, assets)
             raise ConfigError(
                 one_line(
                     f"{place}: models.{name}.asset: there is no asset {quote(model.asset)}{known}", limit=800
                 )
             )
-    registry._files = (file,) if below is None else (below, file)
     return registry
 
 

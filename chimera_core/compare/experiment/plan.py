@@ -116,7 +116,7 @@ def train_first(
     folder: Path,
     *,
     device: str = "auto",
-    registry: str | None = None,
+    registries: Sequence[str] = (),
     notify: Callable[[str], None] = lambda line: None,
 ) -> Experiment:
     """Do the trainings that are not done yet, encoders first; give the experiment with runs in their place.
@@ -132,7 +132,7 @@ def train_first(
     def run_of(training: Training) -> str:
         place = place_of(training, folder, host)
         if not is_done(place):
-            train(training, place, device=device, registry=registry, notify=notify)
+            train(training, place, device=device, registries=registries, notify=notify)
         return str(place)
 
     encoders = {t.name: run_of(t) for t in experiment.trainings if t.kind == "encoder"}

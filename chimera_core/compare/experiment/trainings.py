@@ -174,7 +174,7 @@ def is_done(folder: Path) -> bool:
 
 
 def train(
-    training: Training, folder: Path, *, device: str, registry: str | None, notify: Callable[[str], None]
+    training: Training, folder: Path, *, device: str, registries: Sequence[str], notify: Callable[[str], None]
 ) -> None:
     """Train into a folder, going on where an earlier call was interrupted.
 
@@ -184,7 +184,7 @@ def train(
     """
     make_folder(folder.parent, within=folder.parent.parent)
     command = python_command("-m", "chimera_core.cli")
-    command += ["--registry", registry] if registry else []
+    command += [word for registry in registries for word in ("--registry", registry)]
     command += [training.kind, "train"]
     if (folder / RECORD).is_file():
         command += ["--run", str(folder), "--resume", *_places(training)]

@@ -31,7 +31,7 @@ class Working:
     device: str = "auto"
     cell_s: float = 600.0
     memory: int = 0
-    registry: str | None = None
+    registries: tuple[str, ...] = ()
     ray: str | None = None
 
     @property
@@ -122,7 +122,7 @@ def _job(comparison: Comparison, fuser: str, folder: Path, working: Working) -> 
     entry = comparison.entry(fuser)
     return {
         "folder": str(folder.resolve()),
-        "registry": working.registry,
+        "registries": working.registries,
         "plan": {
             "fuser": entry.fuser,
             "preset": entry.preset,

@@ -58,7 +58,7 @@ class Maker:
         """Make the cells of one tuple.
 
         Args:
-            job: ``folder``; ``plan``, the arguments of ``plan_fusion``; ``registry``; ``cells``, as
+            job: ``folder``; ``plan``, the arguments of ``plan_fusion``; ``registries``; ``cells``, as
                 ``Cell.to_json`` gives them, which may differ in parents by seed.
         """
         folder = Path(job["folder"])
@@ -85,10 +85,9 @@ class Maker:
     def _fusion(self, job: dict[str, Any], parents: Sequence[str]) -> Any:
         from chimera_core.fusing.fusion import Fusion
         from chimera_core.fusing.request import plan_fusion
-        from chimera_core.plugins.discovery import registry_file
+        from chimera_core.plugins.discovery import registry_files
 
-        if job["registry"]:
-            registry_file.set(Path(job["registry"]))
+        registry_files.set(tuple(map(Path, job["registries"])))
         kept = self._loaded[1] if self._loaded and self._loaded[0] == job["plan"] else None
         if kept is None:
             self._loaded = None  # before the next one is loaded beside it

@@ -163,13 +163,13 @@ def test_a_training_that_was_interrupted_goes_on_where_its_data_lie_now(
     run = place / "run"
     run.mkdir()
     begun = place_of(encoder("data"), run, default_host())
-    train(encoder("data"), begun, device="cpu", registry=None, notify=lambda line: None)
+    train(encoder("data"), begun, device="cpu", registries=(), notify=lambda line: None)
     record = json.loads((begun / "run.json").read_text())
     (begun / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
     data.rename(place / "moved")
     found = place_of(encoder("moved"), run, default_host())
     assert found == begun
-    train(encoder("moved"), found, device="cpu", registry=None, notify=lambda line: None)
+    train(encoder("moved"), found, device="cpu", registries=(), notify=lambda line: None)
     assert read_run_record(begun)["status"] == "done"
 
 

@@ -64,8 +64,8 @@ def test_a_registry_that_merely_lies_here_is_announced(
     (tmp_path / "registry.toml").write_text("[plugins.wolf]\nsummary = 'howls'\n")
     monkeypatch.chdir(tmp_path)
     for named, expected in (
-        (None, ["registry.toml in this folder changes the registry: name it with --registry to agree"]),
-        (Path("registry.toml"), []),
+        ((), ["registry.toml in this folder changes the registry: name it with --registry to agree"]),
+        ((Path("registry.toml"),), []),
     ):
         caplog.clear()
         plugins._discover_once.cache_clear()
