@@ -1,4 +1,4 @@
-"""Write ``docs/reference/cli.md`` and ``components.md`` from the commands and plugins themselves.
+"""Write ``docs/reference/cli.md``, ``components.md`` and ``laws.md`` from the commands, plugins and laws themselves.
 
     python docs/site_tools/reference_pages.py [--check]
 
@@ -29,9 +29,9 @@ KINDS = {
 
 
 def main(args: list[str]) -> int:
-    """Write both pages, or compare them."""
+    """Write the pages, or compare them."""
     with _nobody_s_settings():
-        pages = {"cli.md": cli_page(), "components.md": components_page()}
+        pages = {"cli.md": cli_page(), "components.md": components_page(), "laws.md": laws_page()}
     stale = [name for name, text in pages.items() if _words(REFERENCE / name) != text.split()]
     if "--check" in args:
         for name in stale:
@@ -80,6 +80,25 @@ def components_page() -> str:
             parts += [_options(detail["options"])] if detail["options"] else []
             parts += [f"- Preset `{p['name']}`: {_cell(p['summary'])}" for p in detail["presets"]]
             parts += [""] if detail["presets"] else []
+    return "\n".join(parts)
+
+
+def laws_page() -> str:
+    """Collect the laws of every kind of component."""
+    from chimera_core.testing.laws.catalogue import LAWS_OF
+
+    parts = [
+        "# Laws\n",
+        BY,
+        "What a component promises, one law a line. `chimera plugins check NAME --deep` tries them all, and so do "
+        "`check_fuser` and the like in a plugin's own tests: see [Test a plugin](../how-to/test-plugins.md). A law is "
+        "not tried where the component does not promise it, or while another law that it needs is broken.\n",
+    ]
+    for kind, list_laws in LAWS_OF.items():
+        article = "an" if kind[0] in "aeiou" else "a"
+        parts += [f"## Of {article} {kind}\n", "| law | what is promised |", "|---|---|"]
+        parts += [f"| `{law.name}` | {_cell(law.statement).replace('``', '`')} |" for law in list_laws()]
+        parts += [""]
     return "\n".join(parts)
 
 
