@@ -94,7 +94,7 @@ class Fusion:
                 made = torch.cat(
                     [self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.plan.size) for s in seeds]
                 )
-        _check_made(made, len(seeds), self.plan.fuser_name)
+        check_made(made, len(seeds), self.plan.fuser_name)
         made = set_background(
             made,
             self.parents(seeds[0])[0],
@@ -140,7 +140,16 @@ def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:
         raise ConfigError(f"{plan.fuser_name} takes class names, not photographs: leave out {files[0]}")
 
 
-def _check_made(made: Any, count: int, name: str) -> None:
+def check_made(made: Any, count: int, name: str) -> None:
+    """Refuse a result that is no pictures.
+
+    Args:
+        made: what a fuser gave.
+        count: how many seeds it was given.
+        name: of the fuser.
+    Raises:
+        PluginError: if it has another shape, or pixels that are no numbers.
+    """
     import torch
 
     if (

@@ -348,7 +348,7 @@ def _tell_replaced(files: Sequence[TomlFile]) -> None:
     for number, file in enumerate(files):
         for keys in _keys_of(file.table):
             for other in files[:number]:
-                if Layer(other.name, other.table).says(keys):
+                if Layer(other.name, other.table).has(keys):
                     _log.warning(
                         "%s: %s replaces what %s says", file.place(keys), ".".join(keys), other.place(keys)
                     )

@@ -1,11 +1,12 @@
-"""For the tests of plugins: small data sets in their true layouts, written out of given or drawn images.
+"""For the tests of plugins: the laws of components as checks, pictures and data sets to try them on, training and making.
 
-Names resolve on first use, so importing this costs nothing::
+Names resolve on first use, so importing this costs nothing, and pytest is needed by ``parametrize_with_laws`` alone::
 
-    from chimera_core.testing import write_celeba
+    from chimera_core.testing import check_fuser, parametrize_with_laws
 
-    root = write_celeba(tmp_path, count=20)
-    source = open_source("celeba", root=str(root))
+    @parametrize_with_laws(check_fuser(lambda: Dissolve(DissolveConfig())))
+    def test_it_keeps_the_laws_of_a_fuser(law):
+        law()
 """
 
 from __future__ import annotations
@@ -14,32 +15,81 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chimera_core.laws import Law, LawBroken
+    from chimera_core.testing.encoders import SmallEncoder
     from chimera_core.testing.fixtures.celeba import write_celeba
     from chimera_core.testing.fixtures.flickr_dog import write_flickr_dog
     from chimera_core.testing.fixtures.inaturalist import write_inaturalist
     from chimera_core.testing.fixtures.iwildcam import write_iwildcam
     from chimera_core.testing.fixtures.lhi import write_lhi
     from chimera_core.testing.fixtures.mnist import write_mnist
-    from chimera_core.testing.fixtures.shapes import draw_shape
+    from chimera_core.testing.fixtures.shapes import draw_shape, write_shapes
+    from chimera_core.testing.in_process import load, make, train_encoder, train_fuser
+    from chimera_core.testing.laws.encoder import check_encoder
+    from chimera_core.testing.laws.fuser import check_fuser
+    from chimera_core.testing.laws.learner import check_learner
+    from chimera_core.testing.laws.source import check_source
+    from chimera_core.testing.laws.trainer import check_trainer
+    from chimera_core.testing.parametrize import parametrize_with_laws
+    from chimera_core.testing.pictures import draw_parents, draw_photograph, read_parents
+    from chimera_core.testing.training_data import draw_fuser_data, draw_images
 
 _LAZY = {
+    "Law": "chimera_core.laws",
+    "LawBroken": "chimera_core.laws",
+    "SmallEncoder": "chimera_core.testing.encoders",
+    "check_encoder": "chimera_core.testing.laws.encoder",
+    "check_fuser": "chimera_core.testing.laws.fuser",
+    "check_learner": "chimera_core.testing.laws.learner",
+    "check_source": "chimera_core.testing.laws.source",
+    "check_trainer": "chimera_core.testing.laws.trainer",
+    "draw_fuser_data": "chimera_core.testing.training_data",
+    "draw_images": "chimera_core.testing.training_data",
+    "draw_parents": "chimera_core.testing.pictures",
+    "draw_photograph": "chimera_core.testing.pictures",
     "draw_shape": "chimera_core.testing.fixtures.shapes",
+    "load": "chimera_core.testing.in_process",
+    "make": "chimera_core.testing.in_process",
+    "parametrize_with_laws": "chimera_core.testing.parametrize",
+    "read_parents": "chimera_core.testing.pictures",
+    "train_encoder": "chimera_core.testing.in_process",
+    "train_fuser": "chimera_core.testing.in_process",
     "write_celeba": "chimera_core.testing.fixtures.celeba",
     "write_flickr_dog": "chimera_core.testing.fixtures.flickr_dog",
     "write_inaturalist": "chimera_core.testing.fixtures.inaturalist",
     "write_iwildcam": "chimera_core.testing.fixtures.iwildcam",
     "write_lhi": "chimera_core.testing.fixtures.lhi",
     "write_mnist": "chimera_core.testing.fixtures.mnist",
+    "write_shapes": "chimera_core.testing.fixtures.shapes",
 }
 
 __all__ = [
+    "Law",
+    "LawBroken",
+    "SmallEncoder",
+    "check_encoder",
+    "check_fuser",
+    "check_learner",
+    "check_source",
+    "check_trainer",
+    "draw_fuser_data",
+    "draw_images",
+    "draw_parents",
+    "draw_photograph",
     "draw_shape",
+    "load",
+    "make",
+    "parametrize_with_laws",
+    "read_parents",
+    "train_encoder",
+    "train_fuser",
     "write_celeba",
     "write_flickr_dog",
     "write_inaturalist",
     "write_iwildcam",
     "write_lhi",
     "write_mnist",
+    "write_shapes",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Write ``docs/reference/cli.md``, ``components.md`` and ``report.md`` from the commands, plugins and columns themselves.
+"""Write ``cli.md``, ``components.md``, ``report.md`` and ``laws.md`` of docs/reference from the code itself.
 
     python docs/site_tools/reference_pages.py [--check]
 
@@ -31,7 +31,12 @@ KINDS = {
 def main(args: list[str]) -> int:
     """Write the pages, or compare them."""
     with _nobody_s_settings():
-        pages = {"cli.md": cli_page(), "components.md": components_page(), "report.md": report_page()}
+        pages = {
+            "cli.md": cli_page(),
+            "components.md": components_page(),
+            "report.md": report_page(),
+            "laws.md": laws_page(),
+        }
     stale = [name for name, text in pages.items() if _tokens(REFERENCE / name) != text.split()]
     if "--check" in args:
         for name in stale:
@@ -103,6 +108,25 @@ def report_page() -> str:
         parts += [f"\n## {title}\n", "| column | meaning |\n|---|---|"]
         parts += [f"| `{name}` | {_cell(meaning)} |" for name, meaning in table.items()]
     return "\n".join(parts) + "\n"
+
+
+def laws_page() -> str:
+    """Collect the laws of every kind of component."""
+    from chimera_core.testing.laws.catalogue import LAWS_OF
+
+    parts = [
+        "# Laws\n",
+        BY,
+        "What a component promises, one law a line. `chimera plugins check NAME --deep` tries them all, and so do "
+        "`check_fuser` and the like in a plugin's own tests: see [Test a plugin](../how-to/test-plugins.md). A law is "
+        "not tried where the component does not promise it, or while another law that it needs is broken.\n",
+    ]
+    for kind, list_laws in LAWS_OF.items():
+        article = "an" if kind[0] in "aeiou" else "a"
+        parts += [f"## Of {article} {kind}\n", "| law | what is promised |", "|---|---|"]
+        parts += [f"| `{law.name}` | {_cell(law.statement).replace('``', '`')} |" for law in list_laws()]
+        parts += [""]
+    return "\n".join(parts)
 
 
 def _options(options: list[dict[str, Any]]) -> str:

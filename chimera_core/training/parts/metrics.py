@@ -19,6 +19,18 @@ from chimera_core.files.text import LARGE_BYTES, parse_json, read_text
 FILE = "metrics.jsonl"
 TIMINGS = ("wall_s", "images_per_s")
 """Keys that differ between two runs of the same training."""
+_OF_THE_LOOP = frozenset({"images", "epoch", "event", "diverged_at", *TIMINGS})
+RESERVED_BY_FUSERS = _OF_THE_LOOP | {"rate", "kid", "extractor"}
+"""Names that the training of a fuser logs by itself: no learner's scalar may have one."""
+RESERVED_BY_ENCODERS = _OF_THE_LOOP | {
+    "lr",
+    "loss",
+    "gradient_norm",
+    "val_accuracy",
+    "val_macro_f1",
+    "val_loss",
+}
+"""Names that the training of an encoder logs by itself: no trainer's metric may have one."""
 
 
 class MetricsLog:
