@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from torch import Tensor
 
-KINDS = ("dataset-source", "feature-encoder", "robustness-trainer", "fusion-generator")
-
 
 class Example(NamedTuple):
     """One image of a source.

@@ -1,10 +1,12 @@
-"""The whole contract between the host and a plugin: four hooks, each returning a list of specs.
+"""The whole contract between the host and a plugin: hooks, one for each kind of component, that return lists of specs.
 
 A plugin is an entry point in the group ``chimera.plugins`` whose value is a torch-free module with
 ``CHIMERA_API = 1`` and ``hookimpl`` functions of these names.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pluggy
 
@@ -42,9 +44,57 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
     raise AssertionError("a hook specification is never called")
 
 
-HOOK_OF_KIND = {
-    "dataset-source": "chimera_dataset_sources",
-    "feature-encoder": "chimera_feature_encoders",
-    "robustness-trainer": "chimera_robustness_trainers",
-    "fusion-generator": "chimera_fusion_generators",
+@hookspec
+def chimera_attacks() -> list[ComponentSpec]:
+    """Offer attacks for `chimera encoder evaluate --attack`: targets are subclasses of ``AdversarialAttack``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
+def chimera_augmentations() -> list[ComponentSpec]:
+    """Offer augmentations for `chimera encoder train --augment`: targets are subclasses of ``BatchAugmentation``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
+def chimera_metrics() -> list[ComponentSpec]:
+    """Offer figures of creatures for `chimera score --metric`: targets are subclasses of ``CreatureMetric``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
+def chimera_run_loggers() -> list[ComponentSpec]:
+    """Offer places where trainings log for `--log`: targets are subclasses of ``RunLogger``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
+def chimera_commands() -> list[ComponentSpec]:
+    """Offer commands for `chimera x NAME`: targets are commands of click; their config has no fields."""
+    raise AssertionError("a hook specification is never called")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component: the hook that offers it, and the class that its targets are subclasses of."""
+
+    hook: str
+    interface: str
+
+
+KINDS = {
+    "dataset-source": Kind("chimera_dataset_sources", "chimera_core.interfaces.components:DatasetSource"),
+    "feature-encoder": Kind("chimera_feature_encoders", "chimera_core.interfaces.components:FeatureEncoder"),
+    "robustness-trainer": Kind(
+        "chimera_robustness_trainers", "chimera_core.interfaces.components:RobustnessTrainer"
+    ),
+    "fusion-generator": Kind(
+        "chimera_fusion_generators", "chimera_core.interfaces.components:FusionGenerator"
+    ),
+    "attack": Kind("chimera_attacks", "chimera_core.interfaces.additions:AdversarialAttack"),
+    "augmentation": Kind("chimera_augmentations", "chimera_core.interfaces.additions:BatchAugmentation"),
+    "metric": Kind("chimera_metrics", "chimera_core.interfaces.additions:CreatureMetric"),
+    "run-logger": Kind("chimera_run_loggers", "chimera_core.interfaces.additions:RunLogger"),
+    "command": Kind("chimera_commands", "click:Command"),
 }
+"""Every kind of component. Of commands the target is one itself, not a class of them."""

@@ -28,13 +28,6 @@ from chimera_core.options.flags import check_flags
 from chimera_core.plugins import hookspecs
 from chimera_core.records import ComponentSpec, Preset
 
-_CLASS_OF_KIND = {
-    "dataset-source": "DatasetSource",
-    "feature-encoder": "FeatureEncoder",
-    "robustness-trainer": "RobustnessTrainer",
-    "fusion-generator": "FusionGenerator",
-}
-
 _UPDATE_US = "update chimera-toolkit with pip install -U chimera-toolkit"
 
 
@@ -66,6 +59,20 @@ class Component:
         Raises:
             PluginError: if it needs an extra, cannot be imported or is no class of its kind.
         """
+        target, wanted = self._load()
+        if not (isinstance(target, type) and issubclass(target, wanted)):
+            raise self._wrong_target(wanted)
+        return target
+
+    def load_command(self) -> Any:
+        """Import the component's command; for what it raises see ``load_class``."""
+        target, wanted = self._load()
+        if not isinstance(target, wanted):
+            raise self._wrong_target(wanted)
+        return target
+
+    def _load(self) -> tuple[Any, type]:
+        """Import the target, and the class that it must be one of."""
         who = f"{self.kind} {self.spec.name} of plugin {self.plugin}"
         if self.extra_needed:
             raise PluginError(f"{who} needs more than is installed: {self.extra_needed}")
@@ -79,13 +86,12 @@ class Component:
             raise PluginError(
                 f"{who} cannot be loaded from {self.spec.target} ({_describe(error)}): {_mend(self.distribution)}"
             ) from error
-        interfaces = importlib.import_module("chimera_core.interfaces.components")
-        wanted = getattr(interfaces, _CLASS_OF_KIND[self.kind])
-        if not (isinstance(target, type) and issubclass(target, wanted)):
-            raise PluginError(
-                f"{who}: {self.spec.target} is no {wanted.__name__}: {_mend(self.distribution)}"
-            )
-        return target
+        module_name, _, class_name = hookspecs.KINDS[self.kind].interface.partition(":")
+        return target, getattr(importlib.import_module(module_name), class_name)
+
+    def _wrong_target(self, wanted: type) -> PluginError:
+        who = f"{self.kind} {self.spec.name} of plugin {self.plugin}"
+        return PluginError(f"{who}: {self.spec.target} is no {wanted.__name__}: {_mend(self.distribution)}")
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ def _ask(module: Any, plugin: str, distribution: str) -> tuple[Component, ...]:
             f"it implements a hook that this version of the toolkit does not know: {unknown}"
         ) from None
     found: dict[tuple[str, str], Component] = {}
-    for kind, hook_name in hookspecs.HOOK_OF_KIND.items():
+    for kind, hook_name in ((name, kind.hook) for name, kind in hookspecs.KINDS.items()):
         # Called one by one, not through pluggy, which would drop a forgotten ``return`` without a word.
         for implementation in getattr(manager.hook, hook_name).get_hookimpls():
             specs = implementation.function()
