@@ -58,10 +58,10 @@ def cold(one: Path, other: Path, fuser: str, size: int, device: str) -> tuple[fl
 def warm(one: Path, other: Path, fuser: str, size: int, device: str) -> float:
     """Time new parents in a loaded fuser: seconds."""
     from chimera_core.fusing.fusion import Fusion
-    from chimera_core.fusing.request import plan_fusion
+    from chimera_core.fusing.request import check_request
 
     def fusion(first: Path, second: Path, loaded: Fusion | None = None) -> Fusion:
-        plan = plan_fusion([first, second], fuser=fuser, size=size, device=device)
+        plan = check_request([first, second], fuser=fuser, size=size, device=device)
         return Fusion(plan, fuser=loaded.fuser if loaded else None)
 
     loaded = fusion(other, one)

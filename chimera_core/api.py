@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
-    from chimera_core.components.resolve import default_data_root, find_asset, load_fuser, open_source
+    from chimera_core.components.by_name import default_data_root, find_asset, load_fuser, open_source
     from chimera_core.data.batches import Batch, ImageSplit
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.mixing import Mixture
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         Split,
     )
     from chimera_core.interfaces.learner import Engine, FuserData, FuserLearner, TrainedFacts
-    from chimera_core.models.resolve import load_encoder
+    from chimera_core.models.encoders import load_encoder
     from chimera_core.precision import choose_precision
     from chimera_core.randomness import Draw
     from chimera_core.scoring.sets.probe import Probe, fit_probe

@@ -49,8 +49,6 @@ def train_run(
     """Train what a command line asks for, in as many processes, and print how it ended.
 
     Args:
-        ctx: of the command.
-        request: what it asks for.
         plan_training: checks it and prepares all; it is given what to call with the progress of packing.
         describe_best: what is known of the best weights -> words.
     """

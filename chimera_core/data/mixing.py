@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from chimera_core.components.resolve import open_source
+from chimera_core.components.by_name import open_source
 from chimera_core.data.fingerprint import version_of
 from chimera_core.data.framing import Box, eyes_box, parse_box
 from chimera_core.data.members import Eyes, Member, read_shares

@@ -22,7 +22,8 @@ from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files.atomic import AnyPath, disk_trouble, one_line, quote
 from chimera_core.files.own_folders import make_folder, move, open_own, refuse_link, remove_file
 from chimera_core.options.config import suggest
-from chimera_core.plugins.registry import AssetEntry, Registry
+from chimera_core.plugins.entries import AssetEntry
+from chimera_core.plugins.registry import Registry
 from chimera_core.plugins.settings import Settings
 
 Progress = Callable[[float, float], None]

@@ -128,8 +128,6 @@ def find_pictures(
 
     Args:
         names: as the user typed them.
-        host: where they are looked up.
-        seed: 0 or more.
         fetch: brings pictures of a name that is not found into the library; None: nothing is fetched.
         visibility: looks at pictures where a name has several; None: the best is known by headers alone.
     Raises:

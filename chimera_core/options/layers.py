@@ -83,7 +83,6 @@ def build_config(config: type[ConfigT], values: Mapping[str, Any], *, where: str
     """Check values against a component's options.
 
     Args:
-        config: the options' model.
         values: merged values; strings from a command line are converted.
         where: what the message names, e.g. ``"fuser style-transfer"``.
     Raises:

@@ -23,8 +23,9 @@ from chimera_core.files.toml import TomlFile
 from chimera_core.options.config import suggest
 from chimera_core.plugins import hookspecs
 from chimera_core.plugins.carried import carried_file, read_carried
+from chimera_core.plugins.entries import PluginEntry
 from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, mend_of, record_of
-from chimera_core.plugins.registry import PluginEntry, Registry, read_registry, shipped_registry
+from chimera_core.plugins.registry import Registry, read_registry, shipped_registry
 from chimera_core.plugins.settings import Settings, read_settings
 
 _log = logging.getLogger(__name__)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from chimera_core.components.resolve import find_asset
+from chimera_core.components.by_name import find_asset
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.models.resolve import load_encoder
+from chimera_core.models.encoders import load_encoder
 from chimera_core.options.config import EncoderRef
 from chimera_core.records import Parent
 from chimera_core.subjects.head import head_map

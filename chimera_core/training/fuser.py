@@ -240,4 +240,4 @@ def _begin_from_fuser(learner: FuserLearner, config: FuserTraining, name: str, h
         raise ConfigError(f"it is one of {found.component.full_name}, not of {config.fuser.name}")
     header = found.header
     facts = TrainedFacts(header.classes, header.size, header.facts)
-    learner.begin_from(to_float32(load_state(found.weights)), found.options(host, {}), facts)
+    learner.begin_from(to_float32(load_state(found.weights)), found.with_options(host).config, facts)

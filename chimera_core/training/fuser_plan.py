@@ -13,7 +13,7 @@ from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
 from chimera_core.interfaces.learner import FuserData, FuserLearner
-from chimera_core.models.resolve import resolve_encoder
+from chimera_core.models.encoders import resolve_encoder
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import seed_step
@@ -117,7 +117,7 @@ def start_fuser(
             f"there is no run, exported file or model '{config.init_from}' to begin from: check --init-from"
         )
     found = None if config.judge is None else resolve_encoder(host, config.judge.name, config.judge.options)
-    judge: FeatureEncoder | None = None if found is None or is_dry else found.load().eval()
+    judge: FeatureEncoder | None = None if found is None or is_dry else found.load()
     data = open_training_data(
         config, host, lambda parted: _check_judged(parted, config), is_dry=is_dry, progress=progress
     )

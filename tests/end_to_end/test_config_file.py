@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from chimera_core.components.choice import Choice
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.runs.record import write_run_config
 
@@ -93,13 +92,13 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
 
 def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_path: Path) -> None:
     """What a command resolved is written, read again under another registry, and makes the same picture."""
-    from chimera_core.fusing.request import plan_fusion
+    from chimera_core.fusing.request import check_request
     from chimera_core.plugins.discovery import default_host
 
     host = default_host()
     pair = [tmp_path / "a.png", tmp_path / "b.png"]
     preset = {"optimizer": "adam", "iterations": 3, "colour": "keep"}
-    plan = plan_fusion(pair, fuser="style-transfer", options=preset, size=32, device="cpu", host=host)
+    plan = check_request(pair, fuser="style-transfer", options=preset, size=32, device="cpu", host=host)
     command = ("fuse", *pair, "--fuser", "style-transfer", "--size", 32, "--device", "cpu", "--seed", 5)
     flags = ("--optimizer", "adam", "--iterations", 3, "--colour", "keep")
     assert here(*command, *flags, "-o", tmp_path / "first.png")[0] == 0
@@ -113,7 +112,7 @@ def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_pat
         device="cpu",
         sweep=None,
         output=str(tmp_path / "second.png"),
-        fuser=Choice(plan.component, plan.config, host).as_table(),
+        fuser=plan.fuser.as_table(),
     )
     registry = tmp_path / "mine.toml"
     registry.write_text(

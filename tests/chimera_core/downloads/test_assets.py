@@ -28,7 +28,7 @@ from chimera_core.downloads import assets
 from chimera_core.downloads import transfer as download
 from chimera_core.downloads.assets import asset_path
 from chimera_core.errors import DataError, RunError
-from chimera_core.plugins.registry import AssetEntry
+from chimera_core.plugins.entries import AssetEntry
 
 BODY = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)
@@ -647,7 +647,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 def start_child(entry: AssetEntry, folder: Path) -> subprocess.Popen[str]:
     code = (
-        "import sys; from chimera_core.downloads.assets import asset_path; from chimera_core.plugins.registry import AssetEntry\n"
+        "import sys; from chimera_core.downloads.assets import asset_path; from chimera_core.plugins.entries import AssetEntry\n"
         "entry = AssetEntry.model_validate_json(sys.argv[1]); print('ready', flush=True)\n"
         "print(asset_path(entry, sys.argv[2]).name)"
     )

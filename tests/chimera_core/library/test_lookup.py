@@ -170,7 +170,7 @@ def test_a_record_that_cannot_be_read_costs_the_terms_not_the_picture(
 def test_a_collection_may_name_no_folder_outside_itself(make_host: MakeHost) -> None:
     from pydantic import ValidationError
 
-    from chimera_core.plugins.registry import CollectionEntry
+    from chimera_core.plugins.entries import CollectionEntry
 
     for folders, parts in ((("stamps",), ()), (("/x",), ("../y",)), (("/x",), ("/etc",))):
         with pytest.raises(ValidationError):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from chimera_core.errors import ChimeraError
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.models.resolve import load_encoder
+from chimera_core.models.encoders import load_encoder
 from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring.judge.features import at_size
 from chimera_core.scoring.judge.judge import Judge, load_judge

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from chimera_core.fusing.request import triangle_weights
+from chimera_core.fusing.weights import triangle_weights
 from chimera_core.images import read_picture
 from chimera_core.runs.config import read_config
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics

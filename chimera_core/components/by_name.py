@@ -1,4 +1,4 @@
-"""What the plugins of this process have by a name: sources, fusers, assets. Torch-free until something is loaded."""
+"""What plugins load by name: sources, fusers, assets. Torch-free until something is loaded."""
 
 from __future__ import annotations
 
