@@ -21,7 +21,6 @@ from chimera_core.files.hashing import hash_unchanged
 from chimera_core.files.names import nfc, spelled_in
 from chimera_core.files.own_folders import inside
 from chimera_core.files.weights import load_state, to_float32
-from chimera_core.models.encoders import resolve_encoder
 from chimera_core.models.header import ExportedFuser, read_header, read_notes
 from chimera_core.models.run_options import FUSER, read_options
 from chimera_core.options.layers import build_config, merge
@@ -54,6 +53,8 @@ class FuserChoice(Choice):
         Raises:
             ChimeraError: if an encoder is gone or damaged.
         """
+        from chimera_core.models.encoders import resolve_encoder  # few commands ask
+
         named = [resolve_encoder(self.host, named.name, named.options).identity() for named in self.encoders]
         weights = {"weights": hash_unchanged(self.trained.weights)} if self.trained else {}
         return super().identity() | {"named": named} | weights
