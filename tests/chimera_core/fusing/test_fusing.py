@@ -237,6 +237,20 @@ def test_a_wrong_request_is_refused_before_anything_is_loaded(host, picture, opt
         check_request([picture("a.png"), picture("b.png")], host=host, **request)
 
 
+def test_a_request_holds_all_weights_and_seeds_checked(host, picture) -> None:
+    parents, lines = [picture("a.png"), picture("b.png")], []
+    made = check_request(
+        parents, [(7, 3), (0, 1)], seed=5, count=3, fuser="mix", host=host, remark=lines.append
+    )
+    assert made.weights == ((0.7, 0.3), (0, 1)) and made.seeds == (5, 6, 7) and len(lines) == 1
+    assert check_request(parents, fuser="mix", host=host).weights == ((0.5, 0.5),)
+    for weights, seed in (([(0.5, 0.5), (7, 3)], 0), ([], 2**31 - 1)):
+        with pytest.raises(ConfigError, match=r"must sum to 1|take another --seed"):
+            check_request(parents, weights, seed=seed, count=2, fuser="mix", host=host)
+    with pytest.raises(AttributeError):
+        made.size = 1  # type: ignore[misc]
+
+
 def test_one_parent_is_too_few_and_the_fusers_limit_is_kept(host, picture) -> None:
     a = picture("a.png")
     with pytest.raises(ConfigError, match="two parents or more"):
