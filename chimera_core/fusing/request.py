@@ -252,19 +252,19 @@ def triangle_weights(side: int) -> list[list[tuple[float, float, float]]]:
 
 
 def learns(component: Component) -> bool:
-    """Say whether a fuser needs training. This imports it."""
+    """Return whether a fuser needs training. This imports it."""
     fuser: Any = component.load_class()
     return bool(fuser.needs_training)
 
 
 def untrained(component: Component) -> ConfigError:
-    """Say that a fuser learns, and has not yet."""
+    """Report that a fuser learns, and has not yet."""
     name = component.spec.name
     return ConfigError(f"{name} must be trained first: `chimera fuser train {name}`, then name its run")
 
 
 def _wants_pictures(component: Component, trained: TrainedFuser | None, *, is_default: bool) -> bool:
-    """Say whether names are pictures to a fuser, and not classes that it knows or means to know.
+    """Return whether names are pictures to a fuser, and not classes that it knows or means to know.
 
     Raises:
         ConfigError: if it learns, and has not yet.

@@ -43,7 +43,7 @@ class TrainedEncoder:
 
 
 def resolve_encoder(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Choice | TrainedEncoder:
-    """Say what the name of an encoder means: something trained, or else a component.
+    """Return what the name of an encoder means: something trained, or else a component.
 
     Args:
         host: knows runs, models and components.

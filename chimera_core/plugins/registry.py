@@ -55,7 +55,7 @@ class PluginEntry(Config):
         # It goes into a command line that users copy.
         if value and not is_distribution(value):
             raise ValueError(
-                f"{quote(one_line(value, limit=100))} is no name of a distribution: use letters, digits and . _ -"
+                f"{quote(one_line(value, limit=100))} is not a name of a distribution: use letters, digits and . _ -"
             )
         return value
 
@@ -104,7 +104,7 @@ class AssetEntry(Config):
     def _filename_is_plain(cls, value: str) -> str:
         if not _is_plain(value) or value.lower().endswith(".part"):
             raise ValueError(
-                f"{quote(value)} is no plain file name: use letters, digits and . _ + - without a folder"
+                f"{quote(value)} is not a plain file name: use letters, digits and . _ + - without a folder"
             )
         return value
 
@@ -115,7 +115,7 @@ class AssetEntry(Config):
         value = value.lower()
         if value and not (fewest <= len(value) <= most and set(value) <= set("0123456789abcdef")):
             digits = "64" if fewest == most else f"{fewest} to {most}"
-            raise ValueError(f"{quote(value)} is no checksum: write {digits} hex digits")
+            raise ValueError(f"{quote(value)} is not a checksum: write {digits} hex digits")
         return value
 
     @model_validator(mode="after")
@@ -160,7 +160,7 @@ class ModelEntry(Config):
     def _component_is_a_name(cls, value: str) -> str:
         if value and not all(_KEBAB.fullmatch(part) for part in value.split(":", 1)):
             raise ValueError(
-                f"{quote(one_line(value, limit=100))} is no name of a component: write it as gan or gan:gan"
+                f"{quote(one_line(value, limit=100))} is not a name of a component: write it as gan or gan:gan"
             )
         return value
 
@@ -176,7 +176,7 @@ class ModelEntry(Config):
     def _file_is_plain(cls, value: str) -> str:
         if value and not (_is_plain(value) and value.endswith(".safetensors")):
             raise ValueError(
-                f"{quote(one_line(value, limit=100))} is no plain file name ending in .safetensors"
+                f"{quote(one_line(value, limit=100))} is not a plain file name ending in .safetensors"
             )
         return value
 
@@ -208,7 +208,9 @@ class CollectionEntry(Config):
     def _folders_are_full(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for folder in value:
             if not folder.startswith(("/", "~/")):
-                raise ValueError(f"{quote(one_line(folder, limit=100))} is no full path: begin with / or ~/")
+                raise ValueError(
+                    f"{quote(one_line(folder, limit=100))} is not a full path: begin with / or ~/"
+                )
         return value
 
     @field_validator("parts")
@@ -250,7 +252,7 @@ class Registry(Config):
         for name in value:
             if not _KEBAB.fullmatch(name):
                 raise ValueError(
-                    f"{quote(one_line(name, limit=100))} is no name: use small letters, digits and -"
+                    f"{quote(one_line(name, limit=100))} is not a name: use small letters, digits and -"
                 )
         return value
 
@@ -344,7 +346,7 @@ def check_registry(file: TomlFile, registry: Registry) -> None:
 
 
 def _tell_replaced(files: Sequence[TomlFile]) -> None:
-    """Say what one registry of the user's takes back of another one's."""
+    """Return what one registry of the user's takes back of another one's."""
     for number, file in enumerate(files):
         for keys in _keys_of(file.table):
             for other in files[:number]:
@@ -396,7 +398,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?")
 
 
 def is_distribution(name: str) -> bool:
-    """Say whether a text is the name of a distribution, fit for a command line that users copy."""
+    """Return whether a text is the name of a distribution, fit for a command line that users copy."""
     return bool(_DISTRIBUTION.fullmatch(name))
 
 
@@ -416,7 +418,7 @@ def _leaves(entry: Config) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 def _check_url(url: str) -> str:
     """Refuse what is no plain address of a file; names and passwords too, because addresses get printed."""
-    wrong = f"{quote(one_line(url, limit=100))} is no address of a file"
+    wrong = f"{quote(one_line(url, limit=100))} is not an address of a file"
     if len(url) > 2000 or not re.fullmatch(r"[!-\[\]-~]+", url) or "%00" in url:
         raise ValueError(f"{wrong}: write it in plain ASCII, with %20 for a space")
     try:
@@ -465,7 +467,7 @@ def _check(tables: Mapping[str, Any], file: TomlFile, *, below: Registry | None 
 
 
 def _hint(error: Any) -> str:
-    """Say what to write instead of an unknown key, an unknown word or a value of another type."""
+    """Return what to write instead of an unknown key, an unknown word or a value of another type."""
     location, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
         return suggest(str(location[-1]), _siblings(location))

@@ -115,7 +115,7 @@ def load(run: str | Path) -> FusionGenerator | FeatureEncoder:
     host = default_host()
     found = find_trained_fuser(host, str(run)) if kind == FUSER else None
     if found is None:
-        raise ConfigError(f"{quote(Path(run))} is no run of a fuser or an encoder: name another folder")
+        raise ConfigError(f"{quote(Path(run))} is not a run of a fuser or an encoder: name another folder")
     return load_fuser(found, found.options(host, {}), torch.device("cpu"))
 
 

@@ -54,7 +54,7 @@ class FlagOption(click.Option):
         )
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Say which value is in force and, if it is not the default, who says so; then the bounds."""
+        """Return which value is in force and, if it is not the default, who says so; then the bounds."""
         value, origin = self.flag.value, self.flag.origin
         if self.expose_value:
             value, origin = ctx.meta.get(_IN_FORCE, {}).get(str(self.name), (value, origin))

@@ -57,7 +57,7 @@ class WeightsType(click.ParamType[tuple[float, ...]]):
                 parts = [part.strip().removesuffix("%") for part in parts]
             return tuple(float(read_fraction(part)) for part in parts)
         except (TypeError, ValueError):
-            self.fail(f"{value!r} are no numbers: write them as .7,.3.", param, ctx)
+            self.fail(f"{value!r} are not numbers: write them as .7,.3.", param, ctx)
 
 
 WEIGHTS = WeightsType()

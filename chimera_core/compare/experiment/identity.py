@@ -70,7 +70,7 @@ def scoring_code(host: PluginHost) -> str:
 
 
 def component_identity(choice: Choice) -> dict[str, Any]:
-    """Say what decides what a component does: its options in force, its code, the weights it names."""
+    """Return what decides what a component does: its options in force, its code, the weights it names."""
     config = choice.config
     return {
         "component": choice.as_table(),
@@ -84,7 +84,7 @@ def component_identity(choice: Choice) -> dict[str, Any]:
 
 
 def encoder_identity(host: PluginHost, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Say which encoder a name means: the hash of its weights if it was trained, else component and options."""
+    """Return which encoder a name means: the hash of its weights if it was trained, else component and options."""
     found = resolve_encoder(host, name, options)
     if isinstance(found, Choice):
         return {"component": found.as_table(), "code": code_of(host, module_of(found.component))}
@@ -98,7 +98,7 @@ def module_of(component: Component) -> str:
 
 
 def data_identity(name: str, options: Any) -> list[Any]:
-    """Say which data a source's options name, wherever they lie: the options, and of every folder among them what lies
+    """Return which data a source's options name, wherever they lie: the options, and of every folder among them what lies
     in it, by names, sizes and times: reading gigabytes to learn that nothing has changed would be the longest part of a
     second call.
     """

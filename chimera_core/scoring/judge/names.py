@@ -67,7 +67,7 @@ def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Na
         return NamedJudge(name, options)
     known = [*_offline_models(), *(n for n, m in host.registry.models.items() if m.kind == _KIND)]
     raise ConfigError(
-        f"there is no judge {quote(name)}: it is no run, model or encoder" + suggest(name, known)
+        f"there is no judge {quote(name)}: it is not a run, model or encoder" + suggest(name, known)
     )
 
 
@@ -88,7 +88,7 @@ def check_judge(host: PluginHost, judge: str, fuser: BaseModel, *, named: str) -
 
 
 def networks_of(host: PluginHost, fuser: BaseModel) -> set[str]:
-    """Say which networks a fuser's options name, as ``network_of`` does."""
+    """Return which networks a fuser's options name, as ``network_of`` does."""
     return {
         network_of(host, reference.name, reference.options)
         for _, reference in references_in(type(fuser), dict(fuser))
