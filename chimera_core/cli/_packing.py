@@ -1,4 +1,4 @@
-"""Say what a packed cache holds."""
+"""Return what a packed cache holds."""
 
 from __future__ import annotations
 

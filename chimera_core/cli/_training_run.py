@@ -85,7 +85,7 @@ def notify(line: str) -> None:
 
 
 def find_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run: bool, stem: str) -> Path:
-    """Say where the run lies, and refuse one that is there without ``--resume``, or not there with it.
+    """Return where the run lies, and refuse one that is there without ``--resume``, or not there with it.
 
     A run that another process works in is refused at once, before minutes go into its data.
     """

@@ -146,4 +146,4 @@ def _fraction(text: str | None, norm: str) -> float:
     try:
         return float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"eps '{text}' is no number: write it as 4/255 or 0.0157") from None
+        raise ConfigError(f"eps '{text}' is not a number: write it as 4/255 or 0.0157") from None

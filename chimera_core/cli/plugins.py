@@ -106,7 +106,7 @@ def _component_row(component: Component, host: PluginHost) -> dict[str, Any]:
     if component.extra_needed:
         row |= {"status": "needs-extra", "error": component.extra_needed}
     elif others:
-        row["error"] = f"{', '.join(others)} offers this name too: say '{component.plugin}:{name}'"
+        row["error"] = f"{', '.join(others)} offers this name too: write '{component.plugin}:{name}'"
     return row
 
 

@@ -140,7 +140,7 @@ def _packages_above(module: str) -> Iterator[str]:
 
 
 def _modules_of(module: str, name: str) -> list[str]:
-    """Say which modules ``from module import name`` needs."""
+    """Return which modules ``from module import name`` needs."""
     if name and find_source(f"{module}.{name}"):
         return [f"{module}.{name}"]
     path = find_source(module)

@@ -99,7 +99,7 @@ def check_references(host: PluginHost, config: BaseModel, *, where: str) -> None
             what = reference.kind.rpartition("-")[2]
             option = ".".join(map(str, path))
             raise ConfigError(
-                f"{where} needs the {what} {quote(reference.name)} (its option {option}), which is no run, model or "
+                f"{where} needs the {what} {quote(reference.name)} (its option {option}), which is not a run, model or "
                 f"component here: bring it back, or name another with --{option.replace('_', '-')}"
             )
 

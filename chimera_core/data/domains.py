@@ -46,7 +46,7 @@ class DomainsOfSource(DatasetSource):
         return [path for path in self.source.files(split) if path not in elsewhere]
 
     def made_of(self) -> Any:
-        """Say which domains they are; see ``DatasetSource``."""
+        """Return which domains they are; see ``DatasetSource``."""
         return [self.source.made_of(), list(self.names)]
 
 

@@ -105,7 +105,7 @@ class Mixture(DatasetSource):
         return [path for source, name in theirs if name is not None for path in source.files(name)]
 
     def made_of(self) -> Any:
-        """Say what every member is: its plugin and version, its options in force, its crop and frame."""
+        """Return what every member is: its plugin and version, its options in force, its crop and frame."""
         return [member.made_of() for member in self._members]
 
     @cached_property
@@ -165,7 +165,7 @@ class _Opened:
         self._counts: dict[str, int] = {}
 
     def made_of(self) -> Any:
-        """Say what decides its images, in plain values."""
+        """Return what decides its images, in plain values."""
         component = default_host().find("dataset-source", self._member.source.name)
         config = getattr(self.source, "config", None)
         options = (
@@ -224,7 +224,7 @@ class _Opened:
         return Part(opened, indices, label, domain, self._crop, self._box)
 
     def notes(self, offered: Sequence[str]) -> list[str]:
-        """Say what it brings, what it lacks, and what its source says."""
+        """Return what it brings, what it lacks, and what its source says."""
         taken = ", ".join(self._member.only) or "all"
         counts = ", ".join(f"{s} {self.count(s):,}" for s in offered if self.count(s)) or "none"
         lines = [f"{self.class_name}: {taken} of {self.domain} ({counts})"]

@@ -185,7 +185,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def _fault_of(index: Mapping[str, Any]) -> str:
-    """Say what of an index cannot be; empty if it is sound."""
+    """Return what of an index cannot be; empty if it is sound."""
     for where, table, types in [
         ("", index, _TYPES),
         *((f"splits.{name}.", split, _SPLIT_TYPES) for name, split in _tables(index.get("splits"))),
@@ -206,7 +206,7 @@ def _fault_of(index: Mapping[str, Any]) -> str:
         index["domains"],
         *(split["unreadable"] for split in index["splits"].values()),
     )
-    return "" if all(isinstance(text, str) for of in groups for text in of) else "a name is no text"
+    return "" if all(isinstance(text, str) for of in groups for text in of) else "a name is not text"
 
 
 def _tables(value: Any) -> list[tuple[str, Any]]:

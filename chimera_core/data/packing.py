@@ -102,7 +102,7 @@ def staleness(
     source: DatasetSource,
     stamps: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Say why a cache cannot be used for a source; None if it can.
+    """Return why a cache cannot be used for a source; None if it can.
 
     Sizes and times of the files are compared first. Where these differ, the contents decide: a copied or touched
     data set is not decoded again.
@@ -150,7 +150,7 @@ def _sound(
 
 
 def _reads_now(split: Split, packed: PackedSplit, packing: Mapping[str, Any]) -> bool:
-    """Say whether an image that was left out can be packed by now: its rights or a missing decoder may be mended."""
+    """Return whether an image that was left out can be packed by now: its rights or a missing decoder may be mended."""
     left_out = sorted(set(range(len(split))) - set(packed.origins.tolist()))
     for index in left_out[:_TRIED_AGAIN]:
         with suppress(Exception):  # plugin border: it is still unreadable, for whatever reason

@@ -190,10 +190,10 @@ def _bring_from(
 
 
 def _trouble(entry: AssetEntry, path: Path) -> str | None:
-    """Say how a file differs from the asset, None if it is the one."""
+    """Return how a file differs from the asset, None if it is the one."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        return "is no file"
+        return "is not a file"
     if found.st_size != entry.size:
         return f"has {found.st_size:,} bytes instead of {entry.size:,}"
     # Only what was right is remembered: a part that is removed and comes anew may get the same inode and time.

@@ -59,7 +59,7 @@ def disk_trouble(error: OSError | ValueError) -> str:
 
 
 def broken_link(path: AnyPath) -> str:
-    """Say that a path is a link to nothing, and to what; empty if it is not."""
+    """Report that a path is a link to nothing, and to what; empty if it is not."""
     try:
         if os.path.islink(path) and not os.path.exists(path):
             return f"{quote(path)} is a broken link: there is no {quote(os.readlink(path))}"
@@ -94,7 +94,7 @@ def describe_folder(path: AnyPath) -> str:
 
 
 def is_path_option(name: str) -> bool:
-    """Say whether an option says where files lie: ``root``, ``cat_root``, ``labels_file``."""
+    """Return whether an option says where files lie: ``root``, ``cat_root``, ``labels_file``."""
     return name.endswith(("root", "folder", "path", "file"))
 
 
@@ -103,12 +103,12 @@ def _is_full(value: Any) -> bool:
 
 
 def is_address(path: AnyPath) -> bool:
-    """Say whether a path is an address, such as ``https://example.org/cat.jpg``; a path has shortened its ``//``."""
+    """Return whether a path is an address, such as ``https://example.org/cat.jpg``; a path has shortened its ``//``."""
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)))  # C:/ is a disk
 
 
 def typed_address(path: AnyPath) -> str:
-    """Say that a path is an address, as it was typed; empty if it is none."""
+    """Report that a path is an address, as it was typed; empty if it is none."""
     if not is_address(path):
         return ""
     typed = re.sub(r"^([^:/]+):/(?!/)", r"\1://", os.fspath(path))
@@ -150,7 +150,7 @@ def refuse_inputs(outputs: Iterable[AnyPath], inputs: Iterable[tuple[str, AnyPat
 
 
 def leads_out(path: AnyPath, root: AnyPath) -> bool:
-    """Say whether a path, its links resolved, lies outside a folder. Neither need exist."""
+    """Return whether a path, its links resolved, lies outside a folder. Neither need exist."""
     real, home = os.path.realpath(path), os.path.realpath(root)
     try:
         return os.path.commonpath([real, home]) != home

@@ -133,7 +133,7 @@ def check_made(made: Any, count: int, name: str) -> None:
         count: how many seeds it was given.
         name: of the fuser.
     Raises:
-        PluginError: if it has another shape, or pixels that are no numbers.
+        PluginError: if it has another shape, or NaN or infinite pixel values.
     """
     import torch
 
@@ -145,7 +145,7 @@ def check_made(made: Any, count: int, name: str) -> None:
         met = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
         raise PluginError(f"fuser {name} gave {met} instead of ({count}, 3, H, W): mend the plugin")
     if not torch.isfinite(made).all():
-        raise PluginError(f"fuser {name} gave pixels that are no numbers: try other options or report it")
+        raise PluginError(f"fuser {name} gave NaN or infinite pixel values: try other options or report it")
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def check_limits(
 
 
 def untrained(component: Component) -> ConfigError:
-    """Say that a fuser learns, and has not yet."""
+    """Report that a fuser learns, and has not yet."""
     name = component.spec.name
     return ConfigError(f"{name} must be trained first: `chimera fuser train {name}`, then name its run")
 

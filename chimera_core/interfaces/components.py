@@ -264,5 +264,5 @@ class FusionGenerator(ABC):
         """
 
     def findings(self, parents: Sequence[Parent]) -> Sequence[Mapping[str, Any]]:
-        """Tell what was seen in each parent, in plain values, for `chimera fuse --json`. The default is nothing."""
+        """Return what was seen in each parent, in plain values, for `chimera fuse --json`. The default is nothing."""
         return ()

@@ -183,7 +183,7 @@ def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
 
 
 def is_class_name(parent: str) -> bool:
-    """Say whether a parent can only be the name of a class: no file, and nothing that looks like one."""
+    """Return whether a parent can only be the name of a class: no file, and nothing that looks like one."""
     path = Path(parent)
     # os.path, because a name that is too long for the disk makes Path.exists raise. A broken link is no name either.
     return len(path.parts) == 1 and not path.suffix and not os.path.lexists(path)

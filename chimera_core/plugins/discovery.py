@@ -79,7 +79,7 @@ class PluginHost:
             return found[0]
         if found:
             picks = " or ".join(f"'{c.plugin}:{short}'" for c in found)
-            raise PluginError(f"{len(found)} plugins offer a {kind} named '{short}': say {picks}")
+            raise PluginError(f"{len(found)} plugins offer a {kind} named '{short}': write {picks}")
         of_plugin = [record for record in self.records if record.name == (plugin or name)]
         if of_plugin and all(record.status != "ok" for record in of_plugin):
             first = of_plugin[0]
@@ -103,7 +103,7 @@ class PluginHost:
         return ours[0] if len(offers) > 1 and len(ours) == 1 else self.find(kind, name)
 
     def has(self, kind: str, name: str, *, stored: bool = False) -> bool:
-        """Say whether a component can be found; ``stored``: as ``find_stored`` does."""
+        """Return whether a component can be found; ``stored``: as ``find_stored`` does."""
         try:
             self.find_stored(kind, name) if stored else self.find(kind, name)
         except PluginError:
@@ -221,7 +221,7 @@ def _check_presets_of_registry(host: PluginHost) -> None:
 
 
 def _trouble_of_rivals(point: EntryPoint, rivals: Collection[EntryPoint], entry: PluginEntry | None) -> str:
-    """Say what keeps a plugin from its name; empty when it has it, alone or because the registry says so."""
+    """Return what keeps a plugin from its name; empty when it has it, alone or because the registry says so."""
     owner = _normal(entry.distribution) if entry else ""
     distributions = sorted({_distribution(rival) for rival in rivals})
     if len(rivals) == 1 or (owner and _normal(_distribution(point)) == owner):

@@ -26,7 +26,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?")
 
 def _check_url(url: str) -> str:
     """Refuse what is no plain address of a file; names and passwords too, because addresses get printed."""
-    wrong = f"{quote(one_line(url, limit=100))} is no address of a file"
+    wrong = f"{quote(one_line(url, limit=100))} is not an address of a file"
     if len(url) > 2000 or not re.fullmatch(r"[!-\[\]-~]+", url) or "%00" in url:
         raise ValueError(f"{wrong}: write it in plain ASCII, with %20 for a space")
     try:
@@ -66,7 +66,7 @@ class PluginEntry(Config):
         # It goes into a command line that users copy.
         if value and not is_distribution(value):
             raise ValueError(
-                f"{quote(one_line(value, limit=100))} is no name of a distribution: use letters, digits and . _ -"
+                f"{quote(one_line(value, limit=100))} is not a name of a distribution: use letters, digits and . _ -"
             )
         return value
 
@@ -125,7 +125,7 @@ class AssetEntry(PairedEntry):
     def _filename_is_plain(cls, value: str) -> str:
         if not _is_plain(value) or value.lower().endswith(".part"):
             raise ValueError(
-                f"{quote(value)} is no plain file name: use letters, digits and . _ + - without a folder"
+                f"{quote(value)} is not a plain file name: use letters, digits and . _ + - without a folder"
             )
         return value
 
@@ -136,7 +136,7 @@ class AssetEntry(PairedEntry):
         value = value.lower()
         if value and not (fewest <= len(value) <= most and set(value) <= set("0123456789abcdef")):
             digits = "64" if fewest == most else f"{fewest} to {most}"
-            raise ValueError(f"{quote(value)} is no checksum: write {digits} hex digits")
+            raise ValueError(f"{quote(value)} is not a checksum: write {digits} hex digits")
         return value
 
     @model_validator(mode="after")
@@ -180,7 +180,7 @@ class ModelEntry(PairedEntry):
     def _component_is_a_name(cls, value: str) -> str:
         if value and not all(KEBAB.fullmatch(part) for part in value.split(":", 1)):
             raise ValueError(
-                f"{quote(one_line(value, limit=100))} is no name of a component: write it as gan or gan:gan"
+                f"{quote(one_line(value, limit=100))} is not a name of a component: write it as gan or gan:gan"
             )
         return value
 
@@ -196,7 +196,7 @@ class ModelEntry(PairedEntry):
     def _file_is_plain(cls, value: str) -> str:
         if value and not (_is_plain(value) and value.endswith(".safetensors")):
             raise ValueError(
-                f"{quote(one_line(value, limit=100))} is no plain file name ending in .safetensors"
+                f"{quote(one_line(value, limit=100))} is not a plain file name ending in .safetensors"
             )
         return value
 
@@ -216,7 +216,7 @@ class CollectionEntry(Config):
     def _folders_are_full(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for folder in value:
             if not folder.startswith(("/", "~/")):
-                raise ValueError(f"{quote(one_line(folder, limit=100))} is no full path: begin with / or ~/")
+                raise ValueError(f"{quote(one_line(folder, limit=100))} is not a full path: begin with / or ~/")
         return value
 
     @field_validator("parts")

@@ -83,7 +83,7 @@ class Component:
         wanted = getattr(interfaces, _CLASS_OF_KIND[self.kind])
         if not (isinstance(target, type) and issubclass(target, wanted)):
             raise PluginError(
-                f"{who}: {self.spec.target} is no {wanted.__name__}: {_mend(self.distribution)}"
+                f"{who}: {self.spec.target} is not a {wanted.__name__}: {_mend(self.distribution)}"
             )
         return target
 
@@ -133,7 +133,7 @@ def load_plugin(entry_point: EntryPoint) -> PluginRecord:
 
 
 def mend_of(record: PluginRecord) -> str:
-    """Say what to do about a plugin that is broken."""
+    """Return what to do about a plugin that is broken."""
     return _mend(record.distribution)
 
 
@@ -201,15 +201,15 @@ def _check_spec(spec: ComponentSpec, kind: str) -> None:
         raise PluginError(f"it names a {kind} {one_line(repr(spec.name), limit=80)}, which is not kebab-case")
     what = f"{kind} {spec.name}"
     if not isinstance(spec.summary, str):
-        raise PluginError(f"the summary of {what} is no text")
+        raise PluginError(f"the summary of {what} is not text")
     if not (isinstance(spec.target, str) and re.fullmatch(r"[\w.]+:\w+", spec.target)):
         raise PluginError(
             f"the target of {what} is {one_line(repr(spec.target), limit=80)}, not 'package.module:Class'"
         )
     if not all(isinstance(preset, Preset) for preset in spec.presets):
-        raise PluginError(f"a preset of {what} is no Preset")
+        raise PluginError(f"a preset of {what} is not a Preset")
     if isinstance(spec.requires, str) or not all(isinstance(name, str) for name in spec.requires):
-        raise PluginError(f"what {what} requires is no tuple of import names")
+        raise PluginError(f"what {what} requires is not a tuple of import names")
     try:
         check_flags(spec.config)
     except ChimeraError as error:
@@ -217,7 +217,7 @@ def _check_spec(spec: ComponentSpec, kind: str) -> None:
 
 
 def _is_findable(name: str) -> bool:
-    """Say whether a package is there. Only its top level is looked for: a look below it would import it."""
+    """Return whether a package is there. Only its top level is looked for: a look below it would import it."""
     try:
         return importlib.util.find_spec(name.partition(".")[0]) is not None
     except ValueError:  # something put it into sys.modules by hand, so it is there
@@ -229,7 +229,7 @@ class NewerToolkit(PluginError):
 
 
 def _mend_of(error: BaseException, entry_point: EntryPoint) -> str:
-    """Say what to do about a plugin that failed: which side is old, as far as that can be told."""
+    """Return what to do about a plugin that failed: which side is old, as far as that can be told."""
     mend = _mend(entry_point.dist.name if entry_point.dist else "")
     if wanted := _toolkit_wanted(entry_point):
         return f"it needs chimera-toolkit {wanted}, and this is {__version__}: {_UPDATE_US}"

@@ -63,7 +63,7 @@ class Registry(Config):
         for name in value:
             if not KEBAB.fullmatch(name):
                 raise ValueError(
-                    f"{quote(one_line(name, limit=100))} is no name: use small letters, digits and -"
+                    f"{quote(one_line(name, limit=100))} is not a name: use small letters, digits and -"
                 )
         return value
 
@@ -157,7 +157,7 @@ def check_registry(file: TomlFile, registry: Registry) -> None:
 
 
 def _tell_replaced(files: Sequence[TomlFile]) -> None:
-    """Say what one registry of the user's takes back of another one's."""
+    """Return what one registry of the user's takes back of another one's."""
     for number, file in enumerate(files):
         for keys in _keys_of(file.table):
             for other in files[:number]:
@@ -234,7 +234,7 @@ def _check(tables: Mapping[str, Any], file: TomlFile, *, below: Registry | None 
 
 
 def _hint(error: Any) -> str:
-    """Say what to write instead of an unknown key, an unknown word or a value of another type."""
+    """Return what to write instead of an unknown key, an unknown word or a value of another type."""
     location, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
         return suggest(str(location[-1]), _siblings(location))

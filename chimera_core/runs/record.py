@@ -52,7 +52,7 @@ def make_run_folder(path: Path) -> Path:
     """
     if os.path.islink(path) and not os.path.isfile(path / RECORD) and _holds_something(path):
         raise ConfigError(
-            f"the run folder {quote(path)} is a link to a folder that is no run, whose files would be replaced: "
+            f"the run folder {quote(path)} is a link to a folder that is not a run, whose files would be replaced: "
             "name another with --run"
         )
     if any(os.path.exists(place) and not os.path.isdir(place) for place in (path, *path.parents)):
@@ -110,7 +110,7 @@ def run_holder(folder: Path) -> Holder | None:
 
 
 def is_untouched(folder: Path) -> bool:
-    """Say whether a run may begin in a folder: there is none, or nothing in it but what one left that never began.
+    """Return whether a run may begin in a folder: there is none, or nothing in it but what one left that never began.
 
     A run has begun when its record is there. Before that lie its lock, what was half-written when it was killed, and its
     options: these only beside the name of a process that died, since else they are a user's.
@@ -125,7 +125,7 @@ def is_untouched(folder: Path) -> bool:
 
 
 def run_status(folder: Path, record: Mapping[str, Any]) -> str:
-    """Say how a run stands: what its record says, but ``died`` where that says running and nobody works there."""
+    """Return how a run stands: what its record says, but ``died`` where that says running and nobody works there."""
     status = str(record.get("status", "unknown"))
     return "died" if status == "running" and run_holder(folder) is None else status
 
@@ -183,7 +183,7 @@ def read_run_record(folder: Path) -> dict[str, Any]:
 
 
 def _is_of(value: Any, type_: type | tuple[type, ...]) -> bool:
-    """Say whether a value of a record is of a type, or not known; whole numbers fit into 64 bits, lists hold words."""
+    """Return whether a value of a record is of a type, or not known; whole numbers fit into 64 bits, lists hold words."""
     if value is None:
         return True
     if not isinstance(value, type_) or isinstance(value, bool):
@@ -204,7 +204,7 @@ def find_run(name: str, runs: Path) -> Path | None:
 
 
 def place_run(name: str, runs: Path) -> Path:
-    """Say where a run of this name lies: a bare name below the folder of runs, a path where it says.
+    """Return where a run of this name lies: a bare name below the folder of runs, a path where it says.
 
     Raises:
         ConfigError: for a name that this system would take for another one or for a device.

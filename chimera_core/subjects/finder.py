@@ -72,7 +72,7 @@ class SubjectFinder:
         return self._found[parent]
 
     def confidence(self, parent: Parent) -> float | None:
-        """Say how sure the outline is, in [0, 1]: 0 where no animal was seen, None where none was looked for."""
+        """Return how sure the outline is, in [0, 1]: 0 where no animal was seen, None where none was looked for."""
         self.find(parent)
         return self._confidences.get(parent)
 

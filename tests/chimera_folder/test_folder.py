@@ -181,7 +181,7 @@ def test_dev_is_validated_on_before_test() -> None:
 def test_folders_beside_splits_are_left_out_and_counted(tree) -> None:
     info = open_source("folder", root=str(tree("train/cat/a.png", "dev/cat/b.png", "extra/cat/c.png"))).info
     assert dict(info.splits) == {"train": 1, "dev": 1}
-    assert dict(info.left_out) == {"in folders that are no split": 1}
+    assert dict(info.left_out) == {"in folders that are not splits": 1}
     assert any("extra" in note for note in info.notes)
 
 

@@ -89,7 +89,7 @@ def test_the_worst_location_is_scored_without_torch_scatter(root: Path) -> None:
     [
         ([0] * 3, r"\(3,\): pass one class index for each of 12 images"),
         ([0.5] * 12, "float32"),
-        ([13] * 12, "prediction 13 is no class: they are numbered 0 to 12"),
+        ([13] * 12, "prediction 13 is not a class: they are numbered 0 to 12"),
         ([-1] * 12, "prediction -1"),
     ],
 )

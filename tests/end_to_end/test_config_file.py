@@ -167,7 +167,7 @@ def test_demo_records_its_config_and_runs_the_same_again(
         ("seed = 3", "seed = -3", "line 4: seed: -3 is not in the range"),
         ("seed = 3", "seed = = 3", "cannot be read (Invalid value (at line 4"),
         ("parents = [", "parents = 3 # [", "line 2: parents must be a list"),
-        ('"1/2", 0.5', '"x", 0.5', "line 3: weights: ['x', 0.5] are no numbers"),
+        ('"1/2", 0.5', '"x", 0.5', "line 3: weights: ['x', 0.5] are not numbers"),
         ('command = "fuse"', 'command = "demo"', "line 1: it is for `chimera demo`: give it to that"),
         ('name = "style:style-transfer"', 'name = "stile-transfer"', "line 10: no fusion-generator is named"),
         ('name = "style:style-transfer"', "name = 3", "line 10: fuser.name must be a word"),

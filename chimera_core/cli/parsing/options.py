@@ -55,7 +55,7 @@ class FlagOption(click.Option):
         )
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Say which value is in force and, if it is not the default, who says so; then the bounds."""
+        """Return which value is in force and, if it is not the default, who says so; then the bounds."""
         value, origin = self.flag.value, self.flag.origin
         if self.expose_value:
             value, origin = ctx.meta.get(_IN_FORCE, {}).get(str(self.name), (value, origin))
@@ -195,7 +195,7 @@ class WeightsType(click.ParamType[tuple[float, ...]]):
                 parts = [part.strip().removesuffix("%") for part in parts]
             return tuple(float(read_fraction(part)) for part in parts)
         except (TypeError, ValueError):
-            self.fail(f"{value!r} are no numbers: write them as .7,.3.", param, ctx)
+            self.fail(f"{value!r} are not numbers: write them as .7,.3.", param, ctx)
 
 
 WEIGHTS = WeightsType()

@@ -52,7 +52,7 @@ def scoring_code(host: PluginHost) -> str:
 
 
 def data_identity(name: str, options: Any) -> list[Any]:
-    """Say which data a source's options name, wherever they lie: the options, and of every folder among them what lies
+    """Return which data a source's options name, wherever they lie: the options, and of every folder among them what lies
     in it, by names, sizes and times: reading gigabytes to learn that nothing has changed would be the longest part of a
     second call.
     """

@@ -151,7 +151,7 @@ def _plain(name: str) -> Slot:
 
 
 def _place(folder: Path, name: str, named: Sequence[tuple[str, ...]]) -> Path:
-    """Say where a picture of the record lies: where the experiment names it, else in the folder of the drawn ones."""
+    """Return where a picture of the record lies: where the experiment names it, else in the folder of the drawn ones."""
     if any(name in parents for parents in named):
         return Path(name)
     return inside(folder.parent, Path(folder.name, name))

@@ -166,7 +166,7 @@ def placeholder(training: Training) -> dict[str, Any]:
 
 
 def is_done(folder: Path) -> bool:
-    """Say whether a training in a folder came to its end."""
+    """Return whether a training in a folder came to its end."""
     with suppress(ChimeraError):
         return read_run_record(folder).get("status") in _ENDED
     return False

@@ -65,7 +65,7 @@ def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Na
         return NamedJudge(name, options)
     known = [*_offline_models(), *(n for n, m in host.registry.models.items() if m.kind == _KIND)]
     raise ConfigError(
-        f"there is no judge {quote(name)}: it is no run, model or encoder" + suggest(name, known)
+        f"there is no judge {quote(name)}: it is not a run, model or encoder" + suggest(name, known)
     )
 
 

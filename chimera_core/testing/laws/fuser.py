@@ -148,7 +148,7 @@ class FuserLaws:
     def finite(self) -> str | None:
         """Every pixel is a finite number."""
         wrong = int((~torch.isfinite(self._sound())).sum())
-        return f"{wrong} pixels that are no finite numbers." if wrong else None
+        return f"{wrong} pixels that are not finite numbers." if wrong else None
 
     @law(SHAPES_PAGE, after=("float32",))
     def in_range(self) -> str | None:

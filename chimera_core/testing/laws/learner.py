@@ -298,7 +298,7 @@ class LearnerLaws:
         made: Any = fuser.fuse(parents[:2], (0.5, 0.5), seeds=[0], size=self._data.size)
         if not isinstance(made, Tensor) or made.ndim != 4 or len(made) != 1:
             return f"{describe(made)} for one seed."
-        return None if torch.isfinite(made).all() else "pixels that are no finite numbers."
+        return None if torch.isfinite(made).all() else "pixels that are not finite numbers."
 
 
 def _plain(value: Any) -> Any:

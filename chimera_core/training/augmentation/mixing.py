@@ -122,7 +122,7 @@ def copy_paste(
 def same_class_backgrounds(
     labels: Tensor, background_domains: Tensor, *, seen_labels: Tensor, seen_domains: Tensor
 ) -> Tensor:
-    """Say which empty pictures come from a camera that has seen an image's class.
+    """Return which empty pictures come from a camera that has seen an image's class.
 
     Args:
         labels: classes of the images, int64 (N,).
@@ -144,7 +144,7 @@ def _shares(y: Tensor, classes: int) -> Tensor:
 
 
 def _covers(centre: Tensor, side: Tensor, count: int) -> Tensor:
-    """Say which of ``count`` pixels lie within side / 2 of the centre, as shares of the length: (N, 1) -> (N, count)."""
+    """Return which of ``count`` pixels lie within side / 2 of the centre, as shares of the length: (N, 1) -> (N, count)."""
     pixel = (torch.arange(count, device=centre.device) + 0.5) / count
     return (pixel - centre).abs() < side / 2
 

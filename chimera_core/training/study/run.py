@@ -212,7 +212,7 @@ def _lengths(config: EncoderStudy, domains: Sequence[Domain]) -> dict[str, int]:
 
 
 def _first_row(plan: StudyPlan, folder: Path, domain: Domain, *, resume: bool) -> Row:
-    """Say what is known of a domain before anything is trained."""
+    """Return what is known of a domain before anything is trained."""
     if domain.reason is not None:
         return row_without_result(domain, "n/a", domain.reason)
     run = inside(folder, domain.folder)

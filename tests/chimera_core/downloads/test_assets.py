@@ -275,7 +275,7 @@ def test_a_file_is_hashed_once_in_a_process(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_folder_under_the_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         asset_path(entry_of("http://127.0.0.1:9/"), tmp_path)
 
 

@@ -81,13 +81,13 @@ def test_a_picture_is_added_listed_shown_fused_and_removed(place: Path, here: He
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (["library", "add", "../x", "a.png"], "is no name"),
+        (["library", "add", "../x", "a.png"], "is not a name"),
         (["library", "add", "cat", "gone.png"], "there is no file 'gone.png'"),
         (["library", "add", "cat", "library.txt"], "library.txt"),
         (["library", "remove", "cat"], "the library has no pictures of 'cat'"),
         (["library", "show", "girafe"], "did you mean 'giraffe'?"),
-        (["library", "fetch", "../../etc"], "is no name"),
-        (["fuse", "horse", "a:b"], "'a:b' is no name"),
+        (["library", "fetch", "../../etc"], "is not a name"),
+        (["fuse", "horse", "a:b"], "'a:b' is not a name"),
         (["fuse", "horse", "unicorn"], "`chimera library fetch unicorn`"),
         (["fuse", "horse", "x" * 300], "is too long for a name"),
         (["fuse", "horse", "x" * 300 + ".png"], "too long"),

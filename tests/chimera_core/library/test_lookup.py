@@ -137,7 +137,7 @@ def test_an_unknown_name_is_told_with_the_nearest_and_three_ways(host: PluginHos
     )
     with pytest.raises(DataError, match="no picture of 'qqq': name an image file"):
         find_pictures(["qqq"], host=host)
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a name"):
         find_pictures(["a:b"], host=host)
 
 

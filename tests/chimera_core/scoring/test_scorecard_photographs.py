@@ -217,7 +217,7 @@ def test_what_does_not_fit_is_refused(card: Scorecard, parents: PreparedParents)
     with pytest.raises(ChimeraError, match=r"weights are \(2, 3\): pass \(2, 2\)"):
         card.measure(parents, images, torch.ones(2, 3) / 3)
     images[1, 0, 0, 0] = torch.nan
-    with pytest.raises(ChimeraError, match=r"images \[1\] have pixels that are no numbers"):
+    with pytest.raises(ChimeraError, match=r"images \[1\] have NaN or infinite pixel values"):
         card.measure(parents, images, torch.tensor([EVEN, EVEN]))
     with pytest.raises(ChimeraError, match="a reference of 9 images is too small"):
         Scorecard(card.judges, reference=torch.rand(9, 3, SIZE, SIZE), size=SIZE)

@@ -360,7 +360,7 @@ def test_a_source_without_domains_and_a_run_that_is_there_are_refused(
     assert code == 2 and "is there already: go on with --resume" in err
     assert (run / "study.json").read_bytes() == before
     code, _, err = here("encoder", "train", "--run", "one", "--resume")
-    assert code == 2 and "is no training of an encoder" in err
+    assert code == 2 and "is not a training of an encoder" in err
 
 
 def test_a_summary_weighs_domains_and_images() -> None:
