@@ -111,10 +111,7 @@ def make_tuples(
     """Give the tuples with their images, drawing what is to be drawn into ``folder``; what lies there is kept.
 
     Args:
-        file: the experiment.
-        host: knows the source.
         named: of ``check_tuples``.
-        folder: of the run.
     Raises:
         ConfigError, DataError, PluginError: if the source or a class is not to be had.
     """
