@@ -15,11 +15,11 @@ from chimera_core.fusing.fusion import check_made
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
 from chimera_core.models.fusers import find_trained_fuser, load_fuser
 from chimera_core.models.resolve import load_encoder
+from chimera_core.models.run_options import ENCODER, FUSER
 from chimera_core.options.config import EncoderRef, SourceRef
 from chimera_core.options.training import EncoderTraining, FuserRef, FuserTraining, TrainerRef
 from chimera_core.plugins.discovery import default_host
 from chimera_core.records import Parent
-from chimera_core.runs.options import ENCODER, FUSER
 from chimera_core.runs.record import read_run_record
 from chimera_core.testing.fixtures.shapes import write_shapes
 from chimera_core.testing.pictures import draw_parents
