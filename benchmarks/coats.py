@@ -24,7 +24,7 @@ from chimera_core.images.pixels import from_uint8, resize_shorter, to_uint8
 from chimera_core.images.sheet import grid
 
 if TYPE_CHECKING:
-    from chimera_core.images.reading import UInt8
+    from chimera_core.images.upright import UInt8
 
 SHOWN = 200
 

@@ -9,13 +9,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from chimera_core import __version__
-from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.errors import ChimeraError, ConfigError, DataError, RunError
 from chimera_core.files.atomic import one_line, quote, write_text_atomic
 from chimera_core.files.leftovers import is_temporary
 from chimera_core.files.locks import Holder, hold, holder_of
@@ -90,6 +90,24 @@ def work_in(folder: Path, *, work: str) -> Iterator[None]:
                     folder.rmdir()
                     folder.parent.rmdir()  # the folder of runs, where this was to be the first
             raise
+
+
+@contextmanager
+def noting_failure(note: Callable[..., object]) -> Iterator[None]:
+    """Note how work ended that the block gives up, so that its record does not stay ``running``.
+
+    Args:
+        note: called with the status, ``interrupted`` or ``failed``, and in the latter case with ``error``, one line.
+    """
+    try:
+        yield
+    except BaseException as error:
+        with suppress(RunError):  # of a full disk: what is wrong is said all the same
+            if isinstance(error, KeyboardInterrupt):
+                note("interrupted")
+            else:
+                note("failed", error=one_line(str(error) or repr(error)))
+        raise
 
 
 def check_free(folder: Path) -> None:
