@@ -58,7 +58,7 @@ def train_run(
 
     config: ImageTraining = request.config
     folder, is_first = request.folder, launch.rank() == 0
-    with progress("packing images", quiet=not is_first, unit="images") as report:
+    with progress("preparing images", quiet=not is_first, unit="images") as report:
         plan = plan_training(report)
     if is_first:
         warn_of_losses(plan.data.lost, config.source.short_name)

@@ -95,7 +95,7 @@ def _study(ctx: click.Context, request: TrainingRequest[EncoderStudy], host: Plu
     from chimera_core.training.study.run import plan_study, run_study
 
     config, folder = request.config, request.folder
-    with progress("packing images", unit="images") as report:
+    with progress("preparing images", unit="images") as report:
         plan = plan_study(config, host, may_fill=request.may_fill, progress=report)
     warn_of_losses(plan.lost, config.source.short_name)
     if request.resume:

@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chimera_core.interfaces.components import DatasetSource, Split
+from chimera_core.interfaces.components import DatasetSource, Split, own_mask
 from chimera_core.records import Example, SourceInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class DomainsOfSource(DatasetSource):
@@ -69,3 +72,6 @@ class _Part:
 
     def __getitem__(self, index: int) -> Example:
         return self.split[self._kept[index]]
+
+    def mask(self, index: int) -> Tensor | None:
+        return own_mask(self.split, self._kept[index])

@@ -27,8 +27,9 @@ class Split(Protocol):
 
     It lists what is there; only decoding tells whether a file can be read. So indexing may raise ``DataError``,
     and whoever draws images leaves that one out and says so (``chimera source prepare`` lists them all).
-    Two attributes are optional: ``paths``, the file of every example, by which the packed cache names images and
-    notices changes; ``domains``, the domain index of every example.
+    Three attributes are optional: ``paths``, the file of every example, by which the packed cache names images and
+    notices changes; ``domains``, the domain index of every example; ``mask(index)``, for a source that knows where
+    the animal of an example is (``own_mask``).
     """
 
     @property
@@ -43,6 +44,15 @@ class Split(Protocol):
         Raises:
             DataError: if its file cannot be read.
         """
+
+
+def own_mask(split: Split, index: int) -> Tensor | None:
+    """Ask a split for the mask of an example: uint8 (1, H, W), 255 where the animal is.
+
+    It has the example's aspect ratio. None: the split does not know, and the animal has to be found.
+    """
+    give: Callable[[int], Tensor | None] | None = getattr(split, "mask", None)
+    return None if give is None else give(index)
 
 
 class DatasetSource(ABC):

@@ -21,6 +21,11 @@ from chimera_core.subjects.window import Subject, or_whole
 _ENCODER = "timm:timm"
 
 
+def load_outline_encoder(device: torch.device) -> FeatureEncoder:
+    """Load the encoder from whose features outlines are read, frozen."""
+    return load_encoder(_ENCODER, device=device).requires_grad_(False)
+
+
 class SubjectFinder:
     """Gives parents' pictures, the masks of their animals and their heads; a parent's own mask goes before what is found.
 
@@ -96,5 +101,5 @@ class SubjectFinder:
 
     def _network(self) -> FeatureEncoder:
         if self._encoder is None:
-            self._encoder = load_encoder(_ENCODER, device=self.device).requires_grad_(False)
+            self._encoder = load_outline_encoder(self.device)
         return self._encoder

@@ -76,6 +76,8 @@ class TrainingData:
     shares: Mapping[int, float] | None = None
     """Of the classes in training, where the source wants others than its files have."""
     lost: DataLosses | None = None
+    source: DatasetSource | None = None
+    """Of the images, as they were before they were packed."""
 
 
 Check = Callable[[OpenedData], object]

@@ -50,6 +50,8 @@ class EncoderPlan(TrainingPlan):
     encoder: FeatureEncoder
     trainer: RobustnessTrainer
     vary: Vary = lambda x, y, draw: (x, y)
+    pasted: Mapping[str, Any] | None = None
+    """Of ``--augment copy-paste``: what ``run.json`` keeps of it."""
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -63,6 +65,7 @@ class EncoderPlan(TrainingPlan):
             "encoder": self.config.encoder.name,
             "trainer": self.config.trainer.name,
             "parameters": sum(p.numel() for p in self.encoder.parameters()),
+            **({} if self.pasted is None else {"copy_paste": dict(self.pasted)}),
         }
 
     def learner(self, fabric: Fabric, folder: Path) -> Learner:

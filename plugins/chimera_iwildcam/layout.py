@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLDER = "iwildcam_v2.0"
+MASKS = "instance_masks"
+"""Folder beside ``train`` that may hold masks of the animals."""
 PARTS = ("RELEASE_v2.0.txt", "metadata.csv", "categories.csv", "train")
 SPLITS = ("train", "val", "test", "id_val", "id_test")
 NUMBERS = ("y", "location_remapped", "sequence_remapped")

@@ -101,6 +101,16 @@ def test_transparent_parts_are_white_whatever_lies_under_them(tree) -> None:
     assert bool((open_source("folder", root=str(root)).open("all")[0].image == 255).all())
 
 
+def test_the_opacity_of_a_cut_out_is_the_mask_of_its_animal(tree) -> None:
+    root = tree("cat/a.png", "cat/b.png")
+    cutout = Image.new("RGBA", (6, 4), (10, 200, 90, 0))
+    cutout.paste((10, 200, 90, 255), (2, 1, 5, 3))
+    cutout.save(root / "cat" / "a.png")
+    split = open_source("folder", root=str(root)).open("all")
+    assert split.mask(0).shape == (1, 4, 6) and split.mask(0)[0].nonzero().min(0).values.tolist() == [1, 2]
+    assert int(split.mask(0).sum()) == 6 * 255 and split.mask(1) is None
+
+
 @pytest.mark.parametrize(
     ("root", "message"),
     [("missing", "does not exist"), ("file.png", "is a file"), ("empty", "holds no images")],

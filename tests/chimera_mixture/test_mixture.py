@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from chimera_mixture.members import Member
 from PIL import Image
 
 from chimera_core import open_source
 from chimera_core.api import (
     ConfigError,
     DataError,
-    Member,
     MissingDataError,
     PluginError,
     cut,
