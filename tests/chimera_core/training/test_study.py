@@ -236,7 +236,7 @@ def test_resuming_a_finished_study_trains_nothing_and_other_options_are_refused(
     for more, expected in (
         (("--epochs", 3), "the run was started with epochs 2.0, not 3.0"),
         (("--domains", "few"), "the run was started with domains"),
-        (("--preset", "report"), "encoder tiny, not cnn:cnn"),
+        (("--preset", "report"), "encoder tiny:tiny, not cnn:cnn"),
     ):
         code, _, err = here("encoder", "study", "--run", "one", "--resume", *more)
         assert code == 2 and expected in err
