@@ -216,7 +216,9 @@ class CollectionEntry(Config):
     def _folders_are_full(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for folder in value:
             if not folder.startswith(("/", "~/")):
-                raise ValueError(f"{quote(one_line(folder, limit=100))} is not a full path: begin with / or ~/")
+                raise ValueError(
+                    f"{quote(one_line(folder, limit=100))} is not a full path: begin with / or ~/"
+                )
         return value
 
     @field_validator("parts")
