@@ -99,7 +99,11 @@ def _entry(
         except ChimeraError as error:
             raise file.error(error, *_nearest(variant, place)) from None
     else:
-        component = _find(file, host, fuser, *place, "fuser")
+        try:
+            component = host.find(_KIND, fuser)
+        except PluginError as error:  # an experiment may name more than components
+            message = str(error).replace(f"no {_KIND} is", "no run, model or fuser is")
+            raise file.error(message, *place, "fuser") from None
         options = with_names(component.spec.config, own, names)
         choice = _choice(file, host, component, variant, options, names)
     return FuserEntry(
@@ -151,28 +155,6 @@ def _nearest(variant: Variant, place: tuple[str, ...]) -> tuple[str, ...]:
 def _control(host: PluginHost, name: str, entry_id: str, size: int) -> FuserEntry:
     choice = resolve_fuser(host, f"controls:{name}")
     return FuserEntry(entry_id, choice.name, size, choice, choice.identity(), is_control=True)
-
-
-def _find(file: ExperimentFile, host: PluginHost, name: str, *place: str) -> Component:
-    try:
-        return host.find(_KIND, name)
-    except PluginError as error:
-        models = [n for n, m in host.registry.models.items() if m.kind == _KIND]
-        known = [c.spec.name for c in host.components(_KIND)] + models
-        hint = suggest(name, known)
-        text = (
-            f"no run, model or fuser is named '{name}'{hint}"
-            if ":" not in name and not _is_broken(host, name)
-            else error
-        )
-        raise file.error(text, *place) from None
-
-
-def _is_broken(host: PluginHost, name: str) -> bool:
-    return (
-        any(record.name == name for record in host.records)
-        or sum(c.spec.name == name for c in host.components(_KIND)) > 1
-    )
 
 
 def ids_twice(entries: list[FuserEntry]) -> Iterator[str]:
