@@ -32,7 +32,7 @@ _SEEDS = (3, 11)
 def check_fuser(
     build: Callable[[], FusionGenerator],
     *,
-    parents: Sequence[Parent] | None = None,
+    parents: Sequence[Parent] | Callable[[], Sequence[Parent]] | None = None,
     size: int = 48,
     expected_failures: Mapping[str, str] | None = None,
 ) -> list[Law]:
@@ -40,7 +40,7 @@ def check_fuser(
 
     Args:
         build: makes it; called at the first law that is tried.
-        parents: three or more that it takes; photographs drawn in code when None.
+        parents: three or more that it takes, or what makes them; photographs drawn in code when None.
         size: shorter side of the creatures in pixels; an unusual one, so that it is seen whether it is obeyed.
         expected_failures: by the law's name, why this fuser does not keep it.
     Raises:
@@ -53,9 +53,12 @@ class FuserLaws:
     """What is asked of a fuser. Creatures that several laws look at are made once."""
 
     def __init__(
-        self, build: Callable[[], FusionGenerator], parents: Sequence[Parent] | None, size: int
+        self,
+        build: Callable[[], FusionGenerator],
+        parents: Sequence[Parent] | Callable[[], Sequence[Parent]] | None,
+        size: int,
     ) -> None:
-        self._build, self._given, self._size = build, parents, size
+        self._build, self._given, self._size = build, parents or draw_parents, size
 
     @cached_property
     def _fuser(self) -> Once[FusionGenerator]:
@@ -63,7 +66,7 @@ class FuserLaws:
 
     @cached_property
     def _parents(self) -> list[Parent]:
-        return list(self._given) if self._given is not None else draw_parents()
+        return list(self._given() if callable(self._given) else self._given)
 
     @cached_property
     def _pristine(self) -> list[Parent]:
@@ -243,6 +246,8 @@ class FuserLaws:
         shares = [k / _INTERVALS for k in range(_INTERVALS + 1)]
         steps = [_gap(frame(a), frame(b)) for a, b in pairwise(shares)]
         whole = sum(steps)
+        if whole < 1e-3 and self._fuser().needs_training:
+            raise NotTriedError("what it has learned so far looks alike at all weights")
         if whole < 1e-3:
             return f"all weights give the same picture: their mean difference is {whole:.2g}."
         widest = max(range(_INTERVALS), key=lambda k: steps[k])
