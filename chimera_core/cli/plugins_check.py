@@ -35,7 +35,7 @@ def check(ctx: click.Context, names: Sequence[str], deep: bool, as_json: bool) -
     drawn pictures and small data. What is broken is named with the value met and the page of the docs; exit code 1.
     """
     let_waiting_threads_sleep()
-    host = plugin_host(ctx, say_broken=False)
+    host = plugin_host(ctx, report_broken=False)
     rows: list[dict[str, Any]] = []
     chosen = [found for name in names for found in _find(host, name)]
     with progress("checking", quiet=as_json, unit="laws") as report:
