@@ -21,7 +21,7 @@ from chimera_core.files.atomic import atomic_path, describe_folder, one_line
 from chimera_core.lazy_names import import_name
 from chimera_core.options.config import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.plugins.hookspecs import API_VERSION, hookimpl
-from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
+from chimera_core.records import CheckSetup, ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 from chimera_core.subjects.options import HeadOptions, SubjectOptions
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ __all__ = [
     "API_VERSION",
     "Batch",
     "BudgetConfig",
+    "CheckSetup",
     "ChimeraError",
     "ComponentSpec",
     "Config",

@@ -37,6 +37,7 @@ from chimera_core.files.own_folders import (
 )
 from chimera_core.files.text import read_json_table
 from chimera_core.interfaces.components import DatasetSource, Split, no_progress
+from chimera_core.interfaces.guards import check_info, check_split
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +70,11 @@ def pack(
         RunError: if the disk refuses.
     """
     info = source.info
+    check_info(info, packing["source"])
     target = cache / folder_name(packing)
     splits = {name: source.open(name) for name in check_file_parts(info.splits, what="split")}
+    for name, split in splits.items():
+        check_split(split, name, packing["source"])
     stamps = {name: _stamps_of(source, name, split) for name, split in splits.items()}
     if found := _sound(target, packing, source, stamps, splits):
         return found

@@ -31,6 +31,10 @@ Progress = Callable[[float, float], None]
 _log = logging.getLogger(__name__)
 
 
+class DownloadRefusedError(ConfigError):
+    """A download is asked for where none may be made."""
+
+
 _refused_for: ContextVar[str] = ContextVar("refused_for", default="")
 
 
@@ -54,10 +58,10 @@ def check_may_download(what: str) -> None:
     Args:
         what: would be brought, e.g. ``the weights of resnet50``.
     Raises:
-        ConfigError: if it is on behalf of a file that the user has not said to trust.
+        DownloadRefusedError: if it is on behalf of a file that the user has not said to trust.
     """
     if whose := _refused_for.get():
-        raise ConfigError(
+        raise DownloadRefusedError(
             f"{whose} asks for {one_line(what, limit=120)}, to be downloaded: add --fetch if you trust the file"
         )
 

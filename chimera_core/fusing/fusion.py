@@ -92,7 +92,7 @@ class Fusion:
                         for s in seeds
                     ]
                 )
-        check_made(made, len(seeds), self.request.fuser.label)
+        check_made(made, len(seeds), self.request.fuser.label, size=self.request.size)
         made = set_background(
             made,
             self.parents(seeds[0])[0],
@@ -125,17 +125,20 @@ class Fusion:
         return provenance(self.request, self.fuser_name, weights, seed)
 
 
-def check_made(made: Any, count: int, name: str) -> None:
+def check_made(made: Any, count: int, name: str, *, size: int | None = None) -> None:
     """Refuse a result that is no pictures.
 
     Args:
         made: what a fuser gave.
         count: how many seeds it was given.
         name: of the fuser.
+        size: shorter side that was asked for; None: any.
     Raises:
-        PluginError: if it has another shape, or NaN or infinite pixel values.
+        PluginError: if it has another shape, NaN or infinite pixel values, or values far from [0, 1].
     """
     import torch
+
+    from chimera_core.interfaces.guards import check_pixels
 
     if (
         not isinstance(made, torch.Tensor)
@@ -144,8 +147,11 @@ def check_made(made: Any, count: int, name: str) -> None:
     ):
         met = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
         raise PluginError(f"fuser {name} gave {met} instead of ({count}, 3, H, W): mend the plugin")
-    if not torch.isfinite(made).all():
-        raise PluginError(f"fuser {name} gave NaN or infinite pixel values: try other options or report it")
+    check_pixels(made, f"fuser {name}")
+    if size is not None and min(made.shape[-2:]) != size:
+        raise PluginError(
+            f"fuser {name} gave {tuple(made.shape)}, whose shorter side is not the {size} pixels asked for: mend the plugin"
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, PluginError
 from chimera_core.interfaces.learner import FuserData, FuserLearner, TrainedFacts
 from chimera_core.randomness import Draw
 from chimera_core.records import Example, Level, Parent, SourceInfo
@@ -244,6 +244,8 @@ class FusionGenerator(ABC):
         Raises:
             ConfigError: if it needs no training, or cannot learn this: a size that the network cannot make, say.
         """
+        if cls.needs_training:
+            raise PluginError(f"fuser {cls.__name__} needs training, but has no `learner`: mend the plugin")
         raise ConfigError(f"fuser {cls.__name__} needs no training: use it by `chimera fuse`")
 
     def load(self, state: Mapping[str, Tensor], facts: TrainedFacts) -> None:
@@ -255,6 +257,10 @@ class FusionGenerator(ABC):
         Raises:
             DataError: if they were made for other options; ``check_state`` says it well.
         """
+        if self.needs_training:
+            raise PluginError(
+                f"fuser {type(self).__name__} needs training, but has no `load`: mend the plugin"
+            )
         raise ConfigError(f"fuser {type(self).__name__} needs no training: use it without a run")
 
     @abstractmethod

@@ -20,11 +20,13 @@ from pathlib import Path
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.toml import TomlFile
+from chimera_core.laws import laws_of
 from chimera_core.options.config import suggest
 from chimera_core.plugins import hookspecs
 from chimera_core.plugins.carried import carried_file, read_carried
 from chimera_core.plugins.entries import PluginEntry
 from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, mend_of, record_of
+from chimera_core.plugins.packaging import PackagingLaws
 from chimera_core.plugins.registry import Registry, read_registry, shipped_registry
 from chimera_core.plugins.settings import Settings, read_settings
 
@@ -196,15 +198,32 @@ def _discover_once(named: tuple[Path, ...]) -> PluginHost:
         named = (here,)
         _log.warning("registry.toml in this folder changes the registry: name it with --registry to agree")
     host = discover(settings, read_registry(*named))
-    if settings.strict_plugins and host.broken:
+    if settings.strict_plugins:
+        _be_strict(host)
+    return host
+
+
+def _be_strict(host: PluginHost) -> None:
+    """Refuse plugins that are broken, or break a law of packages.
+
+    Raises:
+        PluginError: with exit code 1.
+    """
+    fault = ""
+    if host.broken:
         first = host.broken[0]
         more = f" (and {len(host.broken) - 1} more)" if len(host.broken) > 1 else ""
-        error = PluginError(
-            f"plugin {first.name} is broken{more}, and CHIMERA_PLUGINS_STRICT is set: {first.error}"
-        )
+        fault = f"plugin {first.name} is broken{more}, and CHIMERA_PLUGINS_STRICT is set: {first.error}"
+    for record in host.records if not fault else ():
+        if record.status == "ok":
+            outcomes = (each.outcome() for each in laws_of(PackagingLaws(record)))
+            if broken := next((o for o in outcomes if o.verdict == "broken"), None):
+                fault = f"plugin {record.name}: {broken}; CHIMERA_PLUGINS_STRICT is set"
+                break
+    if fault:
+        error = PluginError(fault)
         error.exit_code = 1
         raise error
-    return host
 
 
 def _check_presets_of_registry(host: PluginHost) -> None:

@@ -35,6 +35,9 @@ _CLASS_OF_KIND = {
     "fusion-generator": "FusionGenerator",
 }
 
+HEAVY = ("torch", "torchvision", "timm", "lightning_fabric", "tensorflow", "jax")
+"""What no plugin's module may import: a command that lists plugins would wait seconds for it."""
+
 _UPDATE_US = "update chimera-toolkit with pip install -U chimera-toolkit"
 
 
@@ -101,6 +104,8 @@ class PluginRecord:
     trace: str = ""
     load_s: float = 0.0
     components: tuple[Component, ...] = ()
+    heavy: tuple[str, ...] = ()
+    """Of ``HEAVY``, what its import brought in that was not there before."""
 
 
 def load_plugin(entry_point: EntryPoint) -> PluginRecord:
@@ -109,6 +114,7 @@ def load_plugin(entry_point: EntryPoint) -> PluginRecord:
     distribution = entry_point.dist.name if entry_point.dist else ""
     error, trace = "", ""
     components: tuple[Component, ...] = ()
+    before = set(HEAVY) & sys.modules.keys()
     try:
         with contextlib.redirect_stdout(sys.stderr):
             module = entry_point.load()
@@ -127,6 +133,7 @@ def load_plugin(entry_point: EntryPoint) -> PluginRecord:
         "broken" if error else "ok",
         error=error,
         trace=trace,
+        heavy=tuple(name for name in HEAVY if name in sys.modules and name not in before),
         components=components,
         load_s=time.perf_counter() - start,
     )

@@ -141,7 +141,7 @@ def make(
     given = [Parent(p, class_name=p) if isinstance(p, str) else p for p in parents or draw_parents(2)]
     shares = tuple(weights or [1 / len(given)] * len(given))
     made = fuser.fuse(given, shares, seeds=list(seeds), size=size)
-    check_made(made, len(seeds), type(fuser).__name__)
+    check_made(made, len(seeds), type(fuser).__name__, size=size)
     return made
 
 

@@ -12,6 +12,7 @@ from chimera_core.components.trained import find_trained
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
+from chimera_core.interfaces.guards import check_learner
 from chimera_core.interfaces.learner import FuserData, FuserLearner
 from chimera_core.models.encoders import resolve_encoder
 from chimera_core.options.training import FuserTraining
@@ -61,7 +62,9 @@ class FuserStart:
             domains=self.data.images.domains,
         )
         seed_step(config.seed, -1)
-        return self.fuser.learner(self.choice.config, known, device=device or self.device)
+        learner = self.fuser.learner(self.choice.config, known, device=device or self.device)
+        check_learner(learner, f"fuser {self.choice.name}")
+        return learner
 
 
 def plan_fuser(

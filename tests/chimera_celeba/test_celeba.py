@@ -12,12 +12,17 @@ import torch
 
 from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError, MissingDataError, eyes_box
-from chimera_core.testing import write_celeba
+from chimera_core.testing import Law, check_component, parametrize_with_laws, write_celeba
 
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
     return write_celeba(tmp_path, count=20)
+
+
+@parametrize_with_laws(check_component("celeba"))
+def test_celeba_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 @pytest.mark.parametrize("inner", ["", "celeba", "celeba/img_align_celeba"])

@@ -12,6 +12,7 @@ from PIL import Image
 from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError
 from chimera_core.data.checking import checked_info
+from chimera_core.testing import Law, check_component, parametrize_with_laws
 
 
 @pytest.fixture
@@ -26,6 +27,11 @@ def tree(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "data"
 
     return write
+
+
+@parametrize_with_laws(check_component("folder"))
+def test_folder_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 @pytest.mark.parametrize(
