@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
-from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.files.atomic import one_line
