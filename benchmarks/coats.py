@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from chimera_core.fusing.fusion import Fusion
-from chimera_core.fusing.request import plan_fusion
+from chimera_core.fusing.request import check_request
 from chimera_core.images import read_picture, write_png
 from chimera_core.images.pixels import from_uint8, resize_shorter, to_uint8
 from chimera_core.images.sheet import grid
 
 if TYPE_CHECKING:
-    from chimera_core.images.reading import UInt8
+    from chimera_core.images.upright import UInt8
 
 SHOWN = 200
 
@@ -49,7 +49,7 @@ def main() -> None:
         names = [path.stem for path in parents]
         for coat in args.coat.split(","):
             fusion = Fusion(
-                plan_fusion(parents, fuser="style-transfer", options={"coat": coat}, size=args.size)
+                check_request(parents, fuser="style-transfer", options={"coat": coat}, size=args.size)
             )
             fusion.make((1.0, 0.0), [args.seed])  # animals are found
             processor, wall = time.process_time(), time.perf_counter()

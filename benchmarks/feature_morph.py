@@ -70,7 +70,7 @@ def _print_row(cap: str, precision: str) -> None:
 
 def _times(args: argparse.Namespace) -> dict[str, float]:
     from chimera_core.fusing.fusion import Fusion
-    from chimera_core.fusing.request import plan_fusion
+    from chimera_core.fusing.request import check_request
 
     options: dict[str, Any] = {"precision": args.alone}
     if args.encoder:
@@ -79,7 +79,7 @@ def _times(args: argparse.Namespace) -> dict[str, float]:
         options["iterations"] = args.iterations
     start = time.process_time()
     fusion = Fusion(
-        plan_fusion(
+        check_request(
             args.parents,
             fuser="feature-morph",
             preset=args.preset,

@@ -33,7 +33,7 @@ from chimera_core.data.subsets import SubsetSplit, spread_subset
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import atomic_path
 from chimera_core.files.toml import read_toml
-from chimera_core.fusing.fusion import Fusion, plan_fusion
+from chimera_core.fusing.fusion import Fusion, check_request
 from chimera_core.images import write_png
 from chimera_core.images.pixels import to_uint8
 from chimera_core.images.sheet import grid
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure a fuser and print what was found."""
     args = _arguments(argv)
     torch.manual_seed(0)
-    fusion = Fusion(plan_fusion(args.parents, fuser=args.fuser, device=args.device))
+    fusion = Fusion(check_request(args.parents, fuser=args.fuser, device=args.device))
     size = fusion.make((0.5, 0.5), [0]).shape[-1]
     reals = real_images(args.source, args.parents, size=size)
     judges = [

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from chimera_core.fusing.fusion import Fusion
-from chimera_core.fusing.request import plan_fusion
+from chimera_core.fusing.request import check_request
 
 LITE0: dict[str, Any] = {}
 VGG19_TAPS = ["features.0", "features.5", "features.10", "features.19", "features.28", "features.21"]
@@ -61,7 +61,9 @@ def _time(args: argparse.Namespace, options: dict[str, Any]) -> tuple[float, flo
     """Load, find the animals (with one seed drawn), then draw another seed: the median of the repeats."""
     start = time.perf_counter()
     fusion = Fusion(
-        plan_fusion(args.parents, fuser="style-transfer", options=options, size=args.size, device=args.device)
+        check_request(
+            args.parents, fuser="style-transfer", options=options, size=args.size, device=args.device
+        )
     )
     load_s = time.perf_counter() - start
     start = time.perf_counter()

@@ -1,4 +1,9 @@
-"""How long `chimera fuse` takes for two photographs: cold, warm, large, and in memory. The benchmarks of fusers call it."""
+"""How long `chimera fuse` takes for two photographs: cold, warm, large, and in memory.
+
+Run: python benchmarks/two_photographs.py FIRST SECOND [--fuser parts] [--sizes 384 1024] [--device cpu]
+
+Cold is the command in a new process, warm a second pair of pictures in a loaded fuser.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +16,22 @@ import time
 from pathlib import Path
 
 
-def report(description: str, fuser: str, sizes: tuple[int, ...]) -> None:
-    """Read two photographs from the command line, and print seconds and mebibytes.
-
-    Args:
-        description: of the benchmark, for ``--help``.
-        fuser: its name.
-        sizes: shorter sides in pixels.
-    """
+def main() -> None:
+    """Read two photographs from the command line, and print seconds and mebibytes."""
     parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
+    parser.add_argument("--fuser", default="parts")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[384, 1024], help="shorter sides in pixels")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
-    for size in sizes:
-        seconds, memory = cold(args.first, args.second, fuser, size, args.device)
+    for size in args.sizes:
+        seconds, memory = cold(args.first, args.second, args.fuser, size, args.device)
         print(f"{size} px cold {seconds:.1f} s wall, {memory:.0f} MiB at the highest")
-    for size in sizes:
-        print(f"{size} px warm {warm(args.first, args.second, fuser, size, args.device):.1f} s wall")
+    for size in args.sizes:
+        print(f"{size} px warm {warm(args.first, args.second, args.fuser, size, args.device):.1f} s wall")
 
 
 def cold(one: Path, other: Path, fuser: str, size: int, device: str) -> tuple[float, float]:
@@ -58,10 +59,10 @@ def cold(one: Path, other: Path, fuser: str, size: int, device: str) -> tuple[fl
 def warm(one: Path, other: Path, fuser: str, size: int, device: str) -> float:
     """Time new parents in a loaded fuser: seconds."""
     from chimera_core.fusing.fusion import Fusion
-    from chimera_core.fusing.request import plan_fusion
+    from chimera_core.fusing.request import check_request
 
     def fusion(first: Path, second: Path, loaded: Fusion | None = None) -> Fusion:
-        plan = plan_fusion([first, second], fuser=fuser, size=size, device=device)
+        plan = check_request([first, second], fuser=fuser, size=size, device=device)
         return Fusion(plan, fuser=loaded.fuser if loaded else None)
 
     loaded = fusion(other, one)
@@ -69,3 +70,7 @@ def warm(one: Path, other: Path, fuser: str, size: int, device: str) -> float:
     start = time.perf_counter()
     fusion(one, other, loaded).make((0.5, 0.5), [0])
     return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

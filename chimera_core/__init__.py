@@ -20,9 +20,9 @@ from chimera_core.lazy_names import import_name
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from chimera_core.components.resolve import open_source
+    from chimera_core.components.by_name import open_source
     from chimera_core.fusing.fusion import FusionResult, fuse
-    from chimera_core.models.resolve import load_encoder
+    from chimera_core.models.encoders import load_encoder
 
 __all__ = ["FusionResult", "__version__", "fuse", "load_encoder", "open_source"]
 

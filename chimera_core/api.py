@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.attacks.budget import BudgetConfig
-from chimera_core.data.members import Member
 from chimera_core.errors import (
     ChimeraError,
     ConfigError,
@@ -22,7 +21,7 @@ from chimera_core.files.atomic import atomic_path, describe_folder, one_line
 from chimera_core.lazy_names import import_name
 from chimera_core.options.config import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.plugins.hookspecs import API_VERSION, hookimpl
-from chimera_core.records import ComponentSpec, Example, Level, Parent, Preset, SourceInfo
+from chimera_core.records import CheckSetup, ComponentSpec, Example, Level, Parent, Preset, SourceInfo
 from chimera_core.subjects.options import HeadOptions, SubjectOptions
 
 if TYPE_CHECKING:
@@ -30,15 +29,21 @@ if TYPE_CHECKING:
     from chimera_core.attacks.geometry import project_l2, project_linf, random_start
     from chimera_core.attacks.gradients import attack_mode, input_gradient
     from chimera_core.attacks.iterated import fgsm, pgd
-    from chimera_core.components.resolve import default_data_root, find_asset, load_fuser, open_source
+    from chimera_core.components.by_name import (
+        default_data_root,
+        find_asset,
+        find_source,
+        load_fuser,
+        open_source,
+    )
     from chimera_core.data.batches import Batch, ImageSplit
+    from chimera_core.data.fingerprint import source_identity
     from chimera_core.data.framing import cut, eyes_box, parse_box
-    from chimera_core.data.mixing import Mixture
     from chimera_core.data.split_names import is_split_name, is_train_name
     from chimera_core.downloads.assets import check_may_download, work_alone
     from chimera_core.downloads.transfer import DownloadError
     from chimera_core.downloads.web import WebClient
-    from chimera_core.files.names import is_device, nfc
+    from chimera_core.files.names import is_device, nfc, spelled_in
     from chimera_core.files.own_folders import make_folder, relative_name, remove_file
     from chimera_core.files.tables import csv_text, plain_cell
     from chimera_core.files.weights import check_state, load_state
@@ -53,7 +58,7 @@ if TYPE_CHECKING:
         Split,
     )
     from chimera_core.interfaces.learner import Engine, FuserData, FuserLearner, TrainedFacts
-    from chimera_core.models.resolve import load_encoder
+    from chimera_core.models.encoders import load_encoder
     from chimera_core.precision import choose_precision
     from chimera_core.randomness import Draw
     from chimera_core.scoring.sets.probe import Probe, fit_probe
@@ -71,6 +76,7 @@ __all__ = [
     "API_VERSION",
     "Batch",
     "BudgetConfig",
+    "CheckSetup",
     "ChimeraError",
     "ComponentSpec",
     "Config",
@@ -92,9 +98,7 @@ __all__ = [
     "HeadOptions",
     "ImageSplit",
     "Level",
-    "Member",
     "MissingDataError",
-    "Mixture",
     "NeckCut",
     "Parent",
     "Picture",
@@ -134,6 +138,7 @@ __all__ = [
     "find_asset",
     "find_face",
     "find_faces",
+    "find_source",
     "fit_probe",
     "head_map",
     "head_maps",
@@ -174,6 +179,8 @@ __all__ = [
     "sharpened",
     "shrink_mask",
     "smoothstep",
+    "source_identity",
+    "spelled_in",
     "transfer_colour",
     "work_alone",
 ]

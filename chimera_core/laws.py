@@ -203,9 +203,9 @@ def declare(laws: Sequence[Law], expected_failures: Mapping[str, str]) -> list[L
 def raised_as(error: BaseException) -> str:
     """Put what a plugin raised on one line: kind, text, and the file and line of the plugin's where it happened."""
     text = one_line(" ".join(str(error).split()), limit=240)
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = place_of(error)
-    return f"{said} ({place})" if place else said
+    return f"{reason} ({place})" if place else reason
 
 
 def place_of(error: BaseException) -> str:

@@ -14,7 +14,9 @@ def import_name(module: str, name: str) -> Any:
     Raises:
         AttributeError: if the module imports no such name.
     """
-    if (origin := _origins(module).get(name)) is None:
+    # Python itself asks every module for __path__, and the like.
+    origin = None if name.startswith("__") else _origins(module).get(name)
+    if origin is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     return getattr(importlib.import_module(origin), name)
 

@@ -32,7 +32,7 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
 
 
 def _lack_of_bf16(device: torch.device) -> str:
-    """Say why a device has no bfloat16 arithmetic; empty if it has."""
+    """Return why a device has no bfloat16 arithmetic; empty if it has."""
     if device.type == "cpu":
         declared = torch.cpu.get_capabilities()
         if declared.get("amx_bf16") or declared.get("avx512_bf16"):

@@ -25,5 +25,5 @@ def keep_current_folder_out() -> None:
 
 
 def is_worker() -> bool:
-    """Say whether a launcher, torchrun or another, started this process as one of those that train together."""
+    """Return whether a launcher, torchrun or another, started this process as one of those that train together."""
     return "TORCHELASTIC_RUN_ID" in os.environ or ("RANK" in os.environ and "WORLD_SIZE" in os.environ)

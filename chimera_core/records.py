@@ -88,6 +88,26 @@ class Preset:
 
 
 @dataclass(frozen=True)
+class CheckSetup:
+    """How ``chimera plugins check --deep`` tries a component out, where its defaults are not enough.
+
+    Args:
+        options: small and quick ones.
+        prepare: ``"package.module:function"``, called with an empty folder: it writes data or weights there, and gives
+            further options, such as ``{"root": ...}``.
+        parents: of a fuser of photographs that drawn ones do not suit: files, or names of pictures, such as ``cat``.
+        size: side in pixels of what it is tried on; 0: the check's own.
+        expected_failures: by a law's name, why the component does not keep it.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    prepare: str = ""
+    parents: tuple[str, ...] = ()
+    size: int = 0
+    expected_failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ComponentSpec:
     """What a plugin says about one component, before anything heavy is imported.
 
@@ -102,6 +122,7 @@ class ComponentSpec:
             listed as needs-extra with the command that installs it.
         licence: of a source's data, known before any of it is here.
         home_page: where to read about it, or get the data.
+        check: how it is tried out.
     """
 
     name: str
@@ -113,3 +134,4 @@ class ComponentSpec:
     requires: tuple[str, ...] = ()
     licence: str = ""
     home_page: str = ""
+    check: CheckSetup = field(default=CheckSetup())

@@ -169,7 +169,7 @@ def tied_with(name: str, tests: Sequence[PairedTest]) -> list[str]:
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Say how alike two judges rank, -1 to 1 (tau-b); None for fewer than two, or where one does not rank at all."""
+    """Return how alike two judges rank, -1 to 1 (tau-b); None for fewer than two, or where one does not rank at all."""
     from scipy import stats
 
     if len(first) < 2:

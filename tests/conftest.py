@@ -90,7 +90,7 @@ def test_data() -> Path:
     if not named:
         pytest.skip("CHIMERA_TEST_DATA is not set: it names the folder of real images")
     root = Path(named).resolve()
-    assert root.is_dir(), f"CHIMERA_TEST_DATA names {root}, which is no folder"
+    assert root.is_dir(), f"CHIMERA_TEST_DATA names {root}, which is not a folder"
     return root
 
 

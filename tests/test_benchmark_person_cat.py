@@ -132,7 +132,7 @@ def test_the_command_prints_json_and_draws(
     )
     names = BENCHMARK["main"].__globals__
     fusion = SimpleNamespace(make=making(Blend()), device=torch.device("cpu"))
-    monkeypatch.setitem(names, "plan_fusion", lambda parents, **options: None)
+    monkeypatch.setitem(names, "check_request", lambda parents, **options: None)
     monkeypatch.setitem(names, "Fusion", lambda plan: fusion)
     monkeypatch.setitem(names, "load_judge", lambda name, **options: Colours())
     monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))

@@ -15,7 +15,7 @@ from chimera_core.api import Draw
 from chimera_core.attacks.square import square
 from chimera_core.components.choice import choose
 from chimera_core.fusing.fusion import Fusion
-from chimera_core.fusing.request import plan_fusion
+from chimera_core.fusing.request import check_request
 from chimera_core.plugins.discovery import default_host
 from chimera_core.training.augmentation.presets import PRESETS
 from chimera_core.training.parts.metrics import read_metrics
@@ -59,7 +59,7 @@ def test_style_transfer_runs_on_the_gpu(picture: Callable[..., Path], optimizer:
 
 def test_the_same_seed_gives_the_same_creature_on_the_gpu(picture: Callable[..., Path]) -> None:
     fusion = Fusion(
-        plan_fusion(
+        check_request(
             [picture("a.png"), picture("b.png")],
             fuser="style-transfer",
             size=64,
@@ -76,7 +76,7 @@ def test_feature_morph_runs_on_the_gpu_and_gives_the_same_creature_again(
 ) -> None:
     parents = [picture("a.png"), picture("b.png", colour=(10, 200, 30))]
     options = {"iterations": 10}
-    fusion = Fusion(plan_fusion(parents, fuser="feature-morph", size=64, device="cuda", options=options))
+    fusion = Fusion(check_request(parents, fuser="feature-morph", size=64, device="cuda", options=options))
     one, two = (fusion.make((0.5, 0.5), [3, 4]) for _ in range(2))
     assert one.shape[:3] == (2, 3, 64)
     assert (one - two).abs().max() <= 1 / 255

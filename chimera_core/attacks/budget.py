@@ -47,7 +47,7 @@ class BudgetConfig(Config):
 
 
 def eps_fault(norm: str, eps: float) -> str | None:
-    """Say what is wrong with a radius, or None."""
+    """Return what is wrong with a radius, or None."""
     if not math.isfinite(eps) or eps <= 0:
         return "the radius must be a positive number"
     if norm == "linf" and eps >= 1:

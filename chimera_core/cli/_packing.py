@@ -1,4 +1,4 @@
-"""Say what a packed cache holds."""
+"""Return what a packed cache holds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def warn_of_losses(lost: DataLosses | Mapping[str, Any] | None, source: str) -> 
 
     Args:
         lost: the counts, or these as ``run.json`` keeps them.
-        source: name of the source.
     """
     from chimera_core.data.losses import DataLosses
 

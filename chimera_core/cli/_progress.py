@@ -21,9 +21,7 @@ def progress(
     """Show how far a piece of work is.
 
     Args:
-        title: what is being done.
         parts: how many pieces of equal size follow each other; each counts from 0 to its own total.
-        quiet: show nothing.
         unit: what is counted, e.g. ``images``; how many of them a second is shown too. Empty: it is not.
     Yields:
         A function of (done, total) of the current piece; reaching the total goes on to the next piece.

@@ -121,6 +121,32 @@ def run_options(*, own: Sequence[Decorator]) -> Decorator:
     return decorate
 
 
+def encoder_selectors(*, encoder_preset: str) -> list[Selector]:
+    """Name the components of an encoder's training; ``encoder_preset`` is the flag of the encoder's preset."""
+    return [
+        Selector("source", "dataset-source", "--source", prefix="source."),
+        Selector("encoder", "feature-encoder", "--encoder", prefix="encoder.", preset_flag=encoder_preset),
+        Selector(
+            "trainer",
+            "robustness-trainer",
+            "--trainer",
+            prefix="trainer.",
+            preset_flag="--trainer-preset",
+        ),
+    ]
+
+
+def encoder_options(*, presets: Sequence[Decorator]) -> list[Decorator]:
+    """Give the options that name these; ``presets`` are options of its own."""
+    return [
+        click.option("--source", help="Data set: see `chimera source list`; its options are --source.*."),
+        click.option("--encoder", "encoder_name", help="Network; its options are --encoder.*."),
+        click.option("--trainer", help="Training method, e.g. standard or pgd.  [default: robust:standard]"),
+        *presets,
+        click.option("--trainer-preset", help="A preset of the trainer."),
+    ]
+
+
 def asked_options(
     ctx: click.Context, options: Mapping[str, Any], names: Mapping[str, str | None]
 ) -> dict[str, Any]:

@@ -35,10 +35,8 @@ class TrainingKind(Generic[OptionsT]):
 
     Args:
         kind: of its runs, as ``run.json`` says it.
-        model: of its options.
         where: what messages name.
         stem: of the names of new runs.
-        selectors: its components.
     """
 
     kind: str
@@ -71,8 +69,6 @@ def read_request(
     """Merge all that a command line says, and look up the folder of the run.
 
     Args:
-        ctx: of a ``TrainingCommand``.
-        kind: of the training.
         given: click's parameters: those of ``run_options``, of the components, and the model's.
         below: what a preset of the command itself says.
     Raises:

@@ -49,8 +49,6 @@ def train_run(
     """Train what a command line asks for, in as many processes, and print how it ended.
 
     Args:
-        ctx: of the command.
-        request: what it asks for.
         plan_training: checks it and prepares all; it is given what to call with the progress of packing.
         describe_best: what is known of the best weights -> words.
     """
@@ -60,7 +58,7 @@ def train_run(
 
     config: ImageTraining = request.config
     folder, is_first = request.folder, launch.rank() == 0
-    with progress("packing images", quiet=not is_first, unit="images") as report:
+    with progress("preparing images", quiet=not is_first, unit="images") as report:
         plan = plan_training(report)
     if is_first:
         warn_of_losses(plan.data.lost, config.source.short_name)
@@ -87,7 +85,7 @@ def notify(line: str) -> None:
 
 
 def find_folder(run_name: str | None, host: PluginHost, *, resume: bool, dry_run: bool, stem: str) -> Path:
-    """Say where the run lies, and refuse one that is there without ``--resume``, or not there with it.
+    """Return where the run lies, and refuse one that is there without ``--resume``, or not there with it.
 
     A run that another process works in is refused at once, before minutes go into its data.
     """

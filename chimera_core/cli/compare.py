@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
-from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.files.atomic import one_line
 from chimera_core.runs.record import place_run
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._progress import progress
-from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli.parsing.config_file import ConfigCommand, config_option, file_component
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import quote
@@ -50,9 +49,8 @@ GENERATOR_SIZE, GENERATOR_FRAMES, GENERATOR_ROWS = 128, 7, 3
 def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str | None) -> None:
     """Make one creature, a grid of weights, and rows from person to cat, offline, into a folder."""
     let_waiting_threads_sleep()
-    from chimera_core.components.choice import Choice
     from chimera_core.fusing.fusion import Fusion
-    from chimera_core.fusing.request import DEFAULT_PHOTO_FUSER, plan_fusion
+    from chimera_core.fusing.request import DEFAULT_PHOTO_FUSER, check_request
     from chimera_core.images import write_png
     from chimera_core.images.pixels import resize_shorter, to_uint8
     from chimera_core.images.sheet import grid
@@ -80,24 +78,26 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
         parents = [pictures[name][0] for name in NAMES]
         masks = [str(shipped.mask(parent) or "auto") for parent in parents]
 
-        def open_fusion(size: int) -> Fusion:
+        def open_fusion(weights: list[tuple[float, float]], size: int) -> Fusion:
             return Fusion(
-                plan_fusion(
+                check_request(
                     parents,
+                    weights,
+                    seed=seed,
+                    size=size,
                     fuser=fuser,
                     preset=preset,
-                    masks=masks,
                     options=options,
-                    size=size,
+                    masks=masks,
                     device=device,
                     host=host,
                 )
             )
 
-        fusion = open_fusion(CREATURE_SIZE)
+        fusion = open_fusion([WEIGHTS], CREATURE_SIZE)
         creature = fusion.make(WEIGHTS, [seed], progress=report)[0]
         report(1, 1)
-        small = open_fusion(GRID_SIZE)
+        small = open_fusion(steps, GRID_SIZE)
         for weights in steps:
             row.append(to_uint8(small.make(weights, [seed], progress=report)[0]))
             report(1, 1)
@@ -118,7 +118,7 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
         "demo",
         seed=seed,
         device=device,
-        fuser=Choice(fusion.plan.component, fusion.plan.config, host).as_table(),
+        fuser=fusion.request.fuser.as_table(),
     )
     write_run_record(
         folder,
@@ -139,21 +139,20 @@ def draw_between(path: Path, host: PluginHost, *, seed: int, device: str) -> boo
     """Draw creatures from person to cat by the generator that comes along; say whether there is one.
 
     Args:
-        path: of the picture.
-        host: knows the model.
         seed: of the first row.
-        device: as of the command.
     """
     from chimera_core.fusing.fusion import Fusion
-    from chimera_core.fusing.request import plan_fusion, sweep_weights
+    from chimera_core.fusing.request import check_request
+    from chimera_core.fusing.weights import sweep_weights
     from chimera_core.images import write_png
     from chimera_core.images.pixels import to_uint8
     from chimera_core.images.sheet import grid
 
     if GENERATOR not in host.registry.models or not host.has("fusion-generator", "gan"):
         return False
-    fusion = Fusion(plan_fusion(ENDS, fuser=GENERATOR, size=GENERATOR_SIZE, device=device, host=host))
     steps = sweep_weights(WEIGHTS, GENERATOR_FRAMES)
+    request = check_request(ENDS, steps, size=GENERATOR_SIZE, fuser=GENERATOR, device=device, host=host)
+    fusion = Fusion(request)
     rows = [[to_uint8(fusion.make(w, [seed + k])[0]) for w in steps] for k in range(GENERATOR_ROWS)]
     titles = [ENDS[0], *[""] * (len(steps) - 2), ENDS[1]]
     write_png(path, grid(rows, column_titles=titles))

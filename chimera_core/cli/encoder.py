@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._encoder_components import component_options, selectors
 from chimera_core.cli._export import export_command
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json
 from chimera_core.cli._packing import warn_of_losses
-from chimera_core.cli._threads import let_waiting_threads_sleep
-from chimera_core.cli._training import TrainingCommand, run_options, training_options
+from chimera_core.cli._training import (
+    TrainingCommand,
+    encoder_options,
+    encoder_selectors,
+    run_options,
+    training_options,
+)
 from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
 from chimera_core.cli._training_run import Report, train_run
 from chimera_core.cli.encoder_evaluate import evaluate
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
 _GIB = 1 << 30
 _KIND = TrainingKind(
-    ENCODER, EncoderTraining, "encoder training", "encoder", selectors(encoder_preset="--preset")
+    ENCODER, EncoderTraining, "encoder training", "encoder", encoder_selectors(encoder_preset="--preset")
 )
 
 
@@ -44,7 +48,7 @@ encoder.add_command(export_command("encoder"))
 
 @encoder.command(cls=TrainingCommand, selectors=_KIND.selectors)
 @run_options(
-    own=component_options(
+    own=encoder_options(
         presets=[click.option("--preset", help="A preset of the encoder: see `chimera plugins show NAME`.")]
     )
 )

@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._progress import progress
-from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import read_options_file
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values, first_argument
 from chimera_core.cli.parsing.config_file import given
@@ -147,4 +146,4 @@ def _fraction(text: str | None, norm: str) -> float:
     try:
         return float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"eps '{text}' is no number: write it as 4/255 or 0.0157") from None
+        raise ConfigError(f"eps '{text}' is not a number: write it as 4/255 or 0.0157") from None

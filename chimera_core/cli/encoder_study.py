@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._encoder_components import component_options, selectors
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._packing import warn_of_losses
 from chimera_core.cli._progress import progress
-from chimera_core.cli._threads import let_waiting_threads_sleep
-from chimera_core.cli._training import TrainingCommand, read_file, run_options, training_options
+from chimera_core.cli._training import (
+    TrainingCommand,
+    encoder_options,
+    encoder_selectors,
+    read_file,
+    run_options,
+    training_options,
+)
 from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
 from chimera_core.cli._training_run import notify, take_folder
 from chimera_core.cli.parsing.command import Selector
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("domain", "images", "classes", "test", "accuracy", "95 %", "majority", "loss", "macro F1", "")
 _KIND = TrainingKind(
-    STUDY, EncoderStudy, "encoder study", "study", selectors(encoder_preset="--encoder-preset")
+    STUDY, EncoderStudy, "encoder study", "study", encoder_selectors(encoder_preset="--encoder-preset")
 )
 
 
@@ -62,7 +67,7 @@ _preset_options = [
 
 
 @click.command(cls=_StudyCommand, selectors=_KIND.selectors)
-@run_options(own=component_options(presets=_preset_options))
+@run_options(own=encoder_options(presets=_preset_options))
 @training_options(EncoderStudy, leave_out=frozenset(EncoderStudy.DECIDED))
 @click.pass_context
 def study(ctx: click.Context, /, **given: Any) -> None:
@@ -90,7 +95,7 @@ def _study(ctx: click.Context, request: TrainingRequest[EncoderStudy], host: Plu
     from chimera_core.training.study.run import plan_study, run_study
 
     config, folder = request.config, request.folder
-    with progress("packing images", unit="images") as report:
+    with progress("preparing images", unit="images") as report:
         plan = plan_study(config, host, may_fill=request.may_fill, progress=report)
     warn_of_losses(plan.lost, config.source.short_name)
     if request.resume:

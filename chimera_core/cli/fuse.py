@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chimera_core.cli._fetching import fetch_pictures
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json
+from chimera_core.cli._pictures import fetch_pictures, visibility_cache
 from chimera_core.cli._progress import progress
-from chimera_core.cli._threads import let_waiting_threads_sleep
-from chimera_core.cli._visibility import visibility_cache
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values
 from chimera_core.cli.parsing.config_file import config_option
-from chimera_core.cli.parsing.types import WEIGHTS
+from chimera_core.cli.parsing.options import WEIGHTS
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line, quote, refuse_inputs
 from chimera_core.fusing.backgrounds import BACKGROUNDS
@@ -26,13 +24,10 @@ from chimera_core.fusing.request import (
     DEFAULT_PHOTO_FUSER,
     DEFAULT_SIZE,
     MAX_SEED,
-    FusionPlan,
-    check_seeds,
-    check_weights,
-    plan_fusion,
-    sweep_weights,
-    triangle_weights,
+    FusionRequest,
+    check_request,
 )
+from chimera_core.fusing.weights import check_weights, sweep_weights, triangle_weights
 
 if TYPE_CHECKING:
     from chimera_core.fusing.fusion import Fusion
@@ -159,43 +154,49 @@ def fuse(
         raise ConfigError(f"--triangle is for three parents, not {len(parents)}: name three, or take --sweep")
     if triangle and weights:
         raise ConfigError("--triangle takes all weights: leave out --weights")
-    check_seeds(seed, count)
     checked = check_weights(weights, max(2, len(parents)), remark=lambda line: print(line, file=sys.stderr))
+    steps: Sequence[Sequence[float]] = [checked]
+    if sweep:
+        steps = sweep_weights(checked, sweep)
+    elif triangle:
+        steps = [weights for row in triangle_weights(triangle) for weights in row]
     host = plugin_host(ctx)
-    plan = plan_fusion(
+    request = check_request(
         parents,
+        steps,
+        seed=seed,
+        count=count,
+        size=size,
         fuser=fuser,
         preset=preset,
         options=component_values(ctx, "fuser"),
         masks=masks,
         source=source,
         source_options=component_values(ctx, "source"),
-        size=size,
         device=device,
-        seed=seed,
         background=background,
         fetch=(lambda name: fetch_pictures(name, host)) if fetch else None,
         visibility=visibility_cache(host),
         host=host,
     )
-    refuse_inputs(paths, plan.inputs())
-    if plan.is_chosen:
-        print(one_line(f"fuser: {plan.trained}"), file=sys.stderr)
-    pictures = [picture for picture in plan.pictures if picture is not None]
+    refuse_inputs(paths, request.inputs())
+    if request.is_chosen:
+        print(one_line(f"fuser: {request.fuser.trained}"), file=sys.stderr)
+    pictures = [picture for picture in request.pictures if picture is not None]
     for picture in pictures:
         print(one_line(picture), file=sys.stderr)
     if sweep:
-        written, fusion = _write_sweep(plan, sweep_weights(checked, sweep), seed, path)
+        written, fusion = _write_sweep(request, path)
     elif triangle:
-        written, fusion = _write_triangle(plan, triangle_weights(triangle), seed, path)
+        written, fusion = _write_triangle(request, triangle, path)
     else:
-        written, fusion = _write_creatures(plan, checked, range(seed, seed + count), paths)
+        written, fusion = _write_creatures(request, paths)
     if as_json:
         print_json(
             {
                 "images": [str(p) for p in written],
                 "fuser": fusion.fuser_name,
-                "parents": list(plan.named),
+                "parents": list(request.named),
                 "pictures": [picture.as_json(with_folder=True) for picture in pictures],
                 "weights": list(checked),
                 "seed": seed,
@@ -215,71 +216,65 @@ def _numbered(path: Path, count: int) -> list[Path]:
     return [path] if count == 1 else [path.with_stem(f"{path.stem}-{k}") for k in range(1, count + 1)]
 
 
-def _write_creatures(
-    plan: FusionPlan, weights: Sequence[float], seeds: Sequence[int], paths: list[Path]
-) -> tuple[list[Path], Fusion]:
+def _write_creatures(request: FusionRequest, paths: list[Path]) -> tuple[list[Path], Fusion]:
     from chimera_core.images import write_png
     from chimera_core.images.pixels import to_uint8
 
-    fusion = _open(plan)
+    fusion, weights = _open(request), request.weights[0]
     with progress("fusing") as report:
-        made = fusion.make(weights, seeds, progress=report, opacity=True)
-    for file, image, seed in zip(paths, made, seeds, strict=True):
+        made = fusion.make(weights, request.seeds, progress=report, opacity=True)
+    for file, image, seed in zip(paths, made, request.seeds, strict=True):
         write_png(file, to_uint8(image), text=fusion.text(weights, seed))
     return paths, fusion
 
 
-def _write_sweep(
-    plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int, path: Path
-) -> tuple[list[Path], Fusion]:
+def _write_sweep(request: FusionRequest, path: Path) -> tuple[list[Path], Fusion]:
     from chimera_core.images import write_gif, write_png
     from chimera_core.images.sheet import grid
 
-    frames, text, fusion = _frames(plan, steps, seed)
+    frames, text, fusion = _frames(request)
     if path.suffix.lower() == ".gif":
         there_and_back = frames + frames[-2:0:-1]
         write_gif(path, there_and_back, fps=GIF_FPS, text=text)
     else:
-        captions = [" / ".join(f"{weight:.0%}" for weight in weights) for weights in steps]
+        captions = [" / ".join(f"{weight:.0%}" for weight in weights) for weights in request.weights]
         write_png(path, grid([frames], captions=[captions]), text=text)
     return [path], fusion
 
 
-def _write_triangle(
-    plan: FusionPlan, rows: Sequence[Sequence[Sequence[float]]], seed: int, path: Path
-) -> tuple[list[Path], Fusion]:
+def _write_triangle(request: FusionRequest, side: int, path: Path) -> tuple[list[Path], Fusion]:
     from chimera_core.images import write_png
     from chimera_core.images.sheet import grid
 
-    frames, text, fusion = _frames(plan, [weights for row in rows for weights in row], seed)
-    rest = iter(frames)
-    tiles = [[next(rest) for _ in row] for row in rows]
+    frames, text, fusion = _frames(request)
     # Without units: three of them would not fit below 64 pixels.
-    captions = [[" ".join(f"{100 * weight:.0f}" for weight in weights) for weights in row] for row in rows]
+    said = [" ".join(f"{100 * weight:.0f}" for weight in weights) for weights in request.weights]
+    rows = [slice(k * (k + 1) // 2, (k + 1) * (k + 2) // 2) for k in range(side)]
+    tiles, captions = [frames[row] for row in rows], [said[row] for row in rows]
     write_png(path, grid(tiles, captions=captions, centred=True), text=text)
     return [path], fusion
 
 
-def _frames(
-    plan: FusionPlan, steps: Sequence[Sequence[float]], seed: int
-) -> tuple[list[Any], dict[str, str], Fusion]:
+def _frames(request: FusionRequest) -> tuple[list[Any], dict[str, str], Fusion]:
     """Make a creature of each weights: uint8 (H, W, 3), what the file says of them, and what made them."""
     from chimera_core.images.pixels import to_uint8
 
-    fusion = _open(plan)
+    fusion, steps = _open(request), request.weights
     frames: list[Any] = []
     with progress("fusing", parts=len(steps)) as report:
         for weights in steps:
-            frames.append(to_uint8(fusion.make(weights, [seed], progress=report)[0]))
+            frames.append(to_uint8(fusion.make(weights, request.seeds, progress=report)[0]))
             report(1, 1)
-    text = fusion.text(steps[0], seed) | {"chimera.weights": str([[round(w, 6) for w in s] for s in steps])}
+    text = fusion.text(steps[0], request.seeds[0]) | {
+        "chimera.weights": str([[round(w, 6) for w in s] for s in steps])
+    }
     return frames, text, fusion
 
 
-def _open(plan: FusionPlan) -> Fusion:
+def _open(request: FusionRequest) -> Fusion:
     """Load fuser and parents; what the fuser remarks goes to stderr."""
     from chimera_core.fusing.fusion import Fusion
 
-    fusion = Fusion(plan)
+    fusion = Fusion(request)
     fusion.fuser.remark = lambda line: print(one_line(line), file=sys.stderr)
     return fusion

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chimera_core.cli._export import export_command
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json
 from chimera_core.cli._packing import warn_of_losses
-from chimera_core.cli._threads import let_waiting_threads_sleep
 from chimera_core.cli._training import TrainingCommand, run_options, training_options
 from chimera_core.cli._training_request import TrainingKind, TrainingRequest, read_request
 from chimera_core.cli._training_run import Report, train_run

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from chimera_core.cli._fetching import fetch_pictures
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
+from chimera_core.cli._pictures import fetch_pictures
 from chimera_core.cli.parsing.groups import Group
 from chimera_core.errors import ConfigError
 from chimera_core.library.fetching import DEFAULT_COUNT

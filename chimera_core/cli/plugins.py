@@ -9,6 +9,7 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli.parsing.groups import Group
+from chimera_core.cli.plugins_check import check
 from chimera_core.components.choice import look_up_options, option_layers
 from chimera_core.errors import PluginError
 from chimera_core.files.atomic import one_line
@@ -19,7 +20,10 @@ from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """List plugins and look into their components."""
+    """List plugins, look into their components, and check them."""
+
+
+plugins.add_command(check)
 
 
 @plugins.command("list")
@@ -106,7 +110,7 @@ def _component_row(component: Component, host: PluginHost) -> dict[str, Any]:
     if component.extra_needed:
         row |= {"status": "needs-extra", "error": component.extra_needed}
     elif others:
-        row["error"] = f"{', '.join(others)} offers this name too: say '{component.plugin}:{name}'"
+        row["error"] = f"{', '.join(others)} offers this name too: write '{component.plugin}:{name}'"
     return row
 
 

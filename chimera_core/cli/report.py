@@ -58,7 +58,7 @@ def _find(name: str, below: Path) -> Path:
         return path
     if path.exists():
         raise ConfigError(
-            f"{quote(name)} is no comparison, {describe_folder(path)}: name the folder of a `chimera compare`"
+            f"{quote(name)} is not a comparison, {describe_folder(path)}: name the folder of a `chimera compare`"
         )
     known = [run.parent.name for run in below.glob(f"*/{FILE}")] if below.is_dir() else []
     raise ConfigError(

@@ -6,13 +6,12 @@ from typing import Any
 
 import click
 
-from chimera_core.cli._host import plugin_host
+from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json, print_table
+from chimera_core.cli._pictures import visibility_cache
 from chimera_core.cli._progress import progress
-from chimera_core.cli._threads import let_waiting_threads_sleep
-from chimera_core.cli._visibility import visibility_cache
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values
-from chimera_core.cli.parsing.types import WEIGHTS
+from chimera_core.cli.parsing.options import WEIGHTS
 from chimera_core.files.atomic import one_line
 
 _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -203,7 +203,7 @@ def preview(ctx: click.Context, name: str, split: str | None, seed: int, output:
 
 
 def _open(ctx: click.Context, name: str) -> DatasetSource:
-    from chimera_core.components.resolve import open_source
+    from chimera_core.components.by_name import open_source
 
     return open_source(name, **component_values(ctx, "source"))
 
@@ -213,7 +213,7 @@ def _draw_preview(opened: DatasetSource, split: str | None, seed: int, path: Pat
     import torch
 
     from chimera_core.images import write_png
-    from chimera_core.images.pixels import from_uint8, resize_shorter, to_uint8
+    from chimera_core.images.pixels import from_uint8, middle_square, resize_shorter, to_uint8
     from chimera_core.images.sheet import grid
 
     found = opened.info
@@ -231,7 +231,7 @@ def _draw_preview(opened: DatasetSource, split: str | None, seed: int, path: Pat
     for index in _readable(images, sorted(order, key=lambda index: rank[index]), 25):
         example = images[index]
         tiles.append(
-            to_uint8(_square(resize_shorter(from_uint8(example.image.permute(1, 2, 0)), PREVIEW_TILE)))
+            to_uint8(middle_square(resize_shorter(from_uint8(example.image.permute(1, 2, 0)), PREVIEW_TILE)))
         )
         domain = f" · {found.domains[example.domain]}" if found.domains else ""
         captions.append(found.classes[example.label] + domain)
@@ -254,11 +254,3 @@ def _readable(images: Split, order: list[int], count: int) -> list[int]:
     if not chosen:
         raise DataError("not one image can be read")
     return sorted(chosen, key=lambda index: images.labels[index])
-
-
-def _square(image: Any) -> Any:
-    """Cut the middle square out of (3, H, W)."""
-    height, width = image.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[:, top : top + side, left : left + side]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,17 @@ from chimera_core.compare.figures.scoring import open_scorecard, reference_ident
 from chimera_core.compare.figures.tables import write_tables
 from chimera_core.compare.making.work import Working, estimate_s, make_cells, pending, trials_of
 from chimera_core.components.trained import find_trained
-from chimera_core.errors import ChimeraError, RunError
-from chimera_core.files.atomic import one_line, quote, spell_paths
+from chimera_core.errors import ChimeraError
+from chimera_core.files.atomic import quote, spell_paths
 from chimera_core.files.own_folders import inside
 from chimera_core.files.text import LARGE_BYTES, read_json_table
 from chimera_core.files.toml import write_toml
 from chimera_core.options.config import path_fields
 from chimera_core.report.formatting import show_seconds
-from chimera_core.report.page import write_report
+from chimera_core.report.page import PAGE, write_report
 from chimera_core.report.record import FILE, KIND, ComparisonRecord
 from chimera_core.runs.config import FILE as CONFIG
-from chimera_core.runs.record import RECORD, read_run_record, work_in, write_run_record
+from chimera_core.runs.record import RECORD, noting_failure, read_run_record, work_in, write_run_record
 from chimera_core.statistics import LEAST_PAIRS
 
 Progress = Callable[[float, float], None]
@@ -68,83 +69,62 @@ def run_comparison(
     """Run an experiment into a folder; what lies there already is kept.
 
     Args:
-        experiment: checked.
-        folder: of the run.
         working: processes, device and limits.
         command: as it was called, for the report.
         retry_failed: make failed cells anew.
         progress: opens progress of (done, total) under a title.
-        notify: called with what the user should know.
     Raises:
         ChimeraError: if parents, judges or the disk refuse.
         KeyboardInterrupt: after Ctrl-C; whole cells stay, and the next call goes on.
     """
-    name = experiment.file.top.name
-    check_folder(folder, name, experiment.named)
-    with work_in(folder, work="compared"):
-        try:
-            outcome = _run(experiment, folder, working, command, retry_failed, progress or _quiet, notify)
-        except KeyboardInterrupt:
-            _record(experiment, folder, working, "interrupted")
-            raise
-        except BaseException as error:
-            with suppress(RunError):  # of a full disk
-                _record(experiment, folder, working, "failed", error=one_line(str(error) or repr(error)))
-            raise
-    return outcome
-
-
-def _run(
-    experiment: Experiment,
-    folder: Path,
-    working: Working,
-    command: str,
-    retry_failed: bool,
-    progress: Callable[[str], Any],
-    notify: Callable[[str], None],
-) -> ComparisonOutcome:
-    trainings = waits_for_training(experiment, folder)
-    if trainings:
-        _check_data(experiment, trainings, notify)
-    if trainings or not (folder / RECORD).exists():
-        # Before anything else lies there: killed from now on, the folder is known as this comparison's.
-        _record(experiment, folder, working, "running")
-    experiment = train_first(
-        experiment, folder, device=working.device, registries=working.registries, notify=notify
-    )
-    comparison = lay_out(experiment, folder)
-    waiting = pending(comparison, folder, retry_failed=retry_failed)
-    fingerprint = _fingerprint(comparison)
-    if not waiting and (kept := _finished(folder, fingerprint)) is not None:
-        notify("nothing has changed: every cell and figure is there already")
-        return _outcome(comparison, _records(comparison, folder), 0, 0, kept, _report_path(folder))
-    if waiting and not trainings:
-        _check_data(experiment, (), notify)
-    _write_config(experiment, folder)
-    _record(experiment, folder, working, "running")
-    # Judges and reference are read before creatures are made: what is wrong with them should cost none.
-    card = open_scorecard(comparison, working.device) if waiting else None
-    _make(comparison, waiting, folder, working, progress, notify)
-    records = _records(comparison, folder)
-    made = {cell_id: r for cell_id, r in records.items() if r["status"] == "ok"}
-    with progress("measuring") as report:
-        scores, measured = score_cells(
-            comparison, made, folder, device=working.device, card=card, progress=report
+    check_folder(folder, experiment.file.top.name, experiment.named)
+    note = functools.partial(_record, experiment, folder, working)
+    with work_in(folder, work="compared"), noting_failure(note):
+        trainings = waits_for_training(experiment, folder)
+        if trainings:
+            _check_data(experiment, trainings, notify)
+        if trainings or not (folder / RECORD).exists():
+            # Before anything else lies there: killed from now on, the folder is known as this comparison's.
+            _record(experiment, folder, working, "running")
+        experiment = train_first(
+            experiment, folder, device=working.device, registries=working.registries, notify=notify
         )
-    record = write_tables(comparison, records, scores, folder, command=command, notes=_notes(comparison))
-    page = write_report(folder)
-    outcome = _outcome(comparison, records, len(waiting), measured, record, page)
-    _record(
-        experiment,
-        folder,
-        working,
-        "done",
-        cells=outcome.cells,
-        failed=outcome.failed,
-        without=outcome.without,
-        fingerprint=fingerprint,
-    )
-    return outcome
+        comparison = lay_out(experiment, folder)
+        waiting = pending(comparison, folder, retry_failed=retry_failed)
+        fingerprint = _fingerprint(comparison)
+        if not waiting and (kept := _finished(folder, fingerprint)) is not None:
+            notify("nothing has changed: every cell and figure is there already")
+            page = folder / PAGE
+            return _outcome(
+                comparison, _records(comparison, folder), 0, 0, kept, page if page.is_file() else None
+            )
+        if waiting and not trainings:
+            _check_data(experiment, (), notify)
+        _write_config(experiment, folder)
+        _record(experiment, folder, working, "running")
+        # Judges and reference are read before creatures are made: what is wrong with them should cost none.
+        card = open_scorecard(comparison, working.device) if waiting else None
+        _make(comparison, waiting, folder, working, progress or _quiet, notify)
+        records = _records(comparison, folder)
+        made = {cell_id: r for cell_id, r in records.items() if r["status"] == "ok"}
+        with (progress or _quiet)("measuring") as report:
+            scores, measured = score_cells(
+                comparison, made, folder, device=working.device, card=card, progress=report
+            )
+        record = write_tables(comparison, records, scores, folder, command=command, notes=_notes(comparison))
+        page = write_report(folder)
+        outcome = _outcome(comparison, records, len(waiting), measured, record, page)
+        _record(
+            experiment,
+            folder,
+            working,
+            "done",
+            cells=outcome.cells,
+            failed=outcome.failed,
+            without=outcome.without,
+            fingerprint=fingerprint,
+        )
+        return outcome
 
 
 def _check_data(experiment: Experiment, trainings: Sequence[Training], notify: Callable[[str], None]) -> None:
@@ -246,11 +226,6 @@ def _finished(folder: Path, fingerprint: str) -> ComparisonRecord | None:
         return ComparisonRecord.model_validate(read_json_table(inside(folder, FILE), most_bytes=LARGE_BYTES))
     except (ChimeraError, OSError, ValidationError):
         return None
-
-
-def _report_path(folder: Path) -> Path | None:
-    path = folder / "report.html"
-    return path if path.is_file() else None
 
 
 def _record(experiment: Experiment, folder: Path, working: Working, status: str, **more: Any) -> None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
-from chimera_core.options.config import Config, suggest
+from chimera_core.options.config import ComponentRef, Config, suggest
 from chimera_core.options.layers import (
     Layer,
     build_config,
@@ -25,12 +25,15 @@ from chimera_core.options.layers import (
     references_in,
 )
 from chimera_core.plugins.discovery import Component, PluginHost
-from chimera_core.plugins.registry import is_distribution
+from chimera_core.plugins.entries import is_distribution
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A component of a plugin, and its options in force; ``resolve.resolve`` also gives what was trained in its place."""
+    """A component of a plugin, and its options in force.
+
+    ``models/`` gives the same of what was trained in its place: ``EncoderChoice``, ``FuserChoice``.
+    """
 
     component: Component
     config: BaseModel
@@ -52,7 +55,27 @@ class Choice:
         The options of the components that it names are among them: the same table makes the same component again,
         whatever a registry says by then.
         """
-        return {"name": self.name, "options": resolved_options(self.component, self.host, self.config)}
+        options: dict[str, Any] = self.config.model_dump(mode="json")
+        for path, reference in references_in(type(self.config), dict(self.config)):
+            if find_trained(self.host, reference.kind, reference.name):
+                continue
+            table: Any = options
+            for key in path:
+                table = table[key]
+            table |= choose(self.host, reference.kind, reference.name, reference.options).as_table()
+        return {"name": self.name, "options": options}
+
+    @property
+    def encoders(self) -> list[ComponentRef]:
+        """The encoders in its options."""
+        named = references_in(type(self.config), dict(self.config))
+        return [reference for _, reference in named if reference.kind == "feature-encoder"]
+
+    def identity(self) -> dict[str, Any]:
+        """Give plain values that decide what it does: options in force, and code."""
+        from chimera_core.components.source_closure import code_of, module_of  # few commands ask
+
+        return {"component": self.as_table(), "code": code_of(self.host, module_of(self.component))}
 
     def load(self, **more: Any) -> Any:
         """Make it; ``more`` are keywords for its constructor: ``device`` for a fuser."""
@@ -70,11 +93,7 @@ def choose(
     """Find a component and check its options: default < registry < preset < those given.
 
     Args:
-        host: where it is found.
-        kind: of component.
         name: of the component, or the component itself.
-        options: the user's.
-        preset: one of its presets.
     Raises:
         PluginError: if there is no such component, or none of those that its options name.
         ConfigError: for an unknown preset or a wrong option; one in the registry with file and line.
@@ -149,36 +168,14 @@ def resolve_config(component: Component, host: PluginHost, values: Mapping[str, 
         if trained := find_trained(host, reference.kind, reference.name):
             build_config(Config, reference.options, where=str(trained))
             continue
-        named = host.find(reference.kind, reference.name)
-        resolve_config(named, host, layered_options(named, host, None, reference.options))
+        choose(host, reference.kind, reference.name, reference.options)
     return config
-
-
-def resolved_options(component: Component, host: PluginHost, config: BaseModel) -> dict[str, Any]:
-    """List every option of a component, and of the components that it names, as the values that are in force.
-
-    The same options given again make the same component, whatever a registry says by then.
-    """
-    values: dict[str, Any] = config.model_dump(mode="json")
-    for path, reference in references_in(type(config), dict(config)):
-        if find_trained(host, reference.kind, reference.name):
-            continue
-        named = host.find(reference.kind, reference.name)
-        options = resolve_config(named, host, layered_options(named, host, None, reference.options))
-        table: Any = values
-        for key in path:
-            table = table[key]
-        table["name"] = named.full_name
-        table["options"] = resolved_options(named, host, options)
-    return values
 
 
 def find_made_by(host: PluginHost, kind: str, name: str, distribution: str, *, where: str) -> Component:
     """Look up a component that a file names, which may have come with a package that is not here.
 
     Args:
-        host: where it is found.
-        kind: of component.
         name: as ``PluginHost.find_stored`` takes it.
         distribution: that it came with, as the file notes it; empty where it does not.
         where: what the message names: ``run wolf``.
@@ -206,9 +203,6 @@ def with_plugins(
     other plugin offers the same, because packed data are known by them.
 
     Args:
-        host: where they are found.
-        config: model of the options.
-        values: the options, nested.
         if_ambiguous: only those that several plugins offer.
     """
     named: dict[str, Any] = dict(values)

@@ -19,7 +19,7 @@ from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.own_folders import relative_name
 from chimera_core.options.layers import references_in
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.plugins.registry import ModelEntry
+from chimera_core.plugins.entries import ModelEntry
 from chimera_core.runs.record import find_run
 
 FOLDER = "models"
@@ -53,7 +53,6 @@ def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
     Args:
         host: its settings say where runs lie, its registry knows the models.
         kind: of the component that it stands for; encoders and fusers are trained.
-        name: what the user typed.
     Returns:
         None if the name means none of them, so that it can only be a component's.
     """
@@ -84,8 +83,6 @@ def check_references(host: PluginHost, config: BaseModel, *, where: str) -> None
     """Check that everything trained that options name is still there.
 
     Args:
-        host: where it is looked up.
-        config: options of a component.
         where: what the message names.
     Raises:
         ConfigError: naming the run, model or component that is gone.
@@ -102,7 +99,7 @@ def check_references(host: PluginHost, config: BaseModel, *, where: str) -> None
             what = reference.kind.rpartition("-")[2]
             option = ".".join(map(str, path))
             raise ConfigError(
-                f"{where} needs the {what} {quote(reference.name)} (its option {option}), which is no run, model or "
+                f"{where} needs the {what} {quote(reference.name)} (its option {option}), which is not a run, model or "
                 f"component here: bring it back, or name another with --{option.replace('_', '-')}"
             )
 
@@ -110,9 +107,6 @@ def check_references(host: PluginHost, config: BaseModel, *, where: str) -> None
 def model_file(host: PluginHost, name: str) -> Path:
     """Find the file of a model: in the package of its component's plugin, or an asset, downloaded if need be.
 
-    Args:
-        host: knows the registry.
-        name: of a model in the registry.
     Raises:
         PluginError: if the model's component does not exist.
         DataError: if the package does not carry the file.

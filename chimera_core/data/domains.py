@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chimera_core.interfaces.components import DatasetSource, Split
+from chimera_core.interfaces.components import DatasetSource, Split, own_mask
 from chimera_core.records import Example, SourceInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class DomainsOfSource(DatasetSource):
@@ -46,7 +49,7 @@ class DomainsOfSource(DatasetSource):
         return [path for path in self.source.files(split) if path not in elsewhere]
 
     def made_of(self) -> Any:
-        """Say which domains they are; see ``DatasetSource``."""
+        """Return which domains they are; see ``DatasetSource``."""
         return [self.source.made_of(), list(self.names)]
 
 
@@ -69,3 +72,6 @@ class _Part:
 
     def __getitem__(self, index: int) -> Example:
         return self.split[self._kept[index]]
+
+    def mask(self, index: int) -> Tensor | None:
+        return own_mask(self.split, self._kept[index])

@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from chimera_core.data.packed import FORMAT
-from chimera_core.files.atomic import is_path_option
+from chimera_core.files.atomic import is_path_option, spell_paths
 from chimera_core.files.hashing import digest_of
 from chimera_core.images import READING
-from chimera_core.plugins.discovery import Component
+from chimera_core.interfaces.components import DatasetSource
+from chimera_core.plugins.discovery import Component, default_host
 
 
 def packing_of(
@@ -80,6 +81,25 @@ def _resolved(value: Any, name: str = "") -> Any:
     if isinstance(value, str) and value and is_path_option(name):
         return os.path.realpath(os.path.expanduser(value))
     return value
+
+
+def source_identity(name: str, source: DatasetSource, options: Mapping[str, Any]) -> list[Any]:
+    """Say what decides the images of a source inside another one, for that one's ``made_of``.
+
+    Args:
+        name: of its component.
+        source: opened.
+        options: that it was opened with; those in force count where it has a ``config``.
+    Returns:
+        Its plugin, the version of that, and its options, in plain values.
+    Raises:
+        PluginError: if there is no such component.
+    """
+    component = default_host().find("dataset-source", name)
+    config = getattr(source, "config", None)
+    in_force = config.model_dump(mode="json") if isinstance(config, BaseModel) else options
+    # A run that goes on names paths in full.
+    return [component.plugin, version_of(component.distribution), spell_paths(in_force)]
 
 
 def version_of(distribution: str) -> str:

@@ -56,7 +56,7 @@ def parse_box(text: str, height: int, width: int) -> Box:
         or numbers[3] <= numbers[1]
     ):
         raise ConfigError(
-            f"crop '{text}' is no box: write the side of a centred square (178), or left,top,right,bottom (17,24,111,118)"
+            f"crop '{text}' is not a box: write the side of a centred square (178), or left,top,right,bottom (17,24,111,118)"
         )
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
@@ -73,7 +73,7 @@ def eyes_box(eyes: Sequence[float], *, distance: float = EYE_DISTANCE, height: f
     """
     if len(eyes) != 4 or not eyes[2] > eyes[0]:
         raise ConfigError(
-            f"eyes {tuple(eyes)} are no two points: write left x,left y,right x,right y in pixels"
+            f"eyes {tuple(eyes)} are not two points: write left x,left y,right x,right y in pixels"
         )
     side = (eyes[2] - eyes[0]) / distance
     left = (eyes[0] + eyes[2]) / 2 - side / 2

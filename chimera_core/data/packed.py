@@ -53,7 +53,9 @@ class PackedSplit:
         self.name = name
         self.size = size
         self._folder = folder
-        self._shards = [_map_shard(folder, shard, size) for shard in entry["shards"]]
+        self._shards = [
+            map_array(folder, shard["file"], (shard["images"], size, size, 3)) for shard in entry["shards"]
+        ]
         self._starts = np.cumsum([0, *(len(shard) for shard in self._shards)])
         self.unreadable: tuple[str, ...] = tuple(entry["unreadable"])
         self.labels = _read_column(folder, f"{name}-labels.npy", len(self))
@@ -185,7 +187,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def _fault_of(index: Mapping[str, Any]) -> str:
-    """Say what of an index cannot be; empty if it is sound."""
+    """Return what of an index cannot be; empty if it is sound."""
     for where, table, types in [
         ("", index, _TYPES),
         *((f"splits.{name}.", split, _SPLIT_TYPES) for name, split in _tables(index.get("splits"))),
@@ -206,7 +208,7 @@ def _fault_of(index: Mapping[str, Any]) -> str:
         index["domains"],
         *(split["unreadable"] for split in index["splits"].values()),
     )
-    return "" if all(isinstance(text, str) for of in groups for text in of) else "a name is no text"
+    return "" if all(isinstance(text, str) for of in groups for text in of) else "a name is not text"
 
 
 def _tables(value: Any) -> list[tuple[str, Any]]:
@@ -229,13 +231,18 @@ def damage_of(packed: PackedSource) -> Iterator[str]:
                 yield f"{quote(path)} is not what was written"
 
 
-def _map_shard(folder: Path, shard: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
-    path = _regular(folder, shard["file"])
+def map_array(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Map uint8 pixels of a cache into memory.
+
+    Raises:
+        DataError: if the file is missing, damaged, or holds something else.
+    """
+    path = _regular(folder, name)
     try:
         mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise _damaged(path, type(error).__name__) from None
-    if mapped.shape != (shard["images"], size, size, 3) or mapped.dtype != np.uint8:
+    if mapped.shape != shape or mapped.dtype != np.uint8:
         raise _damaged(path, f"{mapped.dtype} {mapped.shape}")
     return mapped
 

@@ -37,6 +37,7 @@ from chimera_core.files.own_folders import (
 )
 from chimera_core.files.text import read_json_table
 from chimera_core.interfaces.components import DatasetSource, Split, no_progress
+from chimera_core.interfaces.guards import check_info, check_split
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +70,11 @@ def pack(
         RunError: if the disk refuses.
     """
     info = source.info
+    check_info(info, packing["source"])
     target = cache / folder_name(packing)
     splits = {name: source.open(name) for name in check_file_parts(info.splits, what="split")}
+    for name, split in splits.items():
+        check_split(split, name, packing["source"])
     stamps = {name: _stamps_of(source, name, split) for name, split in splits.items()}
     if found := _sound(target, packing, source, stamps, splits):
         return found
@@ -102,7 +106,7 @@ def staleness(
     source: DatasetSource,
     stamps: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Say why a cache cannot be used for a source; None if it can.
+    """Return why a cache cannot be used for a source; None if it can.
 
     Sizes and times of the files are compared first. Where these differ, the contents decide: a copied or touched
     data set is not decoded again.
@@ -150,7 +154,7 @@ def _sound(
 
 
 def _reads_now(split: Split, packed: PackedSplit, packing: Mapping[str, Any]) -> bool:
-    """Say whether an image that was left out can be packed by now: its rights or a missing decoder may be mended."""
+    """Return whether an image that was left out can be packed by now: its rights or a missing decoder may be mended."""
     left_out = sorted(set(range(len(split))) - set(packed.origins.tolist()))
     for index in left_out[:_TRIED_AGAIN]:
         with suppress(Exception):  # plugin border: it is still unreadable, for whatever reason

@@ -95,7 +95,7 @@ def verify(request: Request) -> tuple[PackedSource | None, list[str]]:
 
 
 def state_of(host: PluginHost, component: Component) -> tuple[str, str]:
-    """Say whether a source can be opened with its default options.
+    """Return whether a source can be opened with its default options.
 
     Returns:
         ``ready``, ``needs data``, ``needs download``, ``needs extra`` or ``broken``; and the mend.

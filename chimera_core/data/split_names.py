@@ -28,12 +28,12 @@ JOINED = "joined"
 
 
 def is_split_name(name: str) -> bool:
-    """Say whether a folder of this name is a split, in whatever case: ``Train``, ``dev``, ``test``."""
+    """Return whether a folder of this name is a split, in whatever case: ``Train``, ``dev``, ``test``."""
     return name.lower() in TRAIN_NAMES or name.lower() in VAL_NAMES
 
 
 def is_train_name(name: str) -> bool:
-    """Say whether a split of this name is to be learned from."""
+    """Return whether a split of this name is to be learned from."""
     return name.lower() in TRAIN_NAMES
 
 

@@ -22,12 +22,17 @@ from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files.atomic import AnyPath, disk_trouble, one_line, quote
 from chimera_core.files.own_folders import make_folder, move, open_own, refuse_link, remove_file
 from chimera_core.options.config import suggest
-from chimera_core.plugins.registry import AssetEntry, Registry
+from chimera_core.plugins.entries import AssetEntry
+from chimera_core.plugins.registry import Registry
 from chimera_core.plugins.settings import Settings
 
 Progress = Callable[[float, float], None]
 
 _log = logging.getLogger(__name__)
+
+
+class DownloadRefusedError(ConfigError):
+    """A download is asked for where none may be made."""
 
 
 _refused_for: ContextVar[str] = ContextVar("refused_for", default="")
@@ -53,10 +58,10 @@ def check_may_download(what: str) -> None:
     Args:
         what: would be brought, e.g. ``the weights of resnet50``.
     Raises:
-        ConfigError: if it is on behalf of a file that the user has not said to trust.
+        DownloadRefusedError: if it is on behalf of a file that the user has not said to trust.
     """
     if whose := _refused_for.get():
-        raise ConfigError(
+        raise DownloadRefusedError(
             f"{whose} asks for {one_line(what, limit=120)}, to be downloaded: add --fetch if you trust the file"
         )
 
@@ -189,10 +194,10 @@ def _bring_from(
 
 
 def _trouble(entry: AssetEntry, path: Path) -> str | None:
-    """Say how a file differs from the asset, None if it is the one."""
+    """Return how a file differs from the asset, None if it is the one."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        return "is no file"
+        return "is not a file"
     if found.st_size != entry.size:
         return f"has {found.st_size:,} bytes instead of {entry.size:,}"
     # Only what was right is remembered: a part that is removed and comes anew may get the same inode and time.

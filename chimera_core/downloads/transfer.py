@@ -255,7 +255,7 @@ def _other_size(found: int, size: int) -> str:
 
 
 def reason_of(error: Exception, timeout_s: float = 0) -> str:
-    """Say why a connection or file failed, in a few words without the jargon of exceptions."""
+    """Return why a connection or file failed, in a few words without the jargon of exceptions."""
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(inner, TimeoutError):
         return f"no answer for {timeout_s:g} s"

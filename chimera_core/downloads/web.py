@@ -71,7 +71,7 @@ class WebClient:
         """
         host = one_line(urlsplit(url).netloc, limit=100)
         if urlsplit(url).scheme not in ("http", "https") or not host:
-            raise DownloadError(f"'{one_line(url, limit=160)}' is no address of http or https")
+            raise DownloadError(f"'{one_line(url, limit=160)}' is not an address of http or https")
         pauses = list(PAUSES_S)
         while True:
             start_s = self._wait()
@@ -161,7 +161,7 @@ def _unpack(body: bytes, limit: int) -> bytes:
     try:
         data = unpacker.decompress(body, limit + 1)
     except zlib.error as error:
-        raise DownloadError("it sends what is no gzip") from error
+        raise DownloadError("it sends what is not gzip") from error
     if len(data) > limit:
         raise DownloadError(f"it sends more than {limit:,} bytes")
     if not unpacker.eof:

@@ -59,7 +59,7 @@ def disk_trouble(error: OSError | ValueError) -> str:
 
 
 def broken_link(path: AnyPath) -> str:
-    """Say that a path is a link to nothing, and to what; empty if it is not."""
+    """Report that a path is a link to nothing, and to what; empty if it is not."""
     try:
         if os.path.islink(path) and not os.path.exists(path):
             return f"{quote(path)} is a broken link: there is no {quote(os.readlink(path))}"
@@ -94,7 +94,7 @@ def describe_folder(path: AnyPath) -> str:
 
 
 def is_path_option(name: str) -> bool:
-    """Say whether an option says where files lie: ``root``, ``cat_root``, ``labels_file``."""
+    """Return whether an option says where files lie: ``root``, ``cat_root``, ``labels_file``."""
     return name.endswith(("root", "folder", "path", "file"))
 
 
@@ -103,12 +103,12 @@ def _is_full(value: Any) -> bool:
 
 
 def is_address(path: AnyPath) -> bool:
-    """Say whether a path is an address, such as ``https://example.org/cat.jpg``; a path has shortened its ``//``."""
+    """Return whether a path is an address, such as ``https://example.org/cat.jpg``; a path has shortened its ``//``."""
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)))  # C:/ is a disk
 
 
 def typed_address(path: AnyPath) -> str:
-    """Say that a path is an address, as it was typed; empty if it is none."""
+    """Report that a path is an address, as it was typed; empty if it is none."""
     if not is_address(path):
         return ""
     typed = re.sub(r"^([^:/]+):/(?!/)", r"\1://", os.fspath(path))
@@ -150,7 +150,7 @@ def refuse_inputs(outputs: Iterable[AnyPath], inputs: Iterable[tuple[str, AnyPat
 
 
 def leads_out(path: AnyPath, root: AnyPath) -> bool:
-    """Say whether a path, its links resolved, lies outside a folder. Neither need exist."""
+    """Return whether a path, its links resolved, lies outside a folder. Neither need exist."""
     real, home = os.path.realpath(path), os.path.realpath(root)
     try:
         return os.path.commonpath([real, home]) != home
@@ -210,10 +210,7 @@ def atomic_path(path: AnyPath) -> Iterator[Path]:
     Raises:
         RunError: if the file cannot be written, with the reason and the mend.
     """
-    target, mode = _target(path)
-    temporary = _beside(target)
-    try:
-        _make_empty(temporary)
+    with _half_written(path) as (temporary, target, mode):
         sweep_once(target.parent)
         # Some libraries put a file of their own in its place, which nobody else may read.
         allowed = os.stat(temporary).st_mode & 0o777 if mode is None else mode
@@ -223,11 +220,6 @@ def atomic_path(path: AnyPath) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.chmod(temporary, allowed)
         os.replace(temporary, target)
-    except OSError as error:
-        raise RunError(f"cannot write {quote(path)}: {disk_trouble(error)}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def check_writable(path: AnyPath) -> None:
@@ -236,14 +228,8 @@ def check_writable(path: AnyPath) -> None:
     Raises:
         RunError: if ``atomic_path`` could not write there.
     """
-    temporary = _beside(_target(path)[0])
-    try:
-        _make_empty(temporary)
-    except OSError as error:
-        raise RunError(f"cannot write {quote(path)}: {disk_trouble(error)}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with _half_written(path):
+        pass
 
 
 def sweep_once(folder: Path) -> None:
@@ -313,14 +299,21 @@ def _target(path: AnyPath) -> tuple[Path, int | None]:
     return target, stat.S_IMODE(found.st_mode)
 
 
-def _beside(target: Path) -> Path:
-    return target.parent / temporary_name(target.name)
-
-
-def _make_empty(path: Path) -> None:
-    # Not tempfile.mkstemp: its files are 0600, and the umask that new files should follow cannot be
-    # read without changing it for every thread.
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+@contextmanager
+def _half_written(path: AnyPath) -> Iterator[tuple[Path, Path, int | None]]:
+    """Yield an empty file, what it may become and that one's permission bits; the file is gone after the block."""
+    target, mode = _target(path)
+    temporary = target.parent / temporary_name(target.name)
+    try:
+        # Not tempfile.mkstemp: its files are 0600, and the umask that new files should follow cannot be
+        # read without changing it for every thread.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporary, target, mode
+    except OSError as error:
+        raise RunError(f"cannot write {quote(path)}: {disk_trouble(error)}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 _TROUBLES = {

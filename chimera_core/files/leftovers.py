@@ -28,12 +28,12 @@ def temporary_name(name: str) -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Say whether a name is of ``temporary_name``."""
+    """Return whether a name is of ``temporary_name``."""
     return _NAME.fullmatch(name) is not None
 
 
 def writer_is_gone(name: str) -> bool | None:
-    """Say whether the process that began a half-written file has ended.
+    """Return whether the process that began a half-written file has ended.
 
     Args:
         name: of ``temporary_name``.
@@ -55,7 +55,7 @@ def kernel() -> str:
 
 
 def begun(pid: int) -> str:
-    """Say when a process began, in the system's ticks: empty where it is none, or the system does not say.
+    """Return when a process began, in the system's ticks: empty where it is none, or the system does not say.
 
     A number that was given anew is so not mistaken for the process that had it before.
     """

@@ -208,7 +208,7 @@ def _take(lock: Path, work: str, *, is_locked: bool) -> Holder | None:
 
 
 def _holds(holder: Holder, lock: Path, *, is_locked: bool) -> bool:
-    """Say whether one whose name stands beside a lock has it still, where the system's lock is had or there is none."""
+    """Return whether one whose name stands beside a lock has it still, where the system's lock is had or there is none."""
     if _is_here(holder):
         return not is_locked and _is_running(holder, lock)
     return _silence_s(lock) < SILENCE_S
@@ -241,7 +241,7 @@ def _is_here(holder: Holder) -> bool:
 
 
 def _is_living(holder: Holder, lock: Path) -> bool:
-    """Say whether the name of a holder is there, and not of one that died on this machine."""
+    """Return whether the name of a holder is there, and not of one that died on this machine."""
     return bool(holder.pid) and not (_is_here(holder) and not _is_running(holder, lock))
 
 
@@ -258,7 +258,7 @@ def _silence_s(lock: Path) -> float:
 
 
 def _is_running(holder: Holder, lock: Path) -> bool:
-    """Say whether a process of this machine still runs, and is the one that took the lock."""
+    """Return whether a process of this machine still runs, and is the one that took the lock."""
     if on_windows():
         # There signal 0 is Ctrl-C: asking so would end the process.
         return _silence_s(lock) < SILENCE_S

@@ -14,7 +14,7 @@ MAX_BYTES = 255
 
 
 def name_trouble(name: str) -> str:
-    """Say why some system refuses a name for a file or folder, or makes another one of it; empty if none does.
+    """Return why some system refuses a name for a file or folder, or makes another one of it; empty if none does.
 
     Windows opens a device for ``con`` and ``nul.png``, drops final dots and spaces, and writes ``a:b`` into a hidden
     part of the file ``a``.
@@ -40,14 +40,14 @@ def name_trouble(name: str) -> str:
 
 
 def is_device(name: str) -> bool:
-    """Say whether Windows opens a device for a name, whatever its ending: ``con``, ``Nul.png``, ``COM1``."""
+    """Return whether Windows opens a device for a name, whatever its ending: ``con``, ``Nul.png``, ``COM1``."""
     # Superscript digits count, too; no other compatible spelling does, but a name may be folded later.
     plain = unicodedata.normalize("NFKC", name).casefold().partition(".")[0].rstrip()
     return bool(re.fullmatch(r"con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)\d", plain))
 
 
 def path_trouble(path: AnyPath) -> str:
-    """Say why this system takes a path that a user chose for another one, or no disk does; empty if neither.
+    """Return why this system takes a path that a user chose for another one, or no disk does; empty if neither.
 
     Other systems' rules are no reason to refuse a user's own names: elsewhere ``12:30.png`` is a file like any other.
     """
@@ -64,7 +64,7 @@ def path_trouble(path: AnyPath) -> str:
 
 
 def on_windows() -> bool:
-    """Say whether the rules of Windows hold here."""
+    """Return whether the rules of Windows hold here."""
     return os.name == "nt"
 
 

@@ -93,7 +93,7 @@ def read_json_table(path: AnyPath, *, most_bytes: int = MOST_BYTES, mend: str = 
     """Read a file of JSON that is one table; raises as ``read_json``."""
     table = read_json(path, most_bytes=most_bytes, mend=mend)
     if not isinstance(table, dict):
-        raise DataError(f"{quote(path)} is damaged (it is no table): {mend}")
+        raise DataError(f"{quote(path)} is damaged (it is not a table): {mend}")
     return table
 
 
@@ -136,7 +136,7 @@ def _decoded(path: AnyPath, data: bytes, mend: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except ValueError:
-        raise DataError(f"{quote(path)} is damaged (it is no text in UTF-8): {mend}") from None
+        raise DataError(f"{quote(path)} is damaged (it is not text in UTF-8): {mend}") from None
 
 
 def _whole(digits: str) -> int:

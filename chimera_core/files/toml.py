@@ -89,7 +89,7 @@ def read_toml(path: Path, *, what: str, paths_beside: bool = False) -> TomlFile:
                 raise ConfigError(f"{address}, so download the file first")
             raise ConfigError(f"{broken_link(path) or f'{name} does not exist'}: name a TOML file")
         if not path.is_file():  # a pipe or device may never end
-            raise ConfigError(f"{name} is no file: name a TOML file")
+            raise ConfigError(f"{name} is not a file: name a TOML file")
         data = read_bytes(path, most_bytes=LARGEST_BYTES, mend="name a TOML file")
         is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = data.decode("utf-16" if is_wide else "utf-8-sig").replace("\r\n", "\n")

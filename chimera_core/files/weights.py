@@ -32,7 +32,7 @@ def load_state(path: AnyPath) -> dict[str, Tensor]:
     file = Path(path)
     suffix = file.suffix.lower()
     if suffix not in (".safetensors", *_PICKLES):
-        raise DataError(f"{quote(path)} is no file of weights: it must end in .safetensors, .pth or .pt")
+        raise DataError(f"{quote(path)} is not a file of weights: it must end in .safetensors, .pth or .pt")
     if not file.is_file():
         if address := typed_address(path):
             raise DataError(f"{address}, so download it first")
@@ -134,6 +134,6 @@ def _plain_tensors(content: Any, *, where: str) -> dict[str, Tensor]:
                 "names are weights: save the state dict alone"
             )
         if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized:
-            raise DataError(f"{where}: {quote(name)} is no plain dense tensor: save it as one")
+            raise DataError(f"{where}: {quote(name)} is not a plain dense tensor: save it as one")
         state[name] = value.detach()
     return state

@@ -43,8 +43,6 @@ def set_background(
 
     Args:
         made: float32 (N, 3, H, W) in [0, 1], or (N, 4, H, W) with opacity, which stays.
-        first: their first parent.
-        background: which.
         keeps_outline: whether the creatures have the first parent's outline; else theirs is looked for.
         device: where it is looked for.
         remark: gets a line where no animal is found; the whole picture is taken for it then.

@@ -1,4 +1,4 @@
-"""From a checked plan to chimeras: what ``chimera fuse`` and ``chimera_core.fuse`` do.
+"""From a checked request to chimeras: what ``chimera fuse`` and ``chimera_core.fuse`` do.
 
 ``request`` checks everything that can be checked without torch; ``Fusion`` then holds the loaded fuser and
 parents and makes as many chimeras as are asked for.
@@ -20,11 +20,10 @@ from chimera_core.files.atomic import refuse_inputs
 from chimera_core.fusing.backgrounds import set_background
 from chimera_core.fusing.parents import ParentReader
 from chimera_core.fusing.provenance import provenance
-from chimera_core.fusing.request import FusionPlan, check_seeds, check_weights, plan_fusion, untrained
+from chimera_core.fusing.request import FusionRequest, check_limits, check_request, untrained
 from chimera_core.library.fetching import fetch_into_library
 from chimera_core.library.lookup import NamedPicture
 from chimera_core.library.visibility_cache import VisibilityCache
-from chimera_core.models.fusers import load_fuser
 from chimera_core.plugins.discovery import default_host
 from chimera_core.records import Parent
 
@@ -40,26 +39,22 @@ class Fusion:
     """A loaded fuser with its parents. ``make`` may be called with many weights and seeds.
 
     Args:
-        plan: checked.
-        fuser: loaded before, for a plan that differs in its parents alone; None: it is loaded.
+        fuser: loaded before, for a request that differs in its parents alone; None: it is loaded.
     """
 
-    def __init__(self, plan: FusionPlan, *, fuser: FusionGenerator | None = None) -> None:
+    def __init__(self, request: FusionRequest, *, fuser: FusionGenerator | None = None) -> None:
         from chimera_core.devices import select_device
 
-        self.plan = plan
-        self.device = select_device(plan.device)
-        self.fuser: FusionGenerator
-        if fuser is not None:
-            self.fuser = fuser
-        elif plan.trained is not None:
-            with self._downloads():
-                self.fuser = load_fuser(plan.trained, plan.config, self.device)
-        else:
-            self.fuser = plan.component.load_class()(plan.config, device=self.device)
-        if plan.trained is None:
-            _check_limits(self.fuser, plan)
-        self._parents = ParentReader(plan, accepts=self.fuser.accepts)
+        self.request = request
+        self.device = select_device(request.device)
+        with self._downloads():
+            self.fuser = request.fuser.load(device=self.device) if fuser is None else fuser
+        if request.fuser.trained is None:
+            if self.fuser.needs_training:
+                raise untrained(request.fuser.component)
+            accepts, most = self.fuser.accepts, self.fuser.max_parents
+            check_limits(request.fuser.label, request.parents, accepts=accepts, most=most)
+        self._parents = ParentReader(request, accepts=self.fuser.accepts)
 
     def make(
         self,
@@ -89,16 +84,19 @@ class Fusion:
             self.fuser.progress = progress
         with self._downloads():
             if not self._parents.depend_on_seed:
-                made = self.fuser.fuse(self.parents(seeds[0]), weights, seeds=seeds, size=self.plan.size)
+                made = self.fuser.fuse(self.parents(seeds[0]), weights, seeds=seeds, size=self.request.size)
             else:
                 made = torch.cat(
-                    [self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.plan.size) for s in seeds]
+                    [
+                        self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.request.size)
+                        for s in seeds
+                    ]
                 )
-        check_made(made, len(seeds), self.plan.fuser_name)
+        check_made(made, len(seeds), self.request.fuser.label, size=self.request.size)
         made = set_background(
             made,
             self.parents(seeds[0])[0],
-            self.plan.background,
+            self.request.background,
             keeps_outline=self.fuser.keeps_outline,
             device=self.device,
             remark=self.fuser.remark,
@@ -107,12 +105,12 @@ class Fusion:
 
     def _downloads(self) -> AbstractContextManager[None]:
         """Let the fuser bring what it asks for, or not."""
-        return no_downloads("" if self.plan.may_download else str(self.plan.trained))
+        return no_downloads("" if self.request.may_download else str(self.request.fuser.trained))
 
     @property
     def fuser_name(self) -> str:
         """The fuser that works: the one asked for, or the one that it chose for these parents."""
-        return self.fuser.stand_in or self.plan.fuser_name
+        return self.fuser.stand_in or self.request.fuser.label
 
     def findings(self, seed: int) -> list[dict[str, Any]]:
         """Give what the fuser saw in each parent, in plain values."""
@@ -124,33 +122,23 @@ class Fusion:
 
     def text(self, weights: Sequence[float], seed: int) -> dict[str, str]:
         """Give what is written into the PNG of one creature."""
-        return provenance(self.plan, self.fuser_name, weights, seed)
+        return provenance(self.request, self.fuser_name, weights, seed)
 
 
-def _check_limits(fuser: FusionGenerator, plan: FusionPlan) -> None:
-    limit = fuser.max_parents
-    if limit is not None and len(plan.parents) > limit:
-        raise ConfigError(
-            f"{plan.fuser_name} takes {limit} parents at most, but {len(plan.parents)} were given"
-        )
-    if fuser.needs_training:
-        raise untrained(plan.component)
-    files = [p for p in plan.parents if Path(p).is_file()]
-    if files and "photo" not in fuser.accepts:
-        raise ConfigError(f"{plan.fuser_name} takes class names, not photographs: leave out {files[0]}")
-
-
-def check_made(made: Any, count: int, name: str) -> None:
+def check_made(made: Any, count: int, name: str, *, size: int | None = None) -> None:
     """Refuse a result that is no pictures.
 
     Args:
         made: what a fuser gave.
         count: how many seeds it was given.
         name: of the fuser.
+        size: shorter side that was asked for; None: any.
     Raises:
-        PluginError: if it has another shape, or pixels that are no numbers.
+        PluginError: if it has another shape, NaN or infinite pixel values, or values far from [0, 1].
     """
     import torch
+
+    from chimera_core.interfaces.guards import check_pixels
 
     if (
         not isinstance(made, torch.Tensor)
@@ -159,8 +147,11 @@ def check_made(made: Any, count: int, name: str) -> None:
     ):
         met = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
         raise PluginError(f"fuser {name} gave {met} instead of ({count}, 3, H, W): mend the plugin")
-    if not torch.isfinite(made).all():
-        raise PluginError(f"fuser {name} gave pixels that are no numbers: try other options or report it")
+    check_pixels(made, f"fuser {name}")
+    if size is not None and min(made.shape[-2:]) != size:
+        raise PluginError(
+            f"fuser {name} gave {tuple(made.shape)}, whose shorter side is not the {size} pixels asked for: mend the plugin"
+        )
 
 
 @dataclass(frozen=True)
@@ -168,19 +159,34 @@ class FusionResult:
     """What ``chimera_core.fuse`` gives back: images float32 (n, 3, H, W) in [0, 1], and how they were made."""
 
     images: Tensor
+    request: FusionRequest = field(repr=False)
+    """What was asked for; ``save`` replaces none of the files that it names."""
     fuser: str
-    parents: tuple[str, ...]
-    weights: tuple[float, ...]
-    seeds: tuple[int, ...]
     device: str
     wall_s: float
     texts: tuple[Mapping[str, str], ...] = field(repr=False, default=())
-    pictures: tuple[NamedPicture, ...] = ()
-    """What stands for the parents that were given by name, with licence and attribution."""
     opacity: Tensor | None = field(repr=False, default=None)
     """float32 (n, 1, H, W) in [0, 1] of creatures that are cut-outs; ``images`` then have any colour where it is 0."""
-    plan: FusionPlan | None = field(repr=False, default=None)
-    """What was asked for; ``save`` replaces none of the files that it names."""
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The parents as they were named."""
+        return self.request.named
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """One for each parent, sum 1."""
+        return self.request.weights[0]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One for each image."""
+        return self.request.seeds
+
+    @property
+    def pictures(self) -> tuple[NamedPicture, ...]:
+        """What stands for the parents that were given by name, with licence and attribution."""
+        return tuple(p for p in self.request.pictures if p is not None)
 
     def save(self, path: str | Path, index: int = 0) -> Path:
         """Write one image as PNG, with its origin as text inside.
@@ -192,7 +198,7 @@ class FusionResult:
         from chimera_core.images.pixels import to_uint8
 
         checked = check_output(path, (".png",))
-        refuse_inputs([checked], self.plan.inputs() if self.plan else ())
+        refuse_inputs([checked], self.request.inputs())
         image = self.images[index]
         if self.opacity is not None:
             import torch
@@ -245,37 +251,33 @@ def fuse(
     """
     if n < 1:
         raise ConfigError(f"n must be 1 or more, but it is {n}")
-    check_seeds(seed, n)
     start = time.perf_counter()
-    plan = plan_fusion(
+    request = check_request(
         parents,
+        [] if weights is None else [weights],
+        seed=seed,
+        count=n,
+        size=size,
         fuser=fuser,
         preset=preset,
         options=options,
         masks=masks,
         source=source,
         source_options=source_options,
-        size=size,
         device=device,
-        seed=seed,
         background=background,
         fetch=fetch_into_library if fetch else None,
         visibility=VisibilityCache.of(default_host()),
+        remark=_log.warning,
     )
-    checked = check_weights(weights, len(parents), remark=_log.warning)
-    fusion = Fusion(plan)
-    seeds = tuple(range(seed, seed + n))
-    images = fusion.make(checked, seeds, progress=progress, opacity=True)
+    fusion, shares = Fusion(request), request.weights[0]
+    images = fusion.make(shares, request.seeds, progress=progress, opacity=True)
     return FusionResult(
         images=images[:, :3],
-        opacity=images[:, 3:] if images.shape[1] == 4 else None,
+        request=request,
         fuser=fusion.fuser_name,
-        parents=plan.named,
-        weights=checked,
-        seeds=seeds,
         device=str(fusion.device),
         wall_s=time.perf_counter() - start,
-        texts=tuple(fusion.text(checked, s) for s in seeds),
-        pictures=tuple(p for p in plan.pictures if p is not None),
-        plan=plan,
+        texts=tuple(fusion.text(shares, s) for s in request.seeds),
+        opacity=images[:, 3:] if images.shape[1] == 4 else None,
     )

@@ -6,12 +6,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chimera_core.components.choice import choose
 from chimera_core.data.split_names import learning_split
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote
 from chimera_core.files.names import spelled_in
-from chimera_core.fusing.request import PARENT_SIZE, FusionPlan
+from chimera_core.fusing.request import FusionRequest
 from chimera_core.options.config import suggest
 from chimera_core.records import Parent
 
@@ -21,23 +20,26 @@ if TYPE_CHECKING:
 
     from chimera_core.interfaces.components import DatasetSource, Split
 
+# Photographs are handed to fusers no larger than this (shorter side), or than the result if that is larger:
+# enough for a small animal's coat, and a 50-megapixel photograph stays affordable.
+PARENT_SIZE = 1024
+
 _log = logging.getLogger(__name__)
 
 
 class ParentReader:
-    """Reads a plan's parents, once each.
+    """Reads a request's parents, once each.
 
     Args:
-        plan: checked.
         accepts: what its fuser takes, ``"photo"`` or ``"class"`` or both.
     """
 
-    def __init__(self, plan: FusionPlan, *, accepts: frozenset[str]) -> None:
-        self.plan = plan
+    def __init__(self, request: FusionRequest, *, accepts: frozenset[str]) -> None:
+        self.request = request
         self._accepts = accepts
         self._source: DatasetSource | None = None
         self._sampled: dict[tuple[int, int], Parent] = {}
-        self._known = [self._read(k) for k in range(len(plan.parents))]
+        self._known = [self._read(k) for k in range(len(request.parents))]
 
     @property
     def depend_on_seed(self) -> bool:
@@ -49,9 +51,9 @@ class ParentReader:
         return [parent or self._draw(k, seed) for k, parent in enumerate(self._known)]
 
     def _read(self, index: int) -> Parent | None:
-        name = self.plan.parents[index]
-        trained = self.plan.trained
-        if trained is not None and trained.knows(name, self.plan.source):
+        name = self.request.parents[index]
+        trained = self.request.fuser.trained
+        if trained is not None and trained.knows(name, self.request.source):
             return Parent(name, class_name=name)
         if not Path(name).is_file():
             return None if "photo" in self._accepts else Parent(name, class_name=name)
@@ -64,20 +66,20 @@ class ParentReader:
             alpha = from_uint8(picture.alpha)
             # What lies under full transparency is whatever the drawing program left there.
             image = alpha * image + (1 - alpha)
-            alpha = _at_most(alpha, self.plan.size, of=name)
-        image = _at_most(image, self.plan.size, of=name)
-        if self.plan.square:
+            alpha = _at_most(alpha, self.request.size, of=name)
+        image = _at_most(image, self.request.size, of=name)
+        if self.request.square:
             image, alpha = middle_square(image), None if alpha is None else middle_square(alpha)
         mask = self._mask(index, image, alpha)
         # Only a picture that shows its own transparency is a cut-out; a mask from elsewhere leaves the ground.
         is_cutout = alpha is not None and mask is alpha and bool((alpha < 0.5).any())
-        found = self.plan.pictures[index] if self.plan.pictures else None
+        found = self.request.pictures[index] if self.request.pictures else None
         return Parent(found.name if found else picture.name, image, mask, is_cutout=is_cutout)
 
     def _mask(self, index: int, image: Tensor, alpha: Tensor | None) -> Tensor | None:
         import torch
 
-        choice = self.plan.masks[index] if index < len(self.plan.masks) else "auto"
+        choice = self.request.masks[index] if index < len(self.request.masks) else "auto"
         if choice == "auto":
             return alpha
         if choice == "none":
@@ -88,7 +90,7 @@ class ParentReader:
         from chimera_core.images.pixels import from_uint8, middle_square
 
         mask = from_uint8(read_mask(choice))
-        if self.plan.square:
+        if self.request.square:
             mask = middle_square(mask)
         (height, width), (h, w) = image.shape[-2:], mask.shape[-2:]
         if abs(h * width - w * height) > 0.02 * h * width:
@@ -102,31 +104,34 @@ class ParentReader:
 
         if (index, seed) in self._sampled:
             return self._sampled[index, seed]
-        plan = self.plan
+        request = self.request
+        assert request.source is not None
         if self._source is None:
-            self._source = choose(plan.host, "dataset-source", str(plan.source), plan.source_options).load()
+            self._source = request.source.load()
         info = self._source.info
-        name = spelled_in(info.classes, plan.parents[index])
+        name = spelled_in(info.classes, request.parents[index])
         if name is None:
-            name = plan.parents[index]
+            name = request.parents[index]
             raise ConfigError(
-                f"there is no file {quote(name)}, and source {plan.source} has no class of that name"
+                f"there is no file {quote(name)}, and source {request.source.label} has no class of that name"
                 + suggest(name, info.classes)
             )
         split = self._source.open(learning_split(info.splits))
         wanted = info.classes.index(name)
         members = [i for i, label in enumerate(split.labels) if label == wanted]
         if not members:
-            raise DataError(f"source {plan.source} has no image of class '{name}' in its first split")
+            raise DataError(
+                f"source {request.source.label} has no image of class '{name}' in its first split"
+            )
         import torch
 
         generator = torch.Generator().manual_seed(seed * 1009 + index)
         image = from_uint8(_readable(split, members, generator, of=name).permute(1, 2, 0))
-        image = _at_most(image, plan.size, of=name)
-        if plan.square:
+        image = _at_most(image, request.size, of=name)
+        if request.square:
             image = middle_square(image)
         # To a trained fuser a class is what it learned itself; this is a photograph.
-        class_name = name if plan.trained is None else None
+        class_name = name if request.fuser.trained is None else None
         parent = Parent(name, image, self._mask(index, image, None), class_name=class_name)
         self._sampled[index, seed] = parent
         return parent

@@ -7,33 +7,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chimera_core import __version__
-from chimera_core.fusing.request import FusionPlan
+from chimera_core.fusing.request import FusionRequest
 from chimera_core.privacy import without_folders
 
 
-def provenance(plan: FusionPlan, fuser: str, weights: Sequence[float], seed: int) -> dict[str, str]:
+def provenance(request: FusionRequest, fuser: str, weights: Sequence[float], seed: int) -> dict[str, str]:
     """Give the text of a PNG, by keyword. Folders are left out: pictures travel, paths are private.
 
     Args:
-        plan: what was asked for.
         fuser: the one that worked.
         weights: one per parent, sum 1.
         seed: of this creature.
     """
-    credits = [p.as_json(with_folder=False) for p in plan.pictures if p is not None]
+    credits = [p.as_json(with_folder=False) for p in request.pictures if p is not None]
     return {
         "Software": f"chimera-toolkit {__version__}",
         "chimera.version": __version__,
         "chimera.fuser": fuser,
-        "chimera.component": plan.component.full_name,
-        "chimera.distribution": plan.component.distribution,
-        "chimera.parents": json.dumps([Path(p).name for p in plan.named], ensure_ascii=False),
+        "chimera.component": request.fuser.name,
+        "chimera.distribution": request.fuser.component.distribution,
+        "chimera.parents": json.dumps([Path(p).name for p in request.named], ensure_ascii=False),
         "chimera.weights": json.dumps([round(w, 6) for w in weights]),
         "chimera.seed": str(seed),
-        "chimera.size": str(plan.size),
+        "chimera.size": str(request.size),
         "chimera.options": json.dumps(
-            without_folders(plan.config.model_dump(mode="json")), ensure_ascii=False
+            without_folders(request.fuser.config.model_dump(mode="json")), ensure_ascii=False
         ),
-        **({"chimera.background": plan.background} if plan.background != "keep" else {}),
+        **({"chimera.background": request.background} if request.background != "keep" else {}),
         **({"chimera.attribution": json.dumps(credits, ensure_ascii=False)} if credits else {}),
     }

@@ -1,24 +1,23 @@
-"""What ``chimera fuse`` is asked for, checked: all that can be checked without torch, so that a mistake costs no second."""
+"""What creatures are asked for, checked: all that can be checked without torch, so that a mistake costs no second."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from chimera_core.components.choice import choose
+from chimera_core.components.choice import Choice, choose
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote
 from chimera_core.fusing.backgrounds import Background, check_background
+from chimera_core.fusing.weights import Weights, check_weights
 from chimera_core.images import check_picture
 from chimera_core.library.choosing import PictureScores
 from chimera_core.library.lookup import NamedPicture, find_pictures
-from chimera_core.models.fusers import TrainedFuser, choose_model, find_trained_fuser, is_class_name
+from chimera_core.models.fusers import FuserChoice, TrainedFuser, choose_model, is_class_name, resolve_fuser
+from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import Component, PluginHost, default_host
 
 # With its plugin, so that a stranger who offers the same name cannot get into the default's way.
@@ -27,26 +26,23 @@ MIN_SIZE, MAX_SIZE = 16, 2048
 MAX_SEED = 2**31 - 1
 DEFAULT_SIZE = 256
 """Of what a fuser of photographs makes; a trained one has a size of its own."""
-# Photographs are handed to fusers no larger than this (shorter side), or than the result if that is larger:
-# enough for a small animal's coat, and a 50-megapixel photograph stays affordable.
-PARENT_SIZE = 1024
 
 
 @dataclass(frozen=True)
-class FusionPlan:
-    """A checked request: every name exists, weights and sizes are right, no torch was needed."""
+class FusionRequest:
+    """What creatures are to be made, checked: every name exists, weights and sizes are right, no torch was needed."""
 
     parents: tuple[str, ...]
-    masks: tuple[str, ...]
-    component: Component
-    config: BaseModel
-    source: str | None
-    source_options: Mapping[str, Any]
+    weights: tuple[Weights, ...]
+    """Those at which creatures are made."""
+    seeds: tuple[int, ...]
+    """Those of the creatures at each of the weights."""
     size: int
+    masks: tuple[str, ...]
+    fuser: FuserChoice
     device: str
-    host: PluginHost = field(repr=False)
-    trained: TrainedFuser | None = None
-    """The run, file or model whose weights the fuser takes up, if it is one that learns."""
+    source: Choice | None = field(default=None, repr=False)
+    """Where names of classes find their images."""
     is_chosen: bool = False
     """Whether the fuser was chosen for the classes that were named, and not by the user."""
     square: bool = False
@@ -61,71 +57,64 @@ class FusionPlan:
     @property
     def named(self) -> tuple[str, ...]:
         """The parents as the user named them; ``parents`` are the files that stand for them."""
-        found = self.pictures or (None,) * len(self.parents)
-        return tuple(p.name if p else parent for p, parent in zip(found, self.parents, strict=True))
-
-    @property
-    def fuser_name(self) -> str:
-        """The fuser as users name it."""
-        return self.trained.name if self.trained else self.component.spec.name
+        return tuple(p.name if p else parent for p, parent in zip(self.pictures, self.parents, strict=True))
 
     def inputs(self) -> Iterator[tuple[str, Path]]:
         """Name the files that creatures are made from, each with what it is; no output may be one of them."""
         for what, names in (("a parent", self.parents), ("a mask", self.masks)):
             yield from ((what, Path(name)) for name in names if os.path.isfile(name))
         if self.source is not None:
-            source = choose(self.host, "dataset-source", self.source, self.source_options).load()
+            source = self.source.load()
             for split in source.info.splits:
-                yield from ((f"a picture of source {self.source}", file) for file in source.files(split))
+                yield from (
+                    (f"a picture of source {self.source.label}", file) for file in source.files(split)
+                )
 
 
-def plan_fusion(
+def check_request(
     parents: Sequence[str | Path],
+    weights: Sequence[Sequence[float]] = (),
     *,
+    seed: int = 0,
+    count: int = 1,
+    size: int | None = None,
     fuser: str | None = None,
     preset: str | None = None,
     options: Mapping[str, Any] | None = None,
     masks: Sequence[str | Path] = (),
     source: str | None = None,
     source_options: Mapping[str, Any] | None = None,
-    size: int | None = None,
     device: str = "auto",
     square: bool = False,
-    seed: int = 0,
     background: str = "keep",
     fetch: Callable[[str], object] | None = None,
     visibility: PictureScores | None = None,
+    remark: Callable[[str], object] | None = None,
     host: PluginHost | None = None,
-) -> FusionPlan:
-    """Check a request.
+) -> FusionRequest:
+    """Check what creatures are asked for.
 
     Args:
-        parents: image files, classes that the fuser knows, names of pictures in the library or a collection or,
-            with a source, classes of it; two or more.
-        fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
-            or, for photographs, ``auto``, which goes by what they hold.
-        preset: a preset of the fuser.
-        options: the fuser's options, over the preset; over those that it was trained with, if it was.
-        masks: at most one per parent, in their order: an image file (white = animal), ``auto`` or ``none``; where
-            none is given, a picture that was found by name may bring one.
-        source: where class names find their images.
-        source_options: its options.
-        size: shorter side of the result in pixels; None: 256, or the size that a trained fuser makes.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        parents, size, fuser, preset, options, masks, source, source_options, device, background: as of
+            ``chimera_core.fuse``; masks that are not given may come with a picture that is found by name.
+        weights: those at which creatures are made, a row each, as ``check_weights`` takes them; none: equal shares.
+        seed: of the first creature at each of the weights. It picks among several pictures of a name, once for all
+            creatures of a request, so that they share their parents.
+        count: of creatures at each of the weights, from seeds ``seed``, ``seed + 1``, ...
         square: cut photographs to their middle square first.
-        seed: the first one asked for. It picks among several pictures of a name, once for all creatures of a
-            request, so that they share their parents.
-        background: ``keep``, ``white`` or ``transparent``: what creatures stand on.
         fetch: brings pictures of a name that is found nowhere into the library; None: nothing is fetched, nor is
             anything that an exported fuser asks for.
         visibility: looks at pictures where a name has several (``library.visibility_cache.VisibilityCache``), which needs torch;
             None: the best is known by headers alone.
+        remark: called with a line where weights of another sum are scaled to 1; None: these are refused.
         host: plugins to use; the installed ones when None.
     Raises:
         ConfigError, DataError, PluginError: naming what is wrong and the mend.
     """
     host = host or default_host()
     names = tuple(str(parent) for parent in parents)
+    check_seeds(seed, count)
+    rows = tuple(check_weights(row, max(2, len(names)), remark=remark) for row in weights or (None,))
     if len(names) < 2:
         raise ConfigError(f"a chimera needs two parents or more, but it got {len(names)}: name another")
     if "-" in names:
@@ -138,40 +127,39 @@ def plan_fusion(
         )
     by_name = source is None and any(map(is_class_name, names))
     model = choose_model(host, names) if by_name and fuser is None else None
-    chosen = fuser if model is None else model
-    trained = find_trained_fuser(host, chosen) if chosen is not None else None
+    chosen = resolve_fuser(host, model or fuser or DEFAULT_PHOTO_FUSER, options or {}, preset=preset)
+    trained = chosen.trained
     if trained is not None:
         names = tuple(map(trained.spelled, names))
-    component, config = _with_options(host, fuser, trained, preset, options or {})
     for mask in masks:
         if str(mask) not in ("auto", "none"):
             _check_parent(str(mask), None)
     pictures: tuple[NamedPicture | None, ...] = (None,) * len(names)
-    if by_name and _wants_pictures(component, trained, is_default=fuser is None):
+    if by_name and _wants_pictures(chosen, is_default=fuser is None):
         for name in names:
             if not is_class_name(name):
                 _check_parent(name, None)
         wanted = [name for name in names if is_class_name(name)]
-        found = iter(find_pictures(wanted, host=host, seed=seed, fetch=fetch, visibility=visibility))
-        pictures = tuple(next(found) if is_class_name(name) else None for name in names)
+        given = iter(find_pictures(wanted, host=host, seed=seed, fetch=fetch, visibility=visibility))
+        pictures = tuple(next(given) if is_class_name(name) else None for name in names)
         names = tuple(str(p.file) if p else name for p, name in zip(pictures, names, strict=True))
     if trained is not None:
-        trained.check_parents(names, source)
-    if source is not None:
-        choose(host, "dataset-source", source, source_options or {})
-    for name in names if trained is None else ():
-        _check_parent(name, source)
-    return FusionPlan(
+        if source is not None and "photo" not in trained.header.accepts:
+            raise ConfigError(f"{trained} knows its classes by itself: leave out --source")
+        check_limits(trained, names, accepts=trained.header.accepts, most=trained.header.max_parents)
+    found = choose(host, "dataset-source", source, source_options or {}) if source is not None else None
+    for name in names:
+        if trained is None or not trained.knows(name, source):
+            _check_parent(name, source, trained)
+    return FusionRequest(
         parents=names,
-        masks=(*map(str, masks), *(str((p and p.mask) or "auto") for p in pictures[len(masks) :])),
-        component=component,
-        config=config,
-        source=source,
-        source_options=source_options or {},
+        weights=rows,
+        seeds=tuple(range(seed, seed + count)),
         size=size or (trained.header.size if trained else DEFAULT_SIZE),
+        masks=(*map(str, masks), *(str((p and p.mask) or "auto") for p in pictures[len(masks) :])),
+        fuser=chosen,
         device=device,
-        host=host,
-        trained=trained,
+        source=found,
         is_chosen=model is not None,
         square=square,
         background=check_background(background),
@@ -194,116 +182,55 @@ def check_seeds(first: int, count: int) -> None:
         )
 
 
-def check_weights(
-    weights: Sequence[float] | None, parents: int, *, remark: Callable[[str], object] | None = None
-) -> tuple[float, ...]:
-    """Check one weight per parent, none negative, sum 1; None means equal shares.
+def check_limits(
+    fuser: object, parents: Sequence[str], *, accepts: Collection[str], most: int | None
+) -> None:
+    """Check number and kind of parents.
 
-    A sum within 0.001 of 1 is taken for 1 (".333,.333,.334") and scaled to it.
-
-    Args:
-        weights: one per parent.
-        parents: how many there are.
-        remark: called with one line when weights of another sum (7,3) are scaled to 1. None: these are refused.
     Raises:
-        ConfigError: naming the weights.
+        ConfigError: if a fuser cannot take them.
     """
-    if weights is None:
-        return (1 / parents,) * parents
-    header = ",".join(f"{w:g}" for w in weights)
-    if len(weights) != parents:
-        raise ConfigError(f"{len(weights)} weights ({header}) for {parents} parents: give one per parent")
-    if not all(math.isfinite(w) for w in weights) or min(weights) < 0:
-        raise ConfigError(f"weights must be 0 or more, but they are {header}")
-    total = sum(weights)
-    if abs(total - 1) > 1e-3 and (remark is None or not total or math.isinf(total)):
-        raise ConfigError(f"weights must sum to 1, but {header} sum to {total:g}")
-    scaled = tuple(w / total for w in weights)
-    if abs(total - 1) > 1e-3 and remark is not None:
-        remark(f"weights {header} sum to {total:g}: taken as {','.join(f'{w:.3g}' for w in scaled)}")
-    return scaled
-
-
-def sweep_weights(weights: Sequence[float], frames: int) -> list[tuple[float, ...]]:
-    """Go from the first parent alone to none of it; the others keep their shares among themselves.
-
-    Args:
-        weights: their ratios beyond the first one count; equal where they are all 0.
-        frames: number of weights, 2 or more, both ends included.
-    """
-    rest = sum(weights[1:])
-    shares = [w / rest if rest else 1 / (len(weights) - 1) for w in weights[1:]]
-    firsts = [1 - k / (frames - 1) for k in range(frames)]
-    return [(first, *((1 - first) * share for share in shares)) for first in firsts]
-
-
-def triangle_weights(side: int) -> list[list[tuple[float, float, float]]]:
-    """Give the weights of three parents at the points of a triangle: row k has k + 1 of them.
-
-    The first parent is the top, the second the left corner below, the third the right one.
-
-    Args:
-        side: points along each edge, 2 or more.
-    """
-    last = side - 1
-    return [
-        [((last - row) / last, (row - k) / last, k / last) for k in range(row + 1)] for row in range(side)
-    ]
-
-
-def learns(component: Component) -> bool:
-    """Say whether a fuser needs training. This imports it."""
-    fuser: Any = component.load_class()
-    return bool(fuser.needs_training)
+    if most is not None and len(parents) > most:
+        raise ConfigError(f"{fuser} takes {most} parents at most, but {len(parents)} were given")
+    files = [parent for parent in parents if os.path.isfile(parent)]
+    if files and "photo" not in accepts:
+        raise ConfigError(f"{fuser} takes class names, not photographs: leave out {quote(files[0])}")
 
 
 def untrained(component: Component) -> ConfigError:
-    """Say that a fuser learns, and has not yet."""
+    """Report that a fuser learns, and has not yet."""
     name = component.spec.name
     return ConfigError(f"{name} must be trained first: `chimera fuser train {name}`, then name its run")
 
 
-def _wants_pictures(component: Component, trained: TrainedFuser | None, *, is_default: bool) -> bool:
+def _wants_pictures(chosen: FuserChoice, *, is_default: bool) -> bool:
     """Say whether names are pictures to a fuser, and not classes that it knows or means to know.
 
     Raises:
         ConfigError: if it learns, and has not yet.
     """
-    if trained is not None:
-        return "class" not in trained.header.accepts
+    if chosen.trained is not None:
+        return "class" not in chosen.trained.header.accepts
     if is_default:  # of photographs; asking its class would import torch before a wrong name is noticed
         return True
-    if learns(component):
-        raise untrained(component)
-    fuser: Any = component.load_class()
+    fuser: Any = chosen.component.load_class()
+    if fuser.needs_training:
+        raise untrained(chosen.component)
     return "photo" in fuser.accepts
 
 
-def _with_options(
-    host: PluginHost,
-    fuser: str | None,
-    trained: TrainedFuser | None,
-    preset: str | None,
-    options: Mapping[str, Any],
-) -> tuple[Component, BaseModel]:
-    """Find the fuser's component, and check its options."""
-    if trained is not None:
-        if preset is not None:
-            raise ConfigError(f"{trained} has the options that it was trained with: leave out --preset")
-        return trained.component, trained.options(host, dict(options))
-    choice = choose(host, "fusion-generator", fuser or DEFAULT_PHOTO_FUSER, options, preset=preset)
-    return choice.component, choice.config
-
-
-def _check_parent(name: str, source: str | None) -> None:
+def _check_parent(name: str, source: str | None, trained: TrainedFuser | None = None) -> None:
+    """Check a parent that is no class of a fuser: a file, or a class of the source."""
     path = Path(name)
     is_bare = len(path.parts) == 1
     if source is not None and is_bare and not os.path.isfile(path):
         # A class name; the source knows whether it has it. It may hold a dot ("St. Bernard"), and a folder of
         # that name may lie here: the class's own.
         return
-    if is_bare and not path.suffix and not os.path.lexists(path):
-        raise DataError(
-            f"there is no file {quote(name)}: name an image file, or give --source for class names"
-        )
+    if is_class_name(name):
+        if trained is None:
+            mend = "name an image file, or give --source for class names"
+            raise DataError(f"there is no file {quote(name)}: {mend}")
+        known = suggest(name, trained.header.classes) if "class" in trained.header.accepts else ""
+        raise ConfigError(f"{trained} knows no class {quote(name)}, and there is no such file{known}")
     check_picture(path)

@@ -166,7 +166,7 @@ def _is_heic(head: bytes) -> bool:
 
 
 def _strange(head: bytes) -> str:
-    """Say what a file is that no plugin took, and the mend."""
+    """Return what a file is that no plugin took, and the mend."""
     if _is_heic(head):
         return "is a HEIC photo: install pillow-heif (pip install pillow-heif) or save it as JPEG"
     start = head.decode("utf-8", "ignore")  # the cut may split a letter

@@ -56,7 +56,7 @@ class Pictures:
 
 
 def is_system_folder(name: str) -> bool:
-    """Say whether a folder of this name holds what a system or a program keeps for itself: ``@eaDir``, ``.cache``."""
+    """Return whether a folder of this name holds what a system or a program keeps for itself: ``@eaDir``, ``.cache``."""
     return (
         name.startswith(".") or name.lower() in _SYSTEM or bool(re.fullmatch(r"found\.\d{3}", name.lower()))
     )
@@ -79,7 +79,7 @@ def pictures_below(root: AnyPath, *, deepest: int = DEEPEST) -> Pictures:
 
 
 def is_picture_name(name: str) -> bool:
-    """Say whether a file's name is that of a picture: a known ending, and not hidden."""
+    """Return whether a file's name is that of a picture: a known ending, and not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
 
 

@@ -31,7 +31,7 @@ _HEAD = 1 << 16
 
 
 def excess_of(file: BinaryIO, size: int) -> str:
-    """Say what is too much about a file that is to be decoded.
+    """Return what is too much about a file that is to be decoded.
 
     Args:
         file: open for reading; it is left at any place.
@@ -50,7 +50,7 @@ def excess_of(file: BinaryIO, size: int) -> str:
 
 
 def too_large(width: int, height: int, limit: int = MAX_PIXELS) -> str:
-    """Say that a picture has too many pixels; empty if it has not."""
+    """Report that a picture has too many pixels; empty if it has not."""
     if width * height <= limit:
         return ""
     return (
@@ -60,7 +60,7 @@ def too_large(width: int, height: int, limit: int = MAX_PIXELS) -> str:
 
 
 def too_large_tiles(image: Any, pixels: int) -> str:
-    """Say that a TIFF of few pixels keeps them in huge tiles: a tile is unpacked whole; empty if it does not."""
+    """Report that a TIFF of few pixels keeps them in huge tiles: a tile is unpacked whole; empty if it does not."""
     tags = getattr(image, "tag_v2", None) or {}
     width, height = tags.get(322, 0), tags.get(323, 0)
     if not (isinstance(width, int) and isinstance(height, int)):

@@ -93,7 +93,7 @@ def _transform(profile: bytes, mode: str) -> Any:
 
 
 def _changes_nothing(transform: Any, mode: str) -> bool:
-    """Say whether a conversion moves no colour by more than makers' tables of sRGB differ.
+    """Return whether a conversion moves no colour by more than makers' tables of sRGB differ.
 
     So a picture that is in sRGB keeps its very bytes, whoever wrote its profile.
     """
@@ -113,7 +113,7 @@ def _changes_nothing(transform: Any, mode: str) -> bool:
 
 
 def _fault(profile: bytes) -> str:
-    """Say what is wrong with a profile as far as its own bytes tell; empty if nothing is."""
+    """Return what is wrong with a profile as far as its own bytes tell; empty if nothing is."""
     if len(profile) > MAX_PROFILE:
         return f"is too large ({len(profile) / 2**20:.0f} MiB, the limit is {MAX_PROFILE >> 20})"
     if len(profile) < 132 or profile[36:40] != b"acsp":
@@ -145,7 +145,7 @@ def _table_bytes(name: bytes, data: bytes) -> int:
 
 
 def _unlike(profile: bytes, mode: str) -> str:
-    """Say that a profile is not of the picture's kind; empty if it is."""
+    """Report that a profile is not of the picture's kind; empty if it is."""
     kind = _CHANNELS.get(profile[16:20])
     if kind == "CMYK" and mode == "CMYK":
         return ""

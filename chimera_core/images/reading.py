@@ -12,11 +12,9 @@ from chimera_core.images.decoding import decode
 from chimera_core.images.upright import upright_pixels
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL import ImageFile
 
-    UInt8 = NDArray[np.uint8]
+    from chimera_core.images.upright import UInt8
 
 READING = 2
 """Raised when a file's pixels are read as other bytes than before, so that packed data are made again.

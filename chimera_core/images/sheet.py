@@ -11,11 +11,9 @@ from chimera_core.errors import ShapeError
 from chimera_core.images import check_pixels
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL import ImageFont
 
-    UInt8 = NDArray[np.uint8]
+    from chimera_core.images.upright import UInt8
 
 
 def grid(

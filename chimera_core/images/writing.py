@@ -19,7 +19,7 @@ from chimera_core.images.decoding import PICTURE_SUFFIXES
 if TYPE_CHECKING:
     from PIL import Image
 
-    from chimera_core.images.reading import UInt8
+    from chimera_core.images.upright import UInt8
 
 
 def check_output(path: AnyPath, suffixes: Sequence[str] = (".png", ".gif")) -> Path:

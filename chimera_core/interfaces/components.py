@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, PluginError
 from chimera_core.interfaces.learner import FuserData, FuserLearner, TrainedFacts
 from chimera_core.randomness import Draw
 from chimera_core.records import Example, Level, Parent, SourceInfo
@@ -27,8 +27,9 @@ class Split(Protocol):
 
     It lists what is there; only decoding tells whether a file can be read. So indexing may raise ``DataError``,
     and whoever draws images leaves that one out and says so (``chimera source prepare`` lists them all).
-    Two attributes are optional: ``paths``, the file of every example, by which the packed cache names images and
-    notices changes; ``domains``, the domain index of every example.
+    Three attributes are optional: ``paths``, the file of every example, by which the packed cache names images and
+    notices changes; ``domains``, the domain index of every example; ``mask(index)``, for a source that knows where
+    the animal of an example is (``own_mask``).
     """
 
     @property
@@ -43,6 +44,15 @@ class Split(Protocol):
         Raises:
             DataError: if its file cannot be read.
         """
+
+
+def own_mask(split: Split, index: int) -> Tensor | None:
+    """Ask a split for the mask of an example: uint8 (1, H, W), 255 where the animal is.
+
+    It has the example's aspect ratio. None: the split does not know, and the animal has to be found.
+    """
+    give: Callable[[int], Tensor | None] | None = getattr(split, "mask", None)
+    return None if give is None else give(index)
 
 
 class DatasetSource(ABC):
@@ -234,6 +244,8 @@ class FusionGenerator(ABC):
         Raises:
             ConfigError: if it needs no training, or cannot learn this: a size that the network cannot make, say.
         """
+        if cls.needs_training:
+            raise PluginError(f"fuser {cls.__name__} needs training, but has no `learner`: mend the plugin")
         raise ConfigError(f"fuser {cls.__name__} needs no training: use it by `chimera fuse`")
 
     def load(self, state: Mapping[str, Tensor], facts: TrainedFacts) -> None:
@@ -245,6 +257,10 @@ class FusionGenerator(ABC):
         Raises:
             DataError: if they were made for other options; ``check_state`` says it well.
         """
+        if self.needs_training:
+            raise PluginError(
+                f"fuser {type(self).__name__} needs training, but has no `load`: mend the plugin"
+            )
         raise ConfigError(f"fuser {type(self).__name__} needs no training: use it without a run")
 
     @abstractmethod
@@ -264,5 +280,5 @@ class FusionGenerator(ABC):
         """
 
     def findings(self, parents: Sequence[Parent]) -> Sequence[Mapping[str, Any]]:
-        """Tell what was seen in each parent, in plain values, for `chimera fuse --json`. The default is nothing."""
+        """Return what was seen in each parent, in plain values, for `chimera fuse --json`. The default is nothing."""
         return ()

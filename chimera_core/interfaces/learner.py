@@ -152,5 +152,5 @@ class FuserLearner(ABC):
         """
 
     def critic_estimate(self, batch: Batch, *, draw: Draw, engine: Engine) -> dict[str, float]:
-        """Say what the critic finds on held-out images, as a sign of quality; nothing for fusers without one."""
+        """Return what the critic finds on held-out images, as a sign of quality; nothing for fusers without one."""
         return {}

@@ -28,7 +28,6 @@ def rank_pictures(paths: Sequence[Path], *, visibility: PictureScores | None = N
     in any case what cannot be read. Then the best ``MOST_LOOKED_AT`` by their visibility scores. Equal ones stay in their order.
 
     Args:
-        paths: of the pictures.
         visibility: looks at pictures; not called where there is only one. None: only headers count.
     """
     ranked = [*sorted(paths[:MOST_RANKED], key=_by_header), *paths[MOST_RANKED:]]
@@ -46,7 +45,6 @@ def pick_picture(paths: Sequence[Path], turn: int, *, visibility: PictureScores 
     The one that is picked is decoded, because only that tells whether it is whole.
 
     Args:
-        paths: of the pictures.
         turn: 0 or more.
         visibility: as for ``rank_pictures``.
     Raises:

@@ -19,7 +19,7 @@ from chimera_core.library.records import LONGEST, PictureRecord
 
 if TYPE_CHECKING:
     from chimera_core.plugins.discovery import PluginHost
-    from chimera_core.plugins.registry import CollectionEntry
+    from chimera_core.plugins.entries import CollectionEntry
 
 MAX_FILES = 50_000
 """Files and folders of a collection that are looked at: a registry may name a whole disk by mistake."""

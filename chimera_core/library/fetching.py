@@ -48,7 +48,6 @@ def fetch_into_library(
     process at a time: another one waits.
 
     Args:
-        name: of the animal.
         host: knows the source; its settings say where the library lies. The installed plugins when None.
         count: how many pictures, 1 or more.
         progress: called with (done, total) in bytes.

@@ -67,7 +67,6 @@ class Library:
         The copy's name ends in a piece of its checksum: the same picture twice stays one, with the newer record.
 
         Args:
-            name: of the animal.
             file: the picture; it is decoded once, so that a broken one does not get in.
             record: what is known about it; the file's name and today are noted where it does not give them.
         Returns:

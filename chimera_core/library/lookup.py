@@ -104,7 +104,7 @@ class Names:
         return None
 
     def near(self, name: str) -> str:
-        """Say which name was probably meant; nothing where none is near."""
+        """Return which name was probably meant; nothing where none is near."""
         known = {found for _, found, _ in self}
         known |= {
             c for m in self.host.registry.models.values() if m.kind == "fusion-generator" for c in m.classes
@@ -128,8 +128,6 @@ def find_pictures(
 
     Args:
         names: as the user typed them.
-        host: where they are looked up.
-        seed: 0 or more.
         fetch: brings pictures of a name that is not found into the library; None: nothing is fetched.
         visibility: looks at pictures where a name has several; None: the best is known by headers alone.
     Raises:
@@ -162,7 +160,7 @@ def find_pictures(
 
 
 def unknown_name(name: str, known: Names) -> DataError:
-    """Say that a name has no picture, with the ways to get one."""
+    """Report that a name has no picture, with the ways to get one."""
     plain = plain_name(name)
     return DataError(
         f"there is no picture of {quote(name)}{known.near(name)}: name an image file, or bring one into the "

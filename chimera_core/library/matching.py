@@ -102,12 +102,12 @@ def plain_name(text: str) -> str:
     name = "_".join(filter(None, re.split(r"[\s_-]+", name)))
     shown = quote(one_line(text, limit=80))
     if not name:
-        raise ConfigError(f"{shown} is no name: use letters and digits, such as golden_eagle")
+        raise ConfigError(f"{shown} is not a name: use letters and digits, such as golden_eagle")
     # Marks are letters' other half in many scripts (Hindi's vowels).
     wrong = next((c for c in name if c != "_" and unicodedata.category(c)[0] not in "LMN"), "")
     if wrong:
         raise ConfigError(
-            f"{shown} is no name, because of {quote(wrong)}: use letters, digits, spaces, - and _, "
+            f"{shown} is not a name, because of {quote(wrong)}: use letters, digits, spaces, - and _, "
             "such as golden_eagle"
         )
     if len(name) > MAX_CHARACTERS or len(name.encode()) > MAX_BYTES:

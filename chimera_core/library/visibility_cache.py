@@ -126,7 +126,7 @@ def _load_encoder() -> FeatureEncoder:
     Raises:
         PluginError: if it is not to be had. A fuser that needs it will say so; others need none.
     """
-    from chimera_core.models.resolve import load_encoder
+    from chimera_core.models.encoders import load_encoder
 
     try:
         return load_encoder(_ENCODER).requires_grad_(False)

@@ -1,13 +1,20 @@
-"""What decides what a trained encoder computes: the bytes of its weights, and the component that it is built by. Torch-free."""
+"""What decides what a trained encoder computes: the bytes of its weights, and the code of what builds it. Torch-free."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from chimera_core.components.choice import find_made_by
+from chimera_core.components.source_closure import code_of, module_of
 from chimera_core.components.trained import Trained, model_file
+from chimera_core.files.atomic import quote
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.models.header import ExportedEncoder, read_header
 from chimera_core.models.run_options import ENCODER, read_options
 from chimera_core.options.training import EncoderTraining
-from chimera_core.plugins.discovery import PluginHost
+from chimera_core.plugins.discovery import Component, PluginHost
+
+_KIND = "feature-encoder"
 
 
 def contents_of(host: PluginHost, trained: Trained) -> str:
@@ -29,15 +36,24 @@ def contents_of(host: PluginHost, trained: Trained) -> str:
     return hash_unchanged(path) or str(path.resolve())
 
 
-def encoder_component(host: PluginHost, trained: Trained) -> str:
-    """Name the component that a trained encoder is built by.
+def built_by(host: PluginHost, trained: Trained) -> Component:
+    """Find the component that a trained encoder is built by.
 
     Raises:
         ConfigError, DataError: if the run or the file is none of an encoder, or damaged.
+        PluginError: if the component is not installed, with what to install.
     """
     if trained.form == "model":
-        return host.registry.models[trained.name].component
+        return host.find(_KIND, host.registry.models[trained.name].component)
     assert trained.path is not None
     if trained.form == "run":
-        return read_options(trained.path, EncoderTraining, ENCODER, host)[0].encoder.name
-    return read_header(trained.path, ExportedEncoder).encoder
+        options, _ = read_options(trained.path, EncoderTraining, ENCODER, host)
+        return host.find(_KIND, options.encoder.name)
+    header = read_header(trained.path, ExportedEncoder)
+    return find_made_by(host, _KIND, header.encoder, header.distribution, where=quote(trained.path))
+
+
+def identity_of(host: PluginHost, trained: Trained) -> dict[str, Any]:
+    """Give plain values that decide what a trained encoder computes; for what it raises see ``built_by``."""
+    code = code_of(host, module_of(built_by(host, trained)))
+    return {"weights": contents_of(host, trained), "code": code}

@@ -37,9 +37,7 @@ def export_encoder(run: Path, to: Path, host: PluginHost, *, dtype: DType = "fp1
     No path of the machine that it was trained on goes along.
 
     Args:
-        run: folder of the run.
         to: a .safetensors file.
-        host: where the encoder's component is found.
         dtype: of the weights with two dimensions and more; the few others (norms, biases) stay in fp32.
     Returns:
         What the file says of itself.
@@ -75,9 +73,7 @@ def export_fuser(
     No path of the machine that it was trained on goes along.
 
     Args:
-        run: folder of the run.
         to: a .safetensors file.
-        host: where the fuser's component is found.
         dtype: of the weights with two dimensions and more; the few others (norms, biases) stay in fp32.
     Returns:
         What the file says of itself, and the names of trained encoders that it needs beside itself.
@@ -107,8 +103,6 @@ def write_exported(to: Path, state: Mapping[str, Tensor], header: Config, *, dty
     """Write tensors, and what they say of themselves, as one file.
 
     Args:
-        to: a .safetensors file.
-        state: by name.
         header: what the file says; folders are left out of paths.
         dtype: of tensors with two dimensions and more; the few others (norms, biases) stay in fp32.
     Raises:

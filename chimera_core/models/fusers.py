@@ -1,29 +1,31 @@
-"""Trained fusers by name: what a run, an exported file or a model of the registry says of itself. Torch-free."""
+"""Fusers by name: what was trained under it (a run, an exported file, a model of the registry), or else a component.
+
+Torch-free until one is loaded.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from chimera_core.components.choice import find_made_by, resolve_config, with_plugins
+from chimera_core.components.choice import Choice, choose, find_made_by, resolve_config, with_plugins
 from chimera_core.components.trained import SUFFIX, Trained, check_references, find_trained, model_file
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
+from chimera_core.files.hashing import hash_unchanged
 from chimera_core.files.names import nfc, spelled_in
 from chimera_core.files.own_folders import inside
-from chimera_core.images import check_picture
+from chimera_core.files.weights import load_state, to_float32
 from chimera_core.models.header import ExportedFuser, read_header, read_notes
 from chimera_core.models.run_options import FUSER, read_options
-from chimera_core.options.config import suggest
 from chimera_core.options.layers import build_config, merge
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import Component, PluginHost
-from chimera_core.plugins.registry import ModelEntry
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +34,41 @@ if TYPE_CHECKING:
 
 KIND = "fusion-generator"
 _WEIGHTS = "checkpoints/best.safetensors"
+
+
+@dataclass(frozen=True)
+class FuserChoice(Choice):
+    """What the name of a fuser means. ``trained``: it was; then ``config`` lies over what it was trained with."""
+
+    trained: TrainedFuser | None = None
+
+    @property
+    def label(self) -> str:
+        """As users name it."""
+        return self.trained.name if self.trained else self.component.spec.name
+
+    def identity(self) -> dict[str, Any]:
+        """Give plain values that decide what it makes: as of any component, and the encoders that it names, and weights.
+
+        Raises:
+            ChimeraError: if an encoder is gone or damaged.
+        """
+        from chimera_core.models.encoders import resolve_encoder  # few commands ask
+
+        named = [resolve_encoder(self.host, named.name, named.options).identity() for named in self.encoders]
+        weights = {"weights": hash_unchanged(self.trained.weights)} if self.trained else {}
+        return super().identity() | {"named": named} | weights
+
+    def load(self, **more: Any) -> FusionGenerator:
+        """Build it, with its weights if it was trained; ``device`` says where it works.
+
+        Raises:
+            DataError: if its weights are damaged, made for other options, or of a fuser that learns nothing.
+        """
+        if self.trained is not None:
+            return _load_trained(self.trained, self.config, more["device"])
+        fuser: FusionGenerator = super().load(**more)
+        return fuser
 
 
 @dataclass(frozen=True)
@@ -51,8 +88,8 @@ class TrainedFuser:
         """As pictures and messages name it: without folders, which are private."""
         return Path(self.trained.name).name.removesuffix(SUFFIX)
 
-    def options(self, host: PluginHost, over: dict[str, Any]) -> BaseModel:
-        """Give the options that it was trained with, some of them overlaid.
+    def with_options(self, host: PluginHost, over: Mapping[str, Any] = {}) -> FuserChoice:
+        """Choose it with the options that it was trained with, some of them overlaid.
 
         Raises:
             ConfigError: for a wrong option, or if an encoder that it needs is gone.
@@ -60,24 +97,9 @@ class TrainedFuser:
         values = merge(self.header.options, over)
         config = build_config(self.component.spec.config, values, where=str(self))
         check_references(host, config, where=str(self))
-        return resolve_config(self.component, host, values)
+        return FuserChoice(self.component, resolve_config(self.component, host, values), host, self)
 
-    def check_parents(self, parents: Sequence[str], source: str | None) -> None:
-        """Check that it can take these parents: files, and names of classes.
-
-        Raises:
-            ConfigError, DataError: for the first that it cannot take.
-        """
-        accepts, limit = self.header.accepts, self.header.max_parents
-        if limit is not None and len(parents) > limit:
-            raise ConfigError(f"{self} takes {limit} parents at most, but {len(parents)} were given")
-        if source is not None and "photo" not in accepts:
-            raise ConfigError(f"{self} knows its classes by itself: leave out --source")
-        for parent in parents:
-            if not self.knows(parent, source):
-                self._check_photograph(parent, source)
-
-    def knows(self, parent: str, source: str | None) -> bool:
+    def knows(self, parent: str, source: object) -> bool:
         """Say whether a parent is one of its classes. Who names a source wants an image of it instead."""
         return (
             source is None
@@ -92,21 +114,23 @@ class TrainedFuser:
             return parent
         return spelled_in(self.header.classes, parent) or parent
 
-    def _check_photograph(self, parent: str, source: str | None) -> None:
-        path, is_file = Path(parent), os.path.isfile(parent)
-        if is_file and "photo" not in self.header.accepts:
-            raise ConfigError(f"{self} takes class names, not photographs: leave out {quote(parent)}")
-        if (
-            not is_file
-            and not path.is_symlink()
-            and len(path.parts) == 1
-            and (source is not None or not path.suffix)
-        ):
-            if source is not None:  # it knows whether it has that class
-                return
-            known = suggest(parent, self.header.classes) if "class" in self.header.accepts else ""
-            raise ConfigError(f"{self} knows no class {quote(parent)}, and there is no such file{known}")
-        check_picture(path)
+
+def resolve_fuser(
+    host: PluginHost, name: str, options: Mapping[str, Any] = {}, *, preset: str | None = None
+) -> FuserChoice:
+    """Say what the name of a fuser means: something trained, or else a component; for what it raises see both.
+
+    Args:
+        name: of a run, an exported file, a model or a component.
+        options: over the preset; over those that it was trained with, if it was.
+        preset: of a component; what was trained has none.
+    """
+    if trained := find_trained_fuser(host, name):
+        if preset is not None:
+            raise ConfigError(f"{trained} has the options that it was trained with: leave out --preset")
+        return trained.with_options(host, options)
+    chosen = choose(host, KIND, name, options, preset=preset)
+    return FuserChoice(chosen.component, chosen.config, host)
 
 
 def find_trained_fuser(host: PluginHost, name: str) -> TrainedFuser | None:
@@ -136,8 +160,6 @@ def fuser_of_run(run: Path, host: PluginHost, *, name: str = "") -> TrainedFuser
     """Give the fuser of a run; for what it raises see ``find_trained_fuser``.
 
     Args:
-        run: its folder.
-        host: where its component is found.
         name: as the user typed it.
     """
     weights = inside(run, _WEIGHTS)
@@ -155,29 +177,19 @@ def choose_model(host: PluginHost, parents: Sequence[str]) -> str | None:
     names = [p for p in parents if is_class_name(p)]
     for name, model in host.registry.models.items():
         knows_all = model.kind == KIND and set(map(nfc, names)) <= set(map(nfc, model.classes))
-        if knows_all and (len(names) == len(parents) or _takes_photos(model)):
+        if knows_all and (len(names) == len(parents) or "photo" in model.accepts):
             return name
     return None
 
 
 def is_class_name(parent: str) -> bool:
-    """Say whether a parent can only be the name of a class: no file, and nothing that looks like one."""
+    """Return whether a parent can only be the name of a class: no file, and nothing that looks like one."""
     path = Path(parent)
     # os.path, because a name that is too long for the disk makes Path.exists raise. A broken link is no name either.
     return len(path.parts) == 1 and not path.suffix and not os.path.lexists(path)
 
 
-def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> FusionGenerator:
-    """Build a trained fuser with its weights.
-
-    Args:
-        found: which.
-        config: its options.
-        device: where it works.
-    Raises:
-        DataError: if its weights are damaged, made for other options, or of a fuser that learns nothing.
-    """
-    from chimera_core.files.weights import load_state, to_float32
+def _load_trained(found: TrainedFuser, config: BaseModel, device: torch.device) -> FusionGenerator:
     from chimera_core.interfaces.learner import TrainedFacts
 
     header, fuser_class = found.header, found.component.load_class()
@@ -198,10 +210,6 @@ def load_fuser(found: TrainedFuser, config: BaseModel, device: torch.device) -> 
             f"{found} cannot be loaded ({type(error).__name__}: {one_line(error, limit=120)}): get it anew"
         ) from error
     return fuser
-
-
-def _takes_photos(model: ModelEntry) -> bool:
-    return "photo" in model.accepts
 
 
 def _header_of_run(run: Path, weights: Path, host: PluginHost) -> ExportedFuser:

@@ -37,7 +37,7 @@ def read_options(
     """
     record = read_run_record(run)
     if record.get("kind") != kind:
-        raise ConfigError(f"{quote(run)} is no {_NAMES[kind]}: name another run")
+        raise ConfigError(f"{quote(run)} is not a {_NAMES[kind]}: name another run")
     values = with_plugins(host, model, config_file.read_config(inside(run, config_file.FILE)))
     options = build_config(model, values, where=f"run {run.name}")
     for _, reference in references_in(model, dict(options)):

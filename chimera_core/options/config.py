@@ -196,7 +196,7 @@ class Shape:
     rules: tuple[Any, ...] = ()
 
     def is_a(self, kind: type) -> bool:
-        """Say whether the inner type is a subclass of ``kind``."""
+        """Return whether the inner type is a subclass of ``kind``."""
         return isinstance(self.inner, type) and issubclass(self.inner, kind)
 
 
@@ -206,7 +206,7 @@ def shape_of(field: FieldInfo) -> Shape:
 
 
 def reads_words(config: type) -> bool:
-    """Say whether a table of these options can be given as one word."""
+    """Return whether a table of these options can be given as one word."""
     return issubclass(config, Config) and config.from_word.__func__ is not Config.from_word.__func__  # type: ignore[attr-defined]
 
 
@@ -223,13 +223,13 @@ def flag_name(name: str, field: FieldInfo) -> str:
 
 
 def is_hidden(field: FieldInfo) -> bool:
-    """Say whether a field is left out of help."""
+    """Return whether a field is left out of help."""
     extra = field.json_schema_extra
     return isinstance(extra, dict) and extra.get("hidden") is True
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Say what was probably meant: `` (did you mean 'x'?)``, or the known names when nothing is near."""
+    """Return what was probably meant: `` (did you mean 'x'?)``, or the known names when nothing is near."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if near:

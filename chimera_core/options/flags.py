@@ -106,7 +106,7 @@ def check_flags(config: Any, *, inside: tuple[type, ...] = ()) -> None:
         ConfigError: if it is no pydantic model, or a field's type cannot be read from a word or a table.
     """
     if not (isinstance(config, type) and issubclass(config, BaseModel)):
-        raise ConfigError(f"{one_line(repr(config), limit=80)} is no pydantic model")
+        raise ConfigError(f"{one_line(repr(config), limit=80)} is not a pydantic model")
     if config in inside or len(inside) > _DEEPEST:
         raise ConfigError(f"{config.__name__} holds itself: options nest {_DEEPEST} deep at most")
     for name, field in config.model_fields.items():

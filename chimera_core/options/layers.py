@@ -28,12 +28,12 @@ class Layer:
     line_of: Callable[[Keys], int | None] | None = None
 
     def place(self, path: Keys = ()) -> str:
-        """Say where a value was set: ``registry mine.toml line 3``."""
+        """Return where a value was set: ``registry mine.toml line 3``."""
         line = self.line_of(path) if self.line_of else None
         return self.origin if line is None else f"{self.origin} line {line}"
 
     def has(self, path: Keys) -> bool:
-        """Say whether there is a value at ``path``."""
+        """Return whether there is a value at ``path``."""
         values: Any = self.values
         for key in path:
             if isinstance(key, int):
@@ -83,7 +83,6 @@ def build_config(config: type[ConfigT], values: Mapping[str, Any], *, where: str
     """Check values against a component's options.
 
     Args:
-        config: the options' model.
         values: merged values; strings from a command line are converted.
         where: what the message names, e.g. ``"fuser style-transfer"``.
     Raises:
@@ -173,7 +172,7 @@ def fill_tables(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str,
 
 
 def _is_reference(value: Any) -> bool:
-    """Say whether a table names a component; a nested table of options may have a ``name`` too, among others."""
+    """Return whether a table names a component; a nested table of options may have a ``name`` too, among others."""
     return isinstance(value, Mapping) and "name" in value and value.keys() <= {"name", "options"}
 
 

@@ -109,7 +109,7 @@ class EncoderTraining(ImageTraining):
     encoder: EncoderRef = option(..., help="network")
     trainer: TrainerRef = option(TrainerRef(name="standard"), help="training method, e.g. standard or pgd")
     validate_images: ImageCount | None = option(None, help="validate every so many images", ge=1)
-    augment: str = option("none", help="augmentation: none, flip, crop-flip or rand-augment")
+    augment: str = option("none", help="augmentation: none, flip, crop-flip, rand-augment or copy-paste")
     mix: Literal["none", "mixup", "cutmix"] = option(
         "none", help="mix pairs of training images and their labels"
     )

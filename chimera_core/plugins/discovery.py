@@ -20,11 +20,14 @@ from pathlib import Path
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.toml import TomlFile
+from chimera_core.laws import laws_of
 from chimera_core.options.config import suggest
 from chimera_core.plugins import hookspecs
 from chimera_core.plugins.carried import carried_file, read_carried
+from chimera_core.plugins.entries import PluginEntry
 from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, mend_of, record_of
-from chimera_core.plugins.registry import PluginEntry, Registry, read_registry, shipped_registry
+from chimera_core.plugins.packaging import PackagingLaws
+from chimera_core.plugins.registry import Registry, read_registry, shipped_registry
 from chimera_core.plugins.settings import Settings, read_settings
 
 _log = logging.getLogger(__name__)
@@ -78,7 +81,7 @@ class PluginHost:
             return found[0]
         if found:
             picks = " or ".join(f"'{c.plugin}:{short}'" for c in found)
-            raise PluginError(f"{len(found)} plugins offer a {kind} named '{short}': say {picks}")
+            raise PluginError(f"{len(found)} plugins offer a {kind} named '{short}': write {picks}")
         of_plugin = [record for record in self.records if record.name == (plugin or name)]
         if of_plugin and all(record.status != "ok" for record in of_plugin):
             first = of_plugin[0]
@@ -102,7 +105,7 @@ class PluginHost:
         return ours[0] if len(offers) > 1 and len(ours) == 1 else self.find(kind, name)
 
     def has(self, kind: str, name: str, *, stored: bool = False) -> bool:
-        """Say whether a component can be found; ``stored``: as ``find_stored`` does."""
+        """Return whether a component can be found; ``stored``: as ``find_stored`` does."""
         try:
             self.find_stored(kind, name) if stored else self.find(kind, name)
         except PluginError:
@@ -195,15 +198,32 @@ def _discover_once(named: tuple[Path, ...]) -> PluginHost:
         named = (here,)
         _log.warning("registry.toml in this folder changes the registry: name it with --registry to agree")
     host = discover(settings, read_registry(*named))
-    if settings.strict_plugins and host.broken:
+    if settings.strict_plugins:
+        _be_strict(host)
+    return host
+
+
+def _be_strict(host: PluginHost) -> None:
+    """Refuse plugins that are broken, or break a law of packages.
+
+    Raises:
+        PluginError: with exit code 1.
+    """
+    fault = ""
+    if host.broken:
         first = host.broken[0]
         more = f" (and {len(host.broken) - 1} more)" if len(host.broken) > 1 else ""
-        error = PluginError(
-            f"plugin {first.name} is broken{more}, and CHIMERA_PLUGINS_STRICT is set: {first.error}"
-        )
+        fault = f"plugin {first.name} is broken{more}, and CHIMERA_PLUGINS_STRICT is set: {first.error}"
+    for record in host.records if not fault else ():
+        if record.status == "ok":
+            outcomes = (each.outcome() for each in laws_of(PackagingLaws(record)))
+            if broken := next((o for o in outcomes if o.verdict == "broken"), None):
+                fault = f"plugin {record.name}: {broken}; CHIMERA_PLUGINS_STRICT is set"
+                break
+    if fault:
+        error = PluginError(fault)
         error.exit_code = 1
         raise error
-    return host
 
 
 def _check_presets_of_registry(host: PluginHost) -> None:
@@ -220,7 +240,7 @@ def _check_presets_of_registry(host: PluginHost) -> None:
 
 
 def _trouble_of_rivals(point: EntryPoint, rivals: Collection[EntryPoint], entry: PluginEntry | None) -> str:
-    """Say what keeps a plugin from its name; empty when it has it, alone or because the registry says so."""
+    """Return what keeps a plugin from its name; empty when it has it, alone or because the registry says so."""
     owner = _normal(entry.distribution) if entry else ""
     distributions = sorted({_distribution(rival) for rival in rivals})
     if len(rivals) == 1 or (owner and _normal(_distribution(point)) == owner):

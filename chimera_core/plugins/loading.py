@@ -28,6 +28,9 @@ from chimera_core.options.flags import check_flags
 from chimera_core.plugins import hookspecs
 from chimera_core.records import ComponentSpec, Preset
 
+HEAVY = ("torch", "torchvision", "timm", "lightning_fabric", "tensorflow", "jax")
+"""What no plugin's module may import: a command that lists plugins would wait seconds for it."""
+
 _UPDATE_US = "update chimera-toolkit with pip install -U chimera-toolkit"
 
 
@@ -91,7 +94,7 @@ class Component:
 
     def _wrong_target(self, wanted: type) -> PluginError:
         who = f"{self.kind} {self.spec.name} of plugin {self.plugin}"
-        return PluginError(f"{who}: {self.spec.target} is no {wanted.__name__}: {_mend(self.distribution)}")
+        return PluginError(f"{who}: {self.spec.target} is not a {wanted.__name__}: {_mend(self.distribution)}")
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ class PluginRecord:
     trace: str = ""
     load_s: float = 0.0
     components: tuple[Component, ...] = ()
+    heavy: tuple[str, ...] = ()
+    """Of ``HEAVY``, what its import brought in that was not there before."""
 
 
 def load_plugin(entry_point: EntryPoint) -> PluginRecord:
@@ -115,6 +120,7 @@ def load_plugin(entry_point: EntryPoint) -> PluginRecord:
     distribution = entry_point.dist.name if entry_point.dist else ""
     error, trace = "", ""
     components: tuple[Component, ...] = ()
+    before = set(HEAVY) & sys.modules.keys()
     try:
         with contextlib.redirect_stdout(sys.stderr):
             module = entry_point.load()
@@ -133,13 +139,14 @@ def load_plugin(entry_point: EntryPoint) -> PluginRecord:
         "broken" if error else "ok",
         error=error,
         trace=trace,
+        heavy=tuple(name for name in HEAVY if name in sys.modules and name not in before),
         components=components,
         load_s=time.perf_counter() - start,
     )
 
 
 def mend_of(record: PluginRecord) -> str:
-    """Say what to do about a plugin that is broken."""
+    """Return what to do about a plugin that is broken."""
     return _mend(record.distribution)
 
 
@@ -207,15 +214,15 @@ def _check_spec(spec: ComponentSpec, kind: str) -> None:
         raise PluginError(f"it names a {kind} {one_line(repr(spec.name), limit=80)}, which is not kebab-case")
     what = f"{kind} {spec.name}"
     if not isinstance(spec.summary, str):
-        raise PluginError(f"the summary of {what} is no text")
+        raise PluginError(f"the summary of {what} is not text")
     if not (isinstance(spec.target, str) and re.fullmatch(r"[\w.]+:\w+", spec.target)):
         raise PluginError(
             f"the target of {what} is {one_line(repr(spec.target), limit=80)}, not 'package.module:Class'"
         )
     if not all(isinstance(preset, Preset) for preset in spec.presets):
-        raise PluginError(f"a preset of {what} is no Preset")
+        raise PluginError(f"a preset of {what} is not a Preset")
     if isinstance(spec.requires, str) or not all(isinstance(name, str) for name in spec.requires):
-        raise PluginError(f"what {what} requires is no tuple of import names")
+        raise PluginError(f"what {what} requires is not a tuple of import names")
     try:
         check_flags(spec.config)
     except ChimeraError as error:
@@ -223,7 +230,7 @@ def _check_spec(spec: ComponentSpec, kind: str) -> None:
 
 
 def _is_findable(name: str) -> bool:
-    """Say whether a package is there. Only its top level is looked for: a look below it would import it."""
+    """Return whether a package is there. Only its top level is looked for: a look below it would import it."""
     try:
         return importlib.util.find_spec(name.partition(".")[0]) is not None
     except ValueError:  # something put it into sys.modules by hand, so it is there
@@ -235,7 +242,7 @@ class NewerToolkit(PluginError):
 
 
 def _mend_of(error: BaseException, entry_point: EntryPoint) -> str:
-    """Say what to do about a plugin that failed: which side is old, as far as that can be told."""
+    """Return what to do about a plugin that failed: which side is old, as far as that can be told."""
     mend = _mend(entry_point.dist.name if entry_point.dist else "")
     if wanted := _toolkit_wanted(entry_point):
         return f"it needs chimera-toolkit {wanted}, and this is {__version__}: {_UPDATE_US}"

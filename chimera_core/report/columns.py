@@ -126,7 +126,7 @@ FIGURES: Mapping[str, tuple[str, str]] = {
         "Nearness of the textures to those of real animals: 0 for noise, 1 for held-out real animals.",
     ),
     "weight_error": (LOWER, "Half the sum of the absolute differences between membership and requested weight."),
-    "leakage": (LOWER, "Probability that the probe gives to everything that is no parent."),
+    "leakage": (LOWER, "Probability that the probe gives to everything that is not a parent."),
     "balance": (HIGHER, "Smallest membership divided by the largest: 0 where one parent is alone, 1 where all have the same."),
     "novelty": (HIGHER, "1 less the cosine to the nearest image of a parent: 0 for a copy."),
     "diversity": (HIGHER, "Mean of 1 less the cosine between creatures of the same parents and weights, but other seeds."),

@@ -67,12 +67,12 @@ def _names_in(content: Any) -> int:
 
 
 def _what_is_there(folder: Path) -> str:
-    """Say what a folder without ``comparison.json`` is."""
+    """Return what a folder without ``comparison.json`` is."""
     try:
         record = read_run_record(folder)
         shown = " ".join(record["command"])
     except (ChimeraError, KeyError, TypeError):
-        return f"{quote(folder)} is no comparison, {describe_folder(folder)}: name the folder of a `chimera compare`"
+        return f"{quote(folder)} is not a comparison, {describe_folder(folder)}: name the folder of a `chimera compare`"
     if record.get("kind") == KIND:
         return f"the comparison {quote(folder)} has no {FILE} yet: {_MEND}"
     return f"{quote(folder)} is a run of {quote(one_line(shown, limit=60))}, no comparison: name one of `chimera compare`"

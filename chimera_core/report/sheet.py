@@ -11,10 +11,7 @@ from chimera_core.report.pictures import read_scaled
 from chimera_core.report.record import ComparisonRecord, Tuple, weight_key
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    UInt8 = NDArray[np.uint8]
+    from chimera_core.images.upright import UInt8
 
 MOST_ROWS, MOST_FUSERS, TILE = 24, 16, 128
 

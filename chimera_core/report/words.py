@@ -67,18 +67,18 @@ def intervals(comparison: ComparisonRecord) -> str:
 
 
 def is_flag(warning: str) -> bool:
-    """Say whether a warning is one of the short flags; others are sentences."""
+    """Return whether a warning is one of the short flags; others are sentences."""
     return warning in _WARNINGS
 
 
 def explained(warning: str) -> str:
-    """Say what a warning means, if it is one that is known."""
+    """Return what a warning means, if it is one that is known."""
     meaning = _WARNINGS.get(warning)
     return f"{warning} ({meaning})" if meaning else warning
 
 
 def group_noun(comparison: ComparisonRecord) -> str:
-    """Say what the tuples are: ``pair``, or ``tuple`` where some have three parents or more."""
+    """Return what the tuples are: ``pair``, or ``tuple`` where some have three parents or more."""
     return "pair" if all(len(tuple_.labels) == 2 for tuple_ in comparison.tuples) else "tuple"
 
 
@@ -158,7 +158,7 @@ def _gather(comparison: ComparisonRecord, status: str) -> list[Trouble]:
 
 
 def formula(comparison: ComparisonRecord) -> str:
-    """Say which formula the scores follow, and whether it is today's."""
+    """Return which formula the scores follow, and whether it is today's."""
     if all("score" not in cell.metrics for cell in comparison.cells):
         return ""
     if comparison.formula == FORMULA:

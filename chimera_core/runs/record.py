@@ -9,13 +9,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from chimera_core import __version__
-from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.errors import ChimeraError, ConfigError, DataError, RunError
 from chimera_core.files.atomic import one_line, quote, write_text_atomic
 from chimera_core.files.leftovers import is_temporary
 from chimera_core.files.locks import Holder, hold, holder_of
@@ -52,7 +52,7 @@ def make_run_folder(path: Path) -> Path:
     """
     if os.path.islink(path) and not os.path.isfile(path / RECORD) and _holds_something(path):
         raise ConfigError(
-            f"the run folder {quote(path)} is a link to a folder that is no run, whose files would be replaced: "
+            f"the run folder {quote(path)} is a link to a folder that is not a run, whose files would be replaced: "
             "name another with --run"
         )
     if any(os.path.exists(place) and not os.path.isdir(place) for place in (path, *path.parents)):
@@ -92,6 +92,24 @@ def work_in(folder: Path, *, work: str) -> Iterator[None]:
             raise
 
 
+@contextmanager
+def noting_failure(note: Callable[..., object]) -> Iterator[None]:
+    """Note how work ended that the block gives up, so that its record does not stay ``running``.
+
+    Args:
+        note: called with the status, ``interrupted`` or ``failed``, and in the latter case with ``error``, one line.
+    """
+    try:
+        yield
+    except BaseException as error:
+        with suppress(RunError):  # of a full disk: what is wrong is said all the same
+            if isinstance(error, KeyboardInterrupt):
+                note("interrupted")
+            else:
+                note("failed", error=one_line(str(error) or repr(error)))
+        raise
+
+
 def check_free(folder: Path) -> None:
     """Refuse a run that another process works in; ``work_in`` asks again, when there is something to do.
 
@@ -110,7 +128,7 @@ def run_holder(folder: Path) -> Holder | None:
 
 
 def is_untouched(folder: Path) -> bool:
-    """Say whether a run may begin in a folder: there is none, or nothing in it but what one left that never began.
+    """Return whether a run may begin in a folder: there is none, or nothing in it but what one left that never began.
 
     A run has begun when its record is there. Before that lie its lock, what was half-written when it was killed, and its
     options: these only beside the name of a process that died, since else they are a user's.
@@ -125,7 +143,7 @@ def is_untouched(folder: Path) -> bool:
 
 
 def run_status(folder: Path, record: Mapping[str, Any]) -> str:
-    """Say how a run stands: what its record says, but ``died`` where that says running and nobody works there."""
+    """Return how a run stands: what its record says, but ``died`` where that says running and nobody works there."""
     status = str(record.get("status", "unknown"))
     return "died" if status == "running" and run_holder(folder) is None else status
 
@@ -183,7 +201,7 @@ def read_run_record(folder: Path) -> dict[str, Any]:
 
 
 def _is_of(value: Any, type_: type | tuple[type, ...]) -> bool:
-    """Say whether a value of a record is of a type, or not known; whole numbers fit into 64 bits, lists hold words."""
+    """Return whether a value of a record is of a type, or not known; whole numbers fit into 64 bits, lists hold words."""
     if value is None:
         return True
     if not isinstance(value, type_) or isinstance(value, bool):
@@ -204,7 +222,7 @@ def find_run(name: str, runs: Path) -> Path | None:
 
 
 def place_run(name: str, runs: Path) -> Path:
-    """Say where a run of this name lies: a bare name below the folder of runs, a path where it says.
+    """Return where a run of this name lies: a bare name below the folder of runs, a path where it says.
 
     Raises:
         ConfigError: for a name that this system would take for another one or for a device.

@@ -38,7 +38,7 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     start = time.perf_counter()
     device = select_device(plan.device)
     # Parents first: what is wrong with them is known before anything slow begins.
-    parents = [_parent(plan, name) for name in plan.parents]
+    parents = [_parent(plan, name, mask) for name, mask in zip(plan.parents, plan.masks, strict=True)]
     reference = None
     if plan.reference is not None:
         root = {"root": str(plan.reference)}
@@ -61,7 +61,7 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     together = card.measure_set(prepared, images, weights, same_pictures=same_pictures)
     progress(5, 5)
     return {
-        "fuser": plan.fusion.fuser_name if plan.fusion else None,
+        "fuser": plan.fusion.fuser.label if plan.fusion else None,
         "parents": [{"label": p.label, "images": len(p.images)} for p in parents],
         "size": plan.size,
         "seed": card.seed,
@@ -90,16 +90,16 @@ def _made(plan: ScorePlan) -> list[dict[str, Any]]:
     rows = []
     for w in plan.weights:
         # In the colours of a PNG, so that a picture on the disk has the same score.
-        drawn = torch.stack([from_uint8(to_uint8(image)) for image in fusion.make(w, plan.seeds)])
+        drawn = torch.stack([from_uint8(to_uint8(image)) for image in fusion.make(w, plan.fusion.seeds)])
         images = at_size(middle_square(drawn), plan.size)
-        for k, seed in enumerate(plan.seeds):
+        for k, seed in enumerate(plan.fusion.seeds):
             rows.append({"image": None, "weights": list(w), "seed": seed, "pixels": images[k : k + 1]})
     return rows
 
 
-def _parent(plan: ScorePlan, name: str) -> ParentImages:
+def _parent(plan: ScorePlan, name: str, mask: str) -> ParentImages:
     if not is_class_name(name) or plan.source is None:
-        return parent_of_file(Path(name), size=plan.size)
+        return parent_of_file(Path(name), mask=None if mask == "auto" else Path(mask), size=plan.size)
     source, options = plan.source
     return parent_of_class(plan.host, name, source=source, options=options, size=plan.size)
 

@@ -18,10 +18,10 @@ from chimera_core.data.subsets import SubsetSplit, spread_subset
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote
 from chimera_core.files.names import spelled_in
-from chimera_core.images import read_picture
+from chimera_core.images import read_mask, read_picture
 from chimera_core.images.pixels import from_uint8, middle_square
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.models.resolve import load_encoder
+from chimera_core.models.encoders import load_encoder
 from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.scoring.judge.features import at_size
@@ -75,19 +75,23 @@ def parent_of_photograph(
     return ParentImages(label, square, found)
 
 
-def parent_of_file(path: Path, *, label: str | None = None, size: int = PHOTO_SIDE) -> ParentImages:
-    """Read a photograph as a parent; transparency says where its animal is.
+def parent_of_file(
+    path: Path, *, mask: Path | None = None, label: str | None = None, size: int = PHOTO_SIDE
+) -> ParentImages:
+    """Read a photograph as a parent; a mask says where its animal is, or its transparency.
 
     Args:
+        mask: a picture of the same shape, white where the animal is.
         label: names it; the file's name without its ending when None.
         size: as in ``parent_of_photograph``.
     Raises:
         DataError: if it is no picture.
     """
     picture = read_picture(path)
-    mask = from_uint8(picture.alpha) if picture.alpha is not None else None
+    shown = picture.alpha if mask is None else read_mask(mask)
+    outline = from_uint8(shown) if shown is not None else None
     name = path.stem if label is None else label
-    return parent_of_photograph(name, from_uint8(picture.on_white()), mask=mask, size=size)
+    return parent_of_photograph(name, from_uint8(picture.on_white()), mask=outline, size=size)
 
 
 def parent_of_class(

@@ -12,11 +12,12 @@ from chimera_core.components.trained import SUFFIX, find_trained
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import describe_folder, quote
 from chimera_core.files.text import parse_json
-from chimera_core.fusing.request import FusionPlan, check_seeds, check_weights, plan_fusion
+from chimera_core.fusing.request import FusionRequest, check_request
+from chimera_core.fusing.weights import check_weights
 from chimera_core.images import check_picture, read_png_text
 from chimera_core.images.folders import is_picture_name
 from chimera_core.library.choosing import PictureScores
-from chimera_core.models.fusers import is_class_name
+from chimera_core.models.fusers import find_trained_fuser, is_class_name
 from chimera_core.models.run_options import FUSER, read_options
 from chimera_core.options.config import suggest
 from chimera_core.options.training import FuserTraining
@@ -35,19 +36,19 @@ class ScorePlan:
 
     Args:
         parents: image files or classes of ``source``.
+        masks: where their animals are, one for each parent: an image file, or ``auto``.
         files: chimeras that are there, each with its weights; empty where a fuser makes them.
         weights: that were asked for, one row for each file, or the different ones for a fuser.
         fusion: the fuser; None where chimeras are there.
-        seeds: of the fuser's chimeras.
         reference: folder of animals.
         source: where classes find their images, with its options.
     """
 
     parents: tuple[str, ...]
+    masks: tuple[str, ...]
     files: tuple[Path, ...]
     weights: tuple[tuple[float, ...], ...]
-    fusion: FusionPlan | None
-    seeds: tuple[int, ...]
+    fusion: FusionRequest | None
     judges: tuple[str, ...]
     reference: Path | None
     source: tuple[str, Mapping[str, Any]] | None
@@ -74,7 +75,7 @@ def plan_score(
     host: PluginHost,
     visibility: PictureScores | None = None,
 ) -> ScorePlan:
-    """Check a request of ``chimera score``; ``visibility`` as for ``plan_fusion``, so that both take the same pictures.
+    """Check a request of ``chimera score``; ``visibility`` as for ``check_request``, so that both take the same pictures.
 
     Raises:
         ChimeraError: naming what is wrong and the mend.
@@ -85,47 +86,49 @@ def plan_score(
     fusion = None
     named: tuple[str, Mapping[str, Any]] | None = (source, source_options) if source else None
     if files is None:
-        check_seeds(seed, count)
-        fusion = plan_fusion(
+        fusion = check_request(
             parents,
+            weights,
+            seed=seed,
+            count=count,
+            size=fuse_size,
             fuser=targets[0],
             preset=preset,
             source=_source_of_photographs(targets[0], source, parents, host),
             source_options=source_options,
-            size=fuse_size,
             device=device,
             square=True,
             visibility=visibility,
+            remark=_log.warning,
             host=host,
         )
-        named = named or _source_of_run(fusion, host)
-        rows = tuple(check_weights(w, len(parents), remark=_log.warning) for w in weights) or (
-            check_weights(None, len(parents)),
-        )
+        named = named or _source_of_run(fusion)
+        rows = fusion.weights
     else:
         if preset is not None:
             raise ConfigError("--preset is for a fuser, but pictures were given: leave it out")
         if len(weights) > 1:
             raise ConfigError("pictures have one --weights: score those of other weights by themselves")
         rows = tuple(_weights_of(file, weights, parents) for file in files)
-    if fusion is not None:
-        parents = fusion.parents  # what the judge sees is what is fused: of names, their pictures
+    masks: tuple[str, ...] = ("auto",) * len(parents)
+    if fusion is not None:  # what the judge sees is what is fused: of names, their pictures and outlines
+        parents, masks = fusion.parents, fusion.masks
     _check_parents(parents, named)
-    names = tuple(judges) or (default_judge(host, fusion.config if fusion else None),)
+    names = tuple(judges) or (default_judge(host, fusion.fuser if fusion else None),)
     for k, name in enumerate(names):
         judge_of(host, name)
         if name in names[:k]:
             raise ConfigError(f"judge {quote(name)} is named twice: leave one out")
         if fusion is not None:
-            check_judge(host, name, fusion.config, named=fusion.fuser_name)
+            check_judge(name, fusion.fuser)
     if reference is not None and not Path(reference).is_dir():
         raise DataError(f"reference {quote(reference)}: {describe_folder(reference)}")
     return ScorePlan(
         tuple(parents),
+        masks,
         tuple(files or ()),
         rows,
         fusion,
-        tuple(range(seed, seed + count)),
         names,
         Path(reference) if reference else None,
         named,
@@ -178,21 +181,17 @@ def _source_of_photographs(
     fuser: str, source: str | None, parents: Sequence[str], host: PluginHost
 ) -> str | None:
     """Keep the source from a fuser that knows its classes by itself; only the judge needs it then."""
-    if source is None or find_trained(host, _KIND, fuser) is None:
-        return source
-    from chimera_core.models.fusers import find_trained_fuser
-
-    trained = find_trained_fuser(host, fuser)
+    trained = find_trained_fuser(host, fuser) if source is not None else None
     knows = trained is not None and all(trained.knows(p, None) for p in parents)
     return None if knows else source
 
 
-def _source_of_run(fusion: FusionPlan, host: PluginHost) -> tuple[str, Mapping[str, Any]] | None:
+def _source_of_run(fusion: FusionRequest) -> tuple[str, Mapping[str, Any]] | None:
     """Give the source that a run was trained on: there its classes have images."""
-    trained = fusion.trained
+    trained = fusion.fuser.trained
     if trained is None or trained.trained.form != "run" or trained.trained.path is None:
         return None
-    config, _ = read_options(trained.trained.path, FuserTraining, FUSER, host)
+    config, _ = read_options(trained.trained.path, FuserTraining, FUSER, fusion.fuser.host)
     return (config.source.name, config.source.options) if config.source is not None else None
 
 

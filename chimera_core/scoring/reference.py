@@ -98,39 +98,27 @@ class Reference:
         batches = [self.images[rows] for rows in index_batches(len(self), _BATCH)]
         empty = scrambled(self.some(_EMPTY), seed=self.seed)
         noise = torch.rand(empty.shape, generator=torch.Generator().manual_seed(self.seed))
-        count = len(empty)
-        looks: dict[str, tuple[Callable[[Tensor], Tensor], Iterable[Tensor]]] = {
-            "plain": (judge.features, batches),
-            "textures": (judge.textures, batches),
-            "views": (
-                judge.features,
-                (varied(batch.float() / 255, seed=self.seed + k) for k, batch in enumerate(batches)),
-            ),
-            "noise-textures": (judge.textures, [noise]),
-            "empty-views": (judge.features, [varied(empty, seed=self.seed)]),
-        }
-        if judge.coat_sizes:
-            looks["coats"] = (judge.coats, batches)
         key = self._key(judge) if cache is not None else ""
-        seen = {
-            name: _kept(
-                cache / f"{key}-{name}.npy",
-                look,
-                pictures,
-                n=count if name in ("noise-textures", "empty-views") else len(self),
-            )
-            if cache is not None
-            else torch.cat([look(batch) for batch in pictures])
-            for name, (look, pictures) in looks.items()
-        }
-        textures = seen["textures"]
-        scale = RealismScale.fit(textures[self._known], textures[self._held_out], seen["noise-textures"])
-        coats = CoatScale.fit(seen["coats"]) if "coats" in seen else None
+
+        def seen(
+            name: str, look: Callable[[Tensor], Tensor], pictures: Iterable[Tensor], n: int = len(self)
+        ) -> Tensor:
+            if cache is None:
+                return torch.cat([look(batch) for batch in pictures])
+            return _kept(cache / f"{key}-{name}.npy", look, pictures, n=n)
+
+        plain, textures = seen("plain", judge.features, batches), seen("textures", judge.textures, batches)
+        varieties = (varied(batch.float() / 255, seed=self.seed + k) for k, batch in enumerate(batches))
+        views = seen("views", judge.features, varieties)
+        noise_textures = seen("noise-textures", judge.textures, [noise], len(noise))
+        empty_views = seen("empty-views", judge.features, [varied(empty, seed=self.seed)], len(empty))
+        coats = CoatScale.fit(seen("coats", judge.coats, batches)) if judge.coat_sizes else None
+        scale = RealismScale.fit(textures[self._known], textures[self._held_out], noise_textures)
         more = None
         if len(self._given) > MOST_IMAGES:
             path = None if cache is None else cache / f"{key}-{min(len(self._given), MOST_FOR_DISTANCES)}.npy"
             more = functools.cache(functools.partial(self._more, judge, path))
-        return SeenReference(seen["views"], seen["plain"], seen["empty-views"], scale, coats, more)
+        return SeenReference(views, plain, empty_views, scale, coats, more)
 
     def _more(self, judge: Judge, path: Path | None) -> Tensor:
         images = _taken(self._given, self._size, MOST_FOR_DISTANCES)

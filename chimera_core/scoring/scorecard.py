@@ -216,7 +216,7 @@ class Scorecard:
 
 
 def _kept(prepared: PreparedParents, pixels: Tensor, weights: Tensor) -> Tensor | None:
-    """Say how much pictures repeat of each parent, of the pictures where that is a montage most: (n, P)."""
+    """Return how much pictures repeat of each parent, of the pictures where that is a montage most: (n, P)."""
     if prepared.pictures is None:
         return None
     found = torch.stack([kept_pixels(pixels, given, weights) for given in prepared.pictures])
@@ -238,4 +238,4 @@ def _check(prepared: PreparedParents, images: Tensor, weights: Tensor) -> None:
         )
     if not bool(torch.isfinite(images).all()):
         bad = (~torch.isfinite(images)).flatten(1).any(1).nonzero()[:, 0].tolist()
-        raise DataError(f"images {bad} have pixels that are no numbers: leave them out")
+        raise DataError(f"images {bad} have NaN or infinite pixel values: leave them out")

@@ -32,7 +32,7 @@ def aligned_face(image: Tensor, face: Face, eyes: Sequence[float]) -> Tensor:
     if not np.isfinite(face.points[:2]).all():
         raise ConfigError("a face is brought to a frame by both eyes, but one of them is hidden")
     if len(eyes) != 4 or not eyes[2] > eyes[0]:
-        raise ConfigError(f"eyes {tuple(eyes)} are no two points from left to right")
+        raise ConfigError(f"eyes {tuple(eyes)} are not two points from left to right")
     left, right = face.points[:2]
     across = right - left
     side = float(np.hypot(*across)) / (eyes[2] - eyes[0])

@@ -14,6 +14,8 @@ from chimera_core.interfaces.components import FeatureEncoder
 
 # Of the guided filter: cells to each side, and the variance of luminance under which there is no edge.
 _FEATHER_RADIUS, _FEATHER_SOFTNESS = 5, 3e-3
+# Longer sides of what is spread and of what is cut out, in pixels, and how often the answer is fed back.
+_SPREAD_SIDE, _GRAB_SIDE, _SPREAD_ROUNDS = 448, 384, 3
 # Chance of being the animal's per unit of log-odds.
 _PRIOR_SOFTNESS = 0.1
 # Chances beyond which GrabCut may not change its mind: what looks like the animal, and what the guess says.
@@ -76,14 +78,7 @@ def scaled(images: Tensor, size: int) -> Tensor:
     return F.interpolate(images, hw, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
 
 
-def _spread(
-    encoder: FeatureEncoder,
-    image: Tensor,
-    prior: Tensor,
-    *,
-    size: int = 448,
-    rounds: int = 3,
-) -> Tensor:
+def _spread(encoder: FeatureEncoder, image: Tensor, prior: Tensor) -> Tensor:
     """Spread a guess to whatever has the same colour and texture, and take back what looks like the ground.
 
     Fisher's discriminant between subject and rest, on shallow features: deep ones bleed over the outline, because
@@ -95,7 +90,7 @@ def _spread(
     Returns:
         float (h, w) in [0, 1], the probability of belonging to the animal.
     """
-    view = scaled(image[None], size)
+    view = scaled(image[None], _SPREAD_SIDE)
     with torch.no_grad():
         maps = encoder.feature_maps(view, (1, 2))
     hw = maps[0].shape[-2:]
@@ -112,7 +107,7 @@ def _spread(
     cells = F.interpolate(prior[None, None], hw, mode="area").flatten().cpu().double()
     odds = ((cells - 0.5) / _PRIOR_SOFTNESS).clamp(-6, 6)
     subject = odds.sigmoid()
-    for _ in range(rounds):
+    for _ in range(_SPREAD_ROUNDS):
         rest = 1 - subject
         subject_mean, rest_mean = points @ (subject / subject.sum()), points @ (rest / rest.sum())
         from_subject, from_rest = points - subject_mean[:, None], points - rest_mean[:, None]
@@ -128,10 +123,10 @@ def _spread(
     return F.interpolate(likeness, prior.shape, mode="bilinear", align_corners=False)[0, 0]
 
 
-def _grab(image: Tensor, likeness: Tensor, prior: Tensor, *, size: int = 384) -> NDArray[np.float32]:
-    """Cut the animal out along edges of colour: (h, w) of 0 and 1, longer side ``size``."""
+def _grab(image: Tensor, likeness: Tensor, prior: Tensor) -> NDArray[np.float32]:
+    """Cut the animal out along edges of colour: (h, w) of 0 and 1, longer side ``_GRAB_SIDE``."""
     height, width = likeness.shape
-    scale = size / max(height, width)
+    scale = _GRAB_SIDE / max(height, width)
     hw = (max(8, round(height * scale)), max(8, round(width * scale)))
     small, likely, sure = (
         F.interpolate(part[None], hw, mode="bilinear", antialias=True, align_corners=False)[0]

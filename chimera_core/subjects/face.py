@@ -167,7 +167,7 @@ def _closer(looker: Looker, first: Look) -> Face:
 
 
 def _mirrored(points: Points) -> bool:
-    """Tell whether the eyes lie the wrong way round to the mouth: then they are an eye and an ear, or no eyes."""
+    """Return whether the eyes lie the wrong way round to the mouth: then they are an eye and an ear, or no eyes."""
     (x, y), (u, v) = points[1] - points[0], points[3] - points[:2].mean(0)
     return bool(x * v - y * u < -0.2 * face_unit(points) ** 2)
 

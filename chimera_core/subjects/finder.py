@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from chimera_core.components.resolve import find_asset
+from chimera_core.components.by_name import find_asset
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.models.resolve import load_encoder
+from chimera_core.models.encoders import load_encoder
 from chimera_core.options.config import EncoderRef
 from chimera_core.records import Parent
 from chimera_core.subjects.head import head_map
@@ -19,6 +19,11 @@ from chimera_core.subjects.window import Subject, or_whole
 
 # With its plugin, so that a stranger who offers a "timm" too cannot get into the way.
 _ENCODER = "timm:timm"
+
+
+def load_outline_encoder(device: torch.device) -> FeatureEncoder:
+    """Load the encoder from whose features outlines are read, frozen."""
+    return load_encoder(_ENCODER, device=device).requires_grad_(False)
 
 
 class SubjectFinder:
@@ -72,7 +77,7 @@ class SubjectFinder:
         return self._found[parent]
 
     def confidence(self, parent: Parent) -> float | None:
-        """Say how sure the outline is, in [0, 1]: 0 where no animal was seen, None where none was looked for."""
+        """Return how sure the outline is, in [0, 1]: 0 where no animal was seen, None where none was looked for."""
         self.find(parent)
         return self._confidences.get(parent)
 
@@ -96,5 +101,5 @@ class SubjectFinder:
 
     def _network(self) -> FeatureEncoder:
         if self._encoder is None:
-            self._encoder = load_encoder(_ENCODER, device=self.device).requires_grad_(False)
+            self._encoder = load_outline_encoder(self.device)
         return self._encoder

@@ -68,7 +68,7 @@ def _run(file: Path, blob: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[
         network.setInput(blob)
         found = np.asarray(network.forward(network.getUnconnectedOutLayersNames()[0]), np.float32)
     except cv2.error as error:
-        raise DataError(f"{quote(file)} is no network that OpenCV can run: get it anew") from error
+        raise DataError(f"{quote(file)} is not a network that OpenCV can run: get it anew") from error
     if found.ndim != 4 or found.shape[:2] != (1, 1):
         raise DataError(f"{quote(file)} gives {found.shape}, not one map (1, 1, h, w): it is another network")
     return np.ascontiguousarray(found[0, 0])

@@ -11,8 +11,9 @@ Names resolve on first use, so importing this costs nothing, and pytest is neede
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from chimera_core.lazy_names import import_name
 
 if TYPE_CHECKING:
     from chimera_core.laws import Law, LawBroken
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from chimera_core.testing.fixtures.mnist import write_mnist
     from chimera_core.testing.fixtures.shapes import draw_shape, write_shapes
     from chimera_core.testing.in_process import load, make, train_encoder, train_fuser
+    from chimera_core.testing.laws.component import check_component
     from chimera_core.testing.laws.encoder import check_encoder
     from chimera_core.testing.laws.fuser import check_fuser
     from chimera_core.testing.laws.learner import check_learner
@@ -34,39 +36,11 @@ if TYPE_CHECKING:
     from chimera_core.testing.pictures import draw_parents, draw_photograph, read_parents
     from chimera_core.testing.training_data import draw_fuser_data, draw_images
 
-_LAZY = {
-    "Law": "chimera_core.laws",
-    "LawBroken": "chimera_core.laws",
-    "SmallEncoder": "chimera_core.testing.encoders",
-    "check_encoder": "chimera_core.testing.laws.encoder",
-    "check_fuser": "chimera_core.testing.laws.fuser",
-    "check_learner": "chimera_core.testing.laws.learner",
-    "check_source": "chimera_core.testing.laws.source",
-    "check_trainer": "chimera_core.testing.laws.trainer",
-    "draw_fuser_data": "chimera_core.testing.training_data",
-    "draw_images": "chimera_core.testing.training_data",
-    "draw_parents": "chimera_core.testing.pictures",
-    "draw_photograph": "chimera_core.testing.pictures",
-    "draw_shape": "chimera_core.testing.fixtures.shapes",
-    "load": "chimera_core.testing.in_process",
-    "make": "chimera_core.testing.in_process",
-    "parametrize_with_laws": "chimera_core.testing.parametrize",
-    "read_parents": "chimera_core.testing.pictures",
-    "train_encoder": "chimera_core.testing.in_process",
-    "train_fuser": "chimera_core.testing.in_process",
-    "write_celeba": "chimera_core.testing.fixtures.celeba",
-    "write_flickr_dog": "chimera_core.testing.fixtures.flickr_dog",
-    "write_inaturalist": "chimera_core.testing.fixtures.inaturalist",
-    "write_iwildcam": "chimera_core.testing.fixtures.iwildcam",
-    "write_lhi": "chimera_core.testing.fixtures.lhi",
-    "write_mnist": "chimera_core.testing.fixtures.mnist",
-    "write_shapes": "chimera_core.testing.fixtures.shapes",
-}
-
 __all__ = [
     "Law",
     "LawBroken",
     "SmallEncoder",
+    "check_component",
     "check_encoder",
     "check_fuser",
     "check_learner",
@@ -94,9 +68,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_name(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -13,8 +13,8 @@ from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import quote
 from chimera_core.fusing.fusion import check_made
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
-from chimera_core.models.fusers import find_trained_fuser, load_fuser
-from chimera_core.models.resolve import load_encoder
+from chimera_core.models.encoders import load_encoder
+from chimera_core.models.fusers import resolve_fuser
 from chimera_core.models.run_options import ENCODER, FUSER
 from chimera_core.options.config import EncoderRef, SourceRef
 from chimera_core.options.training import EncoderTraining, FuserRef, FuserTraining, TrainerRef
@@ -112,11 +112,9 @@ def load(run: str | Path) -> FusionGenerator | FeatureEncoder:
     kind = read_run_record(Path(run)).get("kind")
     if kind == ENCODER:
         return load_encoder(str(run))
-    host = default_host()
-    found = find_trained_fuser(host, str(run)) if kind == FUSER else None
-    if found is None:
+    if kind != FUSER:
         raise ConfigError(f"{quote(Path(run))} is no run of a fuser or an encoder: name another folder")
-    return load_fuser(found, found.options(host, {}), torch.device("cpu"))
+    return resolve_fuser(default_host(), str(run)).load(device=torch.device("cpu"))
 
 
 def make(
@@ -143,7 +141,7 @@ def make(
     given = [Parent(p, class_name=p) if isinstance(p, str) else p for p in parents or draw_parents(2)]
     shares = tuple(weights or [1 / len(given)] * len(given))
     made = fuser.fuse(given, shares, seeds=list(seeds), size=size)
-    check_made(made, len(seeds), type(fuser).__name__)
+    check_made(made, len(seeds), type(fuser).__name__, size=size)
     return made
 
 

@@ -28,6 +28,7 @@ from chimera_core.data.subsets import (
 )
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.interfaces.components import DatasetSource, no_progress
+from chimera_core.interfaces.guards import check_info, check_split
 from chimera_core.options.config import SourceRef, flag_name
 from chimera_core.options.training import ImageTraining
 from chimera_core.plugins.discovery import Component, PluginHost
@@ -76,6 +77,8 @@ class TrainingData:
     shares: Mapping[int, float] | None = None
     """Of the classes in training, where the source wants others than its files have."""
     lost: DataLosses | None = None
+    source: DatasetSource | None = None
+    """Of the images, as they were before they were packed."""
 
 
 Check = Callable[[OpenedData], object]
@@ -118,7 +121,9 @@ def open_domains(
 ) -> OpenedData:
     """List or pack the images of some domains; of all, where ``names`` are none or all of them."""
     with naming_options(source.options):
-        known = source.opened.info.domains
+        info = source.opened.info
+        check_info(info, source.component.spec.name)
+        known = info.domains
         names = check_domains(names, known)
         some = () if set(names) == set(known) else sorted(names, key=known.index)
         if some:
@@ -159,6 +164,7 @@ def list_data(source: DatasetSource) -> ListedData:
     splits: dict[str, ImageSplit] = {}
     for name in info.splits:
         split = source.open(name)
+        check_split(split, name, info.name)
         labels = torch.tensor(list(split.labels), dtype=torch.int64)
         domains = torch.tensor(list(getattr(split, "domains", None) or [0] * len(labels)), dtype=torch.int64)
         splits[name] = TensorSplit(torch.empty(len(labels), 0, dtype=torch.uint8), labels, domains)

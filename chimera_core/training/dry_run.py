@@ -44,7 +44,7 @@ def describe_encoder(
     *,
     may_fill: Sequence[str] = ("classes", "size"),
 ) -> dict[str, Any]:
-    """Say what the training of an encoder will take.
+    """Return what the training of an encoder will take.
 
     Returns:
         Plain values: shapes, parameters, bytes, the batch that fits, and images per second at the batch asked for;
@@ -79,7 +79,7 @@ def describe_encoder(
 
 
 def describe_fuser(config: FuserTraining, host: PluginHost) -> dict[str, Any]:
-    """Say what the training of a fuser will take; grey images stand in for those of the data.
+    """Return what the training of a fuser will take; grey images stand in for those of the data.
 
     Returns:
         Plain values: counts, parameters by network, bytes of the networks with their gradients and optimizers (not of

@@ -18,6 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
 from chimera_core.data.subsets import spread_subset
 from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer
+from chimera_core.interfaces.guards import check_loss, check_scalars
 from chimera_core.interfaces.learner import Engine
 from chimera_core.models.run_options import ENCODER
 from chimera_core.options.training import EncoderTraining
@@ -26,6 +27,7 @@ from chimera_core.training import launch
 from chimera_core.training.learner import Learner, TrainingPlan
 from chimera_core.training.parts.accuracy import Counts, count_attacked, count_predictions
 from chimera_core.training.parts.ema import Ema
+from chimera_core.training.parts.metrics import RESERVED_BY_ENCODERS
 from chimera_core.training.parts.optimizers import (
     build_optimizer,
     layer_factors,
@@ -50,6 +52,8 @@ class EncoderPlan(TrainingPlan):
     encoder: FeatureEncoder
     trainer: RobustnessTrainer
     vary: Vary = lambda x, y, draw: (x, y)
+    pasted: Mapping[str, Any] | None = None
+    """Of ``--augment copy-paste``: what ``run.json`` keeps of it."""
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -63,6 +67,7 @@ class EncoderPlan(TrainingPlan):
             "encoder": self.config.encoder.name,
             "trainer": self.config.trainer.name,
             "parameters": sum(p.numel() for p in self.encoder.parameters()),
+            **({} if self.pasted is None else {"copy_paste": dict(self.pasted)}),
         }
 
     def learner(self, fabric: Fabric, folder: Path) -> Learner:
@@ -103,12 +108,15 @@ class EncoderLearner(Learner):
         self.modules = {"model": self._encoder, **({"ema": self._ema.module} if self._ema else {})}
         self.optimizers = {"optimizer": self._optimizer}
         self.measure_images = config.validate_images or 0
+        self._logged: set[str] | None = None
+        self._who = f"trainer {config.trainer.name}"
 
     def start(self) -> None:
         """Compile the encoder, and wrap its loss for DDP."""
         if self._config.compile:
             self._encoder.compile()
-        self._objective = self._fabric.setup_module(_Objective(self._encoder, self._plan.trainer))
+        objective = _Objective(self._encoder, self._plan.trainer, self._who)
+        self._objective = self._fabric.setup_module(objective)
         self._encoder.train()
 
     def step(self, batch: Batch, *, draw: Draw, engine: Engine) -> Mapping[str, Tensor]:
@@ -116,6 +124,9 @@ class EncoderLearner(Learner):
         set_rate(self._optimizer, engine.rate)
         x, y = self._plan.vary(batch.pixels(), batch.labels, draw)
         loss, parts = self._objective(_Inputs(x, y, draw))
+        if self._logged is None or not isinstance(parts, dict) or not parts.keys() <= self._logged:
+            check_scalars(parts, self._who, "loss", RESERVED_BY_ENCODERS)
+            self._logged = {*(self._logged or ()), *parts}
         self._fabric.backward(loss)
         if self._config.clip is not None:
             parts["gradient_norm"] = clip_grad_norm_(self._learned, self._config.clip)
@@ -195,10 +206,16 @@ class _Inputs:
 class _Objective(nn.Module):
     """The loss as one module: DDP's hooks see one forward and one backward pass, and not those of attacks within."""
 
-    def __init__(self, encoder: FeatureEncoder, trainer: RobustnessTrainer) -> None:
+    def __init__(self, encoder: FeatureEncoder, trainer: RobustnessTrainer, who: str) -> None:
         super().__init__()
         self.encoder = encoder
         self.trainer = trainer
+        self._who = who
+        self._is_checked = False
 
     def forward(self, inputs: _Inputs) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.trainer.loss(self.encoder, inputs.images, inputs.labels, draw=inputs.draw)
+        given = self.trainer.loss(self.encoder, inputs.images, inputs.labels, draw=inputs.draw)
+        if not self._is_checked:
+            check_loss(given, self._who)
+            self._is_checked = True
+        return given

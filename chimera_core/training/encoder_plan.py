@@ -17,8 +17,14 @@ from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.precision import Precision
 from chimera_core.randomness import Draw, seed_step
+from chimera_core.training.augmentation.copy_paste import CopyPaste, check_copy_paste, plan_copy_paste
 from chimera_core.training.augmentation.mixing import cutmix, mixup, smooth
-from chimera_core.training.augmentation.presets import find_augmentation
+from chimera_core.training.augmentation.presets import (
+    COPY_PASTE,
+    Augmentation,
+    check_augmentation,
+    find_augmentation,
+)
 from chimera_core.training.data import OpenedData, TrainingData
 from chimera_core.training.encoder import EncoderPlan, Vary
 from chimera_core.training.parts.optimizers import layer_factors, parameter_groups, schedule
@@ -59,11 +65,11 @@ def plan_encoder(
     # Components are looked up before the data are packed, which may take minutes.
     trainer = choose(host, "robustness-trainer", config.trainer.name, config.trainer.options).load()
     host.find("feature-encoder", config.encoder.name)
-    _variation(config, 2)  # an unknown augmentation
+    check_augmentation(config.augment)
     learned = open_training_data(
         config,
         host,
-        lambda parted: _check_classes(parted, config),
+        lambda parted: _check_data(parted, config),
         data=data,
         is_dry=is_dry,
         progress=progress,
@@ -80,6 +86,13 @@ def plan_encoder(
     # Asked for now, so that what is wrong with them is said before a folder is made.
     schedule(config.schedule, total_images=steps * config.batch, warmup_images=config.warmup_images)
     parameter_groups(encoder, weight_decay=0, factors=layer_factors(encoder, config.layer_decay))
+    augment: Augmentation
+    if config.augment != COPY_PASTE:
+        augment = find_augmentation(config.augment)
+    elif is_dry:  # nothing is varied
+        augment = find_augmentation("none")
+    else:
+        augment = plan_copy_paste(learned, config, device, progress=progress)
     return EncoderPlan(
         config=config.model_copy(update=_cadences(config, images, steps)),
         data=learned,
@@ -87,11 +100,14 @@ def plan_encoder(
         total_steps=steps,
         encoder=encoder,
         trainer=trainer,
-        vary=_variation(config, classes),
+        vary=_variation(config, classes, augment),
+        pasted=augment.facts if isinstance(augment, CopyPaste) else None,
     )
 
 
-def _check_classes(data: TrainingData, config: EncoderTraining) -> None:
+def _check_data(data: TrainingData, config: EncoderTraining) -> None:
+    if config.augment == COPY_PASTE:
+        check_copy_paste(config)
     classes = data.images.classes
     if len(classes) < 2:
         raise ConfigError(
@@ -165,11 +181,8 @@ def _filled(
     return {**encoder.options, **{name: known[name] for name in may_fill if name in fields}}
 
 
-def _variation(config: EncoderTraining, classes: int) -> Vary:
+def _variation(config: EncoderTraining, classes: int, augment: Augmentation) -> Vary:
     """Join augmentation, mixing and label smoothing."""
-    augment: Callable[[Tensor, Draw], Tensor] = lambda x, draw: x  # noqa: E731
-    if config.augment != "none":
-        augment = find_augmentation(config.augment)
     mix: Callable[..., tuple[Tensor, Tensor]] = lambda x, y, draw, classes: (x, y)  # noqa: E731
     if config.mix != "none":
         mix = {"mixup": mixup, "cutmix": cutmix}[config.mix]

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from chimera_core.data.batches import Batch
 from chimera_core.data.subsets import spread_subset
-from chimera_core.errors import ConfigError, DataError, PluginError
+from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.weights import load_state, to_float32
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator
+from chimera_core.interfaces.guards import check_learned, check_learner, check_samples, check_scalars
 from chimera_core.interfaces.learner import Engine, FuserLearner, TrainedFacts
 from chimera_core.models.fusers import find_trained_fuser
 from chimera_core.models.run_options import FUSER, read_options
@@ -27,6 +28,7 @@ from chimera_core.runs.record import find_run
 from chimera_core.scoring.judge.features import QualityJudge
 from chimera_core.training.fuser_pictures import draw_samples, draw_sweeps
 from chimera_core.training.learner import Learner, TrainingPlan
+from chimera_core.training.parts.metrics import RESERVED_BY_FUSERS
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -78,8 +80,10 @@ class FuserPlan(TrainingPlan):
     def make_fuser(self, device: torch.device | str) -> FusionGenerator:
         """Make the fuser of what has been learned so far, by the interface alone."""
         fuser = self.fuser(self.options, device=device)
-        facts = TrainedFacts(self.classes, self.config.size, self.learning.facts())
-        fuser.load({name: t.detach().cpu() for name, t in self.learning.state().items()}, facts)
+        state, extra = self.learning.state(), self.learning.facts()
+        check_learned(state, extra, f"fuser {self.config.fuser.name}")
+        facts = TrainedFacts(self.classes, self.config.size, extra)
+        fuser.load({name: t.detach().cpu() for name, t in state.items()}, facts)
         return fuser
 
 
@@ -102,11 +106,9 @@ class FuserTrainer(Learner):
         config = plan.config
         self._plan, self._learner, self._folder = plan, plan.learning, folder
         self._device, self._is_first = fabric.device, fabric.is_global_zero
+        check_learner(plan.learning, config.fuser.name)
         self.modules, self.optimizers = plan.learning.modules, plan.learning.optimizers
-        if shared := sorted(self.modules.keys() & self.optimizers.keys()):  # a checkpoint keeps both by names
-            raise PluginError(
-                f"a module and an optimizer of this fuser are both called {shared[0]!r}: rename one"
-            )
+        self._logged: set[str] | None = None
         if config.precision == "bf16":
             for module in self.modules.values():
                 module.to(memory_format=torch.channels_last)
@@ -126,7 +128,16 @@ class FuserTrainer(Learner):
         if self._plan.config.augment == "flip":
             mirrored = draw.uniform(purpose="flip").view(-1, 1, 1, 1) < 0.5
             batch = replace(batch, images=torch.where(mirrored, batch.images.flip(-1), batch.images))
-        return self._learner.step(batch, draw=draw, engine=engine)
+        scalars = self._learner.step(batch, draw=draw, engine=engine)
+        # Looked at in full where something is new: the first step, and names that come later.
+        if self._logged is None or not isinstance(scalars, dict) or not scalars.keys() <= self._logged:
+            check_scalars(scalars, self._who, "its learner's step", RESERVED_BY_FUSERS)
+            self._logged = {*(self._logged or ()), *scalars}
+        return scalars
+
+    @property
+    def _who(self) -> str:
+        return f"fuser {self._plan.config.fuser.name}"
 
     def rates(self, engine: Engine) -> dict[str, float]:
         """Give the factor of every learning rate."""
@@ -137,10 +148,11 @@ class FuserTrainer(Learner):
         if self._judge is None or not self._is_first:
             return {}
         count = self._plan.config.judge_images
-        samples = [
-            self._learner.sample(min(_TOGETHER, count - k), seed=_SAMPLE_SEED + k, averaged=True)
-            for k in range(0, count, _TOGETHER)
-        ]
+        samples = []
+        for k in range(0, count, _TOGETHER):
+            some = min(_TOGETHER, count - k)
+            samples.append(self._learner.sample(some, seed=_SAMPLE_SEED + k, averaged=True))
+            check_samples(samples[-1], some, self._who)
         found: dict[str, Any] = self._judge.measure(torch.cat(samples))
         return {**found, **self._ask_critic(engine), "extractor": self._judge.name}
 
@@ -154,11 +166,13 @@ class FuserTrainer(Learner):
     def weights(self, noted: Mapping[str, Any]) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
         """Give what ``FusionGenerator.load`` takes, and the plain values that its file carries."""
         facts = {"images": noted["images"], "kid": noted.get("kid"), "facts": self._learner.facts()}
-        return self._learner.state(), facts
+        state = self._learner.state()
+        check_learned(state, facts["facts"], self._who)
+        return state, facts
 
     def draw_pictures(self, images: int) -> None:
         """Draw samples, and sweeps between classes where they are quick."""
-        draw_samples(self._folder, self._learner, images)
+        draw_samples(self._folder, self._learner, images, of=self._who)
         classes = self._plan.classes
         if self._learner.shows_sweeps and len(classes) > 1:
             fuser = self._plan.make_fuser(self._device)
@@ -240,4 +254,4 @@ def _begin_from_fuser(learner: FuserLearner, config: FuserTraining, name: str, h
         raise ConfigError(f"it is one of {found.component.full_name}, not of {config.fuser.name}")
     header = found.header
     facts = TrainedFacts(header.classes, header.size, header.facts)
-    learner.begin_from(to_float32(load_state(found.weights)), found.options(host, {}), facts)
+    learner.begin_from(to_float32(load_state(found.weights)), found.with_options(host).config, facts)

@@ -12,6 +12,7 @@ from chimera_core.images import write_png
 from chimera_core.images.pixels import to_uint8
 from chimera_core.images.sheet import grid
 from chimera_core.interfaces.components import FusionGenerator
+from chimera_core.interfaces.guards import check_samples
 from chimera_core.interfaces.learner import FuserLearner
 from chimera_core.records import Parent
 
@@ -25,14 +26,18 @@ _ROWS = 5
 _PAD = 2
 
 
-def draw_samples(run: Path, learner: FuserLearner, images: int) -> Path:
+def draw_samples(run: Path, learner: FuserLearner, images: int, *, of: str = "this fuser") -> Path:
     """Draw 5 x 5 images from what has been learned, always from the same seeds.
 
     Args:
         run: folder of the run; the picture lies in ``samples/``.
         images: seen so far; names the file.
+        of: kind and name of the fuser.
+    Raises:
+        PluginError: if the samples are none.
     """
     made = learner.sample(_SIDE * _SIDE, seed=0)
+    check_samples(made, _SIDE * _SIDE, of)
     return _write(
         run / FOLDER / f"{images:09d}.png", [made[k : k + _SIDE] for k in range(0, len(made), _SIDE)]
     )

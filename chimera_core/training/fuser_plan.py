@@ -12,8 +12,9 @@ from chimera_core.components.trained import find_trained
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError
 from chimera_core.interfaces.components import FeatureEncoder, FusionGenerator, no_progress
+from chimera_core.interfaces.guards import check_learner
 from chimera_core.interfaces.learner import FuserData, FuserLearner
-from chimera_core.models.resolve import resolve_encoder
+from chimera_core.models.encoders import resolve_encoder
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import seed_step
@@ -61,7 +62,9 @@ class FuserStart:
             domains=self.data.images.domains,
         )
         seed_step(config.seed, -1)
-        return self.fuser.learner(self.choice.config, known, device=device or self.device)
+        learner = self.fuser.learner(self.choice.config, known, device=device or self.device)
+        check_learner(learner, f"fuser {self.choice.name}")
+        return learner
 
 
 def plan_fuser(
@@ -117,7 +120,7 @@ def start_fuser(
             f"there is no run, exported file or model '{config.init_from}' to begin from: check --init-from"
         )
     found = None if config.judge is None else resolve_encoder(host, config.judge.name, config.judge.options)
-    judge: FeatureEncoder | None = None if found is None or is_dry else found.load().eval()
+    judge: FeatureEncoder | None = None if found is None or is_dry else found.load()
     data = open_training_data(
         config, host, lambda parted: _check_judged(parted, config), is_dry=is_dry, progress=progress
     )

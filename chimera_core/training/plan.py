@@ -131,7 +131,14 @@ def open_training_data(
     def part_data(opened: OpenedData) -> TrainingData:
         train, val, val_name = choose_splits(opened.images, config)
         shares = _shares_by_label(config, opened)
-        parted = TrainingData(images=opened.images, train=train, val=val, val_name=val_name, shares=shares)
+        parted = TrainingData(
+            images=opened.images,
+            train=train,
+            val=val,
+            val_name=val_name,
+            shares=shares,
+            source=opened.source.opened,
+        )
         check(parted)
         lost = _count_losses(config, opened, parted)
         count_steps(config, len(train))

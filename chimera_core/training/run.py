@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.files.atomic import one_line, quote
+from chimera_core.files.atomic import quote
 from chimera_core.interfaces.components import no_progress
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
 from chimera_core.runs import config as config_file
-from chimera_core.runs.record import RECORD, make_run_folder, work_in, write_run_record
+from chimera_core.runs.record import RECORD, make_run_folder, noting_failure, work_in, write_run_record
 from chimera_core.training import launch
 from chimera_core.training.data import TrainingData
 from chimera_core.training.learner import TrainingPlan
@@ -141,31 +141,22 @@ class _Recorder:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Record that the training runs, and how it failed if the block raises: the record does not stay ``running``.
+        """Record that the training runs, and how it failed if the block raises.
 
         Raises:
             RunError: instead of what says that memory ran out.
         """
         self("running")
-        try:
-            yield
-        except KeyboardInterrupt:  # a second signal, or one before the first step: nothing was saved since
-            with suppress(RunError):
-                self("interrupted")
-            raise
-        except BaseException as error:
-            full = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-            mend = "take a smaller --batch or --size; --dry-run says what fits"
-            clear = (
-                RunError(f"a batch of {self._config.batch} does not fit into memory: {mend}")
-                if full
-                else None
-            )
-            with suppress(RunError):  # of a full disk: what is wrong is said all the same
-                self("failed", error=one_line(clear or str(error) or repr(error)))
-            if clear is not None:
-                raise clear from error
-            raise
+        with noting_failure(self):
+            try:
+                yield
+            except Exception as error:
+                if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                    mend = "take a smaller --batch or --size; --dry-run says what fits"
+                    raise RunError(
+                        f"a batch of {self._config.batch} does not fit into memory: {mend}"
+                    ) from error
+                raise
 
 
 def _data_facts(data: TrainingData) -> dict[str, Any]:

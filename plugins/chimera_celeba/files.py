@@ -95,7 +95,7 @@ def read_partitions(layout: Layout) -> dict[str, int]:
             continue
         if len(fields) != 2 or fields[1] not in ("0", "1", "2"):
             raise DataError(
-                f"line {number} of '{path}' is no name and 0, 1 or 2, but '{' '.join(fields)[:60]}': get the file anew"
+                f"line {number} of '{path}' is not a name and 0, 1 or 2, but '{' '.join(fields)[:60]}': get the file anew"
             )
         partitions[fields[0]] = int(fields[1])
     return partitions
@@ -171,5 +171,5 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if fields:
                     yield number, fields
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise DataError(f"'{path}' cannot be read ({reason}): get the file anew") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chimera_celeba.config import CelebaConfig
-from chimera_core.api import ComponentSpec, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, hookimpl
 
 CHIMERA_API = 1
 LICENCE = "non-commercial research only (CelebA agreement)"
@@ -21,5 +21,6 @@ def chimera_dataset_sources() -> list[ComponentSpec]:
             config=CelebaConfig,
             licence=LICENCE,
             home_page=HOME_PAGE,
+            check=CheckSetup(prepare="chimera_celeba.checking:prepare"),
         )
     ]

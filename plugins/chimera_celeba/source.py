@@ -109,7 +109,7 @@ class CelebaSource(DatasetSource):
 
     @classmethod
     def download(cls, config: CelebaConfig, *, progress: Callable[[float, float], None]) -> None:
-        """Say where the faces can be had: Google Drive, where they lie, often refuses programs.
+        """Return where the faces can be had: Google Drive, where they lie, often refuses programs.
 
         Raises:
             ConfigError: always.
@@ -205,7 +205,7 @@ def _parse_eyes(text: str) -> tuple[float, float, float, float] | None:
     except ValueError:
         pass
     raise ConfigError(
-        f"--eyes {text} are no two points: write left x,left y,right x,right y, or auto or none"
+        f"--eyes {text} are not two points: write left x,left y,right x,right y, or auto or none"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chimera_cnn.config import PRESETS, CnnConfig
-from chimera_core.api import ComponentSpec, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, hookimpl
 
 CHIMERA_API = 1
 
@@ -18,5 +18,6 @@ def chimera_feature_encoders() -> list[ComponentSpec]:
             target="chimera_cnn.encoder:CnnEncoder",
             config=CnnConfig,
             presets=PRESETS,
+            check=CheckSetup(options={"widths": (8, 16, 32), "classes": 5}, size=32),
         )
     ]

@@ -72,7 +72,7 @@ class Collage(Control):
 
 
 def strip(start: float, end: float, width: int) -> Tensor:
-    """Say how much of each of ``width`` columns lies between two shares of the width: float (width,) in [0, 1].
+    """Return how much of each of ``width`` columns lies between two shares of the width: float (width,) in [0, 1].
 
     A column that the border runs through belongs to both sides in part, so that a strip grows without steps.
     """

@@ -21,7 +21,7 @@ Parts = tuple[str, ...]
 """Of a file, the parts of its path below the root."""
 
 ELSEWHERE = "at another depth"
-NO_SPLIT = "in folders that are no split"
+NO_SPLIT = "in folders that are not splits"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _side_of(name: str) -> tuple[str, str] | None:
 
 
 def _notes_on(chosen: Iterable[Parts], layout: str) -> list[str]:
-    """Say what else the folders could mean."""
+    """Return what else the folders could mean."""
     tops = sorted({parts[0] for parts in chosen if len(parts) > 1})
     if layout == "domain-class":
         return [

@@ -82,3 +82,8 @@ class FolderSplit:
         """Decode one image: uint8 RGB (3, H, W) in its own size, transparent parts white; label, domain."""
         rgb = read_picture(self.paths[index]).on_white()
         return Example(torch.from_numpy(rgb.copy()).permute(2, 0, 1), self.labels[index], self.domains[index])
+
+    def mask(self, index: int) -> torch.Tensor | None:
+        """Give the opacity of an image as the animal's mask, uint8 (1, H, W); None if it is opaque everywhere."""
+        alpha = read_picture(self.paths[index]).alpha
+        return None if alpha is None else torch.from_numpy(alpha.copy())[None]

@@ -85,7 +85,7 @@ def bend_weights(weights: Tensor, turns: Turns) -> Tensor:
 
 
 def _bend(ratios: Tensor, slope: Tensor) -> Tensor:
-    """Say what the slope adds to the logarithms of ratios; 0 where it is 1, and a bounded number everywhere."""
+    """Return what the slope adds to the logarithms of ratios; 0 where it is 1, and a bounded number everywhere."""
     known = ratios.clamp(-30, 30)  # beyond, it does not change any more
     c = known.sigmoid() - 0.5
     return torch.logit(slope * c + 4 * (1 - slope) * c**3 + 0.5) - known

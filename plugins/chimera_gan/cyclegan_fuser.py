@@ -125,7 +125,7 @@ class CycleGan(FusionGenerator):
             return self.classes.index(parent.class_name)
         if parent.image is None:
             raise ConfigError(
-                f"{parent.name} is no class that this cyclegan learned: it knows {' and '.join(self.classes)}"
+                f"{parent.name} is not a class that this cyclegan learned: it knows {' and '.join(self.classes)}"
             )
         return None
 
@@ -144,7 +144,7 @@ class CycleGan(FusionGenerator):
         return 0 if leanings[0] <= leanings[1] else 1
 
     def _leaning(self, image: Tensor) -> float:
-        """Say how much more ``to_first`` changes an image than ``to_second``: below 0, it looks like the first."""
+        """Return how much more ``to_first`` changes an image than ``to_second``: below 0, it looks like the first."""
         small = self._shrink(image)
         changes = [(self._translators[f"to_{side}"](small) - small).abs().mean().item() for side in SIDES]
         return float(changes[0] - changes[1])

@@ -116,5 +116,5 @@ class FacesOfGenerator:
 
 
 def _both_eyes(face: Face | None) -> bool:
-    """Tell whether there is a face that shows both eyes."""
+    """Return whether there is a face that shows both eyes."""
     return face is not None and bool(np.isfinite(face.points[:2]).all())

@@ -177,7 +177,7 @@ class GanFuser(FusionGenerator):
         if parent.image is not None and self._principal is not None:
             return self._seen(parent.image).expand(len(seeds), -1)
         raise ConfigError(
-            f"{parent.name} is no class that this GAN learned: it knows {', '.join(self.classes[:20])}"
+            f"{parent.name} is not a class that this GAN learned: it knows {', '.join(self.classes[:20])}"
         )
 
     def _turns_of(self, given: Tensor, seeds: tuple[int, ...]) -> Turns:
@@ -225,7 +225,7 @@ class GanFuser(FusionGenerator):
     def _condition_shapes(
         self, state: Mapping[str, Tensor], size: int
     ) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-        """Say which tensors the condition has; the file says how many features and images."""
+        """Return which tensors the condition has; the file says how many features and images."""
         mean, bank = state.get("condition.principal.mean"), state.get("condition.bank")
         if mean is None or mean.ndim != 1 or bank is None or bank.ndim != 3 or not bank.shape[1]:
             raise DataError(

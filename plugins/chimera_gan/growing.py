@@ -133,7 +133,7 @@ def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """
     found = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     if not found:
-        raise DataError(f"it has no tensor {prefix}...: it is no generator of this kind")
+        raise DataError(f"it has no tensor {prefix}...: it is not a generator of this kind")
     return found
 
 

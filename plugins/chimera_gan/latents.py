@@ -157,7 +157,7 @@ def _spread(rows: Tensor, count: int) -> Tensor:
 
 
 def _digest(module: torch.nn.Module) -> str:
-    """Tell whether weights are the same as before, bit for bit."""
+    """Return whether weights are the same as before, bit for bit."""
     found = hashlib.blake2b()
     for value in module.state_dict().values():
         found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())

@@ -22,7 +22,7 @@ class Objective(ABC):
 
     @abstractmethod
     def generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Say how badly the generator deceives the critic."""
+        """Return how badly the generator deceives the critic."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def one_centred_penalty(
 
 
 def is_due(step: int, *, every: int) -> bool:
-    """Say whether a lazy penalty is applied in this step: at steps 0, ``every``, 2 * ``every`` ..."""
+    """Return whether a lazy penalty is applied in this step: at steps 0, ``every``, 2 * ``every`` ..."""
     return step % every == 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chimera_core.api import ComponentSpec, Preset, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, Preset, hookimpl
 from chimera_gan.config import GanConfig
 from chimera_gan.cyclegan_config import CYCLEGAN_64, CYCLEGAN_64_TRAINING, CycleGanConfig
 from chimera_gan.presets import PRESETS
@@ -20,6 +20,7 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
             target="chimera_gan.gan_fuser:GanFuser",
             config=GanConfig,
             presets=PRESETS,
+            check=CheckSetup(options={"channels": 8, "noise": 16}, size=32),
         ),
         ComponentSpec(
             name="cyclegan",
@@ -27,5 +28,6 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
             target="chimera_gan.cyclegan_fuser:CycleGan",
             config=CycleGanConfig,
             presets=(Preset("cyclegan-64", "two classes at 64 pixels", CYCLEGAN_64, CYCLEGAN_64_TRAINING),),
+            check=CheckSetup(options={"width": 4, "blocks": 1, "critic_width": 4, "pool": 4}, size=32),
         ),
     ]

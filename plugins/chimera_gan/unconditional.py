@@ -48,7 +48,7 @@ class LatentParents:
             return self._inverted[parent].expand_as(noise)
         if parent.class_name not in self.classes:
             raise ConfigError(
-                f"{parent.name} is no class that this GAN learned: it knows {', '.join(self.classes[:20])}"
+                f"{parent.name} is not a class that this GAN learned: it knows {', '.join(self.classes[:20])}"
             )
         if self.latents is None:
             raise ConfigError(
@@ -70,7 +70,7 @@ class LatentParents:
 
 
 def latent_shapes(classes: Sequence[str], noise: int) -> Mapping[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Say which tensors hold the classes' latents."""
+    """Return which tensors hold the classes' latents."""
     if len(classes) < 2:
         return {}
     return {

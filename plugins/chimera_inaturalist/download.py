@@ -185,7 +185,7 @@ class _Collection:
                 temporary.write_bytes(data)
                 read_picture(temporary)
         except DataError:
-            self._leave_out(name, photo, "what came is no image that can be read")
+            self._leave_out(name, photo, "what came is not an image that can be read")
             return
         self.here.add(photo.id)
         self.by_content[key] = row

@@ -57,7 +57,7 @@ def read_rows(root: Path) -> tuple[dict[str, Row], int]:
         if not path.exists():
             return {}, 0
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            raise DataError(f"'{path}' is no table that this source wrote: move it away and download anew")
+            raise DataError(f"'{path}' is not a table that this source wrote: move it away and download anew")
         text = path.read_text(encoding="utf-8-sig")
         table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if tuple(table.fieldnames or ()) != COLUMNS:

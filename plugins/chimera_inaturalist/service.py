@@ -155,7 +155,7 @@ class Service:
                 raise TypeError
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(
-                f"{one_line(self._api)}{path} answers what is no list of results: it is not the service expected, "
+                f"{one_line(self._api)}{path} answers what is not a list of results: it is not the service expected, "
                 "or has changed"
             ) from error
         return [r for r in results if isinstance(r, dict)]

@@ -122,7 +122,7 @@ class Photographs:
 
 
 def split_of(observation_id: str) -> str:
-    """Say which split an observation belongs to, now and after any other download: about a tenth is ``val``.
+    """Return which split an observation belongs to, now and after any other download: about a tenth is ``val``.
 
     All photographs of one observation are of one animal at one moment: on both sides they would make it easy.
     """

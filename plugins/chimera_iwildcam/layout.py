@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLDER = "iwildcam_v2.0"
+MASKS = "instance_masks"
+"""Folder beside ``train`` that may hold masks of the animals."""
 PARTS = ("RELEASE_v2.0.txt", "metadata.csv", "categories.csv", "train")
 SPLITS = ("train", "val", "test", "id_val", "id_test")
 NUMBERS = ("y", "location_remapped", "sequence_remapped")
@@ -134,7 +136,9 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> pandas.DataFrame:
         raise DataError(f"'{path}' cannot be read ({error.strerror or error}): check the file") from None
     except ValueError as error:  # pandas' own errors and UnicodeDecodeError are ValueErrors
         reason = " ".join(str(error).split())[:120]
-        raise DataError(f"'{path}' is no table of comma-separated values ({reason}): get it again") from None
+        raise DataError(
+            f"'{path}' is not a table of comma-separated values ({reason}): get it again"
+        ) from None
     lacking = [name for name in columns if name not in table]
     if lacking:
         raise DataError(
@@ -159,7 +163,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _holdings(folder: Path) -> str:
-    """Say what a folder holds, for a message."""
+    """Return what a folder holds, for a message."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:

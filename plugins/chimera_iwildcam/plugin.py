@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chimera_core.api import ComponentSpec, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, hookimpl
 from chimera_iwildcam.config import IWildCamConfig
 
 CHIMERA_API = 1
@@ -24,5 +24,6 @@ def chimera_dataset_sources() -> list[ComponentSpec]:
             requires=("wilds",),
             licence=LICENCE,
             home_page=HOME_PAGE,
+            check=CheckSetup(prepare="chimera_iwildcam.checking:prepare"),
         )
     ]

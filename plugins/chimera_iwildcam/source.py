@@ -15,6 +15,7 @@ from chimera_core.api import ConfigError, DataError, DatasetSource, Example, Sou
 from chimera_iwildcam.config import IWildCamConfig
 from chimera_iwildcam.layout import (
     FOLDER,
+    MASKS,
     SPLITS,
     absent_files,
     find_folder,
@@ -186,6 +187,17 @@ class IWildCamSplit:
         """Decode one image: uint8 RGB (3, H, W) in its own size, whatever the file's colours; label, location."""
         rgb = read_picture(self.folder / self.names[index]).rgb
         return Example(torch.from_numpy(rgb.copy()).permute(2, 0, 1), self.labels[index], self.domains[index])
+
+    def mask(self, index: int) -> torch.Tensor | None:
+        """Give the mask of an image's animals, uint8 (1, H, W), where ``instance_masks`` has one of its name.
+
+        They belong to iWildCam 2022: PNGs of 0 for the ground and 1, 2 ... for its animals, in any size.
+        """
+        path = self.folder.parent / MASKS / Path(self.names[index]).with_suffix(".png")
+        if not os.path.isfile(path):
+            return None
+        is_animal = torch.from_numpy(read_picture(path).rgb.copy()).amax(-1) > 0
+        return is_animal.to(torch.uint8)[None] * 255
 
 
 @dataclass(frozen=True)

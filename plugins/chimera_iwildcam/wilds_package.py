@@ -94,7 +94,9 @@ def _check_predictions(predictions: Sequence[int], count: int, n_classes: int) -
     y_pred = y_pred.to("cpu", torch.int64)
     wrong = y_pred[(y_pred < 0) | (y_pred >= n_classes)]
     if len(wrong):
-        raise ConfigError(f"prediction {int(wrong[0])} is no class: they are numbered 0 to {n_classes - 1}")
+        raise ConfigError(
+            f"prediction {int(wrong[0])} is not a class: they are numbered 0 to {n_classes - 1}"
+        )
     return y_pred
 
 

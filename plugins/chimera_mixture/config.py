@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from chimera_core.api import Config, Member, option
+from chimera_core.api import Config, option
+from chimera_mixture.members import Member
+
+Frame = Literal["none", "eyes"]
 
 
 class MixtureConfig(Config):
@@ -18,7 +21,7 @@ class MixtureConfig(Config):
         help="a class and the source of its images, as person=celeba,root=DIR,crop=178; give two or more",
         flag="member",
     )
-    frame: Literal["none", "eyes"] = option(
+    frame: Frame = option(
         "none", help="eyes: cut every image so that the eyes of all members lie in one place"
     )
     balance: str = option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chimera_core.api import ComponentSpec, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, hookimpl
 from chimera_mixture.config import MixtureConfig
 
 CHIMERA_API = 1
@@ -18,5 +18,6 @@ def chimera_dataset_sources() -> list[ComponentSpec]:
             target="chimera_mixture.source:MixtureSource",
             config=MixtureConfig,
             licence="those of its members",
+            check=CheckSetup(prepare="chimera_mixture.checking:prepare"),
         )
     ]

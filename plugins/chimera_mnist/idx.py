@@ -76,7 +76,7 @@ def cached_array(path: Path, ndim: int, changed_ns: int) -> UInt8:
 
 def _open(path: Path) -> BinaryIO:
     if not path.is_file():  # a pipe would wait for ever
-        raise DataError(f"'{path}' is no file: get the data anew")
+        raise DataError(f"'{path}' is not a file: get the data anew")
     return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
 
 
@@ -84,7 +84,7 @@ def _shape(file: BinaryIO, path: Path, ndim: int) -> tuple[int, ...]:
     head = file.read(_header_bytes(ndim))
     if len(head) < _header_bytes(ndim) or head[:4] != bytes([0, 0, _UINT8, ndim]):
         raise DataError(
-            f"'{path}' is no IDX file of uint8 in {ndim} dimensions (it begins with {head[:4].hex(' ') or 'nothing'}, "
+            f"'{path}' is not an IDX file of uint8 in {ndim} dimensions (it begins with {head[:4].hex(' ') or 'nothing'}, "
             f"expected 00 00 08 {ndim:02x}): get it anew"
         )
     shape = struct.unpack(f">{ndim}I", head[4:])

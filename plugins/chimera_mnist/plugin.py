@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chimera_core.api import ComponentSpec, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, hookimpl
 from chimera_mnist.config import MnistConfig
 
 CHIMERA_API = 1
@@ -21,5 +21,6 @@ def chimera_dataset_sources() -> list[ComponentSpec]:
             config=MnistConfig,
             licence=LICENCE,
             home_page=HOME_PAGE,
+            check=CheckSetup(prepare="chimera_mnist.checking:prepare"),
         )
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chimera_core.api import ComponentSpec, Preset, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, Preset, hookimpl
 from chimera_morph.config import MorphConfig
 
 CHIMERA_API = 1
@@ -34,5 +34,6 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
             target="chimera_morph.fuser:FeatureMorph",
             config=MorphConfig,
             presets=(ROBUST_MORPH,),
+            check=CheckSetup(options={"iterations": 3}, parents=("astronaut", "cat")),
         )
     ]

@@ -87,7 +87,7 @@ class Animal:
         return Animal(self.name, image, alpha, self.scores, self.cuts, self.has_ground, self.hinted)
 
     def described(self) -> dict[str, Any]:
-        """Tell what was found, in plain values: boxes and points as shares of the picture."""
+        """Return what was found, in plain values: boxes and points as shares of the picture."""
         height, width = self.shape
         facts: dict[str, Any] = {"parent": self.name, "outline": None, "head": None, "neck": None}
         solid = self.working_alpha > 0.5

@@ -49,7 +49,7 @@ class Auto(FusionGenerator):
         return fuser.fuse(parents, weights, seeds=seeds, size=size)
 
     def findings(self, parents: Sequence[Parent]) -> Sequence[Mapping[str, Any]]:
-        """Tell what was seen in the parents, by the fuser chosen if it looks for anything, else by ``parts``."""
+        """Return what was seen in the parents, by the fuser chosen if it looks for anything, else by ``parts``."""
         chosen = self._chosen.get(tuple(parents), self._parts)
         return chosen.findings(parents) or self._parts.findings(parents)
 
@@ -87,7 +87,7 @@ class Auto(FusionGenerator):
 
 
 def _all_at_least(least: float, found: Sequence[Mapping[str, Any] | None], parents: Sequence[Parent]) -> bool:
-    """Tell whether something was found in every parent, and its box is that share of the shorter side."""
+    """Return whether something was found in every parent, and its box is that share of the shorter side."""
     for seen, parent in zip(found, parents, strict=True):
         if seen is None or parent.image is None:
             return False

@@ -69,7 +69,7 @@ def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> l
 
 
 def _differ(one: Placement, other: Placement) -> bool:
-    """Say whether a viewer would see a difference: another size, another place, or another piece of head."""
+    """Return whether a viewer would see a difference: another size, another place, or another piece of head."""
     moved = float(np.linalg.norm(one.body.middle - other.body.middle)) / one.body.length
     grown = abs(math.log(one.head_scale / other.head_scale))
     shared = (one.head.head & other.head.head).sum() / max(1, (one.head.head | other.head.head).sum())

@@ -80,7 +80,7 @@ class Parts(FusionGenerator):
         return torch.stack(made)
 
     def findings(self, parents: Sequence[Parent]) -> list[dict[str, Any]]:
-        """Tell what was seen in each parent: head box and cut as shares of the picture, and how sure they are."""
+        """Return what was seen in each parent: head box and cut as shares of the picture, and how sure they are."""
         facts = []
         for k, parent in enumerate(parents):
             seen = self._animal(parent, k).described()
@@ -91,7 +91,7 @@ class Parts(FusionGenerator):
         return facts
 
     def unfit(self, parents: Sequence[Parent]) -> str | None:
-        """Tell why parents do not suit this fuser, or None if they do.
+        """Return why parents do not suit this fuser, or None if they do.
 
         A body is wanted in the first, a head in the second, and three parents at most.
         """
@@ -177,7 +177,7 @@ class Parts(FusionGenerator):
 
 
 def _misfit(body: Animal, head: Animal) -> str | None:
-    """Tell why one's head cannot go on the other's body, or None if it can."""
+    """Return why one's head cannot go on the other's body, or None if it can."""
     if not body.cuts or body.confidence < _LEAST_CONFIDENCE:
         return f"no head with a neck was found in {body.name} that another could take the place of"
     if body.head_share > _ALL_HEAD:

@@ -177,7 +177,7 @@ def _between(one: Array, other: Array, share: float) -> Array:
 
 
 def coat_front(stage: Stage, coat: float) -> Array:
-    """Say where a coat that spreads from the neck has come to: float32 (h, w) in [0, 1]."""
+    """Return where a coat that spreads from the neck has come to: float32 (h, w) in [0, 1]."""
     distance = np.abs(stage.creature.v) + 0.3 * np.abs(stage.creature.u)
     inside = stage.creature.alpha > 0.5
     if not inside.any():

@@ -74,7 +74,7 @@ class FlickrDogSource(DatasetSource):
 
     @classmethod
     def download(cls, config: FlickrDogConfig, *, progress: Callable[[float, float], None]) -> None:
-        """Say where the dogs can be had.
+        """Return where the dogs can be had.
 
         Raises:
             ConfigError: always.

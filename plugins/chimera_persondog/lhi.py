@@ -81,7 +81,7 @@ class LhiSource(DatasetSource):
 
     @classmethod
     def download(cls, config: LhiConfig, *, progress: Callable[[float, float], None]) -> None:
-        """Say where the animals can be had.
+        """Return where the animals can be had.
 
         Raises:
             ConfigError: always.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from chimera_core.api import (
-    Member,
+    DataError,
+    DatasetSource,
     MissingDataError,
-    Mixture,
-    SourceRef,
+    SourceInfo,
+    Split,
     default_data_root,
     describe_folder,
+    open_source,
 )
 from chimera_persondog.config import PersonDogConfig
 from chimera_persondog.folders import plain
@@ -20,7 +25,7 @@ from chimera_persondog.folders import plain
 LAYOUT = "celeba, and flickr-dog or lhi-animal-faces"
 
 
-class PersonDogSource(Mixture):
+class PersonDogSource(DatasetSource):
     """CelebA as ``person``; Flickr-Dog and the dogs of LHI-Animal-Faces as ``dog``.
 
     Persons and at least one of the two collections of dogs must be there. The dogs have no official splits, so the
@@ -59,7 +64,28 @@ class PersonDogSource(Mixture):
         balance = config.balance
         if balance not in ("natural", "equal"):
             balance = f"person={1 - float(balance)},dog={balance}"
-        super().__init__(members, frame=config.frame, balance=balance, name="persondog")
+        self._mixture = open_source("mixture:mixture", members=members, frame=config.frame, balance=balance)
+
+    @cached_property
+    def info(self) -> SourceInfo:
+        """Describe the mixture and each of its members."""
+        return dataclasses.replace(self._mixture.info, name="persondog")
+
+    def open(self, split: str) -> Split:
+        """Open a split of all collections that have one; see ``DatasetSource``."""
+        try:
+            return self._mixture.open(split)
+        except DataError as error:
+            raise DataError(str(error).replace("mixture has", "persondog has", 1)) from None
+
+    def files(self, split: str) -> Sequence[Path]:
+        """Name the files of every collection's split."""
+        self.open(split)
+        return self._mixture.files(split)
+
+    def made_of(self) -> Any:
+        """Say what the collections are; see ``DatasetSource``."""
+        return self._mixture.made_of()
 
 
 def _member(
@@ -71,17 +97,16 @@ def _member(
     *,
     only: str = "",
     eyes_option: str = "",
-) -> Member:
+) -> dict[str, Any]:
     """Describe a member; ``eyes_option`` goes to a source that knows words for eyes, ``eyes`` are numbers."""
     options: dict[str, Any] = {"root": root} | ({"eyes": eyes_option} if eyes_option else {})
-    table = {
+    return {
         "class_name": class_name,
-        "source": SourceRef(name=source, options=options),
+        "source": {"name": source, "options": options},
         "crop": crop,
         "only": only,
         "eyes": eyes or None,
     }
-    return Member.model_validate(table)
 
 
 def _default_root() -> Path:

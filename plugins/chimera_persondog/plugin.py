@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chimera_core.api import ComponentSpec, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, hookimpl
 from chimera_persondog.config import FlickrDogConfig, LhiConfig, PersonDogConfig
 
 CHIMERA_API = 1
@@ -22,6 +22,7 @@ def chimera_dataset_sources() -> list[ComponentSpec]:
             target="chimera_persondog.persondog:PersonDogSource",
             config=PersonDogConfig,
             licence="those of CelebA, Flickr-Dog and LHI-Animal-Faces",
+            check=CheckSetup(prepare="chimera_persondog.checking:prepare"),
         ),
         ComponentSpec(
             name="flickr-dog",
@@ -30,6 +31,7 @@ def chimera_dataset_sources() -> list[ComponentSpec]:
             config=FlickrDogConfig,
             licence=FLICKR_DOG_LICENCE,
             home_page=FLICKR_DOG_PAGE,
+            check=CheckSetup(prepare="chimera_persondog.checking:prepare"),
         ),
         ComponentSpec(
             name="lhi-animal-faces",
@@ -38,5 +40,6 @@ def chimera_dataset_sources() -> list[ComponentSpec]:
             config=LhiConfig,
             licence=LHI_LICENCE,
             home_page=LHI_PAGE,
+            check=CheckSetup(prepare="chimera_persondog.checking:prepare"),
         ),
     ]

@@ -66,7 +66,7 @@ def draw(canvas: Placed, guest: Placed, weight: float, *, meeting: Meeting, vari
 
 
 def _reach(alpha: Array, regions: Regions) -> Array:
-    """Tell how far each pixel's coat follows the face's colours: float32 (h, w) in [0, 1]."""
+    """Return how far each pixel's coat follows the face's colours: float32 (h, w) in [0, 1]."""
     coat = smoothstep((blurred(alpha, _RIM * regions.frame.unit) - _RIM_OPACITY) / 0.35)
     far = smoothstep((regions.distance - _FAR_FROM) / (_FAR_TO - _FAR_FROM))
     return np.asarray(coat * (1 + (_FAR_COAT - 1) * far), np.float32)

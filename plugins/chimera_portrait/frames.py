@@ -103,7 +103,7 @@ class FaceFrame(NamedTuple):
 
 
 def turn(points: Points) -> float:
-    """Tell how far a face is turned aside: how far the nose is off the eyes' middle, in units, positive to the right."""
+    """Return how far a face is turned aside: how far the nose is off the eyes' middle, in units, positive to the right."""
     frame = FaceFrame.of(points)
     return float((points[2] - frame.origin) @ frame.across) / frame.unit
 

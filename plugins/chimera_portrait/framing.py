@@ -39,7 +39,7 @@ def framed_canvas(canvas: Placed, first: Placed, *, share: float) -> tuple[Place
 
 
 def presence(picture: Placed, shape: tuple[int, int]) -> Array:
-    """Tell where a frame (h, w) shows a picture: float32, 1 within it, and fading to 0 beyond its rim."""
+    """Return where a frame (h, w) shows a picture: float32, 1 within it, and fading to 0 beyond its rim."""
     height, width = picture.alpha.shape
     x, y = picture.seen_from(shape)
     beyond = np.maximum.reduce([-x, x - (width - 1), -y, y - (height - 1), np.zeros_like(x)])

@@ -93,7 +93,7 @@ class Portrait(FusionGenerator):
         return torch.stack(made)
 
     def findings(self, parents: Sequence[Parent]) -> list[dict[str, Any]]:
-        """Tell which face was found in each parent: points and box as shares of the picture, and how sure they are."""
+        """Return which face was found in each parent: points and box as shares of the picture, and how sure they are."""
         return [_described(parent, self._face(parent, k)) for k, parent in enumerate(parents)]
 
     def _creature(

@@ -50,7 +50,7 @@ def _suits(person: Placed, animal: Placed) -> bool:
 
 
 def eye_detail(face: Placed) -> float:
-    """Tell how much a face's eyes show: the mean of what is finer than a twentieth of the face's unit, in pixel values."""
+    """Return how much a face's eyes show: the mean of what is finer than a twentieth of the face's unit, in pixel values."""
     unit = face_unit(face.points)
     low, high = face.points[:2].min(0), face.points[:2].max(0)
     margin = np.array(_AROUND) * unit

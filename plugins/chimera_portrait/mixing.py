@@ -270,7 +270,7 @@ class Pair:
         return np.asarray(grey + colour, np.float32)
 
     def _coat_share(self, shares: Shares) -> Array:
-        """Tell where the guest's coat goes before the canvas': where it has more detail."""
+        """Return where the guest's coat goes before the canvas': where it has more detail."""
         if not shares.salient:
             return np.full(self.depth.shape, shares.coat, np.float32)
         pictures = ((self.canvas, self.canvas_low), (self.guest, self.guest_low))

@@ -82,7 +82,7 @@ class Placed:
         return sampled(self.image, x, y), sampled(self.alpha, x, y, cubic=False)
 
     def seen_from(self, shape: tuple[int, int]) -> tuple[Array, Array]:
-        """Tell where in its picture each pixel of the frame (h, w) looks: x and y."""
+        """Return where in its picture each pixel of the frame (h, w) looks: x and y."""
         columns, rows = np.meshgrid(
             np.arange(shape[1], dtype=np.float64), np.arange(shape[0], dtype=np.float64)
         )
@@ -108,6 +108,6 @@ def laid_on(guest: Placed, canvas: Placed) -> Placed:
 
 
 def apart(canvas: Placed, guest: Placed) -> float:
-    """Tell how far two faces are turned apart, in units of the nose; a mirror image counts as well."""
+    """Return how far two faces are turned apart, in units of the nose; a mirror image counts as well."""
     here, there = turn(canvas.points), turn(guest.points)
     return min(abs(here - there), abs(here + there))

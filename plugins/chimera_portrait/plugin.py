@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chimera_core.api import ComponentSpec, hookimpl
+from chimera_core.api import CheckSetup, ComponentSpec, hookimpl
 from chimera_portrait.config import PortraitConfig
 
 CHIMERA_API = 1
@@ -17,5 +17,6 @@ def chimera_fusion_generators() -> list[ComponentSpec]:
             summary="faces of persons and animals become one face: shape and colours mixed, every feature from one",
             target="chimera_portrait.fuser:Portrait",
             config=PortraitConfig,
+            check=CheckSetup(parents=("astronaut", "cat", "cat"), size=64),
         )
     ]

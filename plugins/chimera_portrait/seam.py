@@ -67,7 +67,7 @@ class Outline:
         return Outline(self.centre, (self.radii * shares).astype(np.float32), self.slant)
 
     def depth(self, shape: tuple[int, int]) -> Array:
-        """Tell how many pixels every pixel of (h, w) is inside the line, along its ray; negative outside."""
+        """Return how many pixels every pixel of (h, w) is inside the line, along its ray; negative outside."""
         rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
         x, y = columns - np.float32(self.centre[0]), rows - np.float32(self.centre[1])
         angles = np.mod(np.arctan2(y, x) - self.slant + np.pi, 2 * np.pi) - np.pi

@@ -115,7 +115,7 @@ class Shares:
 
 
 def surroundings(weight: float) -> float:
-    """Tell how far the first parent's surroundings have taken the place of another canvas, by its weight in [0, 1]."""
+    """Return how far the first parent's surroundings have taken the place of another canvas, by its weight in [0, 1]."""
     return min(1.0, max(0.0, (weight - _SURROUNDINGS_FROM) / (1 - _SURROUNDINGS_FROM)))
 
 

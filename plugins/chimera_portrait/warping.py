@@ -40,7 +40,7 @@ def window_around(points: Points, shape: tuple[int, int]) -> Window:
 def bent(
     shape: Points, points: Points, view: Similarity, window: Window, *, still: bool
 ) -> tuple[Array, Array]:
-    """Tell where a picture is to be read so that its face gets a new shape.
+    """Return where a picture is to be read so that its face gets a new shape.
 
     Args:
         shape: float (5, 2), the face's points in the frame as they shall be.

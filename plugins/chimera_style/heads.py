@@ -54,7 +54,7 @@ def heads_only(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def kept(head: Tensor, mask: Tensor) -> Tensor:
-    """Say how much of a layout's pixels stay because they are its head.
+    """Return how much of a layout's pixels stay because they are its head.
 
     Args:
         head: float (1, H, W) in [0, 1], how much each pixel is head.

@@ -12,12 +12,17 @@ import torch
 
 from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError, MissingDataError, eyes_box
-from chimera_core.testing import write_celeba
+from chimera_core.testing import Law, check_component, parametrize_with_laws, write_celeba
 
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
     return write_celeba(tmp_path, count=20)
+
+
+@parametrize_with_laws(check_component("celeba"))
+def test_celeba_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 @pytest.mark.parametrize("inner", ["", "celeba", "celeba/img_align_celeba"])
@@ -109,7 +114,7 @@ def test_an_attribute_file_of_other_images_is_refused(tmp_path: Path) -> None:
     [
         (b"000001.jpg 0\n000002.jpg 7\n", "line 2 of .* '000002.jpg 7'"),
         (b"000001.jpg\n", "line 1 of"),
-        (b"\xff\xd8\xff\xe0\x00", "it is no text"),
+        (b"\xff\xd8\xff\xe0\x00", "it is not text"),
         (b"", "20 of 20 images"),
     ],
 )
@@ -152,7 +157,7 @@ def test_no_data_is_one_line_with_expected_found_and_where_to_get_it(
 def test_an_unknown_split_or_crop_or_eyes_is_one_line(faces: Path) -> None:
     with pytest.raises(DataError, match=r"no split 'valid' \(it has: train, val, test\)"):
         open_source("celeba", root=str(faces)).open("valid")
-    with pytest.raises(ConfigError, match="is no box"):
+    with pytest.raises(ConfigError, match="is not a box"):
         open_source("celeba", root=str(faces), crop="big")
     for eyes in ("1,2,3", "a,b,c,d", "5,1,5,1", "nan,1,nan,1"):
         with pytest.raises(ConfigError, match="no two points"):

@@ -14,6 +14,7 @@ from torch import nn
 
 from chimera_core import load_encoder
 from chimera_core.api import ChimeraError, ConfigError, DataError, FeatureEncoder, ShapeError
+from chimera_core.testing import Law, check_component, parametrize_with_laws
 from chimera_core.training.parts.optimizers import layer_factors, parameter_groups
 
 OPTIONS = {preset.name: dict(preset.options) for preset in PRESETS}
@@ -30,6 +31,11 @@ def small(preset: str) -> FeatureEncoder:
     if options.get("blocks") == "plain":
         options |= {"size": 32, "hidden": 16, "widths": options["widths"][:3]}
     return load_encoder("cnn", **options)
+
+
+@parametrize_with_laws(check_component("cnn"))
+def test_cnn_keeps_the_laws_of_an_encoder(law: Law) -> None:
+    law()
 
 
 def test_the_reports_network_has_its_parameters_to_the_digit() -> None:

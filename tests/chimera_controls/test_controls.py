@@ -17,6 +17,7 @@ from torch import Tensor
 
 from chimera_core.api import ConfigError, FusionGenerator, Parent, resize_shorter
 from chimera_core.subjects.outline import Outline
+from chimera_core.testing import Law, check_component, parametrize_with_laws
 
 CONTROLS: list[FusionGenerator] = [
     Copy(CopyConfig()),
@@ -52,6 +53,26 @@ def fuse(
 
 def named(fuser: FusionGenerator) -> str:
     return type(fuser).__name__
+
+
+@parametrize_with_laws(check_component("copy"))
+def test_copy_keeps_the_laws_of_a_fuser(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("pixel-average"))
+def test_pixel_average_keeps_the_laws_of_a_fuser(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("collage"))
+def test_collage_keeps_the_laws_of_a_fuser(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("cut-and-blend"))
+def test_cut_and_blend_keeps_the_laws_of_a_fuser(law: Law) -> None:
+    law()
 
 
 @pytest.mark.parametrize("fuser", CONTROLS, ids=named)

@@ -12,6 +12,7 @@ from PIL import Image
 from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError
 from chimera_core.data.checking import checked_info
+from chimera_core.testing import Law, check_component, parametrize_with_laws
 
 
 @pytest.fixture
@@ -26,6 +27,11 @@ def tree(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "data"
 
     return write
+
+
+@parametrize_with_laws(check_component("folder"))
+def test_folder_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 @pytest.mark.parametrize(
@@ -99,6 +105,16 @@ def test_transparent_parts_are_white_whatever_lies_under_them(tree) -> None:
     root = tree("cat/a.png")
     Image.new("RGBA", (6, 4), (10, 200, 90, 0)).save(root / "cat" / "a.png")
     assert bool((open_source("folder", root=str(root)).open("all")[0].image == 255).all())
+
+
+def test_the_opacity_of_a_cut_out_is_the_mask_of_its_animal(tree) -> None:
+    root = tree("cat/a.png", "cat/b.png")
+    cutout = Image.new("RGBA", (6, 4), (10, 200, 90, 0))
+    cutout.paste((10, 200, 90, 255), (2, 1, 5, 3))
+    cutout.save(root / "cat" / "a.png")
+    split = open_source("folder", root=str(root)).open("all")
+    assert split.mask(0).shape == (1, 4, 6) and split.mask(0)[0].nonzero().min(0).values.tolist() == [1, 2]
+    assert int(split.mask(0).sum()) == 6 * 255 and split.mask(1) is None
 
 
 @pytest.mark.parametrize(
@@ -181,7 +197,7 @@ def test_dev_is_validated_on_before_test() -> None:
 def test_folders_beside_splits_are_left_out_and_counted(tree) -> None:
     info = open_source("folder", root=str(tree("train/cat/a.png", "dev/cat/b.png", "extra/cat/c.png"))).info
     assert dict(info.splits) == {"train": 1, "dev": 1}
-    assert dict(info.left_out) == {"in folders that are no split": 1}
+    assert dict(info.left_out) == {"in folders that are not splits": 1}
     assert any("extra" in note for note in info.notes)
 
 

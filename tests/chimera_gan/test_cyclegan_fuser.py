@@ -179,8 +179,8 @@ def test_the_second_parent_counts_by_its_class_only() -> None:
     ("parents", "words"),
     [
         ([named("cat"), named("cat")], "both parents are of class cat: name one person"),
-        ([named("lion"), named("cat")], "lion is no class .* it knows person and cat"),
-        ([photo(0.5), named("lion")], "lion is no class"),
+        ([named("lion"), named("cat")], "lion is not a class .* it knows person and cat"),
+        ([photo(0.5), named("lion")], "lion is not a class"),
         ([photo(0.5), named("cat"), named("person")], "two parents, but 3"),
     ],
 )

@@ -156,7 +156,7 @@ def test_a_gan_on_classes_refuses_photographs(data: FuserData) -> None:
     assert fuser.accepts == {"class"}
     photo = Parent("dog.jpg", torch.rand(3, 8, 8))
     with pytest.raises(
-        ConfigError, match=r"dog\.jpg is no class that this GAN learned: it knows person, cat"
+        ConfigError, match=r"dog\.jpg is not a class that this GAN learned: it knows person, cat"
     ):
         fuser.fuse([photo, Parent("cat", class_name="cat")], (0.5, 0.5), seeds=[0], size=SIZE)
 

@@ -10,14 +10,14 @@ import torch
 
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.fusing.fusion import Fusion
-from chimera_core.fusing.request import plan_fusion
+from chimera_core.fusing.request import check_request
 
 SIDES = {"faces-128": 128, "person-cat": 64}
 
 
 @pytest.fixture(scope="module", params=SIDES)
 def fusion(request: pytest.FixtureRequest) -> Fusion:
-    return Fusion(plan_fusion(["person", "cat"], fuser=request.param, device="cpu"))
+    return Fusion(check_request(["person", "cat"], fuser=request.param, device="cpu"))
 
 
 @pytest.mark.parametrize("name", SIDES)
@@ -31,13 +31,13 @@ def test_it_comes_with_the_package_with_card_and_licence(name: str) -> None:
 
 
 def test_names_alone_mean_the_larger_one() -> None:
-    assert plan_fusion(["person", "cat"]).fuser_name == "faces-128"
+    assert check_request(["person", "cat"]).fuser.label == "faces-128"
 
 
 @pytest.mark.slow
 def test_names_make_a_creature_and_the_same_seed_makes_it_again(fusion: Fusion) -> None:
     one, two = fusion.make((0.5, 0.5), [3])[0], fusion.make((0.5, 0.5), [3])[0]
-    side = SIDES[fusion.plan.fuser_name]
+    side = SIDES[fusion.request.fuser.label]
     assert one.shape == (3, side, side)
     assert torch.equal(one, two)
     assert not torch.equal(one, fusion.make((0.5, 0.5), [4])[0])
@@ -54,4 +54,4 @@ def test_the_way_from_person_to_cat_is_smooth_and_leads_somewhere(fusion: Fusion
 
 def test_a_name_that_it_does_not_know_is_one_line() -> None:
     with pytest.raises((ConfigError, DataError), match="person-cat"):
-        plan_fusion(["person", "dgo"], fuser="person-cat")
+        check_request(["person", "dgo"], fuser="person-cat")

@@ -212,7 +212,7 @@ def test_a_photograph_is_looked_for_once_and_without_chance(data: FuserData) -> 
 
 def test_classes_that_were_not_learned_and_weights_without_latents_are_refused(data: FuserData) -> None:
     fuser = _fuser(data)
-    with pytest.raises(ConfigError, match="wolf is no class that this GAN learned: it knows dark, bright"):
+    with pytest.raises(ConfigError, match="wolf is not a class that this GAN learned: it knows dark, bright"):
         fuser.fuse([PARENTS[0], Parent("wolf", class_name="wolf")], (0.5, 0.5), seeds=[0], size=SIZE)
     state = GanLearner(GanConfig(**TINY), data, device="cpu").state()
     del state["latents.mean"]

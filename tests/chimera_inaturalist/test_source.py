@@ -19,6 +19,7 @@ import torch
 
 from chimera_core import open_source
 from chimera_core.errors import DataError, MissingDataError
+from chimera_core.testing import Law, check_component, parametrize_with_laws
 
 Here = Callable[..., tuple[int, str, str]]
 
@@ -42,6 +43,11 @@ def command(service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> li
 def finish(command: list[str]) -> tuple[int, str]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stderr
+
+
+@parametrize_with_laws(check_component("inaturalist"))
+def test_inaturalist_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 import torch
 from chimera_iwildcam.config import IWildCamConfig
 from chimera_iwildcam.source import IWildCamSource
+from PIL import Image
 
 from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError
@@ -89,7 +90,7 @@ def test_the_worst_location_is_scored_without_torch_scatter(root: Path) -> None:
     [
         ([0] * 3, r"\(3,\): pass one class index for each of 12 images"),
         ([0.5] * 12, "float32"),
-        ([13] * 12, "prediction 13 is no class: they are numbered 0 to 12"),
+        ([13] * 12, "prediction 13 is not a class: they are numbered 0 to 12"),
         ([-1] * 12, "prediction -1"),
     ],
 )
@@ -207,3 +208,17 @@ def test_download_says_why_not_and_where_to_look() -> None:
     for part in ("171, 174, 175", "here/iwildcam_v2.0", "wilds.stanford.edu", "lila.science", "Kaggle"):
         assert part in line
     assert "\n" not in line
+
+
+def test_masks_beside_the_images_are_those_of_their_animals(tmp_path: Path) -> None:
+    write_iwildcam(tmp_path)
+    split = open_source("iwildcam", root=str(tmp_path)).open("train")
+    masks = tmp_path / "iwildcam_v2.0" / "instance_masks"
+    masks.mkdir()
+    instances = np.zeros((6, 8), np.uint8)
+    instances[1:3, 2:5], instances[4:, 6:] = 1, 2
+    Image.fromarray(instances).save(masks / f"{Path(split.names[1]).stem}.png")
+    assert split.mask(0) is None
+    assert torch.equal(
+        split.mask(1), torch.from_numpy(instances > 0)[None] * torch.tensor(255, dtype=torch.uint8)
+    )

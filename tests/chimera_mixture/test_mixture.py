@@ -6,20 +6,27 @@ from pathlib import Path
 
 import pytest
 import torch
+from chimera_mixture.members import Member
 from PIL import Image
 
 from chimera_core import open_source
 from chimera_core.api import (
     ConfigError,
     DataError,
-    Member,
     MissingDataError,
     PluginError,
     cut,
     eyes_box,
 )
 from chimera_core.data.checking import checked_info
-from chimera_core.testing import draw_shape, write_celeba, write_mnist
+from chimera_core.testing import (
+    Law,
+    check_component,
+    draw_shape,
+    parametrize_with_laws,
+    write_celeba,
+    write_mnist,
+)
 
 Tree = Callable[..., Path]
 
@@ -40,6 +47,11 @@ def tree(tmp_path: Path) -> Tree:
 
 def mix(*members: object, **options: object):
     return open_source("mixture", members=list(members), **options)
+
+
+@parametrize_with_laws(check_component("mixture"))
+def test_mixture_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 def test_members_become_classes_and_domains_one_after_the_other(tree: Tree) -> None:

@@ -12,7 +12,12 @@ import torch
 
 from chimera_core import open_source
 from chimera_core.api import ChimeraError, DataError, MissingDataError, RunError
-from chimera_core.testing import write_mnist
+from chimera_core.testing import Law, check_component, parametrize_with_laws, write_mnist
+
+
+@parametrize_with_laws(check_component("mnist"))
+def test_mnist_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 @pytest.mark.parametrize("gzipped", [False, True])

@@ -12,7 +12,17 @@ from PIL import Image
 
 from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError, MissingDataError
-from chimera_core.testing import write_flickr_dog, write_lhi
+from chimera_core.testing import Law, check_component, parametrize_with_laws, write_flickr_dog, write_lhi
+
+
+@parametrize_with_laws(check_component("flickr-dog"))
+def test_flickr_dog_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("lhi-animal-faces"))
+def test_lhi_animal_faces_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 @pytest.mark.parametrize("by_breed", [False, True])

@@ -8,7 +8,14 @@ import pytest
 
 from chimera_core import open_source
 from chimera_core.api import ConfigError, MissingDataError
-from chimera_core.testing import write_celeba, write_flickr_dog, write_lhi
+from chimera_core.testing import (
+    Law,
+    check_component,
+    parametrize_with_laws,
+    write_celeba,
+    write_flickr_dog,
+    write_lhi,
+)
 
 
 @pytest.fixture
@@ -17,6 +24,11 @@ def collections(tmp_path: Path) -> Path:
     write_celeba(tmp_path, count=20)
     write_flickr_dog(tmp_path)
     return write_lhi(tmp_path, animals=["Cat", "Dog", "Human"], photos=3)
+
+
+@parametrize_with_laws(check_component("persondog"))
+def test_persondog_keeps_the_laws_of_a_source(law: Law) -> None:
+    law()
 
 
 def test_persons_and_dogs_are_counted_by_class_and_source(collections: Path) -> None:

@@ -15,6 +15,7 @@ from chimera_core import load_encoder
 from chimera_core.api import ChimeraError, ConfigError, Draw, FeatureEncoder, RobustnessTrainer
 from chimera_core.components.choice import choose, layered_options
 from chimera_core.plugins.discovery import default_host
+from chimera_core.testing import Law, check_component, parametrize_with_laws
 
 NAMES = ("standard", "fgsm", "n-fgsm", "pgd", "trades", "report-fgsm")
 
@@ -74,6 +75,36 @@ def network() -> FeatureEncoder:
 def batch() -> tuple[Tensor, Tensor, Draw]:
     x = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     return x, torch.tensor([0, 1, 2, 0, 1, 2]), Draw(1, 0, torch.arange(6))
+
+
+@parametrize_with_laws(check_component("standard"))
+def test_standard_keeps_the_laws_of_a_trainer(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("fgsm"))
+def test_fgsm_keeps_the_laws_of_a_trainer(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("n-fgsm"))
+def test_n_fgsm_keeps_the_laws_of_a_trainer(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("pgd"))
+def test_pgd_keeps_the_laws_of_a_trainer(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("trades"))
+def test_trades_keeps_the_laws_of_a_trainer(law: Law) -> None:
+    law()
+
+
+@parametrize_with_laws(check_component("report-fgsm"))
+def test_report_fgsm_keeps_the_laws_of_a_trainer(law: Law) -> None:
+    law()
 
 
 def test_standard_is_cross_entropy() -> None:

@@ -218,10 +218,10 @@ def test_thumbnails_are_drawn_too(height: int, width: int) -> None:
 @pytest.mark.slow
 def test_a_zebra_lends_a_horse_its_stripes_and_not_its_face(photos: Path) -> None:
     from chimera_core.fusing.fusion import Fusion
-    from chimera_core.fusing.request import plan_fusion
+    from chimera_core.fusing.request import check_request
 
     parents = [photos / "sorrel.jpg", photos / "zebra.jpg"]
-    fusion = Fusion(plan_fusion(parents, fuser="style-transfer", size=128))
+    fusion = Fusion(check_request(parents, fuser="style-transfer", size=128))
     layout, made = (fusion.make(weights, [0])[0] for weights in ([1, 0], [0.5, 0.5]))
     image = made.mean(0)
     height, width = image.shape

@@ -51,7 +51,7 @@ def bad(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     picture("b.jpg", colour=(20, 200, 40))
     (tmp_path / "zero.jpg").write_bytes(b"")
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "text.png").write_text("this is no picture")
+    (tmp_path / "text.png").write_text("this is not a picture")
     (tmp_path / "huge.png").write_bytes(huge_header())
     Image.new("RGB", (9, 1)).save(tmp_path / "line.png")
     (tmp_path / "folder").mkdir()
@@ -137,7 +137,7 @@ CASES: list[tuple[list[str], str]] = [
     (["a.jpg", "b.jpg", "--mask", "mask.png", "-o", "./mask.png"], "is a mask, which would be lost"),
     (["a.jpg", "b.jpg", "--weights", "-.5,1.5"], "0 or more"),
     (["a.jpg", "b.jpg", "--weights", ".3,.3,.4"], "3 weights"),
-    (["a.jpg", "b.jpg", "--weights", "half,half"], "are no numbers"),
+    (["a.jpg", "b.jpg", "--weights", "half,half"], "are not numbers"),
     (["a.jpg", "b.jpg", "--weights", "nan,1"], "0 or more"),
     (["a.jpg", "b.jpg", "--size", "0"], "size must lie between"),
     (["a.jpg", "b.jpg", "--size", "big"], "not a valid integer"),

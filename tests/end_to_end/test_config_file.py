@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from chimera_core.components.choice import Choice
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.runs.record import write_run_config
 
@@ -93,13 +92,13 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
 
 def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_path: Path) -> None:
     """What a command resolved is written, read again under another registry, and makes the same picture."""
-    from chimera_core.fusing.request import plan_fusion
+    from chimera_core.fusing.request import check_request
     from chimera_core.plugins.discovery import default_host
 
     host = default_host()
     pair = [tmp_path / "a.png", tmp_path / "b.png"]
     preset = {"optimizer": "adam", "iterations": 3, "colour": "keep"}
-    plan = plan_fusion(pair, fuser="style-transfer", options=preset, size=32, device="cpu", host=host)
+    plan = check_request(pair, fuser="style-transfer", options=preset, size=32, device="cpu", host=host)
     command = ("fuse", *pair, "--fuser", "style-transfer", "--size", 32, "--device", "cpu", "--seed", 5)
     flags = ("--optimizer", "adam", "--iterations", 3, "--colour", "keep")
     assert here(*command, *flags, "-o", tmp_path / "first.png")[0] == 0
@@ -113,7 +112,7 @@ def test_the_file_of_a_run_makes_the_same_again(here: Any, config: Path, tmp_pat
         device="cpu",
         sweep=None,
         output=str(tmp_path / "second.png"),
-        fuser=Choice(plan.component, plan.config, host).as_table(),
+        fuser=plan.fuser.as_table(),
     )
     registry = tmp_path / "mine.toml"
     registry.write_text(
@@ -168,7 +167,7 @@ def test_demo_records_its_config_and_runs_the_same_again(
         ("seed = 3", "seed = -3", "line 4: seed: -3 is not in the range"),
         ("seed = 3", "seed = = 3", "cannot be read (Invalid value (at line 4"),
         ("parents = [", "parents = 3 # [", "line 2: parents must be a list"),
-        ('"1/2", 0.5', '"x", 0.5', "line 3: weights: ['x', 0.5] are no numbers"),
+        ('"1/2", 0.5', '"x", 0.5', "line 3: weights: ['x', 0.5] are not numbers"),
         ('command = "fuse"', 'command = "demo"', "line 1: it is for `chimera demo`: give it to that"),
         ('name = "style:style-transfer"', 'name = "stile-transfer"', "line 10: no fusion-generator is named"),
         ('name = "style:style-transfer"', "name = 3", "line 10: fuser.name must be a word"),

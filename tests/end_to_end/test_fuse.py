@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from chimera_core.fusing.fusion import Fusion
-from chimera_core.fusing.request import plan_fusion
+from chimera_core.fusing.request import check_request
 from chimera_core.images import read_picture, read_png_text
 from chimera_core.images.pixels import from_uint8, resize_shorter, to_uint8
 
@@ -144,7 +144,7 @@ def test_a_sweep_is_a_strip_or_a_gif(here: Any, pair: Any, tmp_path: Path) -> No
 
 def test_a_sweep_of_real_photographs_is_smooth_and_moves_away_from_the_first(photos: Path) -> None:
     fusion = Fusion(
-        plan_fusion(
+        check_request(
             [photos / "tabby.jpg", photos / "zebra.jpg"],
             fuser="style-transfer",
             options={"iterations": 30},

@@ -107,7 +107,7 @@ BROKEN = [
         "must return a list of ComponentSpec, but it returned {",
     ),
     Bad("hook-no-return", hook("offer('x')"), "must return a list of ComponentSpec, but it returned None"),
-    Bad("config-no-model", hook("return offer('x', config=dict)"), "<class 'dict'> is no pydantic model"),
+    Bad("config-no-model", hook("return offer('x', config=dict)"), "<class 'dict'> is not a pydantic model"),
     Bad(
         "config-no-flag",
         hook(
@@ -323,11 +323,11 @@ def test_of_two_components_with_one_name_neither_wins_and_the_plugin_picks(
 ) -> None:
     found_rows = {r["plugin"]: (r["status"], r["error"]) for r in rows if r["name"] == name}
     for plugin, other in (plugins, plugins[::-1]):
-        assert found_rows[plugin] == ("ok", f"{other} offers this name too: say '{plugin}:{name}'")
+        assert found_rows[plugin] == ("ok", f"{other} offers this name too: write '{plugin}:{name}'")
 
     wrong = run("fuse", "a.png", "b.png", "--fuser", name)
     assert wrong.returncode == 2
-    assert f"say '{plugins[0]}:{name}' or '{plugins[1]}:{name}'" in errors_of(wrong)[-1]
+    assert f"write '{plugins[0]}:{name}' or '{plugins[1]}:{name}'" in errors_of(wrong)[-1]
     for plugin in plugins:
         usage = run("fuse", "--fuser", f"{plugin}:{name}", "--help")
         assert usage.returncode == 0, usage.stderr
@@ -345,7 +345,7 @@ def test_our_defaults_are_ours_though_strangers_offer_their_names(run: Callable[
     [
         ("no-target", "cannot be loaded from bad_nowhere.fuser:Plain (ModuleNotFoundError"),
         ("no-class", "cannot be loaded from bad_no_class.fuser:Absent (AttributeError"),
-        ("wrong-class", "bad_wrong_class.fuser:Other is no FusionGenerator"),
+        ("wrong-class", "bad_wrong_class.fuser:Other is not a FusionGenerator"),
         ("hungry", "needs more than is installed: pip install 'bad-hungry[feast]'"),
     ],
 )

@@ -363,7 +363,7 @@ LEARNERS: Mapping[type[FuserLearner], str] = {
     NumberedFacts: "facts-are-json",
     HalfState: "state-is-fp32",
     ForgetsItsState: "loads",
-    OneName: "builds",
+    OneName: "learner-builds",
     BeginsByChance: "begins-alike",
 }
 

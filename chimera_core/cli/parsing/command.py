@@ -117,7 +117,7 @@ def _section(
         try:
             flags = _flags(command, ctx, selector, found.component, below, args)
         except PluginError:
-            found.options(host, {})  # says it well if what is missing is an encoder that it was trained with
+            found.with_options(host)  # says it well if what is missing is an encoder that it was trained with
             raise
         return f"Options of {found}", [
             FlagOption(flag=flag, keep=_keep_under(selector.key)) for flag in flags

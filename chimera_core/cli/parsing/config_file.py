@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli.parsing.types import WEIGHTS
+from chimera_core.cli.parsing.options import WEIGHTS
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.toml import read_toml

@@ -1,4 +1,7 @@
-"""The one way from a model of options to options of a command: name, type, bounds, help and the value in force."""
+"""The one way from a model of options to options of a command: name, type, bounds, help and the value in force.
+
+Below it are types beyond click's: fractions, durations, counts, weights.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import Any
 
 import click
 
-from chimera_core.cli.parsing.types import IntChoice, NumberType
 from chimera_core.options.config import ComponentRef, read_count, read_duration, read_fraction
 from chimera_core.options.flags import Flag
 from chimera_core.options.layers import Layer
@@ -19,7 +21,6 @@ class FlagOption(click.Option):
 
     Args:
         declarations: none, for the flag knows its own; ``click.option`` gives it first.
-        flag: the field.
         name: of the command's parameter that takes the value, None where it is not given.
         keep: called with the flag and the value where that is given instead of a parameter.
     """
@@ -54,7 +55,7 @@ class FlagOption(click.Option):
         )
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Say which value is in force and, if it is not the default, who says so; then the bounds."""
+        """Return which value is in force and, if it is not the default, who says so; then the bounds."""
         value, origin = self.flag.value, self.flag.origin
         if self.expose_value:
             value, origin = ctx.meta.get(_IN_FORCE, {}).get(str(self.name), (value, origin))
@@ -75,7 +76,6 @@ def put_in_force(ctx: click.Context, values: Mapping[str, Any], layers: Sequence
     """Let help show the values in force below a command's own options.
 
     Args:
-        ctx: of the command.
         values: of file and presets, merged.
         layers: from which they come, lowest first.
     """
@@ -146,3 +146,56 @@ def _bounds(flag: Flag) -> str:
     if low is None:
         return "" if high is None else f"x{below}{high}"
     return f"x{above}{low}" if high is None else f"{low}{above.replace('>', '<')}x{below}{high}"
+
+
+class NumberType(click.ParamType[Any]):
+    """A number that may be written in another way (``8/255``, ``90s``, ``200k``), then checked as another type does.
+
+    Args:
+        read: turns words into numbers, and raises ValueError saying how to write them.
+        checked: the type of the number, with its bounds.
+        name: as help names it; that of ``checked`` if empty.
+    """
+
+    def __init__(self, read: Callable[[Any], Any], checked: click.ParamType[Any], name: str = "") -> None:
+        self.read, self.checked = read, checked
+        self.name = name or checked.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the words, then check the number."""
+        try:
+            number = self.read(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}.", param, ctx)
+        return self.checked.convert(number, param, ctx)
+
+
+class IntChoice(click.Choice[str]):
+    """One of a few whole numbers."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the number."""
+        return int(super().convert(value, param, ctx))
+
+
+class WeightsType(click.ParamType[tuple[float, ...]]):
+    """Numbers, as ``.5,.5`` or ``50%,50%`` on the line and as a list in a file."""
+
+    name = "weights"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Give the weights as they are written: their sum is checked elsewhere."""
+        try:
+            parts = value.split(",") if isinstance(value, str) else value
+            if isinstance(value, str) and "%" in value:
+                if not all(part.strip().endswith("%") for part in parts):
+                    self.fail(f"{value!r}: write % behind each of the weights, or behind none.", param, ctx)
+                parts = [part.strip().removesuffix("%") for part in parts]
+            return tuple(float(read_fraction(part)) for part in parts)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} are not numbers: write them as .7,.3.", param, ctx)
+
+
+WEIGHTS = WeightsType()

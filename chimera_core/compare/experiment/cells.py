@@ -169,12 +169,12 @@ def parents_for(
 
 
 def record_path(folder: Path, cell_id: str) -> Path:
-    """Say where a cell's record lies."""
+    """Return where a cell's record lies."""
     return folder / FOLDER / f"{cell_id}.json"
 
 
 def image_path(folder: Path, cell_id: str) -> Path:
-    """Say where a cell's picture lies."""
+    """Return where a cell's picture lies."""
     return folder / FOLDER / f"{cell_id}.png"
 
 

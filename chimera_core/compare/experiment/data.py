@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 def check_data(experiment: Experiment, trainings: Sequence[Training]) -> list[str]:
     """Open the sources of an experiment: its reference, and those that are to be learned from. No image is decoded.
 
-    Args:
-        experiment: checked.
-        trainings: that are to be done.
     Returns:
         What cannot be measured, a line each.
     Raises:

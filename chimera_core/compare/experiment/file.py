@@ -51,7 +51,7 @@ class ReferenceTable(Config):
     source: str = option(..., help="a dataset source")
     options: dict[str, Any] = option({}, help="of the source")
     split: str | None = option(None, help="of the source; train where it has one")
-    images: int = option(2000, help="at most so many, spread evenly; fewer are no broad set", ge=100)
+    images: int = option(2000, help="at most so many, spread evenly; fewer are not a broad set", ge=100)
 
 
 class FuserTable(Config):

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chimera_core.compare.experiment.file import ExperimentFile, Variant, nested, variants_of
-from chimera_core.compare.experiment.identity import component_identity, encoder_identity, file_hash
 from chimera_core.compare.experiment.trainings import Names, with_names
-from chimera_core.components.choice import Choice, check_options, choose
+from chimera_core.components.choice import check_options
 from chimera_core.components.trained import find_trained
 from chimera_core.errors import ChimeraError, ConfigError, PluginError
-from chimera_core.models.fusers import TrainedFuser, find_trained_fuser
-from chimera_core.options.config import Config, suggest
-from chimera_core.options.layers import Layer, build_config, references_in
+from chimera_core.models.encoders import resolve_encoder
+from chimera_core.models.fusers import FuserChoice, TrainedFuser, find_trained_fuser, resolve_fuser
+from chimera_core.options.config import suggest
+from chimera_core.options.layers import Layer
 from chimera_core.plugins.discovery import Component, PluginHost
 from chimera_core.scoring.judge.names import judge_network, judge_of, networks_of
 
@@ -33,29 +33,19 @@ class FuserEntry:
     id: str
     fuser: str
     size: int
-    choice: Choice = field(repr=False)
+    choice: FuserChoice = field(repr=False)
     identity: Mapping[str, Any] = field(repr=False)
     is_control: bool = False
     preset: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     wants: str = "auto"
-    trained: TrainedFuser | None = None
     table: str | None = None
     axes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def name(self) -> str:
-        """The fuser as people name it, without folders, which are private."""
-        return self.trained.name if self.trained else self.choice.component.spec.name
-
-    @property
-    def names_encoders(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Name the encoders in its options, each with its options."""
-        return [
-            (ref.name, ref.options)
-            for _, ref in references_in(type(self.choice.config), dict(self.choice.config))
-            if ref.kind == "feature-encoder"
-        ]
+    def trained(self) -> TrainedFuser | None:
+        """What it learned, if it did."""
+        return self.choice.trained
 
 
 def find_entries(
@@ -68,8 +58,6 @@ def find_entries(
     """Look up every fuser of the file, and the controls that it leaves out.
 
     Args:
-        file: the file.
-        host: plugins.
         names: what stands for the experiment's own encoders.
         runs: of fusers that the experiment trained, by the fuser's id.
     Raises:
@@ -107,27 +95,27 @@ def _entry(
         component = trained.component
         options = with_names(component.spec.config, own, names)
         try:
-            choice = Choice(component, trained.options(host, dict(options)), host)
+            choice = trained.with_options(host, options)
         except ChimeraError as error:
             raise file.error(error, *_nearest(variant, place)) from None
     else:
-        component = _find(file, host, fuser, *place, "fuser")
+        try:
+            component = host.find(_KIND, fuser)
+        except PluginError as error:  # an experiment may name more than components
+            message = str(error).replace(f"no {_KIND} is", "no run, model or fuser is")
+            raise file.error(message, *place, "fuser") from None
         options = with_names(component.spec.config, own, names)
         choice = _choice(file, host, component, variant, options, names)
-    identity = component_identity(choice)
-    if trained is not None:
-        identity = {**identity, "weights": file_hash(trained.weights)}
     return FuserEntry(
         id=variant.id,
         fuser=fuser,
         size=table.size or file.top.size,
         choice=choice,
-        identity=identity,
+        identity=choice.identity(),
         is_control=component.spec.name in CONTROLS and component.plugin == "controls",
         preset=preset,
         options=options,
         wants=table.parents,
-        trained=trained,
         table=variant.name,
         axes=variant.axes,
     )
@@ -140,7 +128,7 @@ def _choice(
     variant: Variant,
     options: Mapping[str, Any],
     names: Names,
-) -> Choice:
+) -> FuserChoice:
     place = ("fusers", variant.name)
     spec = component.spec
     preset = variant.table.preset
@@ -155,7 +143,7 @@ def _choice(
             values = with_names(spec.config, nested(axis, value), names)
             check_options(component, host, Layer(axis_place, values))
     try:
-        return choose(host, _KIND, component, options, preset=preset)
+        return resolve_fuser(host, component.full_name, options, preset=preset)
     except (ConfigError, PluginError) as error:
         raise file.error(error, *_nearest(variant, place)) from None
 
@@ -165,30 +153,8 @@ def _nearest(variant: Variant, place: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _control(host: PluginHost, name: str, entry_id: str, size: int) -> FuserEntry:
-    choice = choose(host, _KIND, f"controls:{name}")
-    return FuserEntry(entry_id, choice.name, size, choice, component_identity(choice), is_control=True)
-
-
-def _find(file: ExperimentFile, host: PluginHost, name: str, *place: str) -> Component:
-    try:
-        return host.find(_KIND, name)
-    except PluginError as error:
-        models = [n for n, m in host.registry.models.items() if m.kind == _KIND]
-        known = [c.spec.name for c in host.components(_KIND)] + models
-        hint = suggest(name, known)
-        text = (
-            f"no run, model or fuser is named '{name}'{hint}"
-            if ":" not in name and not _is_broken(host, name)
-            else error
-        )
-        raise file.error(text, *place) from None
-
-
-def _is_broken(host: PluginHost, name: str) -> bool:
-    return (
-        any(record.name == name for record in host.records)
-        or sum(c.spec.name == name for c in host.components(_KIND)) > 1
-    )
+    choice = resolve_fuser(host, f"controls:{name}")
+    return FuserEntry(entry_id, choice.name, size, choice, choice.identity(), is_control=True)
 
 
 def ids_twice(entries: list[FuserEntry]) -> Iterator[str]:
@@ -212,12 +178,10 @@ def judge_identities(file: ExperimentFile, host: PluginHost) -> dict[str, dict[s
             judge = judge_of(host, table.encoder, table.options)
         except ChimeraError as error:
             raise file.error(error, key, "encoder") from None
-        if trained := find_trained(host, "feature-encoder", judge.component):
-            build_config(Config, table.options, where=f"{file.toml.place((key, 'options'))}: {trained}")
-        else:
+        if not find_trained(host, "feature-encoder", judge.component):
             check_options(host.find("feature-encoder", judge.component), host, file.layer(key, "options"))
         try:
-            found[key] = encoder_identity(host, judge.component, judge.options)
+            found[key] = resolve_encoder(host, judge.component, judge.options).identity()
         except ChimeraError as error:
             raise file.error(error, key) from None
     if len({judge_network(host, table.encoder, table.options) for table in file.judges.values()}) < len(
@@ -235,7 +199,7 @@ def check_judges(file: ExperimentFile, host: PluginHost, entries: list[FuserEntr
     """
     networks = {key: judge_network(host, table.encoder, table.options) for key, table in file.judges.items()}
     for entry in entries:
-        own = networks_of(host, entry.choice.config)
+        own = networks_of(entry.choice)
         for key, network in networks.items():
             if network in own:
                 raise file.error(

@@ -11,15 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chimera_core.compare.experiment.source_closure import closure_of, find_source, hash_files
-from chimera_core.components.choice import Choice
+from chimera_core.components.source_closure import closure_of, code_of, find_source, hash_files
 from chimera_core.files.atomic import spell_paths, without_places
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.images.folders import walk
-from chimera_core.models.contents import contents_of, encoder_component
-from chimera_core.models.resolve import resolve_encoder
-from chimera_core.options.layers import references_in
-from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.plugins.discovery import PluginHost
 
 _DIGITS = 24
 # Of these only the files themselves: what else they import finds names, runs and pictures, and draws nothing.
@@ -44,24 +40,10 @@ def file_hash(path: Path) -> str:
     return hash_unchanged(path)[:_DIGITS]
 
 
-def code_of(host: PluginHost, *modules: str) -> str:
-    """Hash the source of modules, of all that they import, and of the components that they load by name."""
-    by_name = {c.full_name: module_of(c) for c in host.components()}
-    files: set[Path] = set()
-    waiting, met = list(modules), set(modules)
-    while waiting:
-        closure = closure_of(waiting.pop())
-        files |= closure.files
-        loaded = {by_name[name] for name in closure.components if name in by_name} - met
-        waiting += loaded
-        met |= loaded
-    return hash_files(files)[:_DIGITS]
-
-
 @functools.cache
 def making_code() -> str:
     """Hash what the core does around a fuser: from files of parents to a picture on the disk."""
-    return hash_files(closure_of(*_PIXELS).files | {f for f in map(find_source, _MAKING) if f})[:_DIGITS]
+    return hash_files(closure_of(*_PIXELS).files | {f for f in map(find_source, _MAKING) if f})
 
 
 def scoring_code(host: PluginHost) -> str:
@@ -69,36 +51,8 @@ def scoring_code(host: PluginHost) -> str:
     return code_of(host, *_SCORING)
 
 
-def component_identity(choice: Choice) -> dict[str, Any]:
-    """Say what decides what a component does: its options in force, its code, the weights it names."""
-    config = choice.config
-    return {
-        "component": choice.as_table(),
-        "code": code_of(choice.host, module_of(choice.component)),
-        "named": [
-            encoder_identity(choice.host, ref.name, ref.options)
-            for _, ref in references_in(type(config), dict(config))
-            if ref.kind == "feature-encoder"
-        ],
-    }
-
-
-def encoder_identity(host: PluginHost, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Say which encoder a name means: the hash of its weights if it was trained, else component and options."""
-    found = resolve_encoder(host, name, options)
-    if isinstance(found, Choice):
-        return {"component": found.as_table(), "code": code_of(host, module_of(found.component))}
-    built_by = host.find("feature-encoder", encoder_component(host, found.trained))
-    return {"weights": contents_of(host, found.trained), "code": code_of(host, module_of(built_by))}
-
-
-def module_of(component: Component) -> str:
-    """Name the module of a component's class."""
-    return component.spec.target.partition(":")[0]
-
-
 def data_identity(name: str, options: Any) -> list[Any]:
-    """Say which data a source's options name, wherever they lie: the options, and of every folder among them what lies
+    """Return which data a source's options name, wherever they lie: the options, and of every folder among them what lies
     in it, by names, sizes and times: reading gigabytes to learn that nothing has changed would be the longest part of a
     second call.
     """

@@ -19,15 +19,10 @@ _NOTE = ".same-as"
 
 
 def place_of(training: Training, folder: Path, host: PluginHost) -> Path:
-    """Say where a training lies, or is to lie.
+    """Return where a training lies, or is to lie.
 
     Another place of the data is another table, and so another folder. If there is none of that name, but one of a table
     that differs in the place alone, the images are compared by content, once: what was found is noted.
-
-    Args:
-        training: which.
-        folder: of the comparison.
-        host: where sources are found.
     """
     own = (folder / training.folder).resolve()
     if (own / RECORD).is_file():

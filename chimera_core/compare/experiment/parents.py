@@ -19,7 +19,7 @@ from chimera_core.files.atomic import quote, spell_paths, write_text_atomic
 from chimera_core.files.names import spelled_in
 from chimera_core.files.own_folders import inside, make_folder
 from chimera_core.files.text import LARGE_BYTES, read_json_table
-from chimera_core.fusing.request import check_weights
+from chimera_core.fusing.weights import check_weights
 from chimera_core.images import check_picture
 from chimera_core.models.fusers import is_class_name
 from chimera_core.options.config import suggest
@@ -111,10 +111,7 @@ def make_tuples(
     """Give the tuples with their images, drawing what is to be drawn into ``folder``; what lies there is kept.
 
     Args:
-        file: the experiment.
-        host: knows the source.
         named: of ``check_tuples``.
-        folder: of the run.
     Raises:
         ConfigError, DataError, PluginError: if the source or a class is not to be had.
     """
@@ -154,7 +151,7 @@ def _plain(name: str) -> Slot:
 
 
 def _place(folder: Path, name: str, named: Sequence[tuple[str, ...]]) -> Path:
-    """Say where a picture of the record lies: where the experiment names it, else in the folder of the drawn ones."""
+    """Return where a picture of the record lies: where the experiment names it, else in the folder of the drawn ones."""
     if any(name in parents for parents in named):
         return Path(name)
     return inside(folder.parent, Path(folder.name, name))

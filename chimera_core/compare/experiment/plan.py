@@ -34,7 +34,7 @@ from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import leads_out, one_line, quote, write_text_atomic
 from chimera_core.files.own_folders import inside
 from chimera_core.files.text import read_json_table
-from chimera_core.fusing.request import check_weights
+from chimera_core.fusing.weights import check_weights
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.report.record import KIND
 from chimera_core.runs.record import RECORD, is_untouched, read_run_record
@@ -159,8 +159,6 @@ def check_folder(folder: Path, name: str, named: Sequence[Sequence[str]] = ()) -
     """Refuse a folder that holds something else than this experiment's results, or its parents.
 
     Args:
-        folder: of the run.
-        name: of the experiment.
         named: tuples of parents, files among them.
     Raises:
         ConfigError: saying what it holds.

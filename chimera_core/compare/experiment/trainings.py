@@ -20,8 +20,9 @@ from pydantic import BaseModel
 
 from chimera_core import __version__
 from chimera_core.compare.experiment.file import ExperimentFile, Variant
-from chimera_core.compare.experiment.identity import code_of, hash_of, module_of
+from chimera_core.compare.experiment.identity import hash_of
 from chimera_core.components.choice import check_options, with_plugins
+from chimera_core.components.source_closure import code_of, module_of
 from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import is_path_option, one_line, quote, spell_paths
 from chimera_core.files.own_folders import make_folder, open_own
@@ -89,8 +90,6 @@ def fuser_trainings(
     """Check the trainings of fusers.
 
     Args:
-        file: the experiment.
-        host: plugins.
         variants: the fusers; those without a training are passed over.
         names: of encoders that are trained before.
     Raises:
@@ -167,7 +166,7 @@ def placeholder(training: Training) -> dict[str, Any]:
 
 
 def is_done(folder: Path) -> bool:
-    """Say whether a training in a folder came to its end."""
+    """Return whether a training in a folder came to its end."""
     with suppress(ChimeraError):
         return read_run_record(folder).get("status") in _ENDED
     return False

@@ -195,7 +195,7 @@ def _pictures(cells: Sequence[Cell], folder: Path, size: int) -> tuple[Tensor, T
 
 
 def _same_pictures(cells: Sequence[Cell]) -> bool:
-    """Say whether a fuser was given the same files for every creature."""
+    """Return whether a fuser was given the same files for every creature."""
     given = {tuple(cell.parents) for cell in cells}
     return len(given) == 1 and all(Path(parent).is_file() for parent in next(iter(given)))
 
@@ -252,7 +252,7 @@ def _key(comparison: Comparison, parents: ParentTuple) -> str:
 
 
 def reference_identity(file: ExperimentFile) -> list[Any] | None:
-    """Say what decides the reference; None without one."""
+    """Return what decides the reference; None without one."""
     table = file.reference
     if table is None:
         return None
@@ -273,7 +273,7 @@ def _kept(store: Path) -> dict[str, Any]:
 
 
 def _is_figures(found: Any) -> bool:
-    """Say whether that is what is noted of a cell or set; the folder may be a stranger's."""
+    """Return whether that is what is noted of a cell or set; the folder may be a stranger's."""
     return isinstance(found, dict) and all(
         isinstance(f, dict)
         and f.keys() >= {"value", "n", "reason"}

@@ -27,7 +27,7 @@ _FLAGS_SHARE = 0.5
 
 
 def is_mixed(cell: Cell) -> bool:
-    """Say whether all parents have a part in a creature; only such can be chimeras, and count in the ranking."""
+    """Return whether all parents have a part in a creature; only such can be chimeras, and count in the ranking."""
     return min(cell.weights) > 0
 
 

@@ -20,7 +20,7 @@ from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import atomic_path, write_text_atomic
 from chimera_core.files.own_folders import make_folder
 from chimera_core.files.tables import csv_text
-from chimera_core.models.resolve import TrainedEncoder, resolve_encoder
+from chimera_core.models.encoders import resolve_encoder
 from chimera_core.report import columns
 from chimera_core.report.record import (
     FILE,
@@ -143,7 +143,7 @@ def _fuser(
     return Fuser(
         id=entry.id,
         label=entry.id,
-        fuser=entry.name,
+        fuser=entry.choice.label,
         preset=entry.preset,
         encoder=encoder,
         trainer=trainer,
@@ -157,13 +157,9 @@ def _fuser(
 def _encoder_of(comparison: Comparison, entry: FuserEntry) -> tuple[str | None, str | None]:
     """Name the encoder in a fuser's options, and its trainer if it is a run."""
     host = comparison.experiment.host
-    for name, options in entry.names_encoders:
-        found, trainer = resolve_encoder(host, name, options), None
-        if (
-            isinstance(found, TrainedEncoder)
-            and found.trained.form == "run"
-            and found.trained.path is not None
-        ):
+    for encoder in entry.choice.encoders:
+        found, trainer = resolve_encoder(host, encoder.name, encoder.options), None
+        if found.trained and found.trained.form == "run" and found.trained.path is not None:
             trainer = read_run_record(found.trained.path).get("trainer")
         return found.label, trainer
     return None, None

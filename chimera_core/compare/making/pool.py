@@ -220,7 +220,7 @@ class _Worker:
             return None
 
     def trouble(self, limits: Limits, seconds: float, allowed: float) -> str:
-        """Say what is wrong with a worker that has been silent for so long of what is allowed; empty: nothing."""
+        """Return what is wrong with a worker that has been silent for so long of what is allowed; empty: nothing."""
         if seconds > allowed:
             if allowed != limits.seconds:
                 return f"its fuser took longer than {allowed / 60:g} minutes to load"

@@ -123,7 +123,7 @@ def _job(comparison: Comparison, fuser: str, folder: Path, working: Working) -> 
     return {
         "folder": str(folder.resolve()),
         "registries": working.registries,
-        "plan": {
+        "request": {
             "fuser": entry.fuser,
             "preset": entry.preset,
             "options": dict(entry.options),

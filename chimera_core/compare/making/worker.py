@@ -58,7 +58,7 @@ class Maker:
         """Make the cells of one tuple.
 
         Args:
-            job: ``folder``; ``plan``, the arguments of ``plan_fusion``; ``registries``; ``cells``, as
+            job: ``folder``; ``request``, the arguments of ``check_request``; ``registries``; ``cells``, as
                 ``Cell.to_json`` gives them, which may differ in parents by seed.
         """
         folder = Path(job["folder"])
@@ -84,15 +84,15 @@ class Maker:
 
     def _fusion(self, job: dict[str, Any], parents: Sequence[str]) -> Any:
         from chimera_core.fusing.fusion import Fusion
-        from chimera_core.fusing.request import plan_fusion
+        from chimera_core.fusing.request import check_request
         from chimera_core.plugins.discovery import registry_files
 
         registry_files.set(tuple(map(Path, job["registries"])))
-        kept = self._loaded[1] if self._loaded and self._loaded[0] == job["plan"] else None
+        kept = self._loaded[1] if self._loaded and self._loaded[0] == job["request"] else None
         if kept is None:
             self._loaded = None  # before the next one is loaded beside it
-        fusion = Fusion(plan_fusion(parents, **job["plan"]), fuser=kept)
-        self._loaded = job["plan"], fusion.fuser
+        fusion = Fusion(check_request(parents, **job["request"]), fuser=kept)
+        self._loaded = job["request"], fusion.fuser
         return fusion
 
     def _make_cell(self, fusion: Any, cell: Cell, folder: Path) -> None:
@@ -104,10 +104,10 @@ class Maker:
         image = fusion.make(cell.weights, [cell.fuser_seed])[0]
         wall_s = time.perf_counter() - start
         height, width = image.shape[-2:]
-        if min(height, width) != fusion.plan.size:
+        if min(height, width) != fusion.request.size:
             raise PluginError(
-                f"fuser {fusion.plan.fuser_name} gave {width} x {height} pixels, but the shorter side must be "
-                f"{fusion.plan.size}: mend the plugin"
+                f"fuser {fusion.request.fuser.label} gave {width} x {height} pixels, but the shorter side must be "
+                f"{fusion.request.size}: mend the plugin"
             )
         text = fusion.text(cell.weights, cell.fuser_seed)
         write_png(image_path(folder, cell.id), to_uint8(image), text=text)

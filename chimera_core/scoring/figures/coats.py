@@ -61,7 +61,7 @@ class Coats:
         return cls(scale, judge.coat_sizes, scale.by_level(textures, judge.coat_sizes), masks)
 
     def of(self, judge: Judge, images: Tensor, layout: Tensor) -> Tensor:
-        """Say how much of each parent's coat pictures wear.
+        """Return how much of each parent's coat pictures wear.
 
         Args:
             images: pictures, float (n, 3, S, S).

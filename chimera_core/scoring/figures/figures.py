@@ -119,7 +119,7 @@ def weight_error(shares: Sequence[float], weights: Sequence[float]) -> float:
 
 
 def kinship_of(likeness: Tensor, weights: Sequence[float]) -> float:
-    """Say how much of a picture is its parents' at all: the sum of the likenesses to them, mean of the views, 1 at most.
+    """Return how much of a picture is its parents' at all: the sum of the likenesses to them, mean of the views, 1 at most.
 
     Args:
         likeness: to each parent in every view, (V, P).
@@ -129,7 +129,7 @@ def kinship_of(likeness: Tensor, weights: Sequence[float]) -> float:
 
 
 def unity_of(likeness: Tensor, weights: Sequence[float]) -> float:
-    """Say whether a picture is one creature: 1 where every view shows the same mix, 0 where each shows another parent.
+    """Return whether a picture is one creature: 1 where every view shows the same mix, 0 where each shows another parent.
 
     What was cut and joined is one animal on its left and another one on its right. With d_v and t_v the difference and the sum of
     the likenesses to two parents in view v, and m = sum d / sum t their mix, it is 1 less the root mean square of
@@ -148,7 +148,7 @@ def unity_of(likeness: Tensor, weights: Sequence[float]) -> float:
 
 
 def presence_of(likeness: Tensor, weights: Sequence[float], coat: Sequence[float] | None = None) -> float:
-    """Say whether no parent is missing: ``min_i min(1, e_i / (0.2 w_i))``, cubed; 0 for a copy of one of them.
+    """Return whether no parent is missing: ``min_i min(1, e_i / (0.2 w_i))``, cubed; 0 for a copy of one of them.
 
     The evidence e_i is the likeness (power mean of the views, exponent 1/2) or the coat, whichever shows more of that parent:
     an embedding hardly sees what one animal wears of another, nor a coat whose head it is. The cube keeps traces low, such

@@ -51,7 +51,7 @@ class Membership:
         return self._logits(features).softmax(-1)
 
     def log_odds(self, features: Tensor) -> Tensor:
-        """Say how decidedly pictures (n, V, D) are of the second parent and not the first: float64 (n,), unsaturated."""
+        """Return how decidedly pictures (n, V, D) are of the second parent and not the first: float64 (n,), unsaturated."""
         logits = self._logits(features).mean(1)
         return logits[:, 1] - logits[:, 0]
 

@@ -23,7 +23,7 @@ _SWEEPS = 30
 
 
 def kept_pixels(images: Tensor, parents: Tensor, weights: Tensor) -> Tensor:
-    """Say how much of each parent's own structure a picture repeats in its place.
+    """Return how much of each parent's own structure a picture repeats in its place.
 
     In every window the picture is explained by the parents' windows there: non-negative least squares with a constant.
     Where that succeeds, a parent whose coefficient reaches its weight is all there; parents' windows count by their
@@ -64,7 +64,7 @@ def kept_pixels(images: Tensor, parents: Tensor, weights: Tensor) -> Tensor:
 
 
 def montage_of(kept: Tensor, weights: Tensor) -> Tensor:
-    """Say how much of a montage pictures are: 1 if each parent's own pixels are there in its share or more.
+    """Return how much of a montage pictures are: 1 if each parent's own pixels are there in its share or more.
 
     Args:
         kept: of ``kept_pixels``, (n, P).

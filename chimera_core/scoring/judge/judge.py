@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.models.resolve import load_encoder
+from chimera_core.models.encoders import load_encoder
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.scoring.formula import RESIZE
 from chimera_core.scoring.judge.features import at_size, judge_features

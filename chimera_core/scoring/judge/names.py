@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from pydantic import BaseModel
-
+from chimera_core.components.choice import Choice
 from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import broken_link, quote
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.models.contents import contents_of
-from chimera_core.models.resolve import TrainedEncoder, resolve_encoder
+from chimera_core.models.encoders import resolve_encoder
 from chimera_core.options.config import suggest
-from chimera_core.options.layers import references_in
 from chimera_core.plugins.discovery import PluginHost
 
 STRONG, SHIPPED, ROBUST = "tf_efficientnet_lite2", "tf_efficientnet_lite0", "robust-lite0"
@@ -33,13 +31,13 @@ class NamedJudge:
     options: Mapping[str, Any]
 
 
-def default_judge(host: PluginHost, fuser: BaseModel | None = None) -> str:
+def default_judge(host: PluginHost, fuser: Choice | None = None) -> str:
     """Name the judge: the strong one where its weights are installed (extra ``judge``), else one that comes along.
 
     Args:
-        fuser: options of a fuser, whose own encoder is passed over.
+        fuser: whose own encoder is passed over.
     """
-    own = networks_of(host, fuser) if fuser is not None else set()
+    own = networks_of(fuser) if fuser is not None else set()
     return next(name for name in _at_hand() if judge_network(host, name) not in own)
 
 
@@ -58,7 +56,7 @@ def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Na
             raise ConfigError(
                 f"{broken_link(name) or f'there is no file {quote(name)}'}: name a judge that is there"
             )
-        return NamedJudge(name, {})
+        return NamedJudge(name, options)
     if name in _offline_models():
         return NamedJudge(_TIMM, {"model": name, **options})
     if name.startswith(_ANY_TIMM):
@@ -67,33 +65,27 @@ def judge_of(host: PluginHost, name: str, options: Mapping[str, Any] = {}) -> Na
         return NamedJudge(name, options)
     known = [*_offline_models(), *(n for n, m in host.registry.models.items() if m.kind == _KIND)]
     raise ConfigError(
-        f"there is no judge {quote(name)}: it is no run, model or encoder" + suggest(name, known)
+        f"there is no judge {quote(name)}: it is not a run, model or encoder" + suggest(name, known)
     )
 
 
-def check_judge(host: PluginHost, judge: str, fuser: BaseModel, *, named: str) -> None:
+def check_judge(judge: str, fuser: Choice) -> None:
     """Refuse a judge that the fuser itself looked through: it would like what was made to please it.
 
-    Args:
-        named: the fuser, for the message.
     Raises:
         ConfigError: naming both, and another judge.
     """
-    own = networks_of(host, fuser)
+    own, host = networks_of(fuser), fuser.host
     if judge_network(host, judge) in own:
         other = next(name for name in _at_hand() if judge_network(host, name) not in own)
         raise ConfigError(
-            f"judge {quote(judge)} is the encoder that {named} uses itself: name another with --judge, e.g. {other}"
+            f"judge {quote(judge)} is the encoder that {fuser.label} uses itself: name another with --judge, e.g. {other}"
         )
 
 
-def networks_of(host: PluginHost, fuser: BaseModel) -> set[str]:
+def networks_of(fuser: Choice) -> set[str]:
     """Say which networks a fuser's options name, as ``network_of`` does."""
-    return {
-        network_of(host, reference.name, reference.options)
-        for _, reference in references_in(type(fuser), dict(fuser))
-        if reference.kind == _KIND
-    }
+    return {network_of(fuser.host, encoder.name, encoder.options) for encoder in fuser.encoders}
 
 
 def judge_network(host: PluginHost, judge: str, options: Mapping[str, Any] = {}) -> str:
@@ -114,7 +106,7 @@ def network_of(host: PluginHost, encoder: str, options: Mapping[str, Any] = {}) 
         PluginError: if there is no such encoder.
     """
     found = resolve_encoder(host, encoder, options)
-    if isinstance(found, TrainedEncoder):
+    if found.trained is not None:
         return f"weights {contents_of(host, found.trained)}"
     values = found.config.model_dump(mode="json")
     if "model" in values:

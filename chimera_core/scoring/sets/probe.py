@@ -40,7 +40,7 @@ class Probe:
         return ((features.double() - self.mean) / self.std) @ self.weight + self.bias
 
     def log_odds(self, features: Tensor, *, first: int = 0, second: int = 1) -> Tensor:
-        """Say how decidedly features (..., D) are of the second class and not of the first: float64 (...)."""
+        """Return how decidedly features (..., D) are of the second class and not of the first: float64 (...)."""
         logits = self.logits(features)
         return logits[..., second] - logits[..., first]
 

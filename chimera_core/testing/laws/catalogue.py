@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chimera_core.laws import Law
+from chimera_core.laws import Law, laws_of
+from chimera_core.plugins.loading import PluginRecord
+from chimera_core.plugins.packaging import InstalledLaws
 from chimera_core.testing.laws.encoder import check_encoder
 from chimera_core.testing.laws.fuser import check_fuser
 from chimera_core.testing.laws.learner import check_learner
@@ -18,6 +20,7 @@ def _nothing(*given: Any) -> Any:
 
 
 LAWS_OF: Mapping[str, Callable[[], list[Law]]] = {
+    "plugin": lambda: laws_of(InstalledLaws(PluginRecord("", "", "", "ok"))),
     "fuser": lambda: check_fuser(_nothing),
     "learner": lambda: check_learner(_nothing),
     "source": lambda: check_source(_nothing),

@@ -37,7 +37,7 @@ def check_learner(
     build: BuildLearner,
     *,
     load: Callable[[Mapping[str, Tensor], TrainedFacts], FusionGenerator] | None = None,
-    parents: Sequence[Parent] | None = None,
+    parents: Callable[[], Sequence[Parent]] | None = None,
     data: Callable[[], FuserData] = draw_fuser_data,
     expected_failures: Mapping[str, str] | None = None,
 ) -> list[Law]:
@@ -46,7 +46,7 @@ def check_learner(
     Args:
         build: makes it of what it learns from, as ``FusionGenerator.learner`` does.
         load: makes the fuser of what it has learned; None: this is not tried.
-        parents: two or more that the fuser takes; classes of the data when None.
+        parents: makes two or more that the fuser takes; classes of the data when None.
         data: what it learns from; drawn images of 16 pixels when None.
         expected_failures: by the law's name, why this learner does not keep it.
     Raises:
@@ -62,7 +62,7 @@ class LearnerLaws:
         self,
         build: BuildLearner,
         load: Callable[[Mapping[str, Tensor], TrainedFacts], FusionGenerator] | None,
-        parents: Sequence[Parent] | None,
+        parents: Callable[[], Sequence[Parent]] | None,
         data: Callable[[], FuserData],
     ) -> None:
         self._make, self._load, self._parents, self._draw_data = build, load, parents, data
@@ -101,7 +101,7 @@ class LearnerLaws:
         return self._stepped()[0]
 
     @law(PAGE)
-    def builds(self) -> str | None:
+    def learner_builds(self) -> str | None:
         """``learner`` makes a FuserLearner with ``modules`` and ``optimizers``, each of a name of its own."""
         learner: Any = self._built.first()
         if not isinstance(learner, FuserLearner):
@@ -294,11 +294,12 @@ class LearnerLaws:
             raise NotTriedError("no `load` was given")
         state = {name: t.detach().cpu() for name, t in learner.state().items()}
         fuser = self._load(state, TrainedFacts(self._data.classes, self._data.size, learner.facts()))
-        parents = self._parents or [Parent(name, class_name=name) for name in self._data.classes]
+        classes = [Parent(name, class_name=name) for name in self._data.classes]
+        parents = self._parents() if self._parents else classes
         made: Any = fuser.fuse(parents[:2], (0.5, 0.5), seeds=[0], size=self._data.size)
         if not isinstance(made, Tensor) or made.ndim != 4 or len(made) != 1:
             return f"{describe(made)} for one seed."
-        return None if torch.isfinite(made).all() else "pixels that are no finite numbers."
+        return None if torch.isfinite(made).all() else "pixels that are not finite numbers."
 
 
 def _plain(value: Any) -> Any:

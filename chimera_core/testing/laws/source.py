@@ -297,7 +297,7 @@ class SourceLaws:
 def digest_of(image: Any) -> str:
     """Hash an image by its shape and pixels."""
     if not isinstance(image, Tensor):
-        raise NotTriedError("its images are no tensors")
+        raise NotTriedError("its images are not tensors")
     pixels = image.contiguous().cpu().numpy()
     return f"image {hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:12]}"
 

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
+from chimera_core.downloads.assets import DownloadRefusedError
 from chimera_core.laws import NotTriedError
 
 T = TypeVar("T")
@@ -32,6 +33,9 @@ class Once(Generic[T]):
         if not self._kept:
             try:
                 self._kept.append(self._make())
+            except DownloadRefusedError:
+                self._error = NotTriedError("it needs a download, and a check makes none")
+                raise self._error from None
             except Exception as error:  # plugin border
                 self._error = error
                 raise

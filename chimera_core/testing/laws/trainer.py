@@ -95,7 +95,7 @@ class TrainerLaws:
     def _pair(self) -> tuple[Tensor, dict[str, Tensor]]:
         given: Any = self._loss()
         if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], dict)):
-            raise NotTriedError("its loss is no pair")
+            raise NotTriedError("its loss is not a pair")
         return given
 
     @law(PAGE)

@@ -1,6 +1,6 @@
-"""Augmentations that make one image of two: mixup, cutmix, copy-paste.
+"""Augmentations that make one image of two: mixup and cutmix; and label smoothing.
 
-mixup and cutmix mix each image with its neighbour in the batch, as torchvision.transforms.v2 does, but with a share of
+They mix each image with its neighbour in the batch, as torchvision.transforms.v2 does, but with a share of
 its own from its own draw. Which image is the neighbour does depend on the batch: with several processes these two are
 another (equally good) sequence than with one.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from chimera_core.errors import ConfigError, ShapeError
+from chimera_core.errors import ConfigError
 from chimera_core.randomness import Draw
 
 _TRIES = 24
@@ -70,81 +70,12 @@ def smooth(y: Tensor, *, classes: int, share: float) -> Tensor:
     return whole * (1 - share) + share / classes
 
 
-def copy_paste(
-    images: Tensor,
-    masks: Tensor | None,
-    backgrounds: Tensor | None,
-    draw: Draw,
-    *,
-    allowed: Tensor | None = None,
-) -> Tensor:
-    """Paste each animal, where it stands, on an empty picture of another camera.
-
-    Args:
-        images: float (N, 3, H, W) in [0, 1].
-        masks: float (N, 1, H, W) in [0, 1], 1 where the animal is (a filled box will do); all zero: left as it is.
-        backgrounds: float (M, 3, H, W) in [0, 1], pictures without animals.
-        draw: random numbers of these images; they choose the backgrounds.
-        allowed: bool (N, M), which backgrounds an image may get; all by default. For the paper's "same Y" variant:
-            those of cameras where its class was seen (``same_class_backgrounds``). An image that may get none is left.
-    Returns:
-        float (N, 3, H, W) in [0, 1].
-    Raises:
-        ConfigError: if there are no masks or no backgrounds, with the reason.
-        ShapeError: if shapes do not fit.
-    Source: Gao et al. 2023, arXiv:2302.11861, section 4, and the authors' code (no move, no resize by default).
-    """
-    if masks is None:
-        raise ConfigError(
-            "copy-paste cuts animals out, but this source has neither boxes nor masks: use another augmentation"
-        )
-    if backgrounds is None or len(backgrounds) == 0:
-        raise ConfigError(
-            "copy-paste needs pictures without animals to paste on, but this source has none: use another augmentation"
-        )
-    n, _, height, width = images.shape
-    if masks.shape != (n, 1, height, width) or backgrounds.shape[1:] != images.shape[1:]:
-        raise ShapeError(
-            f"images are {tuple(images.shape)}, masks {tuple(masks.shape)} and backgrounds {tuple(backgrounds.shape)}: "
-            "pass (N, 3, H, W), (N, 1, H, W) and (M, 3, H, W)"
-        )
-    if allowed is None:
-        allowed = torch.ones(n, len(backgrounds), dtype=torch.bool, device=images.device)
-    counts = allowed.sum(1)
-    lot = (draw.uniform(purpose="copy-paste").view(-1) * counts).long()
-    # The position of the (lot + 1)-th background that is allowed.
-    chosen = (allowed.cumsum(1) > lot[:, None]).long().argmax(1)
-    pasted = masks * images + (1 - masks) * backgrounds[chosen]
-    is_pasted = (counts > 0) & (masks.amax(dim=(1, 2, 3)) > 0)
-    return torch.where(is_pasted.view(-1, 1, 1, 1), pasted, images)
-
-
-def same_class_backgrounds(
-    labels: Tensor, background_domains: Tensor, *, seen_labels: Tensor, seen_domains: Tensor
-) -> Tensor:
-    """Say which empty pictures come from a camera that has seen an image's class.
-
-    Args:
-        labels: classes of the images, int64 (N,).
-        background_domains: cameras of the backgrounds, int64 (M,).
-        seen_labels: classes of the training split, int64 (n,).
-        seen_domains: its cameras, int64 (n,).
-    Returns:
-        bool (N, M), for ``copy_paste``.
-    """
-    classes = int(max(labels.max(), seen_labels.max())) + 1
-    domains = int(max(background_domains.max(), seen_domains.max())) + 1
-    seen = torch.zeros(classes, domains, dtype=torch.bool, device=labels.device)
-    seen[seen_labels, seen_domains] = True
-    return seen[labels][:, background_domains]
-
-
 def _shares(y: Tensor, classes: int) -> Tensor:
     return F.one_hot(y, classes).float() if y.ndim == 1 else y
 
 
 def _covers(centre: Tensor, side: Tensor, count: int) -> Tensor:
-    """Say which of ``count`` pixels lie within side / 2 of the centre, as shares of the length: (N, 1) -> (N, count)."""
+    """Return which of ``count`` pixels lie within side / 2 of the centre, as shares of the length: (N, 1) -> (N, count)."""
     pixel = (torch.arange(count, device=centre.device) + 0.5) / count
     return (pixel - centre).abs() < side / 2
 

@@ -21,6 +21,19 @@ from chimera_core.training.augmentation.rand_augment import rand_augment
 
 Augmentation = Callable[[Tensor, Draw], Tensor]
 
+COPY_PASTE = "copy-paste"
+"""The one augmentation that must know the data: ``encoder_plan`` builds it."""
+
+
+def check_augmentation(name: str) -> None:
+    """Check the name of an augmentation.
+
+    Raises:
+        ConfigError: if there is none of this name.
+    """
+    if name not in (names := (*PRESETS, COPY_PASTE)):
+        raise ConfigError(f"there is no augmentation '{name}'" + suggest(name, names))
+
 
 def find_augmentation(name: str) -> Augmentation:
     """Look up a preset: ``none``, ``flip``, ``crop-flip``, ``rand-augment``, ``report-1`` or ``report-2``.
@@ -30,8 +43,7 @@ def find_augmentation(name: str) -> Augmentation:
     Raises:
         ConfigError: if there is none of this name.
     """
-    if name not in PRESETS:
-        raise ConfigError(f"there is no augmentation '{name}'" + suggest(name, PRESETS))
+    check_augmentation(name)
     return PRESETS[name]
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from chimera_core.data.batches import Batch
 from chimera_core.interfaces.components import FeatureEncoder, RobustnessTrainer
+from chimera_core.interfaces.guards import check_attacked
 from chimera_core.randomness import Draw
 
 
@@ -121,6 +122,7 @@ def count_attacked(
         )
         if x_adv is x:
             break
+        check_attacked(x_adv, x, f"trainer {type(trainer).__name__}")
         with torch.no_grad():
             right = encoder(x_adv).argmax(1) == batch.labels
         found += torch.stack([right.sum(), torch.as_tensor(len(right), device=device)])

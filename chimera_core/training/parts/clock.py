@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def is_due(every: int, before: int, after: int) -> bool:
-    """Say whether a step from ``before`` to ``after`` images passes a multiple of ``every``; 0 is never."""
+    """Return whether a step from ``before`` to ``after`` images passes a multiple of ``every``; 0 is never."""
     return every > 0 and after // every > before // every
 
 
@@ -54,11 +54,11 @@ class Clock:
         self._lap = (self._now(), images)
 
     def save_is_due(self, minutes: float) -> bool:
-        """Say whether the last checkpoint is so many minutes old; 0 is never."""
+        """Return whether the last checkpoint is so many minutes old; 0 is never."""
         return minutes > 0 and self._now() - self._saved >= minutes * 60
 
     def picture_is_due(self, seconds: float) -> bool:
-        """Say whether the last picture is so many seconds old; if so, the next one is counted from now."""
+        """Return whether the last picture is so many seconds old; if so, the next one is counted from now."""
         due = self._now() - self._drawn >= seconds
         self._drawn = self._now() if due else self._drawn
         return due

@@ -31,7 +31,7 @@ class NanGuard:
         self._bad = bad if self._bad is None else self._bad | bad
 
     def has_diverged(self) -> bool:
-        """Say whether a loss since the last question was not finite; waits for the device."""
+        """Return whether a loss since the last question was not finite; waits for the device."""
         bad = self._bad is not None and bool(self._bad)
         self._bad = None
         return bad
@@ -70,7 +70,7 @@ class NanGuard:
 
 
 def is_sound(*modules: nn.Module) -> bool:
-    """Say whether all weights and buffers of networks are finite; a checkpoint of others is worth nothing."""
+    """Return whether all weights and buffers of networks are finite; a checkpoint of others is worth nothing."""
     tensors = [t for m in modules for t in m.state_dict().values() if t.is_floating_point() and t.numel()]
     if not tensors:
         return True

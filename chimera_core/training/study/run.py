@@ -6,14 +6,13 @@ finished domains are read from their runs, an unfinished one goes on from its ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from chimera_core.data.losses import DataLosses, count_losses, refuse_losses
-from chimera_core.errors import ChimeraError, RunError
+from chimera_core.errors import ChimeraError
 from chimera_core.files.atomic import one_line
 from chimera_core.files.own_folders import inside
 from chimera_core.interfaces.components import no_progress
@@ -22,7 +21,7 @@ from chimera_core.options.training import DEFAULT_EPOCHS
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs import checkpoints
 from chimera_core.runs import config as config_file
-from chimera_core.runs.record import RECORD, read_run_record, write_run_record
+from chimera_core.runs.record import RECORD, noting_failure, read_run_record, write_run_record
 from chimera_core.training.data import OpenedData, naming_options, open_domains, open_source_of
 from chimera_core.training.encoder_plan import plan_encoder, resolve_training
 from chimera_core.training.parts.best import forget_best
@@ -173,7 +172,7 @@ def run_study(
         lengths = _lengths(plan.config, [d for d in plan.domains if rows[d.name].status == "pending"])
         before, total = 0, sum(lengths.values())
         status: Literal["done", "failed", "interrupted"] = "done"
-        with _noting(record), catch_interrupts() as stop:
+        with noting_failure(lambda status, **_: record(status)), catch_interrupts() as stop:
             for domain in (d for d in plan.domains if d.name in lengths):
                 row = _study_domain(
                     plan,
@@ -195,24 +194,13 @@ def run_study(
         return StudyOutcome(status, record(status))
 
 
-@contextmanager
-def _noting(record: Callable[[str], Any]) -> Iterator[None]:
-    """Record how a study failed if the block raises: its record does not stay ``running``."""
-    try:
-        yield
-    except BaseException as error:
-        with suppress(RunError):  # of a full disk
-            record("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
-
-
 def _lengths(config: EncoderStudy, domains: Sequence[Domain]) -> dict[str, int]:
     """Give the length of each training in images, by domain; those that cannot be studied are left out."""
     return {d.name: images_of(training_of(config, d), d) for d in domains if d.reason is None}
 
 
 def _first_row(plan: StudyPlan, folder: Path, domain: Domain, *, resume: bool) -> Row:
-    """Say what is known of a domain before anything is trained."""
+    """Return what is known of a domain before anything is trained."""
     if domain.reason is not None:
         return row_without_result(domain, "n/a", domain.reason)
     run = inside(folder, domain.folder)

@@ -41,7 +41,7 @@ AXES = '[fusers.mix]\nfuser = "faulty"\n[fusers.mix.axes]\n'
         (("seeds = [0, 1]", "seeds = []"), 3, "seeds: there is none: give one or more"),
         (("seeds = [0, 1]", "seeds = [0, 0]"), 3, "seeds: 0 stands there twice"),
         (("seeds = [0, 1]\n", ""), None, "the experiment needs the key 'seeds'"),
-        (('encoder = "cnn"', 'encoder = "cnnn"'), 8, "judge.encoder: there is no judge 'cnnn': it is no run, model or encoder"),
+        (('encoder = "cnn"', 'encoder = "cnnn"'), 8, "judge.encoder: there is no judge 'cnnn': it is not a run, model or encoder"),
         (('encoder = "cnn"', 'encoder = "cnn"\noptions = { classes = 1 }'), 9, "option 'classes' of feature-encoder cnn"),
         (('fuser = "faulty"', 'fuser = "faulty"\noptions = { encoder = "cnn" }'), 7, "judge: cnn is the encoder of fuser mix, which would judge itself: name another judge"),
         (('encoder = "cnn"', 'encoder = "cnn"\n[judge2]\nencoder = "cnn"'), 9, "judge2: it is the first judge again"),

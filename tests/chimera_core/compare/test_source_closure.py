@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 import chimera_core
-from chimera_core.compare.experiment import identity, source_closure
-from chimera_core.compare.experiment.identity import code_of, component_identity, scoring_code
+from chimera_core.compare.experiment import identity
+from chimera_core.compare.experiment.identity import scoring_code
 from chimera_core.compare.experiment.plan import check_experiment, lay_out
-from chimera_core.compare.experiment.source_closure import closure_of, find_source
+from chimera_core.components import source_closure
 from chimera_core.components.choice import choose
+from chimera_core.components.source_closure import closure_of, code_of, find_source
 from chimera_core.plugins.discovery import default_host
 
 Write = Callable[..., Path]
@@ -50,7 +51,7 @@ def edit(file: Path, old: str = "", new: str = "") -> None:
 
 
 def code_of_fuser(name: str) -> str:
-    code: str = component_identity(choose(default_host(), "fusion-generator", name))["code"]
+    code: str = choose(default_host(), "fusion-generator", name).identity()["code"]
     return code
 
 

@@ -84,8 +84,8 @@ def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
     assert first.trained is not None and first.identity["weights"]
     runs = sorted(p.name.rpartition("-")[0] for p in (run / "trained").iterdir() if p.is_dir())
     assert runs == ["encoder-small", "fuser-mean-train-seed-0"]
-    ((name, _),) = first.names_encoders
-    assert read_run_record(Path(name))["kind"] == "encoder"
+    (encoder,) = first.choice.encoders
+    assert read_run_record(Path(encoder.name))["kind"] == "encoder"
     cells = lay_out(trained, run).cells["mean/train.seed=0"]
     assert len(cells) == 4 and not any(c.reason for c in cells)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from chimera_core.components.trained import model_file
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.plugins.registry import AssetEntry, ModelEntry, Registry
+from chimera_core.plugins.entries import AssetEntry, ModelEntry
+from chimera_core.plugins.registry import Registry
 from chimera_core.plugins.settings import Setting, Settings
 
 

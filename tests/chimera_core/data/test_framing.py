@@ -60,7 +60,7 @@ def test_a_crop_is_a_centred_square_or_a_box() -> None:
 
 @pytest.mark.parametrize("text", ["big", "0", "-3", "1,2,3", "5,5,5,9", "nan", "1,2,inf,4"])
 def test_a_wrong_crop_is_one_clear_line(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no box"):
+    with pytest.raises(ConfigError, match="is not a box"):
         parse_box(text, 100, 100)
 
 

@@ -323,12 +323,12 @@ def test_an_index_of_wrong_types_and_an_array_that_is_a_pipe_are_one_clear_line(
         ({**index, "splits": {"val": None}}, "splits.val.shards is missing"),
         ({**index, "size": 10**12}, "size 1000000000000"),
         ({**index, "size": "64"}, "size is missing, or no int"),
-        ({**index, "classes": [["cat"]]}, "a name is no text"),
+        ({**index, "classes": [["cat"]]}, "a name is not text"),
         ({**index, "packing": []}, "packing is missing"),
         (with_split(shards=[{**shard, "images": 10**15}]), "splits.val.shards: "),
         (with_split(shards=[7]), "splits.val.shards: 7"),
         (with_split(stamps=None), "splits.val.stamps is missing"),
-        ([index], "it is no table"),
+        ([index], "it is not a table"),
     ]:
         path.write_text(json.dumps(changed))
         with pytest.raises(DataError, match="is damaged") as caught:

@@ -125,7 +125,8 @@ def test_a_picture_of_the_library_is_removed_by_either_spelling(tmp_path: Path) 
 
 @pytest.mark.parametrize(("known", "asked"), [(PARTED, COMPOSED), (COMPOSED, PARTED)])
 def test_classes_and_domains_are_found_by_either_spelling(known: str, asked: str) -> None:
-    from chimera_core.data.mixing import _find_class
+    from chimera_mixture.source import _find_class
+
     from chimera_core.data.subsets import check_domains
 
     assert check_domains([asked], ["x", known]) == (known,)

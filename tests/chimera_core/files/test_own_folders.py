@@ -196,7 +196,7 @@ def test_usual_split_names_pass(name: str) -> None:
 
 def test_a_run_is_not_written_into_other_things_behind_a_link(home: Path, tmp_path: Path, own: Path) -> None:
     (tmp_path / "demo").symlink_to(home)
-    with pytest.raises(ConfigError, match="is a link to a folder that is no run"):
+    with pytest.raises(ConfigError, match="is a link to a folder that is not a run"):
         make_run_folder(tmp_path / "demo")
     (tmp_path / "empty").symlink_to(own)
     assert make_run_folder(tmp_path / "empty").is_dir()

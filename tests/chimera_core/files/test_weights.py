@@ -110,8 +110,8 @@ def test_code_in_a_file_is_never_run(tmp_path: Path, shape: str) -> None:
         ({1: torch.ones(1)}, "1 is of type Tensor"),
         ({"a\n\x1b[31m": "x" * 999}, r"'a\n\x1b[31m' is of type str"),
         ({"k" * 5000: 3}, "…"),
-        ({"s": torch.eye(2).to_sparse()}, "'s' is no plain dense tensor"),
-        ({"m": torch.empty(2, device="meta")}, "'m' is no plain dense tensor"),
+        ({"s": torch.eye(2).to_sparse()}, "'s' is not a plain dense tensor"),
+        ({"m": torch.empty(2, device="meta")}, "'m' is not a plain dense tensor"),
     ],
 )
 def test_anything_but_tensors_by_name_is_refused(tmp_path: Path, content: object, words: str) -> None:

@@ -20,7 +20,8 @@ from PIL import Image
 
 from chimera_core.errors import ChimeraError, ConfigError, DataError, PluginError
 from chimera_core.fusing.fusion import Fusion, FusionResult, fuse
-from chimera_core.fusing.request import check_seeds, check_weights, plan_fusion, sweep_weights
+from chimera_core.fusing.request import check_request, check_seeds
+from chimera_core.fusing.weights import check_weights, sweep_weights
 from chimera_core.images.pixels import resize_shorter
 from chimera_core.interfaces.components import FusionGenerator
 from chimera_core.options.config import Config, option
@@ -91,7 +92,7 @@ def host() -> Iterator[PluginHost]:
 
 
 def test_a_chimera_is_the_weighted_mix_that_the_fuser_makes(host, picture) -> None:
-    plan = plan_fusion(
+    plan = check_request(
         [picture("a.png"), picture("b.png", colour=(0, 0, 255))], fuser="mix", size=32, host=host
     )
     fusion = Fusion(plan)
@@ -100,7 +101,7 @@ def test_a_chimera_is_the_weighted_mix_that_the_fuser_makes(host, picture) -> No
 
 
 def test_image_k_depends_on_its_own_seed_alone(host, picture) -> None:
-    plan = plan_fusion([picture("a.png")] * 2, fuser="mix", options={"noise": 0.5}, size=32, host=host)
+    plan = check_request([picture("a.png")] * 2, fuser="mix", options={"noise": 0.5}, size=32, host=host)
     fusion = Fusion(plan)
     four = fusion.make((0.5, 0.5), [5, 6, 7, 8])
     assert torch.equal(four[2], fusion.make((0.5, 0.5), [7])[0])
@@ -108,7 +109,7 @@ def test_image_k_depends_on_its_own_seed_alone(host, picture) -> None:
 
 def test_the_text_tells_the_origin_without_folders(host, picture) -> None:
     weights = (str(picture("a.png")), "runs/one")
-    plan = plan_fusion(
+    plan = check_request(
         [picture("a.png"), picture("b.png")], fuser="mix", options={"weights": weights}, size=32, host=host
     )
     text = Fusion(plan).text((0.25, 0.75), 9)
@@ -124,7 +125,7 @@ def test_alpha_is_a_mask_and_none_switches_it_off(host, tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "cut.png")
     parents = [tmp_path / "cut.png"] * 3
     masks = ["auto", "none", tmp_path / "cut.png"]
-    made = Fusion(plan_fusion(parents, fuser="mix", masks=masks, size=32, host=host)).parents(0)
+    made = Fusion(check_request(parents, fuser="mix", masks=masks, size=32, host=host)).parents(0)
     for parent, share in zip(made, (0.25, 1.0, 0.25), strict=True):
         assert parent.mask is not None
         assert parent.mask.shape == (1, 40, 40)
@@ -136,7 +137,7 @@ def test_what_is_transparent_becomes_white_whatever_lies_under_it(host, tmp_path
     pixels[5:15, 5:15] = (30, 60, 90, 255)
     Image.fromarray(pixels).save(tmp_path / "cut.png")
     image = (
-        Fusion(plan_fusion([tmp_path / "cut.png"] * 2, fuser="mix", size=32, host=host)).parents(0)[0].image
+        Fusion(check_request([tmp_path / "cut.png"] * 2, fuser="mix", size=32, host=host)).parents(0)[0].image
     )
     assert image is not None
     assert (image[:, :5] == 1).all()
@@ -144,7 +145,7 @@ def test_what_is_transparent_becomes_white_whatever_lies_under_it(host, tmp_path
 
 
 def test_a_photograph_without_alpha_leaves_the_mask_to_the_fuser(host, picture) -> None:
-    plan = plan_fusion([picture("a.png")] * 2, fuser="mix", size=32, host=host)
+    plan = check_request([picture("a.png")] * 2, fuser="mix", size=32, host=host)
     assert Fusion(plan).parents(0)[0].mask is None
 
 
@@ -158,7 +159,7 @@ def classes(tmp_path: Path) -> Path:
 
 
 def test_a_class_name_becomes_a_seeded_image_of_that_class(host, classes: Path) -> None:
-    plan = plan_fusion(
+    plan = check_request(
         ["cat", "dog"],
         fuser="mix",
         source="folder",
@@ -175,7 +176,7 @@ def test_a_class_name_becomes_a_seeded_image_of_that_class(host, classes: Path) 
 
 def test_an_unknown_class_gets_the_nearest_name(host, classes: Path) -> None:
     options = {"root": str(classes)}
-    plan = plan_fusion(
+    plan = check_request(
         ["catt", "dog"], fuser="mix", source="folder", source_options=options, size=32, host=host
     )
     with pytest.raises(ConfigError, match="did you mean 'cat'"):
@@ -184,7 +185,7 @@ def test_an_unknown_class_gets_the_nearest_name(host, classes: Path) -> None:
 
 def test_a_folder_named_like_a_class_does_not_hide_the_class(host, classes: Path, monkeypatch) -> None:
     monkeypatch.chdir(classes)
-    plan = plan_fusion(
+    plan = check_request(
         ["cat", "dog"], fuser="mix", source="folder", source_options={"root": "."}, size=32, host=host
     )
     assert [p.class_name for p in Fusion(plan).parents(0)] == ["cat", "dog"]
@@ -193,7 +194,7 @@ def test_a_folder_named_like_a_class_does_not_hide_the_class(host, classes: Path
 def test_a_class_name_may_hold_a_dot(host, classes: Path) -> None:
     (classes / "dog").rename(classes / "St. Bernard")
     options = {"root": str(classes)}
-    plan = plan_fusion(
+    plan = check_request(
         ["cat", "St. Bernard"], fuser="mix", source="folder", source_options=options, size=32, host=host
     )
     assert Fusion(plan).parents(0)[1].class_name == "St. Bernard"
@@ -202,7 +203,7 @@ def test_a_class_name_may_hold_a_dot(host, classes: Path) -> None:
 def test_masks_count_for_classes_too(host, classes: Path, picture) -> None:
     mask = picture("m.png", colour=(255, 255, 255), size=(32, 32))
     options = {"root": str(classes)}
-    plan = plan_fusion(
+    plan = check_request(
         ["cat", "dog", "cat"],
         fuser="mix",
         masks=["none", mask],
@@ -233,37 +234,51 @@ def test_masks_count_for_classes_too(host, classes: Path, picture) -> None:
 def test_a_wrong_request_is_refused_before_anything_is_loaded(host, picture, options, kind, message) -> None:
     request: dict[str, Any] = {"fuser": "mix", **options}
     with pytest.raises(kind, match=message):
-        plan_fusion([picture("a.png"), picture("b.png")], host=host, **request)
+        check_request([picture("a.png"), picture("b.png")], host=host, **request)
+
+
+def test_a_request_holds_all_weights_and_seeds_checked(host, picture) -> None:
+    parents, lines = [picture("a.png"), picture("b.png")], []
+    made = check_request(
+        parents, [(7, 3), (0, 1)], seed=5, count=3, fuser="mix", host=host, remark=lines.append
+    )
+    assert made.weights == ((0.7, 0.3), (0, 1)) and made.seeds == (5, 6, 7) and len(lines) == 1
+    assert check_request(parents, fuser="mix", host=host).weights == ((0.5, 0.5),)
+    for weights, seed in (([(0.5, 0.5), (7, 3)], 0), ([], 2**31 - 1)):
+        with pytest.raises(ConfigError, match=r"must sum to 1|take another --seed"):
+            check_request(parents, weights, seed=seed, count=2, fuser="mix", host=host)
+    with pytest.raises(AttributeError):
+        made.size = 1  # type: ignore[misc]
 
 
 def test_one_parent_is_too_few_and_the_fusers_limit_is_kept(host, picture) -> None:
     a = picture("a.png")
     with pytest.raises(ConfigError, match="two parents or more"):
-        plan_fusion([a], fuser="mix", host=host)
+        check_request([a], fuser="mix", host=host)
     with pytest.raises(ConfigError, match="3 parents at most"):
-        Fusion(plan_fusion([a] * 4, fuser="mix", host=host))
+        Fusion(check_request([a] * 4, fuser="mix", host=host))
 
 
 def test_a_photograph_for_a_fuser_of_classes_is_refused(host, picture) -> None:
     with pytest.raises(ConfigError, match="takes class names, not photographs"):
-        Fusion(plan_fusion([picture("a.png")] * 2, fuser="class-only", host=host))
+        Fusion(check_request([picture("a.png")] * 2, fuser="class-only", host=host))
 
 
 def test_an_untrained_fuser_says_so(host, picture) -> None:
     with pytest.raises(ConfigError, match="must be trained first"):
-        Fusion(plan_fusion([picture("a.png")] * 2, fuser="untrained", host=host))
+        Fusion(check_request([picture("a.png")] * 2, fuser="untrained", host=host))
 
 
 @pytest.mark.parametrize("shape", ["wrong", "nan"])
 def test_a_fuser_that_breaks_its_contract_is_named(host, picture, shape: str) -> None:
-    plan = plan_fusion([picture("a.png")] * 2, fuser="mix", options={"shape": shape}, size=32, host=host)
+    plan = check_request([picture("a.png")] * 2, fuser="mix", options={"shape": shape}, size=32, host=host)
     with pytest.raises(PluginError, match="fuser mix gave"):
         Fusion(plan).make((0.5, 0.5), [0])
 
 
 def test_a_mask_of_another_aspect_ratio_is_refused(host, picture) -> None:
     mask = picture("m.png", size=(50, 50))
-    plan = plan_fusion([picture("a.png")] * 2, fuser="mix", masks=[mask], host=host)
+    plan = check_request([picture("a.png")] * 2, fuser="mix", masks=[mask], host=host)
     with pytest.raises(DataError, match="50 x 50 but its parent is 64 x 48"):
         Fusion(plan)
 
@@ -297,7 +312,7 @@ def test_weights_of_another_sum_are_scaled_and_a_line_says_so(given_: tuple[floa
 
 @pytest.mark.parametrize("value", ["70%,30%", "7,3", "70 %, 30 %"])
 def test_weights_are_read_as_people_write_them(value: str) -> None:
-    from chimera_core.cli.parsing.types import WEIGHTS
+    from chimera_core.cli.parsing.options import WEIGHTS
 
     weights = check_weights(WEIGHTS.convert(value, None, None), 2, remark=str)
     assert weights == pytest.approx((0.7, 0.3))
@@ -316,8 +331,10 @@ def test_seeds_that_nobody_could_ask_for_by_themselves_are_refused_however_they_
 
 
 def test_a_result_is_not_saved_over_its_parents(host, picture) -> None:
-    plan = plan_fusion([picture("a.png"), picture("b.png")], fuser="mix", masks=[picture("m.png")], host=host)
-    result = FusionResult(torch.zeros(1, 3, 8, 8), "mix", (), (0.5, 0.5), (0,), "cpu", 0.0, ({},), plan=plan)
+    plan = check_request(
+        [picture("a.png"), picture("b.png")], fuser="mix", masks=[picture("m.png")], host=host
+    )
+    result = FusionResult(torch.zeros(1, 3, 8, 8), plan, "mix", "cpu", 0.0, ({},))
     before = [Path(p).read_bytes() for p in plan.parents]
     for name in ("a.png", "b.png", "m.png"):
         with pytest.raises(ConfigError, match=f"{name}' is a (parent|mask), which would be lost"):

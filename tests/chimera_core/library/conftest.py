@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from chimera_core.plugins.discovery import PluginHost, discover
-from chimera_core.plugins.registry import CollectionEntry, Registry
+from chimera_core.plugins.entries import CollectionEntry
+from chimera_core.plugins.registry import Registry
 from chimera_core.plugins.settings import read_settings
 
 

@@ -183,7 +183,7 @@ def test_a_link_in_the_place_of_the_scratch_folder_is_refused(
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "a,b"])
 def test_a_hostile_name_asks_nobody(host: PluginHost, name: str) -> None:
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a name"):
         fetch_into_library(name, host=host)
     assert Observations.asked == ()
 

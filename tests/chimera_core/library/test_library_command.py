@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from chimera_core import fuse
 from chimera_core.errors import DataError
 from chimera_core.fusing.fusion import Fusion
-from chimera_core.fusing.request import plan_fusion
-from chimera_core.images import read_picture, read_png_text
+from chimera_core.fusing.request import check_request
+from chimera_core.images import read_mask, read_picture, read_png_text
 from chimera_core.library.folder import Library
+from chimera_core.library.lookup import find_pictures
 from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring.plan import plan_score
 
@@ -79,13 +81,13 @@ def test_a_picture_is_added_listed_shown_fused_and_removed(place: Path, here: He
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (["library", "add", "../x", "a.png"], "is no name"),
+        (["library", "add", "../x", "a.png"], "is not a name"),
         (["library", "add", "cat", "gone.png"], "there is no file 'gone.png'"),
         (["library", "add", "cat", "library.txt"], "library.txt"),
         (["library", "remove", "cat"], "the library has no pictures of 'cat'"),
         (["library", "show", "girafe"], "did you mean 'giraffe'?"),
-        (["library", "fetch", "../../etc"], "is no name"),
-        (["fuse", "horse", "a:b"], "'a:b' is no name"),
+        (["library", "fetch", "../../etc"], "is not a name"),
+        (["fuse", "horse", "a:b"], "'a:b' is not a name"),
         (["fuse", "horse", "unicorn"], "`chimera library fetch unicorn`"),
         (["fuse", "horse", "x" * 300], "is too long for a name"),
         (["fuse", "horse", "x" * 300 + ".png"], "too long"),
@@ -108,21 +110,21 @@ def test_bad_input_is_one_line_and_exit_2(
 
 def test_a_models_classes_stay_classes_and_one_unknown_name_makes_pictures_of_all(place: Path) -> None:
     host = default_host()
-    assert plan_fusion(["person", "cat"], host=host).fuser_name == "faces-128"
-    plan = plan_fusion(["person", "horse"], host=host)
-    assert plan.trained is None and plan.named == ("person", "horse")
+    assert check_request(["person", "cat"], host=host).fuser.label == "faces-128"
+    plan = check_request(["person", "horse"], host=host)
+    assert plan.fuser.trained is None and plan.named == ("person", "horse")
     assert [Path(p).name for p in plan.parents] == ["astronaut.png", "horse.png"]
 
 
 def test_a_picture_by_name_brings_its_outline_unless_a_mask_is_given(place: Path) -> None:
-    request = partial(plan_fusion, ["astronaut", "cat"], fuser="pixel-average", size=32)
+    request = partial(check_request, ["astronaut", "cat"], fuser="pixel-average", size=32)
     first, second = request().masks
     assert first == "auto" and Path(second).name == "chelsea.png"
     assert request(masks=["none", "auto"]).masks == ("none", "auto")
 
 
 def test_files_and_names_may_be_mixed_and_a_cut_outs_alpha_is_its_mask(place: Path, picture: Picture) -> None:
-    plan = plan_fusion([picture("a.png"), "horse"], fuser="pixel-average", size=32)
+    plan = check_request([picture("a.png"), "horse"], fuser="pixel-average", size=32)
     assert [found and found.name for found in plan.pictures] == [None, "horse"]
     photograph, stamp = Fusion(plan).parents(0)
     assert photograph.mask is None and stamp.name == "horse"
@@ -132,7 +134,7 @@ def test_files_and_names_may_be_mixed_and_a_cut_outs_alpha_is_its_mask(place: Pa
 @pytest.mark.slow
 def test_the_first_seed_picks_the_picture_for_the_whole_call(place: Path) -> None:
     def lion(**request: Any) -> str:
-        return plan_fusion(["lion", "horse"], fuser="pixel-average", **request).parents[0]
+        return check_request(["lion", "horse"], fuser="pixel-average", **request).parents[0]
 
     assert lion(seed=0) != lion(seed=1)
     assert lion(seed=0) == lion(seed=2)
@@ -153,7 +155,7 @@ def test_fuse_fetches_only_when_it_is_asked_to(
         asked.append(name)
         return [Library(root).add(name, picture("a.png"))]
 
-    monkeypatch.setattr("chimera_core.cli._fetching.fetch_into_library", fetch)
+    monkeypatch.setattr("chimera_core.cli._pictures.fetch_into_library", fetch)
     monkeypatch.setattr("chimera_core.fusing.fusion.fetch_into_library", fetch)
     assert here("fuse", "horse", "okapi", *QUICK)[0] == 2 and asked == []
     code, _, err = here("fuse", "horse", "okapi", *QUICK, "--fetch", "-o", "out.png")
@@ -207,7 +209,7 @@ def test_pictures_are_looked_at_only_when_the_rest_of_the_request_is_right(place
 
     second, masks = ("gone.png", ()) if wrong == "a file" else ("cat", ("gone.png",))
     with pytest.raises(DataError, match=r"gone\.png"):
-        plan_fusion(["lion", second], masks=masks, visibility=look)
+        check_request(["lion", second], masks=masks, visibility=look)
 
 
 @pytest.mark.slow
@@ -235,7 +237,7 @@ def test_of_several_pictures_fuse_takes_the_one_that_shows_most_and_remembers(
     assert found.file.name.startswith("face-")
 
 
-def test_what_is_scored_is_the_pictures_of_the_names(place: Path) -> None:
+def test_what_is_scored_is_the_pictures_of_the_names_with_their_outlines(place: Path) -> None:
     plan = plan_score(
         ["pixel-average"],
         parents=["horse", "cat"],
@@ -253,6 +255,18 @@ def test_what_is_scored_is_the_pictures_of_the_names(place: Path) -> None:
         host=default_host(),
     )
     assert [Path(p).name for p in plan.parents] == ["horse.png", "chelsea.png"]
+    assert plan.masks[0] == "auto" and Path(plan.masks[1]).parts[-2:] == ("masks", "chelsea.png")
+
+
+def test_a_judge_is_shown_the_outline_that_comes_with_a_picture(place: Path) -> None:
+    from chimera_core.scoring.pictures import parent_of_file
+
+    (cat,) = find_pictures(["cat"], host=default_host())
+    own, found = parent_of_file(cat.file, mask=cat.mask).masks, parent_of_file(cat.file).masks
+    assert own is not None and found is not None and not torch.equal(own, found)
+    assert (
+        cat.mask is not None and abs(float(own.mean()) - read_mask(cat.mask)[:, 75:376].mean() / 255) < 0.02
+    )
 
 
 def test_doctor_shows_where_the_library_lies(place: Path, here: Here, root: Path) -> None:

@@ -137,7 +137,7 @@ def test_an_unknown_name_is_told_with_the_nearest_and_three_ways(host: PluginHos
     )
     with pytest.raises(DataError, match="no picture of 'qqq': name an image file"):
         find_pictures(["qqq"], host=host)
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a name"):
         find_pictures(["a:b"], host=host)
 
 
@@ -170,7 +170,7 @@ def test_a_record_that_cannot_be_read_costs_the_terms_not_the_picture(
 def test_a_collection_may_name_no_folder_outside_itself(make_host: MakeHost) -> None:
     from pydantic import ValidationError
 
-    from chimera_core.plugins.registry import CollectionEntry
+    from chimera_core.plugins.entries import CollectionEntry
 
     for folders, parts in ((("stamps",), ()), (("/x",), ("../y",)), (("/x",), ("/etc",))):
         with pytest.raises(ValidationError):

@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from chimera_core.errors import PluginError
+from chimera_core.models.encoders import resolve_encoder
 from chimera_core.models.fusers import find_trained_fuser
-from chimera_core.models.resolve import resolve_encoder
 from chimera_core.models.run_options import ENCODER, read_options
 from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import default_host

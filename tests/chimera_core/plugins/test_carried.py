@@ -125,7 +125,7 @@ def test_a_user_goes_before_packages_and_packages_before_what_comes_along(
         (MODEL.replace("{name}-night", "person-cat"), "models.person-cat: the name is taken"),
         (MODEL.replace("{name}-mix", "gan"), "plugin wolf offers no fusion-generator 'gan'"),
         (MODEL.replace("fuser", "encoder"), "plugin wolf offers no feature-encoder 'wolf-mix'"),
-        (MODEL.replace("night.safetensors", "../night.safetensors"), "is no plain file name"),
+        (MODEL.replace("night.safetensors", "../night.safetensors"), "is not a plain file name"),
         (MODEL.replace("file = ", "asset = "), "there is no asset 'night.safetensors'"),
         ("[assets.x]\nsize = 3\n", "registry.toml line 1: assets.x."),
         ("[assets\n", "registry.toml"),

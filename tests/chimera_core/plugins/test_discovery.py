@@ -180,7 +180,7 @@ def test_what_the_registry_knows_but_is_not_installed_says_how_to_get_it() -> No
     [
         ("no_such_module_at_all:X", "cannot be loaded"),
         ("chimera_core.interfaces.components:NoSuchClass", "cannot be loaded"),
-        ("chimera_core.interfaces.components:FeatureEncoder", "is no FusionGenerator"),
+        ("chimera_core.interfaces.components:FeatureEncoder", "is not a FusionGenerator"),
     ],
 )
 def test_a_target_that_is_missing_or_of_another_class_is_found_on_first_use(

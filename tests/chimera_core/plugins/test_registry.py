@@ -111,8 +111,8 @@ def test_default_options_come_by_plugin_and_component(tmp_path: Path) -> None:
             3,
             "only the registry that comes along says what is first-party",
         ),
-        ("[plugins.wolf]\ndistribution = 'x; rm -rf ~'", 2, "'x; rm -rf ~' is no name of a distribution"),
-        ("[plugins.wolf]\ndistribution = '--index-url=x'", 2, "is no name of a distribution"),
+        ("[plugins.wolf]\ndistribution = 'x; rm -rf ~'", 2, "'x; rm -rf ~' is not a name of a distribution"),
+        ("[plugins.wolf]\ndistribution = '--index-url=x'", 2, "is not a name of a distribution"),
         (
             "[assets.vgg19]\nurl = 'http://example.org/vgg19.pth'\nsha256_prefix = 'dcbb9e9d'",
             1,
@@ -195,7 +195,7 @@ def test_a_good_asset_is_read(tmp_path: Path, changes: dict[str, object]) -> Non
     ("changes", "message"),
     [
         *(
-            ({"filename": name}, "is no plain file name")
+            ({"filename": name}, "is not a plain file name")
             for name in (
                 *(
                     "../a.pth",
@@ -214,7 +214,7 @@ def test_a_good_asset_is_read(tmp_path: Path, changes: dict[str, object]) -> Non
             )
         ),
         *(
-            ({"url": url}, "is no address of a file")
+            ({"url": url}, "is not an address of a file")
             for url in (
                 *("ftp://a.org/x", "data:,x", "javascript:x", "a.pth", "//a.org/x", "https:///x", "http://"),
                 *("http://[::1/x", "http://a.org:99999/x", "http://a.org:0/x", "https://me:secret@a.org/x"),
@@ -227,16 +227,16 @@ def test_a_good_asset_is_read(tmp_path: Path, changes: dict[str, object]) -> Non
                 *("file://host/x", "file:x", "file:///a%00b", "https://a.org/" + "x" * 2000),
             )
         ),
-        ({"urls": ["ftp://a.org/x"], "url": None}, "assets.mine.urls: 'ftp://a.org/x' is no address"),
+        ({"urls": ["ftp://a.org/x"], "url": None}, "assets.mine.urls: 'ftp://a.org/x' is not an address"),
         ({"urls": ["https://a.org/x"]}, "assets.mine: give either url or urls"),
         ({"url": None}, "give either url or urls"),
         ({"url": None, "urls": []}, "give either url or urls"),
         ({"sha256": "ab" * 32}, "give either sha256 or sha256_prefix"),
         ({"sha256_prefix": None}, "give either sha256 or sha256_prefix"),
-        ({"sha256_prefix": "dcbb9e9"}, "'dcbb9e9' is no checksum: write 8 to 63 hex digits"),
-        ({"sha256_prefix": "dcbb9e9x"}, "is no checksum"),
-        ({"sha256_prefix": "dcbb9e9d\n"}, "is no checksum"),
-        ({"sha256_prefix": None, "sha256": "ab" * 31}, "is no checksum: write 64 hex digits"),
+        ({"sha256_prefix": "dcbb9e9"}, "'dcbb9e9' is not a checksum: write 8 to 63 hex digits"),
+        ({"sha256_prefix": "dcbb9e9x"}, "is not a checksum"),
+        ({"sha256_prefix": "dcbb9e9d\n"}, "is not a checksum"),
+        ({"sha256_prefix": None, "sha256": "ab" * 31}, "is not a checksum: write 64 hex digits"),
         *(({"size": size}, "assets.mine.size") for size in (0, -1, 2**40 + 1, 10**30, 5.0, "5", True, None)),
         ({"licence": None}, "assets.mine.licence: field required"),
         ({"licnce": "MIT"}, "(did you mean 'licence'?)"),
@@ -318,17 +318,17 @@ def test_models_are_read(tmp_path: Path) -> None:
             {"file": None, "asset": "vgg18"},
             "there is no asset 'vgg18' (did you mean 'vgg19'?)",
         ),
-        ({"fuser": "package.module:Class"}, "is no name of a component"),
-        ({"fuser": "../gan"}, "is no name of a component"),
-        ({"file": "../x.safetensors"}, "is no plain file name"),
-        ({"file": "/etc/x.safetensors"}, "is no plain file name"),
-        ({"file": "x.pth"}, "is no plain file name ending in .safetensors"),
+        ({"fuser": "package.module:Class"}, "is not a name of a component"),
+        ({"fuser": "../gan"}, "is not a name of a component"),
+        ({"file": "../x.safetensors"}, "is not a plain file name"),
+        ({"file": "/etc/x.safetensors"}, "is not a plain file name"),
+        ({"file": "x.pth"}, "is not a plain file name ending in .safetensors"),
         ({"classes": ["cat", "cat"]}, "every class needs a name of its own"),
         ({"classes": "cat"}, "write a list"),
-        ({"card": "javascript:x"}, "is no address"),
+        ({"card": "javascript:x"}, "is not an address"),
         ({"licence": None}, "models.lion-zebra.licence: field required"),
         ({"target": "a.b:C"}, "unknown key"),
-        ({"name": "Person Cat"}, "is no name: use small letters"),
+        ({"name": "Person Cat"}, "is not a name: use small letters"),
     ],
 )
 def test_a_hostile_or_mistaken_model_is_refused_when_it_is_read(

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from chimera_core.components.choice import Choice
 from chimera_core.components.trained import model_file
 from chimera_core.errors import ConfigError
 from chimera_core.options.config import Config, EncoderRef, option
-from chimera_core.plugins.discovery import default_host
+from chimera_core.plugins.discovery import Component, default_host
+from chimera_core.records import ComponentSpec
 from chimera_core.scoring.judge.names import check_judge, judge_network, network_of, networks_of
 
 
@@ -20,8 +22,11 @@ class Fuser(Config):
     encoder: EncoderRef = option(EncoderRef(name="timm"), help="of the fuser")
 
 
-def fuser(name: str, **options: object) -> Fuser:
-    return Fuser(encoder=EncoderRef(name=name, options=options))
+def fuser(name: str, **options: object) -> Choice:
+    host = default_host()
+    config = Fuser(encoder=EncoderRef(name=name, options=options))
+    spec = ComponentSpec("mine", summary="of the test", config=Fuser, target="nowhere:Mine")
+    return Choice(Component("fusion-generator", "test", spec), config, host)
 
 
 def test_a_network_is_the_same_however_it_is_read_and_another_with_other_weights() -> None:
@@ -49,8 +54,8 @@ def test_trained_weights_are_one_network_in_every_place(tmp_path: Path) -> None:
         != network_of(host, "timm", {})
     )
     with pytest.raises(ConfigError, match="is the encoder that mine uses itself: name another with --judge"):
-        check_judge(host, str(copied), fuser("robust-lite0"), named="mine")
-    check_judge(host, "tf_efficientnet_lite0", fuser("robust-lite0"), named="mine")
+        check_judge(str(copied), fuser("robust-lite0"))
+    check_judge("tf_efficientnet_lite0", fuser("robust-lite0"))
 
 
 def test_weights_that_a_fuser_names_as_a_file_are_known_by_their_bytes(tmp_path: Path) -> None:
@@ -58,7 +63,7 @@ def test_weights_that_a_fuser_names_as_a_file_are_known_by_their_bytes(tmp_path:
     for name, held in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / f"{name}.pth").write_bytes(held)
     one, same, other = ({"weights": str(tmp_path / f"{name}.pth")} for name in "abc")
-    assert networks_of(host, fuser("timm", **one)) == {network_of(host, "timm", same)}
+    assert networks_of(fuser("timm", **one)) == {network_of(host, "timm", same)}
     assert network_of(host, "timm", one) != network_of(host, "timm", other)
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from chimera_core.errors import ChimeraError
 from chimera_core.interfaces.components import FeatureEncoder
-from chimera_core.models.resolve import load_encoder
+from chimera_core.models.encoders import load_encoder
 from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring.judge.features import at_size
 from chimera_core.scoring.judge.judge import Judge, load_judge
@@ -217,7 +217,7 @@ def test_what_does_not_fit_is_refused(card: Scorecard, parents: PreparedParents)
     with pytest.raises(ChimeraError, match=r"weights are \(2, 3\): pass \(2, 2\)"):
         card.measure(parents, images, torch.ones(2, 3) / 3)
     images[1, 0, 0, 0] = torch.nan
-    with pytest.raises(ChimeraError, match=r"images \[1\] have pixels that are no numbers"):
+    with pytest.raises(ChimeraError, match=r"images \[1\] have NaN or infinite pixel values"):
         card.measure(parents, images, torch.tensor([EVEN, EVEN]))
     with pytest.raises(ChimeraError, match="a reference of 9 images is too small"):
         Scorecard(card.judges, reference=torch.rand(9, 3, SIZE, SIZE), size=SIZE)

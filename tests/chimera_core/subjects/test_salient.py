@@ -49,7 +49,7 @@ def test_another_network_and_no_network_are_one_line(tmp_path: Path) -> None:
     broken.write_bytes(b"not a network")
     with pytest.raises(DataError, match=r"several\.onnx' gives \(1, 3, 32, 32\)"):
         find_salient(several, torch.rand(3, 32, 32), PLAIN)
-    with pytest.raises(DataError, match=r"broken\.onnx' is no network"):
+    with pytest.raises(DataError, match=r"broken\.onnx' is not a network"):
         find_salient(broken, torch.rand(3, 32, 32), PLAIN)
 
 

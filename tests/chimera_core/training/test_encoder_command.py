@@ -349,7 +349,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "bad record": (lambda run: (run / "run.json").write_text("{"), "is damaged"),
     "another kind": (
         lambda run: (run / "run.json").write_text('{"kind": "fuser"}'),
-        "is no training of an encoder",
+        "is not a training of an encoder",
     ),
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from chimera_core.fusing.request import triangle_weights
+from chimera_core.fusing.weights import triangle_weights
 from chimera_core.images import read_picture
 from chimera_core.runs.config import read_config
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
@@ -239,10 +239,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no config": (lambda run: (run / "config.toml").unlink(), "config.toml does not exist"),
     "bad record": (lambda run: spoil_record(run, classes=3), "run.json' is damaged"),
-    "another kind": (lambda run: spoil_record(run, kind="encoder"), "is no training of a fuser"),
+    "another kind": (lambda run: spoil_record(run, kind="encoder"), "is not a training of a fuser"),
     "encoder gone": (
         lambda run: (run / "config.toml").open("a").write('[fuser.options.encoder]\nname = "gone"\n'),
-        "run one needs the encoder 'gone' (its option encoder), which is no run, model or component here",
+        "run one needs the encoder 'gone' (its option encoder), which is not a run, model or component here",
     ),
     "another fuser": (
         lambda run: (run / "config.toml").write_text(

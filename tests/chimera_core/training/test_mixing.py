@@ -1,12 +1,12 @@
-"""mixup, cutmix and copy-paste."""
+"""mixup and cutmix."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from chimera_core.api import ConfigError, Draw, ShapeError
-from chimera_core.training.augmentation.mixing import copy_paste, cutmix, mixup, same_class_backgrounds
+from chimera_core.api import ConfigError, Draw
+from chimera_core.training.augmentation.mixing import cutmix, mixup
 
 
 def draw_of(n: int, seed: int = 0) -> Draw:
@@ -56,42 +56,3 @@ def test_cutmix_puts_one_rectangle_of_the_neighbour() -> None:
 def test_alpha_out_of_range_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"in \(0, 1\], but it is 2"):
         mixup(torch.rand(2, 3, 4, 4), torch.tensor([0, 1]), draw_of(2), classes=2, alpha=2.0)
-
-
-def test_an_animal_is_pasted_where_it_stands() -> None:
-    images, backgrounds = torch.ones(2, 3, 4, 4), torch.zeros(1, 3, 4, 4)
-    masks = torch.zeros(2, 1, 4, 4)
-    masks[0, :, 1:3, 2] = 1.0
-    masks[0, :, 0, 0] = 0.5
-    made = copy_paste(images, masks, backgrounds, draw_of(2))
-    assert torch.equal(made[0], masks[0].expand(3, 4, 4))
-    assert torch.equal(made[1], images[1]), "an image without an animal stays"
-
-
-def test_same_class_backgrounds_come_from_cameras_that_saw_the_class() -> None:
-    allowed = same_class_backgrounds(
-        torch.tensor([0, 1, 2]),
-        torch.tensor([5, 6, 6]),
-        seen_labels=torch.tensor([0, 0, 1]),
-        seen_domains=torch.tensor([5, 6, 6]),
-    )
-    assert allowed.tolist() == [[True, True, True], [False, True, True], [False, False, False]]
-    images, masks = torch.ones(3, 3, 2, 2), torch.zeros(3, 1, 2, 2)
-    masks[:, :, 0, 0] = 1
-    shades = torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1, 1).expand(3, 3, 2, 2)
-    seen = set()
-    for seed in range(30):
-        made = copy_paste(images, masks, shades, draw_of(3, seed), allowed=allowed)
-        assert torch.equal(made[2], images[2]), "no camera saw class 2"
-        seen |= {(k, round(float(made[k, 0, 1, 1]), 1)) for k in (0, 1)}
-    assert seen == {(0, 0.1), (0, 0.2), (0, 0.3), (1, 0.2), (1, 0.3)}
-
-
-def test_copy_paste_is_refused_with_the_reason() -> None:
-    images = torch.rand(1, 3, 4, 4)
-    with pytest.raises(ConfigError, match="neither boxes nor masks"):
-        copy_paste(images, None, images, draw_of(1))
-    with pytest.raises(ConfigError, match="pictures without animals"):
-        copy_paste(images, images[:, :1], None, draw_of(1))
-    with pytest.raises(ShapeError, match=r"masks \(1, 3, 4, 4\)"):
-        copy_paste(images, images, images, draw_of(1))

@@ -236,7 +236,7 @@ def test_resuming_a_finished_study_trains_nothing_and_other_options_are_refused(
     for more, expected in (
         (("--epochs", 3), "the run was started with epochs 2.0, not 3.0"),
         (("--domains", "few"), "the run was started with domains"),
-        (("--preset", "report"), "encoder tiny, not cnn:cnn"),
+        (("--preset", "report"), "encoder tiny:tiny, not cnn:cnn"),
     ):
         code, _, err = here("encoder", "study", "--run", "one", "--resume", *more)
         assert code == 2 and expected in err
@@ -360,7 +360,7 @@ def test_a_source_without_domains_and_a_run_that_is_there_are_refused(
     assert code == 2 and "is there already: go on with --resume" in err
     assert (run / "study.json").read_bytes() == before
     code, _, err = here("encoder", "train", "--run", "one", "--resume")
-    assert code == 2 and "is no training of an encoder" in err
+    assert code == 2 and "is not a training of an encoder" in err
 
 
 def test_a_summary_weighs_domains_and_images() -> None:

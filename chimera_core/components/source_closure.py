@@ -15,7 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chimera_core.plugins.discovery import Component, PluginHost
+
 _CORE = "chimera_core"
+_DIGITS = 24
 # Each begins with letters that are searched for at once: a hundred files are read in some hundredths of a second.
 _FOR_TYPE_CHECKERS = re.compile(r"\nif (?:typing\.)?TYPE_CHECKING:[^\n]*(?:\n[ \t]+[^\n]*|\n[ \t]*(?=\n))+")
 _FACE = re.compile(r"\ndef __getattr__\(")
@@ -76,12 +79,31 @@ def closure_of(*modules: str) -> Closure:
     return Closure(frozenset(files), frozenset(components))
 
 
+def code_of(host: PluginHost, *modules: str) -> str:
+    """Hash the source of modules, of all that they import, and of the components that they load by name."""
+    by_name = {c.full_name: module_of(c) for c in host.components()}
+    files: set[Path] = set()
+    waiting, met = list(modules), set(modules)
+    while waiting:
+        closure = closure_of(waiting.pop())
+        files |= closure.files
+        loaded = {by_name[name] for name in closure.components if name in by_name} - met
+        waiting += loaded
+        met |= loaded
+    return hash_files(files)
+
+
+def module_of(component: Component) -> str:
+    """Name the module that a component's class lies in."""
+    return component.spec.target.partition(":")[0]
+
+
 def hash_files(paths: Iterable[Path]) -> str:
-    """Hash what files hold, and their names; where they lie does not count. Hexadecimal."""
+    """Hash what files hold, and their names; where they lie does not count. 24 hexadecimal digits."""
     whole = hashlib.sha256()
     for name, digest in sorted((path.name, _digest(path)) for path in set(paths)):
         whole.update(name.encode() + b"\0" + digest)
-    return whole.hexdigest()
+    return whole.hexdigest()[:_DIGITS]
 
 
 @functools.cache
@@ -118,7 +140,7 @@ def _packages_above(module: str) -> Iterator[str]:
 
 
 def _modules_of(module: str, name: str) -> list[str]:
-    """Say which modules ``from module import name`` needs."""
+    """Return which modules ``from module import name`` needs."""
     if name and find_source(f"{module}.{name}"):
         return [f"{module}.{name}"]
     path = find_source(module)

@@ -1,4 +1,4 @@
-"""What the plugins of this process have by a name: sources, fusers, assets. Torch-free until something is loaded."""
+"""What plugins load by name: sources, fusers, assets. Torch-free until something is loaded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chimera_core.components.choice import choose
 from chimera_core.downloads import assets
 from chimera_core.plugins.discovery import default_host
+from chimera_core.records import ComponentSpec
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,17 @@ def open_source(name: str = "folder", **options: Any) -> DatasetSource:
     """
     source: DatasetSource = choose(default_host(), "dataset-source", name, options).load()
     return source
+
+
+def find_source(name: str) -> ComponentSpec:
+    """Look up what a data set's plugin says of it: its options above all.
+
+    Args:
+        name: a component (``folder``, ``plugin:name``).
+    Raises:
+        PluginError: if there is no such component.
+    """
+    return default_host().find("dataset-source", name).spec
 
 
 def find_asset(name: str, *, progress: Callable[[float, float], None] | None = None) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import field_validator
 
-from chimera_core.options.config import Config, SourceRef, option
+from chimera_core.api import Config, SourceRef, option
 
 Eyes = tuple[float, float, float, float]
 

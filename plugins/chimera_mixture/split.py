@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
-from chimera_core.data.framing import Box, cut, parse_box
-from chimera_core.errors import DataError, ShapeError
-from chimera_core.interfaces.components import Split
-from chimera_core.records import Example
+from chimera_core.api import DataError, Example, ShapeError, Split, cut, parse_box
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
 
 T = TypeVar("T")
 

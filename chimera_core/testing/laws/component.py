@@ -1,0 +1,146 @@
+"""The laws of one component of an installed plugin, built with the options that its plugin says to try it with."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chimera_core.components.choice import Choice, choose
+from chimera_core.errors import PluginError
+from chimera_core.interfaces.components import FusionGenerator
+from chimera_core.interfaces.learner import FuserData, FuserLearner, TrainedFacts
+from chimera_core.laws import Law, declare
+from chimera_core.plugins.discovery import Component, PluginHost, default_host
+from chimera_core.records import KINDS, Parent
+from chimera_core.testing.laws.encoder import check_encoder
+from chimera_core.testing.laws.fuser import check_fuser
+from chimera_core.testing.laws.learner import check_learner
+from chimera_core.testing.laws.source import check_source
+from chimera_core.testing.laws.trainer import check_trainer
+from chimera_core.testing.pictures import draw_parents, read_parents
+from chimera_core.testing.training_data import CLASSES, draw_fuser_data
+
+
+def check_component(name: str, *, kind: str = "") -> list[Law]:
+    """List the laws of a component of an installed plugin, to be tried one by one as its spec's ``check`` says.
+
+    Args:
+        name: of the component, or ``plugin:name``.
+        kind: of the component, such as ``fusion-generator``; empty where no other kind has the name.
+    Raises:
+        PluginError: if it is not installed, or its class cannot be loaded.
+        ConfigError: if a failure is declared of no law.
+    """
+    host = default_host()
+    kinds = [k for k in ([kind] if kind else KINDS) if host.has(k, name)] or [kind or KINDS[0]]
+    return laws_of_component(host.find(kinds[0], name), host)
+
+
+def laws_of_component(component: Component, host: PluginHost) -> list[Law]:
+    """List the laws of a component; nothing is built before the first one is tried.
+
+    Args:
+        component: whose ``spec.check`` says how it is tried.
+        host: where the components are found that its options name.
+    Raises:
+        PluginError: if its class cannot be loaded.
+        ConfigError: if a failure is declared of no law.
+    """
+    laws = _LAWS_OF_KIND[component.kind](_Built(component, host))
+    return declare(laws, component.spec.check.expected_failures)
+
+
+class _Built:
+    """A component's choice of options, prepared once."""
+
+    def __init__(self, component: Component, host: PluginHost) -> None:
+        self.component, self.setup = component, component.spec.check
+        self._host = host
+        self._prepared: Mapping[str, Any] | None = None
+
+    def choice(self) -> Choice:
+        """Choose its options: those of its check, and over them what it prepares."""
+        if self._prepared is None:
+            self._prepared = self._prepare()
+        options = {**self.setup.options, **self._prepared}
+        return choose(self._host, self.component.kind, self.component, options)
+
+    def load(self, **more: Any) -> Any:
+        return self.choice().load(**more)
+
+    def _prepare(self) -> Mapping[str, Any]:
+        if not self.setup.prepare:
+            return {}
+        module, _, name = self.setup.prepare.partition(":")
+        try:
+            function = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(f"there is no {self.setup.prepare} to prepare its check ({error})") from error
+        self._folder = tempfile.TemporaryDirectory(prefix="chimera-check-")  # it goes with this object
+        prepared: Mapping[str, Any] = function(Path(self._folder.name))
+        return prepared
+
+    def learner(self, data: FuserData) -> FuserLearner:
+        choice = self.choice()
+        fuser: type[FusionGenerator] = choice.component.load_class()
+        return fuser.learner(choice.config, data, device="cpu")
+
+    def loaded(self, state: Mapping[str, Tensor], facts: TrainedFacts) -> FusionGenerator:
+        fuser: FusionGenerator = self.load(device=torch.device("cpu"))
+        fuser.load({name: t.clone() for name, t in state.items()}, facts)
+        return fuser
+
+
+def _fuser_laws(built: _Built) -> list[Law]:
+    fuser: type[FusionGenerator] = built.component.load_class()
+    sized: dict[str, Any] = {"size": built.setup.size} if built.setup.size else {}
+    if not fuser.needs_training:
+        given = built.setup.parents
+        photographs = partial(read_parents, given) if given else None
+        return check_fuser(lambda: built.load(device="cpu"), parents=photographs, **sized)
+
+    def data() -> FuserData:
+        return draw_fuser_data(**sized)
+
+    @cache
+    def learned() -> tuple[Mapping[str, Tensor], TrainedFacts]:
+        known = data()
+        learner = built.learner(known)
+        return learner.state(), TrainedFacts(known.classes, known.size, learner.facts())
+
+    def parents() -> list[Parent]:
+        accepts = built.load(device="cpu").accepts
+        return (
+            [Parent(c, class_name=c) for c in CLASSES] if "class" in accepts else draw_parents(2, masks=False)
+        )
+
+    of_learner = check_learner(built.learner, load=built.loaded, parents=parents, data=data)
+    return [*of_learner, *check_fuser(lambda: built.loaded(*learned()), parents=parents, **sized)]
+
+
+def _source_laws(built: _Built) -> list[Law]:
+    return check_source(built.load)
+
+
+def _encoder_laws(built: _Built) -> list[Law]:
+    sized: dict[str, Any] = {"size": built.setup.size} if built.setup.size else {}
+    return check_encoder(built.load, **sized)
+
+
+def _trainer_laws(built: _Built) -> list[Law]:
+    return check_trainer(built.load)
+
+
+_LAWS_OF_KIND: Mapping[str, Callable[[_Built], list[Law]]] = {
+    "fusion-generator": _fuser_laws,
+    "dataset-source": _source_laws,
+    "feature-encoder": _encoder_laws,
+    "robustness-trainer": _trainer_laws,
+}

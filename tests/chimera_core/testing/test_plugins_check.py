@@ -1,0 +1,201 @@
+"""``chimera plugins check``: packages with one fault each, and the components of good ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chimera_core.plugins import discovery, packaging
+
+HEAVY_IMPORTS = packaging.heavy_imports
+
+GOOD = """
+from chimera_core.api import CheckSetup, ComponentSpec, Config, Preset, hookimpl, option
+
+CHIMERA_API = 1
+
+class FadeConfig(Config):
+    strength: float = option(1.0, help="of the noise", ge=0, le=2)
+
+@hookimpl
+def chimera_fusion_generators():
+    return [ComponentSpec("fade", "fades", "toy_fuser:Fade", FadeConfig,
+                          presets=(Preset("strong", "more", {"strength": 2.0}),))]
+"""
+FUSER = """
+import torch
+from chimera_core.api import FusionGenerator, resize_shorter
+
+class Fade(FusionGenerator):
+    def fuse(self, parents, weights, *, seeds, size):
+        first = resize_shorter(parents[0].image, size)
+        rest = [torch.nn.functional.interpolate(p.image[None], first.shape[-2:], mode="bicubic", antialias=True)[0]
+                for p in parents[1:]]
+        mixed = sum(w * i for w, i in zip(weights, [first, *rest])).clamp(0, 1)
+        return mixed.expand(len(seeds), -1, -1, -1).clone()
+"""
+METADATA = """Metadata-Version: 2.1
+Name: toy
+Version: 1.0
+Requires-Dist: chimera-toolkit
+Provides-Extra: fast
+"""
+
+Install = Callable[..., None]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Write the plugin ``toy`` as it lies in a site-packages folder, some of its text replaced."""
+    # Another process for each would take most of the time of these tests.
+    monkeypatch.setattr(packaging, "heavy_imports", lambda module: ())
+
+    def write(old: str = "", new: str = "", *, fuser: str = FUSER, metadata: str = METADATA) -> None:
+        assert not old or GOOD.count(old), old
+        (tmp_path / "toy_plugin.py").write_text(GOOD.replace(old, new, 1) if old else GOOD)
+        (tmp_path / "toy_fuser.py").write_text(fuser)
+        info = tmp_path / "toy-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(metadata)
+        (info / "entry_points.txt").write_text("[chimera.plugins]\ntoy = toy_plugin\n")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        discovery._discover_once.cache_clear()
+
+    yield write
+    discovery._discover_once.cache_clear()
+    for name in ("toy_plugin", "toy_fuser"):
+        sys.modules.pop(name, None)
+
+
+def broken(here: Run, *arguments: str) -> dict[str, str]:
+    """Run the check, and give the broken laws with the values met."""
+    code, out, err = here("plugins", "check", *arguments, "--json")
+    assert "Traceback" not in err
+    rows: list[dict[str, Any]] = json.loads(out)
+    found = {row["law"]: row["met"] for row in rows if row["verdict"] == "broken"}
+    assert code == (1 if found else 0), err
+    return found
+
+
+def test_a_good_plugin_passes(here: Run, install: Install) -> None:
+    install()
+    assert broken(here, "toy") == {}
+    assert broken(here, "fade", "--deep") == {}
+    assert broken(here, "toy:fade") == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "law", "met"),
+    [
+        ("CHIMERA_API = 1", "CHIMERA_API = 0", "loads", "written for plugin API 0, this is 1"),
+        ("CHIMERA_API = 1", "1 / 0", "loads", r"ZeroDivisionError: .*\(toy_plugin.py, line 4\)"),
+        ("@hookimpl", "", "hooks-are-marked", "chimera_fusion_generators, line 10, without @hookimpl"),
+        ("return [", "return []; [", "offers-components", "none, by any of chimera_dataset_sources, "),
+        ("(1.0, help", "(3.0, help", "defaults-fit", "'strength' of fade: .* less than or equal to 2.* 3.0"),
+        (', help="of the noise"', ', help=""', "options-have-help", "option strength of fade without help"),
+        (
+            '"strength": 2.0',
+            '"strenght": 2.0',
+            "presets-fit",
+            "no option 'strenght' .*did you mean 'strength'",
+        ),
+        ('"strength": 2.0', '"strength": 9', "presets-fit", "preset strong: option 'strength' of fade: .*9"),
+        (
+            "2.0}",
+            '2.0}, {"pictures": 9}',
+            "trainings-of-presets-fit",
+            "fuser training has no option 'pictures'",
+        ),
+        (
+            "FadeConfig,\n",
+            'FadeConfig, extra="quick",\n',
+            "extras-exist",
+            "extra 'quick' of fade; .* has fast",
+        ),
+        ("toy_fuser:Fade", "toy_fuser:Feed", "targets-load", "cannot be loaded from toy_fuser:Feed"),
+        ("toy_fuser:Fade", "toy_plugin:FadeConfig", "targets-load", "FadeConfig is not a FusionGenerator"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "-" in value and " " not in value else "",
+)
+def test_a_fault_of_the_package_is_named_by_its_law(
+    here: Run, install: Install, old: str, new: str, law: str, met: str
+) -> None:
+    import re
+
+    install(old, new)
+    found = broken(here, "toy")
+    assert list(found) == [law]
+    assert re.search(met, found[law]), found
+
+
+@pytest.mark.slow
+def test_torch_at_the_import_is_named_by_its_law(
+    here: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("CHIMERA_API = 1", "CHIMERA_API = 1\nimport torch")
+    monkeypatch.setattr(packaging, "heavy_imports", HEAVY_IMPORTS)
+    assert broken(here, "toy") == {"torch-free": "torch."}
+
+
+def test_a_class_without_its_methods_and_one_without_the_keyword_are_named(
+    here: Run, install: Install
+) -> None:
+    install(fuser=FUSER.replace("def fuse", "def feud"))
+    assert broken(here, "toy") == {"targets-are-whole": "toy_fuser:Fade has no fuse."}
+    for name in ("toy_plugin", "toy_fuser"):
+        sys.modules.pop(name, None)
+
+
+def test_a_package_that_does_not_ask_for_the_toolkit_is_named(here: Run, install: Install) -> None:
+    install(metadata=METADATA.replace("Requires-Dist: chimera-toolkit\n", ""))
+    assert list(broken(here, "toy")) == ["depends-on-toolkit"]
+
+
+def test_deep_names_the_law_value_and_page_of_a_component(here: Run, install: Install) -> None:
+    install(fuser=FUSER.replace("parents[0].image, size", "parents[0].image, size // 2"))
+    assert here("plugins", "check", "toy")[0] == 0
+    code, out, _ = here("plugins", "check", "toy", "--deep")
+    assert code == 1
+    assert "fade: law size-asked-for is broken: The shorter side of the result is the size" in out
+    assert "    met: 24 pixels, where 48 were asked for." in out
+    assert "    docs: reference/contract.md#shapes-and-ranges" in out
+
+
+def test_declared_failures_pass_with_their_reason_and_are_refused_without_a_law(
+    here: Run, install: Install
+) -> None:
+    setup = 'check=CheckSetup(expected_failures={"size-asked-for": "half is enough"}),\n presets'
+    install("presets", setup, fuser=FUSER.replace("parents[0].image, size", "parents[0].image, size // 2"))
+    code, out, _ = here("plugins", "check", "toy", "--deep")
+    assert code == 0 and "size-asked-for: half is enough" in " ".join(out.split())
+
+
+def test_a_declaration_that_names_no_law_is_a_fault(here: Run, install: Install) -> None:
+    install("presets", 'check=CheckSetup(expected_failures={"size": "?"}),\n presets')
+    found = broken(here, "toy", "--deep")
+    assert list(found) == ["can-be-tried"] and "no law is named 'size'" in found["can-be-tried"]
+
+
+def test_an_unknown_name_ends_with_the_nearest_and_exit_code_2(here: Run) -> None:
+    code, out, err = here("plugins", "check", "contrls")
+    assert (code, out) == (2, "") and "nothing is named 'contrls' (did you mean 'controls'?)" in err
+
+
+def test_strict_refuses_a_plugin_that_breaks_a_law_of_packages(
+    here: Run, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHIMERA_PLUGINS_STRICT", "1")
+    install('"strength": 2.0', '"strength": 9')
+    code, out, err = here("plugins", "list")
+    assert (code, out) == (1, "")
+    assert "plugin toy: law presets-fit is broken: " in err and "CHIMERA_PLUGINS_STRICT is set" in err
+    monkeypatch.setenv("CHIMERA_PLUGINS_STRICT", "")
+    discovery._discover_once.cache_clear()
+    assert here("plugins", "list")[0] == 0
