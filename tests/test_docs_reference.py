@@ -66,7 +66,7 @@ def expected_signatures() -> dict[str, list[str]]:
             methods = {m: f for m, f in vars(thing).items() if inspect.isfunction(f) and m[0] != "_"}
             methods.pop("progress", None)
             expected.setdefault(name, []).extend(signature_of(f, f"{name}.{m}") for m, f in methods.items())
-    for hook in hookspecs.HOOK_OF_KIND.values():
+    for hook in (kind.hook for kind in hookspecs.KINDS.values()):
         expected[hook] = [signature_of(getattr(hookspecs, hook), hook)]
     return expected
 
@@ -87,7 +87,7 @@ def test_every_hook_and_every_name_is_documented_and_nothing_else() -> None:
     assert documented().keys() == {"Hooks", "Names of `chimera_core.api`"}
     hooks, names = documented().values()
     specified = {name for name in vars(hookspecs) if name.startswith("chimera_")}
-    assert hooks.keys() == specified == set(hookspecs.HOOK_OF_KIND.values())
+    assert hooks.keys() == specified == {kind.hook for kind in hookspecs.KINDS.values()}
     assert names.keys() == set(api.__all__)
 
 

@@ -31,6 +31,7 @@ _COMMANDS = {
     "plugins": "Look",
     "runs": "Look",
     "doctor": "Look",
+    "x": "Look",
 }
 
 

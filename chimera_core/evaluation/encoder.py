@@ -6,23 +6,27 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from chimera_core.attacks.budget import check_budget
 from chimera_core.attacks.catalogue import Attack, standard_attacks
+from chimera_core.components.choice import Choice, choose
 from chimera_core.components.trained import Trained, model_file
 from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
 from chimera_core.data.losses import count_losses
 from chimera_core.data.subsets import spread_subset
 from chimera_core.devices import select_device
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, PluginError
 from chimera_core.evaluation.attacked import evaluate_attacks
+from chimera_core.interfaces.additions import AdversarialAttack
 from chimera_core.interfaces.components import FeatureEncoder, no_progress
+from chimera_core.interfaces.guards import MEND, check_pixels
 from chimera_core.models.encoders import load_trained, read_training
 from chimera_core.models.header import ExportedEncoder, read_header
 from chimera_core.options.config import suggest
 from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
+from chimera_core.randomness import Draw
 from chimera_core.training.data import Data, choose_splits, open_data
 from chimera_core.training.encoder_plan import check_encoder
 from chimera_core.training.parts.accuracy import count_predictions
@@ -63,7 +67,7 @@ def evaluate_trained(
         ChimeraError: for an encoder, split or attack that cannot be used.
     """
     where = select_device(device)
-    chosen = _find_attacks(attacks, eps=eps, norm=norm)
+    chosen = _find_attacks(attacks, host, eps=eps, norm=norm)
     encoder, classes, config = _what_and_on_what(trained, host, data)
     if source_options:
         options = {**config.source.options, **source_options}
@@ -133,8 +137,8 @@ def _images(packed: Data, config: EncoderTraining, split: str | None) -> tuple[I
     return (val if name == val_name else packed.splits[name]), name
 
 
-def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, Attack]:
-    """Look attacks up by name; ``pgd`` is short for ``pgd-20``.
+def _find_attacks(names: Sequence[str], host: PluginHost, *, eps: float, norm: str) -> dict[str, Attack]:
+    """Look attacks up by name, those of plugins among them; ``pgd`` is short for ``pgd-20``.
 
     Raises:
         ConfigError: for an unknown name, or a radius that makes no sense.
@@ -144,10 +148,36 @@ def _find_attacks(names: Sequence[str], *, eps: float, norm: str) -> dict[str, A
         return {}
     known = dict(standard_attacks(norm=norm, eps=eps, autoattack="autoattack" in names))
     known["pgd"] = known["pgd-20"]
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"there is no attack '{name}'" + suggest(name, {*known, "autoattack"}))
+    for name in (n for n in names if n not in known):
+        if not host.has("attack", name) and ":" not in name:
+            offered = {c.spec.name for c in host.components("attack")}
+            raise ConfigError(
+                f"there is no attack '{name}'" + suggest(name, {*known, "autoattack"} | offered)
+            )
+        known[name] = _attack_of_plugin(choose(host, "attack", name), eps=eps, norm=norm)
     return {name: known[name] for name in names}
+
+
+def _attack_of_plugin(choice: Choice, *, eps: float, norm: str) -> Attack:
+    """Build an attack whose images are looked at: one that leaves the ball would say too much ill of the encoder."""
+    kind: type[AdversarialAttack] = choice.component.load_class()
+    if norm not in kind.norms:
+        raise ConfigError(f"attack {choice.name} knows no {norm}: take --norm {min(kind.norms)}")
+    attack: AdversarialAttack = choice.load(eps=eps, norm=norm)
+
+    def guarded(encoder: nn.Module, x: Tensor, y: Tensor, *, draw: Draw) -> Tensor:
+        moved = attack(encoder, x, y, draw=draw).detach()
+        who = f"attack {choice.name}"
+        check_pixels(moved, who)
+        away = (moved - x).flatten(1)
+        far = float((away.abs().amax(1) if norm == "linf" else away.norm(dim=1)).max())
+        if far > eps * 1.001 + 1e-6:
+            raise PluginError(
+                f"{who} moved an image by {far:.4g} in {norm}, where {eps:.4g} was allowed: {MEND}"
+            )
+        return moved
+
+    return guarded
 
 
 def _noted(

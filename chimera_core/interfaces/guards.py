@@ -18,7 +18,7 @@ from chimera_core.errors import PluginError
 from chimera_core.interfaces.learner import FuserLearner
 from chimera_core.records import SourceInfo
 
-_MEND = "mend the plugin"
+MEND = "mend the plugin"
 
 
 def check_learner(learner: Any, fuser: str) -> None:
@@ -81,7 +81,7 @@ def check_loss(given: Any, who: str) -> None:
     if not isinstance(loss, Tensor) or loss.ndim:
         raise _fault(who, "loss gave", loss, "a scalar tensor")
     if not loss.requires_grad:
-        raise PluginError(f"{who}: loss gave a scalar without a gradient: {_MEND}")
+        raise PluginError(f"{who}: loss gave a scalar without a gradient: {MEND}")
 
 
 def check_attacked(given: Any, x: Tensor, who: str) -> None:
@@ -113,7 +113,7 @@ def check_learned(state: Any, facts: Any, fuser: str) -> None:
     try:
         json.dumps(facts, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise PluginError(f"{fuser}: its learner's facts are no plain values ({error}): {_MEND}") from None
+        raise PluginError(f"{fuser}: its learner's facts are no plain values ({error}): {MEND}") from None
 
 
 def check_samples(given: Any, count: int, fuser: str) -> None:
@@ -139,12 +139,12 @@ def check_pixels(given: Tensor, who: str) -> None:
         PluginError: naming what was met.
     """
     if not given.is_floating_point():
-        raise PluginError(f"{who} gave {described(given)} instead of float32 in [0, 1]: {_MEND}")
+        raise PluginError(f"{who} gave {described(given)} instead of float32 in [0, 1]: {MEND}")
     if not torch.isfinite(given).all():
         raise PluginError(f"{who} gave NaN or infinite pixel values: try other options or report it")
     low, high = (float(v) for v in torch.aminmax(given)) if given.numel() else (0.0, 0.0)
     if low < -_FAR or high > 1 + _FAR:
-        raise PluginError(f"{who} gave pixels from {low:.3g} to {high:.3g} instead of [0, 1]: {_MEND}")
+        raise PluginError(f"{who} gave pixels from {low:.3g} to {high:.3g} instead of [0, 1]: {MEND}")
 
 
 def check_info(info: Any, source: str) -> None:
@@ -170,10 +170,10 @@ def check_split(split: Any, name: str, source: str) -> None:
     who = f"source {source}"
     for attribute in ("__len__", "__getitem__", "labels"):
         if not hasattr(split, attribute):
-            raise PluginError(f"{who}: open({name!r}) gave {described(split)} without {attribute}: {_MEND}")
+            raise PluginError(f"{who}: open({name!r}) gave {described(split)} without {attribute}: {MEND}")
     if len(split.labels) != len(split):
         raise PluginError(
-            f"{who}: split {name} has {len(split.labels)} labels for {len(split)} images: {_MEND}"
+            f"{who}: split {name} has {len(split.labels)} labels for {len(split)} images: {MEND}"
         )
 
 
@@ -188,4 +188,4 @@ _FAR = 0.5  # of the range: nobody means that, and 0 to 255 or -1 to 1 are
 
 
 def _fault(who: str, what: str, met: Any, wanted: str) -> PluginError:
-    return PluginError(f"{who}: {what} {described(met)} instead of {wanted}: {_MEND}")
+    return PluginError(f"{who}: {what} {described(met)} instead of {wanted}: {MEND}")

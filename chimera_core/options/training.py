@@ -47,7 +47,7 @@ class TrainingOptions(Config):
     checkpoint_images: ImageCount | None = option(None, help="save a checkpoint every so many images", ge=1)
     checkpoint_minutes: float = option(10.0, help="also save one every so many minutes; 0: never", ge=0)
     keep: int = option(2, help="number of recent checkpoints to keep", ge=1)
-    log: Literal["none", "tensorboard"] = option("none", help="also log to TensorBoard")
+    log: str = option("none", help="also log to: none, tensorboard, or the run logger of a plugin")
 
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
         {

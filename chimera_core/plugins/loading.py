@@ -67,8 +67,10 @@ class Component:
             raise self._wrong_target(wanted)
         return target
 
-    def load_command(self) -> Any:
-        """Import the component's command; for what it raises see ``load_class``."""
+    def load_target(self) -> Any:
+        """Import the component's class, or the command itself; for what it raises see ``load_class``."""
+        if self.kind != "command":
+            return self.load_class()
         target, wanted = self._load()
         if not isinstance(target, wanted):
             raise self._wrong_target(wanted)
@@ -94,7 +96,9 @@ class Component:
 
     def _wrong_target(self, wanted: type) -> PluginError:
         who = f"{self.kind} {self.spec.name} of plugin {self.plugin}"
-        return PluginError(f"{who}: {self.spec.target} is not a {wanted.__name__}: {_mend(self.distribution)}")
+        return PluginError(
+            f"{who}: {self.spec.target} is not a {wanted.__name__}: {_mend(self.distribution)}"
+        )
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,23 @@ from chimera_core.errors import ChimeraError, RunError
 from chimera_core.files.atomic import one_line
 from chimera_core.laws import NotTriedError, law
 from chimera_core.options.layers import Layer, check_layer
-from chimera_core.options.training import FuserTraining
+from chimera_core.options.training import EncoderTraining, FuserTraining, TrainingOptions
 from chimera_core.plugins import hookspecs
 from chimera_core.plugins.loading import HEAVY, Component, PluginRecord
 
 PAGE = "reference/laws.md#of-a-plugin"
 TOOLKIT = "chimera-toolkit"
 _IMPORT_S = 120.0
+_KEYWORDS: Mapping[str, Mapping[str, Any]] = {
+    "fusion-generator": {"device": "cpu"},
+    "attack": {"eps": 0.1, "norm": "linf"},
+    "run-logger": {"folder": None},
+}
+_TRAININGS: Mapping[str, tuple[type[TrainingOptions], str]] = {
+    "fusion-generator": (FuserTraining, "fuser training"),
+    "feature-encoder": (EncoderTraining, "encoder training"),
+    "robustness-trainer": (EncoderTraining, "encoder training"),
+}
 
 
 class PackagingLaws:
@@ -61,7 +71,7 @@ class PackagingLaws:
     @law(PAGE, after=("hooks_are_marked",))
     def offers_components(self) -> str | None:
         """Its hooks offer one component or more."""
-        hooks = ", ".join(hookspecs.HOOK_OF_KIND.values())
+        hooks = ", ".join(kind.hook for kind in hookspecs.KINDS.values())
         return None if self._record.components else f"none, by any of {hooks}."
 
     @law(PAGE)
@@ -106,16 +116,17 @@ class PackagingLaws:
 
     @law(PAGE)
     def trainings_of_presets_fit(self) -> str | None:
-        """Options of the training stand in presets of fusers alone, and are some that it has."""
+        """Options of the training stand in presets of what is trained or trains, and are some that it has."""
         for component in self._components():
             for preset in component.spec.presets:
                 if not preset.training:
                     continue
                 where = f"preset {preset.name} of {component.spec.name}"
-                if component.kind != "fusion-generator":
-                    return f"{where} has options of a training, which only a fuser's are read."
+                if component.kind not in _TRAININGS:
+                    return f"{where} has options of a training, and nothing trains {component.kind}s."
+                model, training = _TRAININGS[component.kind]
                 try:
-                    check_layer(FuserTraining, Layer(where, preset.training), where="fuser training")
+                    check_layer(model, Layer(where, preset.training), where=training)
                 except ChimeraError as error:
                     return f"{error}."
         return None
@@ -162,7 +173,7 @@ class InstalledLaws(PackagingLaws):
         """Every target is a class of its kind that can be imported."""
         for component in self._ready():
             try:
-                component.load_class()
+                component.load_target()
             except ChimeraError as error:
                 return f"{error}."
         return None
@@ -171,16 +182,18 @@ class InstalledLaws(PackagingLaws):
     def targets_are_whole(self) -> str | None:
         """Every target has all methods that its kind asks for."""
         for component in self._ready():
-            missing = sorted(getattr(component.load_class(), "__abstractmethods__", ()))
+            missing = sorted(getattr(component.load_target(), "__abstractmethods__", ()))
             if missing:
                 return f"{component.spec.target} has no {', '.join(missing)}."
         return None
 
     @law(PAGE, after=("targets_load",))
     def constructors_take_options(self) -> str | None:
-        """Every constructor takes the options alone; a fuser's also the keyword ``device``."""
+        """Every constructor takes the options, and as keywords what its kind is given: ``device`` for a fuser."""
         for component in self._ready():
-            keywords = {"device": "cpu"} if component.kind == "fusion-generator" else {}
+            if component.kind == "command":
+                continue
+            keywords = _KEYWORDS.get(component.kind, {})
             try:
                 inspect.signature(component.load_class()).bind(None, **keywords)
             except TypeError as error:

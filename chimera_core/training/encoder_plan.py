@@ -17,13 +17,12 @@ from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.precision import Precision
 from chimera_core.randomness import Draw, seed_step
+from chimera_core.training.additions import check_augmentation, find_augmentation, find_logger
 from chimera_core.training.augmentation.copy_paste import CopyPaste, check_copy_paste, plan_copy_paste
 from chimera_core.training.augmentation.mixing import cutmix, mixup, smooth
 from chimera_core.training.augmentation.presets import (
     COPY_PASTE,
     Augmentation,
-    check_augmentation,
-    find_augmentation,
 )
 from chimera_core.training.data import OpenedData, TrainingData
 from chimera_core.training.encoder import EncoderPlan, Vary
@@ -65,7 +64,7 @@ def plan_encoder(
     # Components are looked up before the data are packed, which may take minutes.
     trainer = choose(host, "robustness-trainer", config.trainer.name, config.trainer.options).load()
     host.find("feature-encoder", config.encoder.name)
-    check_augmentation(config.augment)
+    check_augmentation(config.augment, host)
     learned = open_training_data(
         config,
         host,
@@ -88,9 +87,9 @@ def plan_encoder(
     parameter_groups(encoder, weight_decay=0, factors=layer_factors(encoder, config.layer_decay))
     augment: Augmentation
     if config.augment != COPY_PASTE:
-        augment = find_augmentation(config.augment)
+        augment = find_augmentation(config.augment, host)
     elif is_dry:  # nothing is varied
-        augment = find_augmentation("none")
+        augment = find_augmentation("none", host)
     else:
         augment = plan_copy_paste(learned, config, device, progress=progress)
     return EncoderPlan(
@@ -98,6 +97,7 @@ def plan_encoder(
         data=learned,
         device=device,
         total_steps=steps,
+        logger=find_logger(config, host),
         encoder=encoder,
         trainer=trainer,
         vary=_variation(config, classes, augment),

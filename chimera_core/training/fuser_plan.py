@@ -18,6 +18,7 @@ from chimera_core.models.encoders import resolve_encoder
 from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import seed_step
+from chimera_core.training.additions import find_logger
 from chimera_core.training.data import TrainingData
 from chimera_core.training.fuser import FuserPlan
 from chimera_core.training.parts.optimizers import schedule
@@ -42,6 +43,7 @@ class FuserStart:
     data: TrainingData
     device: torch.device
     steps: int
+    logger: Choice | None = None
 
     def build(self, images: ImageSplit, device: torch.device | str | None = None) -> FuserLearner:
         """Build the networks.
@@ -90,6 +92,7 @@ def plan_fuser(
         data=start.data,
         device=start.device,
         total_steps=start.steps,
+        logger=start.logger,
         fuser=start.fuser,
         options=start.choice.config,
         learning=learner,
@@ -110,6 +113,7 @@ def start_fuser(
         is_dry: load no judge and pack nothing: images cannot be taken.
     """
     device, precision = check_machine(config, host.settings.path("cache"))
+    logger = find_logger(config, host)
     # Components are looked up before the data are packed, which may take minutes.
     choice = choose(host, config.fuser.kind, config.fuser.name, config.fuser.options)
     fuser: type[FusionGenerator] = choice.component.load_class()
@@ -126,7 +130,7 @@ def start_fuser(
     )
     steps = count_steps(config, len(data.train))
     config = config.model_copy(update={"precision": precision})
-    return FuserStart(config, choice, fuser, judge, data, device, steps)
+    return FuserStart(config, choice, fuser, judge, data, device, steps, logger)
 
 
 def _check_judged(data: TrainingData, config: FuserTraining) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from chimera_core.components.choice import Choice
 from chimera_core.data.batches import Batch
 from chimera_core.interfaces.learner import Engine
 from chimera_core.options.training import EncoderTraining, FuserTraining
@@ -31,6 +32,8 @@ class TrainingPlan(ABC):
     data: TrainingData
     device: torch.device
     total_steps: int
+    logger: Choice | None = None
+    """Of a plugin, where the training logs beside its own files."""
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -100,8 +100,7 @@ def train(
 
     if resume is not None:
         restore_training_state(resume)
-    board = config.log == "tensorboard"
-    log = MetricsLog(folder, position=position, tensorboard=board) if is_first else None
+    log = _open_log(plan, folder, position) if is_first else None
     clock = Clock(max_minutes=config.max_minutes, wall_s=float(resume.state["wall_s"]) if resume else 0.0)
     learner.start()
 
@@ -247,3 +246,8 @@ def train(
 
 def _has_stalled(best: Mapping[str, Any] | None, patience: int | None) -> bool:
     return patience is not None and best is not None and bool(best["since"] >= patience)
+
+
+def _open_log(plan: TrainingPlan, folder: Path, position: int) -> MetricsLog:
+    logger = plan.logger.load(folder=folder) if plan.logger is not None else None
+    return MetricsLog(folder, position=position, tensorboard=plan.config.log == "tensorboard", logger=logger)

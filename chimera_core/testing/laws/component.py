@@ -18,7 +18,8 @@ from chimera_core.interfaces.components import FusionGenerator
 from chimera_core.interfaces.learner import FuserData, FuserLearner, TrainedFacts
 from chimera_core.laws import Law, declare
 from chimera_core.plugins.discovery import Component, PluginHost, default_host
-from chimera_core.records import KINDS, Parent
+from chimera_core.plugins.hookspecs import KINDS
+from chimera_core.records import Parent
 from chimera_core.testing.laws.encoder import check_encoder
 from chimera_core.testing.laws.fuser import check_fuser
 from chimera_core.testing.laws.learner import check_learner
@@ -39,7 +40,7 @@ def check_component(name: str, *, kind: str = "") -> list[Law]:
         ConfigError: if a failure is declared of no law.
     """
     host = default_host()
-    kinds = [k for k in ([kind] if kind else KINDS) if host.has(k, name)] or [kind or KINDS[0]]
+    kinds = [k for k in ([kind] if kind else KINDS) if host.has(k, name)] or [kind or next(iter(KINDS))]
     return laws_of_component(host.find(kinds[0], name), host)
 
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from chimera_core.errors import ConfigError
-from chimera_core.options.config import suggest
 from chimera_core.randomness import Draw
 from chimera_core.training.augmentation import colour
 from chimera_core.training.augmentation import geometry as warp
@@ -23,28 +22,6 @@ Augmentation = Callable[[Tensor, Draw], Tensor]
 
 COPY_PASTE = "copy-paste"
 """The one augmentation that must know the data: ``encoder_plan`` builds it."""
-
-
-def check_augmentation(name: str) -> None:
-    """Check the name of an augmentation.
-
-    Raises:
-        ConfigError: if there is none of this name.
-    """
-    if name not in (names := (*PRESETS, COPY_PASTE)):
-        raise ConfigError(f"there is no augmentation '{name}'" + suggest(name, names))
-
-
-def find_augmentation(name: str) -> Augmentation:
-    """Look up a preset: ``none``, ``flip``, ``crop-flip``, ``rand-augment``, ``report-1`` or ``report-2``.
-
-    Returns:
-        A function of images, float (N, 3, H, W) in [0, 1], and their draw; it gives new images of that shape and range.
-    Raises:
-        ConfigError: if there is none of this name.
-    """
-    check_augmentation(name)
-    return PRESETS[name]
 
 
 def random_flip(x: Tensor, draw: Draw) -> Tensor:

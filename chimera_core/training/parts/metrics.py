@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files.atomic import disk_trouble, one_line, quote
 from chimera_core.files.own_folders import inside, make_folder, open_own
 from chimera_core.files.text import LARGE_BYTES, parse_json, read_text
+from chimera_core.interfaces.additions import RunLogger
 
 FILE = "metrics.jsonl"
+LOGS_OF_OURS = ("none", "tensorboard")
+"""What ``--log`` may say without a plugin."""
+_log = logging.getLogger(__name__)
 TIMINGS = ("wall_s", "images_per_s")
 """Keys that differ between two runs of the same training."""
 _OF_THE_LOOP = frozenset({"images", "epoch", "event", "diverged_at", *TIMINGS})
@@ -39,13 +44,21 @@ class MetricsLog:
     Args:
         position: where to go on, as ``position`` gave it; what lies past it is cut off. None: after what is there.
         tensorboard: also write events for TensorBoard into ``folder/tensorboard``.
+        logger: of a plugin: it is given every number, too. One that fails is left out from then on, with a warning.
     Raises:
         ConfigError: if TensorBoard is asked for and not installed.
         RunError: if the disk refuses.
     """
 
-    def __init__(self, folder: Path, *, position: int | None = 0, tensorboard: bool = False) -> None:
-        self.path = folder / FILE
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        position: int | None = 0,
+        tensorboard: bool = False,
+        logger: RunLogger | None = None,
+    ) -> None:
+        self.path, self._logger = folder / FILE, logger
         self._board: Any = _open_tensorboard(folder) if tensorboard else None
         try:
             self._file = open_own(self.path, "append", buffered=True)
@@ -68,11 +81,16 @@ class MetricsLog:
             self._file.flush()
         except OSError as error:
             raise RunError(f"cannot write {quote(self.path)}: {disk_trouble(error)}") from error
+        numbers = {
+            name: float(value)
+            for name, value in values.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
         if self._board is not None:
-            for name, value in values.items():
-                if isinstance(value, (int, float)) and not isinstance(value, bool):
-                    self._board.add_scalar(name, value, images)
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, images)
             self._board.flush()
+        self._tell_logger(lambda logger: logger.log(images, numbers))
 
     def cut(self, position: int) -> None:
         """Forget what was written past a position, after going back to a checkpoint."""
@@ -87,6 +105,18 @@ class MetricsLog:
             self._file.close()
         if self._board is not None:
             self._board.close()
+        self._tell_logger(lambda logger: logger.close())
+
+    def _tell_logger(self, call: Callable[[RunLogger], object]) -> None:
+        """Call a stranger's logger. What goes wrong there, a lost network say, does not end a training of hours."""
+        if self._logger is None:
+            return
+        try:
+            call(self._logger)
+        except Exception as error:  # plugin border
+            what = f"{type(error).__name__}: {one_line(error, limit=200)}"
+            _log.warning("%s failed (%s): nothing more goes there", type(self._logger).__name__, what)
+            self._logger = None
 
 
 class Means:
