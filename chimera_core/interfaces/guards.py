@@ -113,7 +113,7 @@ def check_learned(state: Any, facts: Any, fuser: str) -> None:
     try:
         json.dumps(facts, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise PluginError(f"{fuser}: its learner's facts are no plain values ({error}): {MEND}") from None
+        raise PluginError(f"{fuser}: its learner's facts are not plain values ({error}): {MEND}") from None
 
 
 def check_samples(given: Any, count: int, fuser: str) -> None:

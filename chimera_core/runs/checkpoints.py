@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -26,7 +25,7 @@ from chimera_core.files.atomic import atomic_path, quote, write_text_atomic
 from chimera_core.files.hashing import hash_file
 from chimera_core.files.own_folders import inside, remove_file, remove_half_written
 from chimera_core.files.text import read_json_table
-from chimera_core.files.weights import check_state, load_state
+from chimera_core.files.weights import check_state, load_state, write_safetensors
 
 FORMAT = 1
 FOLDER = "checkpoints"
@@ -211,8 +210,8 @@ def write_tensors(
     Args:
         path: a .safetensors file.
         tensors: by name.
-        metadata: plain values, kept as JSON under the one key ``chimera``: safetensors writes several keys in random
-            order, and equal weights are to be equal files.
+        metadata: plain values, kept as JSON under the one key ``chimera``: the package of safetensors writes several
+            keys in random order, and equal weights are to be equal files.
     Raises:
         RunError: if the disk refuses.
     """
@@ -224,11 +223,9 @@ def write_tensors(
             value = value.clone()
         seen.add(value.untyped_storage().data_ptr())
         plain[name] = value
-    # One entry: safetensors writes several in an order that changes from call to call.
-    noted = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else None
-    with atomic_path(path) as temporary:
-        # Not save_file: it writes a file of its own beside, ``.tmpXXXXXX``, which nobody could tell for ours if it is killed.
-        temporary.write_bytes(safetensors.torch.save(plain, metadata=noted))
+    noted = {"chimera": json.dumps(dict(metadata), sort_keys=True)} if metadata else {}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        write_safetensors(file, plain, metadata=noted)
 
 
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -97,7 +97,7 @@ def _made(plan: ScorePlan) -> list[dict[str, Any]]:
     return rows
 
 
-def _parent(plan: ScorePlan, name: str, mask: str) -> ParentImages:
+def _parent(plan: ScorePlan, name: str, mask: str = "auto") -> ParentImages:
     if not is_class_name(name) or plan.source is None:
         return parent_of_file(Path(name), mask=None if mask == "auto" else Path(mask), size=plan.size)
     source, options = plan.source

@@ -113,7 +113,7 @@ def load(run: str | Path) -> FusionGenerator | FeatureEncoder:
     if kind == ENCODER:
         return load_encoder(str(run))
     if kind != FUSER:
-        raise ConfigError(f"{quote(Path(run))} is no run of a fuser or an encoder: name another folder")
+        raise ConfigError(f"{quote(Path(run))} is not a run of a fuser or an encoder: name another folder")
     return resolve_fuser(default_host(), str(run)).load(device=torch.device("cpu"))
 
 

@@ -160,7 +160,7 @@ def test_an_unknown_split_or_crop_or_eyes_is_one_line(faces: Path) -> None:
     with pytest.raises(ConfigError, match="is not a box"):
         open_source("celeba", root=str(faces), crop="big")
     for eyes in ("1,2,3", "a,b,c,d", "5,1,5,1", "nan,1,nan,1"):
-        with pytest.raises(ConfigError, match="no two points"):
+        with pytest.raises(ConfigError, match="not two points"):
             open_source("celeba", root=str(faces), eyes=eyes)
 
 

@@ -203,7 +203,7 @@ def test_what_is_no_image_is_left_out(
 ) -> None:
     service.bodies |= {40000: b"<html>log in</html>", 40002: b"\xff\xd8\xff" + b"\0" * 90, 40004: b""}
     bring("lion", per_class=5)
-    assert len(caplog.messages) == 3 and all("no image that can be read" in m for m in caplog.messages)
+    assert len(caplog.messages) == 3 and all("not an image that can be read" in m for m in caplog.messages)
     assert len(pictures(root)) == 5 and set(table(root)) == pictures(root)
 
 
@@ -241,7 +241,7 @@ def test_nonsense_is_one_line(
     bring: Any, service: Any, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web.WebClient, "get", lambda self, url, limit: answer)
-    with pytest.raises(ChimeraError, match=r"no list of results|knows no animal") as caught:
+    with pytest.raises(ChimeraError, match=r"not a list of results|knows no animal") as caught:
         bring("lion")
     assert "\n" not in str(caught.value)
 

@@ -69,5 +69,5 @@ def test_wrong_images_and_boxes_are_refused() -> None:
         cut(torch.zeros(3, 4, 4), (0, 0, 2, 2))
     with pytest.raises(ShapeError, match="outside"):
         cut(noise(4, 4), (10, 0, 12, 2))
-    with pytest.raises(ConfigError, match="no two points"):
+    with pytest.raises(ConfigError, match="not two points"):
         eyes_box((5, 1, 5, 1))

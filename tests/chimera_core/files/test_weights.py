@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
 from chimera_core.errors import DataError
-from chimera_core.files.weights import check_state, load_state
+from chimera_core.files.weights import check_state, load_state, write_safetensors
 
 STATE = {"conv.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "conv.bias": torch.tensor([1, 2])}
 
@@ -55,6 +55,43 @@ def test_what_was_saved_is_what_is_loaded(tmp_path: Path, name: str) -> None:
     for key, tensor in STATE.items():
         assert loaded[key].dtype == tensor.dtype
         torch.testing.assert_close(loaded[key], tensor, rtol=0, atol=0)
+
+
+TYPES = [
+    torch.bool, torch.uint8, torch.int8, torch.float8_e5m2, torch.float8_e4m3fn, torch.int16, torch.uint16,
+    torch.float16, torch.bfloat16, torch.int32, torch.uint32, torch.float32, torch.float64, torch.int64, torch.uint64,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("metadata", [{}, {"chimera": '{"a": "ü\\n\x1f\x7f"}'}])
+def test_tensors_of_every_type_are_written_byte_for_byte_as_safetensors_does(
+    metadata: dict[str, str],
+) -> None:
+    numbers = torch.arange(-3, 5)
+    state = {f"{k % 4}.{dtype}": numbers.to(dtype).reshape(2, -1) for k, dtype in enumerate(TYPES)}
+    state |= {
+        "none": torch.zeros(0, 3),
+        "ö": torch.tensor(2.5),
+        'Z\n"': torch.tensor(True),
+        "b": torch.ones(3),
+    }
+    file = io.BytesIO()
+    write_safetensors(file, state, metadata=metadata)
+    assert file.getvalue() == save(state, metadata=metadata or None)
+
+
+def test_nothing_and_a_single_number_are_written_as_safetensors_does() -> None:
+    for state in ({}, {"a": torch.tensor(1, dtype=torch.uint8)}):
+        file = io.BytesIO()
+        write_safetensors(file, state, metadata={})
+        assert file.getvalue() == save(state)
+
+
+def test_a_type_that_the_format_does_not_know_is_named() -> None:
+    file = io.BytesIO()
+    with pytest.raises(DataError, match="tensor 'z' is complex128, which safetensors does not know"):
+        write_safetensors(file, {"z": torch.zeros(2, dtype=torch.complex128)}, metadata={})
+    assert not file.getvalue()
 
 
 def test_parameters_come_without_gradients(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_what_cannot_be_aligned_is_refused():
     image, face = torch.zeros(3, 9, 9), _face((2, 2), (6, 2))
     with pytest.raises(ShapeError, match=r"image is \(9, 9\)"):
         aligned_face(image[0], face, (0.3, 0.4, 0.7, 0.4))
-    with pytest.raises(ConfigError, match="no two points"):
+    with pytest.raises(ConfigError, match="not two points"):
         aligned_face(image, face, (0.7, 0.4, 0.3, 0.4))
     with pytest.raises(ConfigError, match="one of them is hidden"):
         aligned_face(image, _face((2, 2), (math.nan, math.nan)), (0.3, 0.4, 0.7, 0.4))
