@@ -50,6 +50,12 @@ if TYPE_CHECKING:
     from chimera_core.images import Picture, picture_shape, read_picture
     from chimera_core.images.folders import pictures_below
     from chimera_core.images.pixels import parent_pixels, resize_shorter
+    from chimera_core.interfaces.additions import (
+        AdversarialAttack,
+        BatchAugmentation,
+        CreatureMetric,
+        RunLogger,
+    )
     from chimera_core.interfaces.components import (
         DatasetSource,
         FeatureEncoder,
@@ -74,13 +80,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API_VERSION",
+    "AdversarialAttack",
     "Batch",
+    "BatchAugmentation",
     "BudgetConfig",
     "CheckSetup",
     "ChimeraError",
     "ComponentSpec",
     "Config",
     "ConfigError",
+    "CreatureMetric",
     "DataError",
     "DatasetSource",
     "DownloadError",
@@ -107,6 +116,7 @@ __all__ = [
     "Probe",
     "RobustnessTrainer",
     "RunError",
+    "RunLogger",
     "ShapeError",
     "SourceInfo",
     "SourceRef",

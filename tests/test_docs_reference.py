@@ -12,7 +12,10 @@ from chimera_core import api
 from chimera_core.plugins import hookspecs
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "hooks.md"
-INTERFACES = ("DatasetSource", "FeatureEncoder", "RobustnessTrainer", "FusionGenerator", "FuserLearner")
+INTERFACES = (
+    "DatasetSource", "FeatureEncoder", "RobustnessTrainer", "FusionGenerator", "FuserLearner",
+    "AdversarialAttack", "BatchAugmentation", "CreatureMetric", "RunLogger",
+)  # fmt: skip
 
 
 class Written:
@@ -63,7 +66,11 @@ def expected_signatures() -> dict[str, list[str]]:
         if inspect.isfunction(thing) or is_record:
             expected[name] = [signature_of(thing, name)]
         if name in INTERFACES:
-            methods = {m: f for m, f in vars(thing).items() if inspect.isfunction(f) and m[0] != "_"}
+            methods = {
+                m: f
+                for m, f in vars(thing).items()
+                if inspect.isfunction(f) and (m[0] != "_" or m == "__call__")
+            }
             methods.pop("progress", None)
             expected.setdefault(name, []).extend(signature_of(f, f"{name}.{m}") for m, f in methods.items())
     for hook in (kind.hook for kind in hookspecs.KINDS.values()):

@@ -41,6 +41,9 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
     multiple=True,
     help="A run, model or encoder, never the fuser's own; the first gives the figures.  [default: the strongest here]",
 )
+@click.option(
+    "--metric", "metrics", multiple=True, help="Also measure by this metric of a plugin; repeatable."
+)
 @click.option("--preset", help="A preset of the fuser.")
 @click.option(
     "--n",
@@ -71,6 +74,7 @@ def score(
     source: str | None,
     reference: str | None,
     judges: tuple[str, ...],
+    metrics: tuple[str, ...],
     preset: str | None,
     count: int,
     seed: int,
@@ -92,6 +96,7 @@ def score(
         parents=(*(parents or ()), *more),
         weights=weights,
         judges=judges,
+        metrics=metrics,
         reference=reference,
         source=source,
         source_options=component_values(ctx, "source"),
@@ -116,7 +121,7 @@ def score(
 
 def _print(found: dict[str, Any]) -> None:
     labels = [parent["label"] for parent in found["parents"]]
-    extra = [name for name in found["images"][0]["metrics"] if "[" in name]
+    extra = [name for name in found["images"][0]["metrics"] if "[" in name or ":" in name]
     columns = ("image", "weights", *(f"m {one_line(name, limit=20)}" for name in labels), *_COLUMNS, *extra)
     names = [f"membership_{k}" for k in range(len(labels))] + [*_COLUMNS, *extra]
     rows = [

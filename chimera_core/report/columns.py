@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chimera_core.report.record import PluginMetric
+
 HIGHER, LOWER, NEITHER = "higher", "lower", ""
 
 RANKING: Mapping[str, str] = {
@@ -87,11 +89,16 @@ class Metric:
     meaning: str
 
 
-def describe(name: str) -> Metric:
+def describe(name: str, others: Mapping[str, PluginMetric] = {}) -> Metric:
     """Look up what a figure means, by its name with index or judge (``membership_0``, ``KID[lite2]``).
 
-    A figure that is not ours has no meaning: "".
+    Args:
+        name: of the figure.
+        others: figures of plugins. One that is not known has no meaning: "".
     """
+    if other := others.get(name):
+        comes_with = f" (of {other.distribution})" if other.distribution else ""
+        return Metric(name, other.better, f"{other.meaning}{comes_with}")
     stem = name.split("[")[0].rstrip("0123456789").rstrip("_")
     better, meaning = FIGURES.get(name) or FIGURES.get(stem, (NEITHER, ""))
     return Metric(name, better, meaning)

@@ -185,6 +185,14 @@ class SecondJudge(_Part):
     kendall_tau: Number = None
 
 
+class PluginMetric(_Part):
+    """A figure of a plugin: which way is better, what it means, and what to install to get it."""
+
+    better: Literal["higher", "lower", ""] = ""
+    meaning: str = ""
+    distribution: str = ""
+
+
 class ComparisonRecord(_Part):
     """All that the report is made of; the pictures lie beside it."""
 
@@ -198,6 +206,7 @@ class ComparisonRecord(_Part):
     formula: int | None = None
     reference: Reference | None = None
     notes: list[str] = []
+    metrics: dict[str, PluginMetric] = {}
     tuples: list[Tuple]
     fusers: list[Fuser]
     cells: list[CellRecord]

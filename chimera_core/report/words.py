@@ -88,7 +88,7 @@ def ranking_columns(comparison: ComparisonRecord) -> list[Metric]:
     headline_metrics = {place.metric for place in comparison.ranking}
     known = [name for name in FIGURES if name in met]
     names = [*known, *(name for name in met if name not in known)]
-    return [describe(name) for name in names if name not in headline_metrics]
+    return [describe(name, comparison.metrics) for name in names if name not in headline_metrics]
 
 
 def ranking_rows(comparison: ComparisonRecord, columns: Sequence[Metric]) -> list[Row]:
@@ -110,7 +110,7 @@ def legend(comparison: ComparisonRecord, names: Sequence[str]) -> list[tuple[str
         comparison: what is reported.
         names: of its figures.
     """
-    figures = {name: describe(name) for name in names}
+    figures = {name: describe(name, comparison.metrics) for name in names}
     explained_figures = [
         (name, f"{m.meaning} {m.better.capitalize()} is better." if m.better else m.meaning)
         for name, m in figures.items()

@@ -21,6 +21,7 @@ from chimera_core.scoring.judge.judge import load_judge
 from chimera_core.scoring.parents import ParentImages
 from chimera_core.scoring.pictures import packed_split, parent_of_class, parent_of_file, read_squares
 from chimera_core.scoring.plan import ScorePlan
+from chimera_core.scoring.plugin_metrics import described
 from chimera_core.scoring.reference import check_size
 from chimera_core.scoring.scorecard import Scorecard
 
@@ -46,13 +47,14 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     if reference is not None:
         check_size(len(reference))
     judges = [load_judge(plan.host, name, device=device) for name in plan.judges]
+    metrics = {name: choice.load() for name, choice in plan.metrics.items()}
     progress(1, 5)
     made = [dict(row) for row in _made(plan)]
     images = torch.cat([row.pop("pixels") for row in made])
     weights = torch.tensor([row["weights"] for row in made], dtype=torch.float64)
     progress(2, 5)
     cache = plan.host.settings.path("cache") / "judged"
-    card = Scorecard(judges, reference=reference, size=plan.size, cache=cache)
+    card = Scorecard(judges, reference=reference, size=plan.size, cache=cache, metrics=metrics)
     progress(3, 5)
     prepared = card.prepare(parents)
     progress(4, 5)
@@ -71,6 +73,7 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
         if plan.reference is not None and card.reference is not None
         else None,
         "probe": {"accuracy": prepared.accuracy, "temperature": prepared.temperature},
+        "plugin_metrics": described(plan.metrics),
         "images": [row | {"metrics": _plain(card)} for row, card in zip(made, rows, strict=True)],
         "set": _plain(together),
         "device": str(device),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chimera_core.components.choice import Choice
 from chimera_core.components.trained import SUFFIX, find_trained
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import describe_folder, quote
@@ -24,6 +25,7 @@ from chimera_core.options.training import FuserTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.runs.record import RECORD
 from chimera_core.scoring.judge.names import check_judge, default_judge, judge_of
+from chimera_core.scoring.plugin_metrics import choose_metrics
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class ScorePlan:
         files: chimeras that are there, each with its weights; empty where a fuser makes them.
         weights: that were asked for, one row for each file, or the different ones for a fuser.
         fusion: the fuser; None where chimeras are there.
+        metrics: of plugins, by the names of their figures.
         reference: folder of animals.
         source: where classes find their images, with its options.
     """
@@ -55,6 +58,7 @@ class ScorePlan:
     size: int
     device: str
     host: PluginHost
+    metrics: Mapping[str, Choice] = field(default_factory=dict)
 
 
 def plan_score(
@@ -63,6 +67,7 @@ def plan_score(
     parents: Sequence[str],
     weights: Sequence[Sequence[float]],
     judges: Sequence[str],
+    metrics: Sequence[str] = (),
     reference: str | None,
     source: str | None,
     source_options: Mapping[str, Any],
@@ -135,6 +140,7 @@ def plan_score(
         size,
         device,
         host,
+        choose_metrics(host, metrics),
     )
 
 

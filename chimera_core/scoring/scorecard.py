@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError, DataError, ShapeError
+from chimera_core.interfaces.additions import CreatureMetric
 from chimera_core.scoring.figures.figures import Look, Measurement, card_of
 from chimera_core.scoring.figures.montage import kept_pixels, montage_of
 from chimera_core.scoring.figures.patches import patch_distances
@@ -28,6 +29,7 @@ from chimera_core.scoring.parents import (
     see_parents,
     similarity,
 )
+from chimera_core.scoring.plugin_metrics import measure_with
 from chimera_core.scoring.reference import Reference, SeenReference
 from chimera_core.scoring.set_card import set_card
 from chimera_core.scoring.views import shaken
@@ -44,11 +46,13 @@ class PreparedParents:
     Args:
         seen: by each judge, in their order.
         pictures: that a fuser was given, (m, P, 3, S, S); None if they are not known.
+        images: of each parent, (m, 3, S', S').
     """
 
     labels: tuple[str, ...]
     seen: tuple[SeenParents, ...]
     pictures: Tensor | None = None
+    images: tuple[Tensor, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -71,6 +75,7 @@ class Scorecard:
         size: everything is brought to this many pixels before anything is measured.
         seed: of views and folds.
         cache: folder where the reference's features lie for the next time; None keeps none.
+        metrics: of plugins, by the names that their figures get.
     Raises:
         ConfigError: for no judge.
         DataError: if the reference is too small.
@@ -84,10 +89,12 @@ class Scorecard:
         size: int,
         seed: int = 0,
         cache: Path | None = None,
+        metrics: Mapping[str, CreatureMetric] = {},
     ) -> None:
         if not judges:
             raise ConfigError("a scorecard needs a judge: name one")
         self.judges, self.size, self.seed = tuple(judges), size, seed
+        self.metrics = dict(metrics)
         self._last: PreparedParents | None = None
         self._memory: dict[bytes, tuple[Tensor, Tensor, Tensor]] = {}
         self.reference = Reference(reference, size=size, seed=seed) if reference is not None else None
@@ -109,7 +116,12 @@ class Scorecard:
             )
             for judge, reference in zip(self.judges, self._seen, strict=True)
         )
-        return PreparedParents(tuple(p.label for p in parents), seen, pictures_of(parents, size=self.size))
+        return PreparedParents(
+            tuple(p.label for p in parents),
+            seen,
+            pictures_of(parents, size=self.size),
+            tuple(p.images for p in parents),
+        )
 
     def measure(
         self, prepared: PreparedParents, images: Tensor, weights: Tensor
@@ -137,6 +149,13 @@ class Scorecard:
                 patches = patch_distances(self.judges[0], pixels, prepared.pictures[0])
                 found[0] = replace(found[0], patches=patches)
             cards += [card_of(found, k, weights[row].tolist()) for k, row in enumerate(rows.tolist())]
+        for name, metric in self.metrics.items():
+            pixels = at_size(images, self.size)
+            for card, value in zip(
+                cards, measure_with(metric, name, pixels, prepared.images, weights), strict=True
+            ):
+                reason = None if value is not None else f"{name} gives no number"
+                card[name] = Measurement(value, 1, name, reason)
         return cards
 
     def measure_set(

@@ -240,6 +240,8 @@ def train(
             f"quality has not improved in {learner.patience} measurements: stopped after {images:,} images"
         )
     plot()
+    if log is not None:
+        log.close()
     measured = [line for line in read_metrics(folder) if learner.metric in line][-1:] if is_first else []
     return Outcome(status, images, clock.wall_s, best, measured[0] if measured else {})
 

@@ -80,6 +80,7 @@ class ExperimentTable(Config):
     judge: dict[str, Any] = option({}, help="see JudgeTable")
     judge2: dict[str, Any] | None = option(None, help="a second judge, which must rank alike")
     reference: dict[str, Any] | None = option(None, help="see ReferenceTable")
+    metrics: tuple[str, ...] = option((), help="of plugins, measured beside the scorecard's figures")
     encoders: dict[str, Any] = option({}, help="what `chimera encoder train --config` takes, by name")
 
 

@@ -29,7 +29,7 @@ from chimera_core.compare.experiment.trainings import (
     placeholder,
     train,
 )
-from chimera_core.components.choice import check_options
+from chimera_core.components.choice import Choice, check_options
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import leads_out, one_line, quote, write_text_atomic
 from chimera_core.files.own_folders import inside
@@ -39,6 +39,7 @@ from chimera_core.plugins.discovery import PluginHost
 from chimera_core.report.record import KIND
 from chimera_core.runs.record import RECORD, is_untouched, read_run_record
 from chimera_core.scoring.judge.names import default_judge
+from chimera_core.scoring.plugin_metrics import choose_metrics
 
 _FACTS = "facts.json"
 
@@ -56,6 +57,7 @@ class Experiment:
     judges: Mapping[str, Mapping[str, Any]]
     named: list[tuple[str, ...]]
     trainings: list[Training] = field(default_factory=list)
+    metrics: Mapping[str, Choice] = field(default_factory=dict)
 
     @property
     def weights(self) -> list[tuple[float, ...]]:
@@ -108,7 +110,11 @@ def check_experiment(path: Path, host: PluginHost) -> Experiment:
         raise file.error(f"two fusers are called {twice}: rename one", "fusers")
     check_judges(file, host, entries)
     trainings = [*encoders.values(), *fuser_trainings(file, host, variants_of(file), names)]
-    return Experiment(file, host, entries, judges, named, trainings)
+    try:
+        metrics = choose_metrics(host, file.top.metrics)
+    except ChimeraError as error:
+        raise file.error(error, "metrics") from None
+    return Experiment(file, host, entries, judges, named, trainings, metrics)
 
 
 def train_first(

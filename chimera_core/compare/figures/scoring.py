@@ -100,7 +100,8 @@ def open_scorecard(comparison: Comparison, device: str) -> Any:
     ]
     cache = experiment.host.settings.path("cache") / "judged"
     reference, size = reference_images(comparison), experiment.file.top.size
-    return Scorecard(judges, reference=reference, size=size, cache=cache)
+    metrics = {name: choice.load() for name, choice in experiment.metrics.items()}
+    return Scorecard(judges, reference=reference, size=size, cache=cache, metrics=metrics)
 
 
 def trial_of_measuring(comparison: Comparison, device: str) -> tuple[float, float]:
@@ -237,8 +238,11 @@ def _key(comparison: Comparison, parents: ParentTuple) -> str:
     file = experiment.file
     by_class = [s.class_name if file.parents.source else None for s in parents.slots]
     files = [sorted(file_hash(p) for p in s.files.values()) for s in parents.slots]
+    # Only where there are some, so that what was measured before there were any is still valid.
+    metrics = [choice.identity() for choice in experiment.metrics.values()]
     return hash_of(
         [
+            *([metrics] if metrics else []),
             list(experiment.judges.values()),
             reference_identity(file),
             data_identity(str(file.parents.source), file.parents.options) if any(by_class) else None,

@@ -30,11 +30,13 @@ from chimera_core.report.record import (
     Fuser,
     Judge,
     Measured,
+    PluginMetric,
     Reference,
     Tuple,
 )
 from chimera_core.runs.record import read_run_record
 from chimera_core.scoring.formula import FORMULA, RESIZE
+from chimera_core.scoring.plugin_metrics import described
 from chimera_core.statistics import CONFIDENCE
 
 RESULTS, RESULTS_CSV, SUMMARY_CSV, AXES_CSV = "results.json", "results.csv", "summary.csv", "axes.csv"
@@ -99,6 +101,9 @@ def _record(
         formula=FORMULA,
         reference=None if reference is None else Reference(name=reference.source, n=reference.images),
         notes=list(notes),
+        metrics={
+            name: PluginMetric.model_validate(about) for name, about in described(experiment.metrics).items()
+        },
         tuples=[_tuple(t, folder) for t in comparison.tuples],
         fusers=[_fuser(comparison, e, made, scores) for e in experiment.entries],
         cells=[_cell(c, records.get(c.id), scores) for c in comparison.all_cells],

@@ -28,3 +28,7 @@ class FaultyConfig(Config):
     pause_s: float = option(0.0, help="how long each creature takes", ge=0)
     diary: str = option("", help="file to which each creature that is begun adds a line")
     encoder: EncoderRef | None = option(None, help="an encoder that it names, and never asks")
+
+
+class BrightnessConfig(Config):
+    """It has no options."""

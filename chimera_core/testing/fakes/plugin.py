@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from chimera_core.api import ComponentSpec, Preset, hookimpl
-from chimera_core.testing.fakes.config import FaultyConfig, MeanImageConfig
+from chimera_core.testing.fakes.config import BrightnessConfig, FaultyConfig, MeanImageConfig
 
 CHIMERA_API = 1
+
+
+@hookimpl
+def chimera_metrics() -> list[ComponentSpec]:
+    """Offer a figure that anyone can check by eye."""
+    return [
+        ComponentSpec(
+            "brightness",
+            "mean of the pixels, against that of the parents",
+            "chimera_core.testing.fakes.brightness:Brightness",
+            BrightnessConfig,
+        )
+    ]
 
 
 @hookimpl

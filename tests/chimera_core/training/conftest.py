@@ -49,13 +49,78 @@ def chimera_feature_encoders():
 def chimera_robustness_trainers():
     return [ComponentSpec("plain", "cross entropy, one signed step", "tiny_network:Plain", PlainConfig),
             ComponentSpec("standard", "cross entropy", "tiny_network:Plain", PlainConfig)]
+
+
+class NoOptions(Config):
+    pass
+
+
+@hookimpl
+def chimera_attacks():
+    return [ComponentSpec("darken", "to black", "tiny_network:Darken", NoOptions),
+            ComponentSpec("leap", "leaves its ball", "tiny_network:Leap", NoOptions)]
+
+
+@hookimpl
+def chimera_augmentations():
+    return [ComponentSpec("invert", "half of the negatives", "tiny_network:Invert", NoOptions),
+            ComponentSpec("shrink", "another shape", "tiny_network:Shrink", NoOptions)]
+
+
+@hookimpl
+def chimera_commands():
+    return [ComponentSpec("hello", "greet somebody", "toys.hello:hello", NoOptions)]
+
+
+@hookimpl
+def chimera_run_loggers():
+    return [ComponentSpec("notes", "lines of a file", "tiny_network:Notes", NoOptions),
+            ComponentSpec("offline", "fails at once", "tiny_network:Offline", NoOptions)]
 """
 
 NETWORK = """
 import torch
 from torch import nn
 from torch.nn import functional as F
-from chimera_core.api import DatasetSource, Example, FeatureEncoder, Level, RobustnessTrainer, SourceInfo
+from chimera_core.api import (AdversarialAttack, BatchAugmentation, DatasetSource, Example, FeatureEncoder, Level,
+                              RobustnessTrainer, RunLogger, SourceInfo)
+
+
+class Darken(AdversarialAttack):
+    norms = frozenset({"linf"})
+
+    def __call__(self, encoder, x, y, *, draw):
+        return (x - self.eps).clamp(0, 1)
+
+
+class Leap(AdversarialAttack):
+    def __call__(self, encoder, x, y, *, draw):
+        return 1 - x
+
+
+class Invert(BatchAugmentation):
+    def __call__(self, x, draw):
+        return torch.where(draw.uniform(purpose="invert").view(-1, 1, 1, 1) < 0.5, 1 - x, x)
+
+
+class Shrink(BatchAugmentation):
+    def __call__(self, x, draw):
+        return x[..., ::2]
+
+
+class Notes(RunLogger):
+    def log(self, images, values):
+        with open(self.folder / "notes.txt", "a") as file:
+            print(images, *sorted(values), file=file)
+
+    def close(self):
+        with open(self.folder / "notes.txt", "a") as file:
+            print("end", file=file)
+
+
+class Offline(RunLogger):
+    def log(self, images, values):
+        raise ConnectionError("no network")
 
 
 class Tiny(FeatureEncoder):

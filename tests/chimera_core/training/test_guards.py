@@ -147,7 +147,10 @@ def message_of(train: Callable[[], Any]) -> str:
         ("rate", "its learner's step logs 'rate', which the training logs itself: rename it in the plugin"),
         ("late", "its learner's step logs 'kid', which the training logs itself"),
         ("state", "its learner's state gave a list instead of a dict of tensors"),
-        ("facts", "its learner's facts are not plain values (Object of type Tensor is not JSON serializable)"),
+        (
+            "facts",
+            "its learner's facts are not plain values (Object of type Tensor is not JSON serializable)",
+        ),
         ("to 255", "its learner's sample gave pixels from "),
         ("one", "its learner's sample gave float32 (3, 16, 16) instead of float32 (25, 3, S, S) in [0, 1]"),
     ],
