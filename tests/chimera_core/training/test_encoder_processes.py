@@ -30,7 +30,12 @@ ARGUMENTS = (
 ).split()
 # All that draws random numbers at once, with the trainer that people use.
 VARIED = ["--trainer", "robust:pgd", "--trainer.steps", 2, "--augment", "rand-augment", "--mix", "cutmix"]
-PRELOADED = ("chimera_core.training.run", "lightning_fabric", "matplotlib.backends.backend_agg", "matplotlib.figure")
+PRELOADED = (
+    "chimera_core.training.run",
+    "lightning_fabric",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+)
 
 
 class Workshop:
