@@ -22,9 +22,6 @@ PARTED = tuple(unicodedata.normalize("NFD", name) for name in COMPOSED)
 WINDOWS = """
 import builtins, importlib, io, json, multiprocessing, os, signal, subprocess, sys
 
-# Others' modules come first: here it is ours that are asked.
-import click, cv2, filelock, matplotlib, numpy, PIL.Image, platformdirs, psutil, pydantic, scipy, timm, torch, torch.utils.data, torchvision
-
 LACKS = (
     "fork forkpty geteuid getuid getegid getgid getpgid getpgrp setsid killpg nice sysconf sched_getaffinity mkfifo chown "
     "getloadavg"  # what libraries ask for that take this for Linux stays: O_NONBLOCK (filelock), statvfs (shutil)
@@ -32,6 +29,10 @@ LACKS = (
 SIGNALS = "SIGHUP SIGQUIT SIGALRM SIGUSR1 SIGUSR2 SIGPIPE pthread_kill alarm setitimer"
 
 def play_windows():
+    # Others' modules come first: here it is ours that are asked. Not above: a spawned process would import them, too.
+    import click, cv2, filelock, matplotlib, numpy, PIL.Image, platformdirs, psutil, pydantic, scipy, timm, torch
+    import torch.utils.data, torchvision
+
     for name in ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog"):
         sys.modules[name] = None  # import then raises ImportError
     for name in LACKS.split():

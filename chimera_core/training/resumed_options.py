@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from chimera_core.components.choice import choose
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.atomic import one_line, without_places
 from chimera_core.models.run_options import read_options
@@ -104,13 +105,12 @@ def _plain_option(config: TrainingOptions, name: str, host: PluginHost) -> Any:
     value = getattr(config, name)
     plain = config.model_dump(mode="json")[name]
     if isinstance(value, ComponentRef) and name in _COMPONENTS:
-        component = host.find(value.kind, value.name)
-        plain = {
-            "name": component.full_name,
-            "options": resolve_reference(value, host).options,
-        }
         if name == "source":
-            plain["options"] = without_places(plain["options"])
+            component = host.find(value.kind, value.name)
+            options = without_places(resolve_reference(value, host).options)
+            plain = {"name": component.full_name, "options": options}
+        else:  # with the options of the components that it names, which the line that began the run leaves out
+            plain = choose(host, value.kind, value.name, value.options).as_table()
     return plain
 
 

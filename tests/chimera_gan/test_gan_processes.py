@@ -17,7 +17,7 @@ from PIL import Image
 from chimera_core.runs.checkpoints import list_checkpoints
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
-IMAGES = 480
+IMAGES = 320
 PATIENCE_S = 900.0  # against hanging for ever, on cores that others keep busy
 SMALL = ("--channels", 4, "--noise", 8, "--batch", 8, "--size", 28)
 BLIND = ("--encoder", "timm", "--encoder.model", "test_efficientnet", "--encoder.weights", "none")
@@ -69,13 +69,13 @@ KINDS: dict[str, tuple[object, ...]] = {
     ),
 }
 CONFIG = """
-images = 480
+images = 320
 precision = "fp32"
 device = "cpu"
 log_images = 16
 quality_images = 80
-sample_images = 240
-checkpoint_images = 120
+sample_images = 160
+checkpoint_images = 80
 judge_images = 10
 [source]
 name = "folder"
@@ -94,6 +94,7 @@ PRELOADED = (
     "chimera_timm.encoder",
     "lightning_fabric",
     "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
 )
 
 

@@ -32,7 +32,7 @@ COMMON = (
 SHARE = """
 import json, os, sys
 from chimera_core.cli.root import run
-import chimera_core.training.run, chimera_gan.gan_fuser, lightning_fabric, matplotlib.backends.backend_agg
+import chimera_core.training.run, chimera_gan.gan_fuser, lightning_fabric, matplotlib.backends.backend_agg, matplotlib.figure
 
 
 def start(line, world, port):

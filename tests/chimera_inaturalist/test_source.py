@@ -6,8 +6,6 @@ import csv
 import json
 import os
 import pickle
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -30,19 +28,32 @@ def root(tmp_path: Path, bring: Any) -> Path:
     return tmp_path / "animals"
 
 
+PRELOADED = ("chimera_core.cli.source", "chimera_inaturalist.source", "chimera_core.downloads.web", "PIL.JpegImagePlugin")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(fork_server: Callable[..., Any]) -> Any:
+    return fork_server(sys.executable, os.environ, *PRELOADED)
+
+
 @pytest.fixture
 def command(service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The issue's command, against this test's server, with caches of its own."""
+    """A download and its preparation, from this test's service, with caches of its own."""
     monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CHIMERA_ASSETS", str(tmp_path / "assets"))
     options = "--source.taxa lion,tiger,zebra --source.per-class 20 --source.interval-s 0"
     line = f"source prepare inaturalist {options} --source.api {service.api} --size 16 --workers 0"
-    return [sys.executable, "-m", "chimera_core.cli", *line.split()]
+    return line.split()
 
 
-def finish(command: list[str]) -> tuple[int, str]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stderr
+def start(server: Any, command: list[str]) -> Any:
+    return server.start({"arguments": command}, cwd=Path.cwd(), environ=os.environ)
+
+
+def finish(server: Any, command: list[str]) -> tuple[int, str]:
+    process = start(server, command)
+    _, err = process.communicate()
+    return process.returncode, err
 
 
 @parametrize_with_laws(check_component("inaturalist"))
@@ -160,15 +171,15 @@ def test_address_and_pace_are_not_in_the_help(here: Here) -> None:
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_has_each_photograph_once(
-    service: Any, command: list[str], tmp_path: Path
+    service: Any, server: Any, command: list[str], tmp_path: Path
 ) -> None:
     service.pause_s = 0.03
-    process = subprocess.Popen([*command, "--download"], stderr=subprocess.DEVNULL)
+    process = start(server, [*command, "--download"])
     deadline = time.monotonic() + 60
     while len(service.fetched()) < 25 and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     root = tmp_path / "assets" / "inaturalist"
     whole = {int(p.stem) for p in root.glob("*/[0-9]*")}
     assert 20 <= len(whole) < 60
@@ -180,7 +191,7 @@ def test_killed_and_resumed_it_has_each_photograph_once(
     service.bodies[42004] = None
     service.photos[42005]["license_code"] = "cc-by-nc"
     service.photos[min(whole)]["license_code"] = None
-    code, err = finish([*command, "--download"])
+    code, err = finish(server, [*command, "--download"])
     assert code == 0, err
     assert not set(service.fetched()) & whole
     lines = [line for line in err.splitlines() if "left out" in line or "licence" in line]
@@ -190,22 +201,24 @@ def test_killed_and_resumed_it_has_each_photograph_once(
     assert "Traceback" not in err
     rows = {row["file"] for row in csv.DictReader((root / "attribution.csv").open(newline=""))}
     assert rows == {f"{p.parent.name}/{p.name}" for p in root.glob("*/[0-9]*")} and len(rows) == 57
-    code, err = finish(command)
+    code, err = finish(server, command)
     assert code == 0, err
 
 
 @pytest.mark.slow
-def test_without_network_the_command_ends_with_one_line(command: list[str], tmp_path: Path) -> None:
+def test_without_network_the_command_ends_with_one_line(
+    server: Any, command: list[str], tmp_path: Path
+) -> None:
     at = command.index("--source.api") + 1
-    code, err = finish([*command[:at], "http://127.0.0.1:9/v1", *command[at + 1 :], "--download"])
+    code, err = finish(server, [*command[:at], "http://127.0.0.1:9/v1", *command[at + 1 :], "--download"])
     assert code == 1 and len(err.splitlines()) == 1 and "127.0.0.1:9" in err, err
     assert not (tmp_path / "assets").exists()
 
 
 @pytest.mark.slow
-def test_an_unknown_animal_ends_the_command_with_one_line(command: list[str]) -> None:
+def test_an_unknown_animal_ends_the_command_with_one_line(server: Any, command: list[str]) -> None:
     at = command.index("--source.taxa") + 1
-    code, err = finish([*command[:at], "lion,wolpertinger", *command[at + 1 :], "--download"])
+    code, err = finish(server, [*command[:at], "lion,wolpertinger", *command[at + 1 :], "--download"])
     assert code == 2 and len(err.splitlines()) == 1 and "'wolpertinger'" in err, err
 
 

@@ -33,7 +33,7 @@ def test_it_is_an_encoder_like_any_other(encoder: FeatureEncoder) -> None:
 def test_attacks_leave_it_right_where_they_leave_a_plain_network_wrong(
     encoder: FeatureEncoder, test_data: Path
 ) -> None:
-    x, y = held_out(test_data, encoder, per_class=2)
+    x, y = held_out(test_data, encoder, per_class=1)
     attacked = pgd(
         encoder, x, y, norm="l2", eps=1.0, steps=20, step=0.125, draw=Draw(0, 0, torch.arange(len(x)))
     )

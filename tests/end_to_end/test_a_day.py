@@ -18,6 +18,7 @@ PRELOADED = (
     "chimera_gan.gan_fuser",
     "lightning_fabric",
     "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
 )
 
 

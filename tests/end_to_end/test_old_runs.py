@@ -14,7 +14,13 @@ from typing import Any
 import pytest
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
-PRELOADED = ("lightning_fabric", "matplotlib.backends.backend_agg", "timm", "torchvision")
+PRELOADED = (
+    "lightning_fabric",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "timm",
+    "torchvision",
+)
 # As in tests/golden/test_losses.py: how far kernels of another machine lead a training against PGD.
 DRIFT = {"enc": 5e-2, "gan": 1e-3}
 

@@ -31,7 +31,13 @@ COMMON = (
 # gradients that are nearly 0 (in the attack; in Adam's first steps).
 DRIFT = {"cnn-pgd": 5e-2, "cyclegan-64": 2e-3}
 # Of others' modules only: ours may move.
-PRELOADED = ("lightning_fabric", "matplotlib.backends.backend_agg", "timm", "torchvision")
+PRELOADED = (
+    "lightning_fabric",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "timm",
+    "torchvision",
+)
 
 
 class Trainings:

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from chimera_core.data.batches import ImageSplit
-from chimera_core.data.blocks import Fit, square, write_array
+from chimera_core.data.blocks import write_array
 from chimera_core.data.packed import PackedSource, PackedSplit, map_array
 from chimera_core.data.subsets import JoinedSplit, SubsetSplit
 from chimera_core.errors import ConfigError, DataError
@@ -33,9 +32,8 @@ from chimera_core.files.atomic import write_text_atomic
 from chimera_core.files.locks import hold
 from chimera_core.files.own_folders import make_folder, remove_tree
 from chimera_core.files.text import read_json_table
-from chimera_core.interfaces.components import DatasetSource, FeatureEncoder, Split, no_progress, own_mask
-from chimera_core.subjects.finder import load_outline_encoder
-from chimera_core.subjects.outline import Outline, find_outline
+from chimera_core.interfaces.components import DatasetSource, no_progress
+from chimera_core.training.augmentation.masks import MaskFinder, paint_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +42,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LEAST_SIDE = 32
-"""Sides of images in pixels under which an outline is too coarse to cut along."""
-
 # Raised when other masks are found than before.
 _FORM = 1
-_PER_BLOCK = 64
-# The authors take a detection from this confidence on.
-_LEAST_CONFIDENCE = 0.5
+# An interruption costs one block; each is a file that stays open, of which a process may have a thousand.
+_LEAST_PER_BLOCK, _MOST_BLOCKS = 64, 256
 # An animal under this share of the square was cut away with the edges; a hole over that one is all invention.
 _LEAST_AREA, _MOST_AREA = 0.002, 0.25
 
@@ -116,33 +110,23 @@ def find_animals(
         ConfigError: if the photographs are too small.
         DataError, RunError: if a photograph cannot be read any more, or the disk refuses.
     """
-    splits, which, rows = _packed_rows(train)
     folder = packed.folder.with_name(f"{packed.folder.name}-animals{'-painted' if painted else ''}")
-    kept: dict[tuple[int, int], _Block] = {}
-    places = torch.full((len(train), 2), -1)
-    for number, split in enumerate(splits):
-        own = (which == number) & wanted
-        for first in sorted({*(rows[own] // _PER_BLOCK * _PER_BLOCK).tolist()}):
-            inside = own & (rows >= first) & (rows < first + _PER_BLOCK)
-            places[inside] = torch.stack([torch.full_like(rows[inside], len(kept)), rows[inside] - first], 1)
-            last = min(first + _PER_BLOCK, len(split))
-            kept[number, first] = _Block(folder, split, first, last, (rows[inside] - first).tolist(), painted)
+    kept, places = _lay_out(train, wanted, folder, painted)
     make_folder(folder.parent)
     lock = folder.with_name(f".{folder.name}.lock")
     with hold(lock, what=f"cache {folder.name}", work="filled", wait=True, on_wait=_log.warning):
         _open_folder(folder, {"form": _FORM, "content": packed.content})
-        left = [block for block in kept.values() if block.missing]
+        left = [block for block in kept if block.missing]
         total, done = sum(len(block.missing) for block in left), 0
-        look = _Finder(source, packed.index["packing"]["fit"], device)
-        for block in left:
-            for _ in block.fill(look):
+        look = MaskFinder(source, packed.index["packing"]["fit"], device)
+        for missing in left:
+            for _ in missing.fill(look):
                 done += 1
                 progress(done, total)
-    blocks = list(kept.values())
-    seen = [block.seen for block in blocks]
+    seen = [block.seen for block in kept]
     facts = [(0.0, False) if block < 0 else seen[block][row] for block, row in places.tolist()]
     return Animals(
-        [block.array for block in blocks],
+        [block.array for block in kept],
         places,
         torch.tensor([area >= _LEAST_AREA for area, _ in facts]),
         torch.tensor([is_ground for _, is_ground in facts]),
@@ -150,11 +134,32 @@ def find_animals(
     )
 
 
+def _lay_out(train: ImageSplit, wanted: Tensor, folder: Path, painted: bool) -> tuple[list[_Block], Tensor]:
+    """Give the blocks of the images in which animals are wanted, and int64 (n, 2): block and row of every image."""
+    splits, which, rows = _packed_rows(train)
+    kept: list[_Block] = []
+    places = torch.full((len(train), 2), -1)
+    for number, split in enumerate(splits):
+        own = (which == number) & wanted
+        per_block = max(_LEAST_PER_BLOCK, math.ceil(len(split) / _MOST_BLOCKS))
+        blocks = rows // per_block
+        for block in sorted({*blocks[own].tolist()}):
+            inside = own & (blocks == block)
+            first = block * per_block
+            within = rows[inside] - first
+            places[inside] = torch.stack([torch.full_like(within, len(kept)), within], 1)
+            last = min(first + per_block, len(split))
+            name = f"{split.name}-{block:05d}"
+            kept.append(_Block(folder, name, split, first, last, within.tolist(), painted))
+    return kept, places
+
+
 @dataclass
 class _Block:
     """Some images of a packed split, and what is kept of them."""
 
     folder: Path
+    name: str
     split: PackedSplit
     first: int
     last: int
@@ -174,7 +179,7 @@ class _Block:
             self.folder, self._file("npy"), (self.last - self.first, size, size, 4 if self.painted else 1)
         )
 
-    def fill(self, look: _Finder) -> Iterator[None]:
+    def fill(self, look: MaskFinder) -> Iterator[None]:
         """Look at the missing rows; yields after each."""
         seen, missing, size = self.seen, self.missing, self.split.size
         channels = 4 if self.painted else 1
@@ -208,82 +213,7 @@ class _Block:
         return {}
 
     def _file(self, suffix: str) -> str:
-        return f"{self.split.name}-{self.first // _PER_BLOCK:05d}.{suffix}"
-
-
-class _Finder:
-    """Gives the mask of a packed image: uint8 (S, S)."""
-
-    def __init__(self, source: DatasetSource, fit: Fit, device: torch.device) -> None:
-        self._source, self._fit, self._device = source, fit, device
-        self._splits: dict[str, Split] = {}
-        self._encoder: FeatureEncoder | None = None
-
-    def __call__(self, packed: PackedSplit, row: int) -> UInt8:
-        split = self._splits.setdefault(packed.name, self._source.open(packed.name))
-        origin = int(packed.origins[row])
-        image = split[origin].image
-        if min(image.shape[-2:]) < LEAST_SIDE:
-            height, width = image.shape[-2:]
-            raise ConfigError(
-                f"copy-paste cuts animals out, but a picture of {self._source.info.name} is {width} x {height} pixels, "
-                f"too small to see an outline: it takes {LEAST_SIDE}, so choose another augmentation"
-            )
-        mask = own_mask(split, origin)
-        mask = self._look(image) if mask is None else _like(mask, image)
-        return _square_mask(mask, packed.size, self._fit)
-
-    def is_empty(self, pixels: UInt8) -> bool:
-        """Say whether no animal is seen in an image, uint8 (S, S, 3)."""
-        return self._outline(torch.from_numpy(pixels).permute(2, 0, 1)).confidence < _LEAST_CONFIDENCE
-
-    def _outline(self, image: Tensor) -> Outline:
-        if self._encoder is None:
-            self._encoder = load_outline_encoder(self._device)
-        return find_outline(self._encoder, image.to(self._device).float() / 255, quality="fast")
-
-    def _look(self, image: Tensor) -> Tensor:
-        found = self._outline(image)
-        if found.confidence < _LEAST_CONFIDENCE:
-            return torch.zeros_like(image[:1])
-        # What is half an animal's is cut in a narrow band: a wide one would carry a halo of the old background along.
-        return ((2.5 * (found.mask - 0.5) + 0.5).clamp(0, 1) * 255).round().byte().cpu()
-
-
-def paint_out(pixels: UInt8, mask: UInt8) -> UInt8:
-    """Paint an animal out of its picture from what surrounds it.
-
-    Args:
-        pixels: uint8 (S, S, 3).
-        mask: uint8 (S, S).
-    Returns:
-        uint8 (S, S, 3).
-    Source: Telea 2004, doi:10.1080/10867651.2004.10487596, as OpenCV has it.
-    """
-    side = max(3, len(mask) // 16) | 1  # its rim and the edge of its shadow go along
-    hole = cv2.dilate(
-        (mask > 16).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    )
-    return cv2.inpaint(np.ascontiguousarray(pixels), hole, side / 2, cv2.INPAINT_TELEA).astype(np.uint8)
-
-
-def _square_mask(mask: Tensor, size: int, fit: Fit) -> UInt8:
-    """Scale a mask, uint8 (1, H, W), to uint8 (S, S) as its image was."""
-    if fit == "pad":  # around the picture is no animal, whatever touches the edge
-        height, width = mask.shape[-2:]
-        across, down = max(0, height - width), max(0, width - height)
-        mask = F.pad(mask, (across // 2, across - across // 2, down // 2, down - down // 2))
-        fit = "stretch"
-    squared: UInt8 = square(mask.expand(3, -1, -1).contiguous(), size, fit)[..., 0]
-    return squared
-
-
-def _like(mask: Tensor, image: Tensor) -> Tensor:
-    """Bring a source's mask to the size of its image."""
-    if mask.shape[-2:] == image.shape[-2:]:
-        return mask
-    scaled = F.interpolate(mask[None].float(), image.shape[-2:], mode="bilinear", antialias=True)[0]
-    return scaled.round().clamp(0, 255).byte()
+        return f"{self.name}.{suffix}"
 
 
 def _open_folder(folder: Path, identity: dict[str, Any]) -> None:

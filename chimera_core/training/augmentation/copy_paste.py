@@ -21,7 +21,8 @@ from chimera_core.errors import ConfigError, ShapeError
 from chimera_core.interfaces.components import no_progress
 from chimera_core.options.training import EncoderTraining
 from chimera_core.randomness import Draw
-from chimera_core.training.augmentation.animals import LEAST_SIDE, Animals, find_animals
+from chimera_core.training.augmentation.animals import Animals, find_animals
+from chimera_core.training.augmentation.masks import LEAST_SIDE
 from chimera_core.training.augmentation.presets import random_flip
 from chimera_core.training.data import TrainingData
 

@@ -22,9 +22,10 @@ from chimera_core.data.packing import pack
 from chimera_core.data.subsets import JoinedSplit, SubsetSplit
 from chimera_core.plugins.discovery import default_host
 from chimera_core.subjects.outline import Outline
-from chimera_core.training.augmentation import animals as finding
-from chimera_core.training.augmentation.animals import Animals, _square_mask, find_animals, paint_out
+from chimera_core.training.augmentation import masks as finding
+from chimera_core.training.augmentation.animals import Animals, _packed_rows, find_animals
 from chimera_core.training.augmentation.copy_paste import Backgrounds, CopyPaste, paste
+from chimera_core.training.augmentation.masks import paint_out, square_mask
 
 Here = Callable[..., tuple[int, str, str]]
 
@@ -110,11 +111,11 @@ def test_a_mask_becomes_a_square_as_its_image_does(fit: str, shape: tuple[int, i
     mask = torch.zeros(1, *shape, dtype=torch.uint8)
     mask[:, 14:30, 10:34] = 255
     image = mask.expand(3, -1, -1).contiguous()
-    assert np.abs(_square_mask(mask, 32, fit).astype(int) - square(image, 32, fit)[..., 0]).max() <= 8  # type: ignore[arg-type]
+    assert np.abs(square_mask(mask, 32, fit).astype(int) - square(image, 32, fit)[..., 0]).max() <= 8  # type: ignore[arg-type]
 
 
 def test_around_a_picture_that_was_padded_is_no_animal() -> None:
-    filled = _square_mask(torch.full((1, 32, 64), 255, dtype=torch.uint8), 32, "pad")
+    filled = square_mask(torch.full((1, 32, 64), 255, dtype=torch.uint8), 32, "pad")
     assert (filled[9:23] == 255).all() and (filled[:7] == 0).all() and (filled[25:] == 0).all()
 
 
@@ -160,13 +161,13 @@ def test_masks_of_the_source_are_taken_and_kept_and_only_new_images_are_looked_a
     source, images = packed
     whole = images.split("all")
     seen: list[int] = []
-    look = finding._Finder.__call__
+    look = finding.MaskFinder.__call__
 
     def counted(self: object, split: object, row: int) -> object:
         seen.append(row)
         return look(self, split, row)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(finding._Finder, "__call__", counted)
+    monkeypatch.setattr(finding.MaskFinder, "__call__", counted)
 
     def animals_of(rows: Tensor) -> Animals:
         train = JoinedSplit([SubsetSplit(whole, rows)])
@@ -320,7 +321,7 @@ def test_a_source_without_animals_or_backgrounds_is_refused_with_the_reason(
     monkeypatch.setattr(
         finding, "own_mask", lambda split, k: torch.full((1, 40, 40), round(255 * area), dtype=torch.uint8)
     )
-    monkeypatch.setattr(finding._Finder, "is_empty", lambda self, pixels: True)
+    monkeypatch.setattr(finding.MaskFinder, "is_empty", lambda self, pixels: True)
     code, _, err = here(*arguments(root, "--run", "one"))
     assert code == 2 and err.count("\n") == 1 and message in err
 
@@ -328,4 +329,4 @@ def test_a_source_without_animals_or_backgrounds_is_refused_with_the_reason(
 def test_a_split_that_is_not_packed_is_refused() -> None:
     augment, _ = varied()
     with pytest.raises(ConfigError, match="needs packed images"):
-        finding._packed_rows(augment._train)
+        _packed_rows(augment._train)

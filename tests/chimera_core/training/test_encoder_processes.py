@@ -30,7 +30,12 @@ ARGUMENTS = (
 ).split()
 # All that draws random numbers at once, with the trainer that people use.
 VARIED = ["--trainer", "robust:pgd", "--trainer.steps", 2, "--augment", "rand-augment", "--mix", "cutmix"]
-PRELOADED = ("chimera_core.training.run", "lightning_fabric", "matplotlib.backends.backend_agg")
+PRELOADED = (
+    "chimera_core.training.run",
+    "lightning_fabric",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+)
 
 
 class Workshop:
@@ -327,7 +332,7 @@ def test_a_lost_terminal_saves(workshop: Workshop) -> None:
 def test_under_nohup_a_training_outlives_its_terminal(workshop: Workshop, devices: int) -> None:
     run = workshop.run(f"nohup-{devices}")
     short = [
-        "--images=1600" if x == "--images" else x
+        "--images=800" if x == "--images" else x
         for x in workshop.new("--devices", devices)
         if x != str(IMAGES)
     ]

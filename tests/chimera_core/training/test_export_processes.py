@@ -17,6 +17,7 @@ PRELOADED = (
     "chimera_core.models.export",
     "lightning_fabric",
     "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
 )
 TRAINING = [
     "--source",

@@ -73,7 +73,7 @@ def test_a_file_says_what_it_is_and_nothing_of_where_it_was_made(
     file = exported(run, here)
     found = header_of(file)
     assert found["encoder"] == "tiny:tiny" and found["classes"] == ["class-0", "class-1", "class-2"]
-    assert found["size"] == 16 and found["images"] == 48 and found["trainer"]["name"] == "plain"
+    assert found["size"] == 16 and found["images"] == 48 and found["trainer"]["name"] == "tiny:plain"
     assert str(tmp_path.parent).encode() not in file.read_bytes()
 
 

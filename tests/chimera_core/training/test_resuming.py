@@ -102,7 +102,7 @@ def test_every_option_that_differs_is_refused_by_name_with_both_values_and_no_ot
     more, expected = {
         "encoder": (
             ["--lr", 0.5, "--encoder.width", 3, "--trainer", "robust:standard"],
-            "encoder.width 6, not 3, lr 0.03, not 0.5, trainer plain, not robust:standard",
+            "encoder.width 6, not 3, lr 0.03, not 0.5, trainer tiny:plain, not robust:standard",
         ),
         "fuser": (["--fuser.lr", 0.3, "--batch", 4], "batch 8, not 4, fuser.lr 0.2, not 0.3"),
         "study": (["--epochs", 2, "--encoder.width", 3], "encoder.width 6, not 3, epochs 1.0, not 2.0"),

@@ -41,7 +41,12 @@ ARGUMENTS = [
 ]
 
 
-PRELOADED = ("chimera_core.training.run", "lightning_fabric", "matplotlib.backends.backend_agg")
+PRELOADED = (
+    "chimera_core.training.run",
+    "lightning_fabric",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+)
 Start = Callable[..., Any]
 
 
