@@ -115,6 +115,14 @@ def test_every_component_is_listed_as_ok_with_its_options(installed: Any) -> Non
     assert "preset mosaic" in shown
 
 
+def test_what_is_taught_keeps_every_law(installed: Any) -> None:
+    plugins = ["signstep" if name == "sign-step" else name for name in sorted(KINDS)]
+    done = installed.forked("plugins", "check", *plugins, "--deep", "--json")
+    rows = json.loads(done.stdout)
+    assert [row for row in rows if row["verdict"] not in ("kept", "not-tried")] == []
+    assert done.returncode == 0 and {row["component"] for row in rows} == {None, *KINDS}
+
+
 def test_options_of_every_kind_appear_typed_in_help(installed: Any) -> None:
     for shown, flag, bounds in (
         (
