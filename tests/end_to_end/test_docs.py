@@ -154,8 +154,8 @@ def test_options_of_every_kind_appear_typed_in_help(installed: Any) -> None:
 def test_the_fusers_run_and_keep_their_laws(installed: Any, picture: Any, tmp_path: Path) -> None:
     pair = picture("red.png", colour=(255, 0, 0)), picture("blue.png", colour=(0, 0, 255))
     out = tmp_path / "out.png"
-    dark = fuse(installed, out, *pair, "--fuser", "average", "--gamma", 2)
-    assert dark.shape == (32, 32, 3)
+    average = fuse(installed, out, *pair, "--fuser", "average", "--gamma", 2)
+    assert average.shape == (32, 32, 3)
     mosaic = fuse(installed, out, *pair, "--fuser", "dissolve", "--preset", "mosaic", "--cells", 4)
     red, blue = mosaic[10:22, 12:30, 0], mosaic[10:22, 12:30, 2]
     assert (red > blue + 60).any() and (blue > red + 60).any()
