@@ -106,7 +106,8 @@ class MeanImageLearner(FuserLearner):
         """Draw classes in turn, with noise."""
         means = _average(self.state()["means"], self.classes).cpu()
         images = [
-            means[k % len(means)] + self.config.noise * noise_of(seed + k, self.size) for k in range(count)
+            means[(seed + k) % len(means)] + self.config.noise * noise_of(seed + k, self.size)
+            for k in range(count)
         ]
         return torch.stack(images).clamp(0, 1)
 

@@ -23,6 +23,7 @@ from chimera_core.records import Parent
 from chimera_core.testing.laws.encoder import check_encoder
 from chimera_core.testing.laws.fuser import check_fuser
 from chimera_core.testing.laws.learner import check_learner
+from chimera_core.testing.laws.randomness import GlobalState
 from chimera_core.testing.laws.source import check_source
 from chimera_core.testing.laws.trainer import check_trainer
 from chimera_core.testing.pictures import draw_parents, read_parents
@@ -114,8 +115,9 @@ def _fuser_laws(built: _Built) -> list[Law]:
 
     @cache
     def learned() -> tuple[Mapping[str, Tensor], TrainedFacts]:
-        known = data()
+        before, known = GlobalState(), data()
         learner = built.learner(known)
+        before.restore()  # a learner may move them, and the fuser is watched
         return learner.state(), TrainedFacts(known.classes, known.size, learner.facts())
 
     def parents() -> list[Parent]:
