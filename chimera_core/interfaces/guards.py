@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from chimera_core.errors import PluginError
 from chimera_core.interfaces.learner import FuserLearner
-from chimera_core.records import SourceInfo
+from chimera_core.records import Level, SourceInfo
 
 MEND = "mend the plugin"
 
@@ -145,6 +145,30 @@ def check_pixels(given: Tensor, who: str) -> None:
     low, high = (float(v) for v in torch.aminmax(given)) if given.numel() else (0.0, 0.0)
     if low < -_FAR or high > 1 + _FAR:
         raise PluginError(f"{who} gave pixels from {low:.3g} to {high:.3g} instead of [0, 1]: {MEND}")
+
+
+def check_levels(encoder: Any, who: str) -> None:
+    """Refuse an encoder that does not say which feature maps it has.
+
+    Raises:
+        PluginError: if ``levels`` is no tuple of Level.
+    """
+    levels = getattr(encoder, "levels", None)
+    if not isinstance(levels, (tuple, list)):
+        raise _fault(who, "`levels` is", levels, "a tuple of Level")
+    for level in levels:
+        if not isinstance(level, Level):
+            raise _fault(who, "`levels` holds", level, "a tuple of Level")
+
+
+def check_features(given: Any, count: int, who: str) -> None:
+    """Refuse what are no features of images.
+
+    Raises:
+        PluginError: unless it is a tensor (count, D).
+    """
+    if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != count:
+        raise _fault(who, "embed gave", given, f"features ({count}, D)")
 
 
 def check_info(info: Any, source: str) -> None:

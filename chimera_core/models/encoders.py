@@ -61,6 +61,9 @@ class EncoderChoice(Choice):
         encoder: FeatureEncoder = (
             load_trained(self.trained, self.host) if self.trained else super().load(**more)
         )
+        from chimera_core.interfaces.guards import check_levels  # not at the top: it needs torch
+
+        check_levels(encoder, f"encoder {self.name}")
         return encoder.eval()
 
 

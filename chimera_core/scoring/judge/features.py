@@ -14,6 +14,7 @@ from chimera_core.data.batches import ImageSplit
 from chimera_core.data.subsets import spread_subset
 from chimera_core.errors import DataError, ShapeError
 from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.interfaces.guards import check_features
 from chimera_core.scoring.sets.kid import KernelDistance, kernel_distance
 
 BATCH = 64
@@ -49,7 +50,10 @@ def judge_features(
     try:
         for batch in _batches(images):
             pixels = at_size(batch.to(device), batch.shape[-1] if size is None else size)
-            found.append((read or encoder.embed)(pixels).float().cpu())
+            seen = (read or encoder.embed)(pixels)
+            if read is None:
+                check_features(seen, len(pixels), f"encoder {type(encoder).__name__}")
+            found.append(seen.float().cpu())
     finally:
         encoder.train(was_training)
     if not found:

@@ -14,7 +14,7 @@ from chimera_core.api import ConfigError, FusionGenerator, PluginError, SourceIn
 from chimera_core.fusing.fusion import check_made
 from chimera_core.interfaces import guards
 from chimera_core.plugins import discovery
-from chimera_core.testing import train_encoder, train_fuser
+from chimera_core.testing import SmallEncoder, train_encoder, train_fuser
 
 PLUGIN = """
 from chimera_core.api import ComponentSpec, Config, hookimpl, option
@@ -241,6 +241,18 @@ def test_a_fuser_that_says_it_needs_training_must_have_a_learner() -> None:
         Untaught(None).load({}, data)
     with pytest.raises(ConfigError, match="needs no training"):
         Born.learner(None, data, device="cpu")
+
+
+def test_an_encoder_without_levels_or_with_features_of_another_shape_is_named() -> None:
+    encoder = SmallEncoder()
+    guards.check_levels(encoder, "encoder small")
+    encoder.levels = ("first",)  # type: ignore[assignment]
+    with pytest.raises(PluginError, match="encoder small: `levels` holds a str instead of a tuple of Level"):
+        guards.check_levels(encoder, "encoder small")
+    with pytest.raises(
+        PluginError, match=r"encoder small: embed gave float32 \(2, 4, 1, 1\) instead of .*\(2, D\)"
+    ):
+        guards.check_features(torch.zeros(2, 4, 1, 1), 2, "encoder small")
 
 
 def test_good_values_pass_every_guard() -> None:
