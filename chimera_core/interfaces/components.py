@@ -171,6 +171,17 @@ class RobustnessTrainer(ABC):
     what ``loss`` puts into the graph of its result.
     """
 
+    replays: int = 1
+    """How often an encoder learns from the same batch: ``loss`` is called so many times, with an update after each."""
+    state: nn.Module | None = None
+    """What it keeps from one batch to the next, as buffers: they are checkpointed."""
+    keeps_state: ClassVar[bool] = False
+    """Whether it has a ``state`` after ``begin``; the host then trains in one process only."""
+
+    def begin(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
+        """Prepare ``state`` for batches of this shape (N, 3, H, W), before the first one and before a checkpoint is loaded."""
+        return None
+
     @abstractmethod
     def perturb(self, encoder: FeatureEncoder, x: Tensor, y: Tensor, *, draw: Draw) -> Tensor:
         """Attack images.

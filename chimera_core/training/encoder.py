@@ -105,7 +105,13 @@ class EncoderLearner(Learner):
             momentum=config.momentum,
         )
         self._learned = [p for group in self._optimizer.param_groups for p in group["params"]]
-        self.modules = {"model": self._encoder, **({"ema": self._ema.module} if self._ema else {})}
+        trainer = plan.trainer
+        trainer.begin((config.batch, 3, config.size, config.size), fabric.device)
+        self.modules = {
+            "model": self._encoder,
+            **({"ema": self._ema.module} if self._ema else {}),
+            **({"trainer": trainer.state} if trainer.state is not None else {}),
+        }
         self.optimizers = {"optimizer": self._optimizer}
         self.measure_images = config.validate_images or 0
         self._logged: set[str] | None = None
@@ -120,10 +126,16 @@ class EncoderLearner(Learner):
         self._encoder.train()
 
     def step(self, batch: Batch, *, draw: Draw, engine: Engine) -> Mapping[str, Tensor]:
-        """Update the encoder once."""
+        """Update the encoder once, or as often as its trainer replays a batch; the last time is logged."""
         set_rate(self._optimizer, engine.rate)
         x, y = self._plan.vary(batch.pixels(), batch.labels, draw)
-        loss, parts = self._objective(_Inputs(x, y, draw))
+        inputs = _Inputs(x, y, draw)
+        for _ in range(self._plan.trainer.replays - 1):
+            self._update(inputs, engine)
+        return self._update(inputs, engine)
+
+    def _update(self, inputs: _Inputs, engine: Engine) -> Mapping[str, Tensor]:
+        loss, parts = self._objective(inputs)
         if self._logged is None or not isinstance(parts, dict) or not parts.keys() <= self._logged:
             check_scalars(parts, self._who, "loss", RESERVED_BY_ENCODERS)
             self._logged = {*(self._logged or ()), *parts}

@@ -64,6 +64,11 @@ def plan_encoder(
     # Components are looked up before the data are packed, which may take minutes.
     trainer = choose(host, "robustness-trainer", config.trainer.name, config.trainer.options).load()
     host.find("feature-encoder", config.encoder.name)
+    if config.devices > 1 and trainer.keeps_state:
+        raise ConfigError(
+            f"trainer {config.trainer.short_name} keeps something of every batch for the next, which works in one process: "
+            "take --devices 1"
+        )
     check_augmentation(config.augment, host)
     learned = open_training_data(
         config,

@@ -37,6 +37,16 @@ class NFgsmConfig(BudgetConfig):
     statistics: Statistics = option("running", help=_STATISTICS)
 
 
+class FreeConfig(BudgetConfig):
+    """Training that attacks with the gradient of its own backward passes."""
+
+    norm: Literal["linf"] = option("linf", help="ball of the attack")
+    replays: int = option(
+        4, help="updates on each batch; divide --images by it for the cost of standard training", ge=1, le=32
+    )
+    steps: int = option(10, help="steps of the attack that validation is under", ge=1, le=1000)
+
+
 class PgdConfig(BudgetConfig):
     """Training on several steps."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chimera_core.api import CheckSetup, ComponentSpec, Preset, hookimpl
 from chimera_robust.config import (
     FgsmConfig,
+    FreeConfig,
     NFgsmConfig,
     PgdConfig,
     ReportFgsmConfig,
@@ -21,7 +22,7 @@ _FUSION_SUMMARY = "small L2 budget: features that fusion likes"
 
 @hookimpl
 def chimera_robustness_trainers() -> list[ComponentSpec]:
-    """Offer ``standard``, ``fgsm``, ``n-fgsm``, ``pgd``, ``trades`` and ``report-fgsm``."""
+    """Offer ``standard``, ``fgsm``, ``n-fgsm``, ``pgd``, ``free``, ``trades`` and ``report-fgsm``."""
     return [
         ComponentSpec(
             name="standard",
@@ -52,6 +53,12 @@ def chimera_robustness_trainers() -> list[ComponentSpec]:
             target="chimera_robust.iterated:PgdTrainer",
             config=PgdConfig,
             presets=(Preset("fusion", _FUSION_SUMMARY, _FUSION),),
+        ),
+        ComponentSpec(
+            name="free",
+            summary="attacks by the gradients of its own backward passes, each batch replayed (Shafahi 2019)",
+            target="chimera_robust.free:FreeTrainer",
+            config=FreeConfig,
         ),
         ComponentSpec(
             name="trades",

@@ -17,7 +17,7 @@ from chimera_core.components.choice import choose, layered_options
 from chimera_core.plugins.discovery import default_host
 from chimera_core.testing import Law, check_component, parametrize_with_laws
 
-NAMES = ("standard", "fgsm", "n-fgsm", "pgd", "trades", "report-fgsm")
+NAMES = ("standard", "fgsm", "n-fgsm", "pgd", "free", "trades", "report-fgsm")
 
 
 def make(name: str, **options: Any) -> RobustnessTrainer:
@@ -228,7 +228,7 @@ def test_mixed_images_have_shares_instead_of_classes(name: str, network: Feature
     assert 0 <= next(iter(metrics.values())) <= 1
 
 
-COSTS = {"standard": 1, "fgsm": 2, "n-fgsm": 2, "pgd": 8, "trades": 13, "report-fgsm": 2}
+COSTS = {"standard": 1, "free": 1, "fgsm": 2, "n-fgsm": 2, "pgd": 8, "trades": 13, "report-fgsm": 2}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -332,3 +332,22 @@ def test_bad_input_is_one_clear_line(name: str, options: dict[str, Any], message
     with pytest.raises(ChimeraError, match=message) as caught:
         make(name, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_free_training_moves_its_perturbation_by_the_backward_pass_and_within_the_ball() -> None:
+    encoder = load_encoder("cnn", classes=3, widths=(4,), depth=1)
+    trainer: Any = make("free", eps=0.1, replays=3)
+    x, y = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0])
+    trainer.begin((4, 3, 16, 16), torch.device("cpu"))
+    draw = Draw(0, 0, torch.arange(4))
+    first, _ = trainer.loss(encoder, x, y, draw=draw)
+    assert not trainer.state.delta.any()
+    first.backward()
+    moved = trainer.state.delta.clone()
+    assert moved.abs().amax() == pytest.approx(0.1) and trainer.replays == 3
+    second, _ = trainer.loss(encoder, x, y, draw=draw)
+    assert second > first  # the encoder was not updated: the perturbation alone has climbed
+    for _ in range(5):
+        trainer.loss(encoder, x, y, draw=draw)[0].backward()
+    assert trainer.state.delta.abs().amax() <= 0.1 + 1e-6
+    assert set(trainer.state.state_dict()) == {"delta"}

@@ -97,3 +97,29 @@ def test_commands_of_plugins_are_listed_and_run(tiny: Path, here: Here) -> None:
     assert "Greet somebody." in here("x", "hello", "--help")[1]
     code, _, err = here("x", "helo")
     assert (code, err) == (2, "chimera: there is no command 'x helo' (did you mean 'hello'?)\n")
+
+
+def test_a_trainer_with_a_state_is_resumed_to_the_same_weights_and_replays_every_batch(
+    tiny: Path, pictures: Path, here: Here
+) -> None:
+    line = [
+        *TRAIN[:-2],
+        "--trainer",
+        "free",
+        "--trainer.replays",
+        "3",
+        "--schedule",
+        "constant",
+        "--source.root",
+        str(pictures),
+    ]
+    code, _, err = here(*line, "--run", "whole")
+    assert code == 0, err
+    assert here(*line, "--run", "parts", "--images", "16")[0] == 0
+    code, _, err = here(*line, "--run", "parts", "--resume", "--images", "32")
+    assert code == 0, err
+    whole, parts = (tiny / "runs" / n / "checkpoints" / "best.safetensors" for n in ("whole", "parts"))
+    states = [sorted(folder.parent.glob("0*32.safetensors"))[-1].read_bytes() for folder in (whole, parts)]
+    assert states[0] == states[1]
+    code, _, err = here(*line, "--run", "shared", "--devices", "2")
+    assert code == 2 and "trainer free keeps something of every batch" in err
