@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chimera_core.testing.fixtures.mnist import write_mnist
     from chimera_core.testing.fixtures.shapes import draw_shape, write_shapes
     from chimera_core.testing.in_process import load, make, train_encoder, train_fuser
+    from chimera_core.testing.laws.additions import check_attack, check_augmentation, check_metric
     from chimera_core.testing.laws.component import check_component
     from chimera_core.testing.laws.encoder import check_encoder
     from chimera_core.testing.laws.fuser import check_fuser
@@ -40,10 +41,13 @@ __all__ = [
     "Law",
     "LawBroken",
     "SmallEncoder",
+    "check_attack",
+    "check_augmentation",
     "check_component",
     "check_encoder",
     "check_fuser",
     "check_learner",
+    "check_metric",
     "check_source",
     "check_trainer",
     "draw_fuser_data",

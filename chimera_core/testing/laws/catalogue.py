@@ -8,6 +8,7 @@ from typing import Any
 from chimera_core.laws import Law, laws_of
 from chimera_core.plugins.loading import PluginRecord
 from chimera_core.plugins.packaging import InstalledLaws
+from chimera_core.testing.laws.additions import check_attack, check_augmentation, check_metric
 from chimera_core.testing.laws.encoder import check_encoder
 from chimera_core.testing.laws.fuser import check_fuser
 from chimera_core.testing.laws.learner import check_learner
@@ -26,4 +27,7 @@ LAWS_OF: Mapping[str, Callable[[], list[Law]]] = {
     "source": lambda: check_source(_nothing),
     "encoder": lambda: check_encoder(_nothing),
     "trainer": lambda: check_trainer(_nothing),
+    "attack": lambda: check_attack(_nothing),
+    "augmentation": lambda: check_augmentation(_nothing),
+    "metric": lambda: check_metric(_nothing),
 }

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from chimera_core.components.choice import Choice, choose
 from chimera_core.errors import PluginError
+from chimera_core.interfaces.additions import AdversarialAttack
 from chimera_core.interfaces.components import FusionGenerator
 from chimera_core.interfaces.learner import FuserData, FuserLearner, TrainedFacts
 from chimera_core.laws import Law, declare
 from chimera_core.plugins.discovery import Component, PluginHost, default_host
 from chimera_core.plugins.hookspecs import KINDS
 from chimera_core.records import Parent
+from chimera_core.testing.laws.additions import EPS, check_attack, check_augmentation, check_metric
 from chimera_core.testing.laws.encoder import check_encoder
 from chimera_core.testing.laws.fuser import check_fuser
 from chimera_core.testing.laws.learner import check_learner
@@ -143,9 +145,18 @@ def _trainer_laws(built: _Built) -> list[Law]:
     return check_trainer(built.load)
 
 
+def _attack_laws(built: _Built) -> list[Law]:
+    kind: type[AdversarialAttack] = built.component.load_class()
+    norm = "linf" if "linf" in kind.norms else "l2"
+    return check_attack(lambda: built.load(eps=EPS, norm=norm))
+
+
 _LAWS_OF_KIND: Mapping[str, Callable[[_Built], list[Law]]] = {
     "fusion-generator": _fuser_laws,
     "dataset-source": _source_laws,
     "feature-encoder": _encoder_laws,
     "robustness-trainer": _trainer_laws,
+    "attack": _attack_laws,
+    "augmentation": lambda built: check_augmentation(built.load),
+    "metric": lambda built: check_metric(built.load),
 }

@@ -213,11 +213,14 @@ class TrainerLaws:
 
     @law(PAGE, after=("attacked_images", "scalar_loss"))
     def no_state(self) -> str | None:
-        """It keeps nothing from one step to the next: another one at the same step does the same."""
+        """It keeps nothing from one step to the next but its ``state``: another one with that does the same."""
         self._pair()
         used, fresh = self._build(), self._build()
         for step in range(3):
             self._step(used, step)
+        if used.state is not None and fresh.state is not None:
+            fresh.begin((_IMAGES, 3, _SIDE, _SIDE), self._x.device)
+            fresh.state.load_state_dict(used.state.state_dict())
         one, other = self._step(used, 3), self._step(fresh, 3)
         off = float((one - other).abs())
         return f"losses differ by {off:.3g} after three steps." if off > 1e-6 else None
@@ -225,7 +228,9 @@ class TrainerLaws:
     def _step(self, trainer: RobustnessTrainer, step: int) -> Tensor:
         draw = Draw(1, 0, torch.arange(_IMAGES), step=step)
         seed_everything(step)
-        return trainer.loss(self._encoder(training=True), self._x.clone(), self._y, draw=draw)[0].detach()
+        loss = trainer.loss(self._encoder(training=True), self._x.clone(), self._y, draw=draw)[0]
+        torch.autograd.backward(loss)  # a trainer may learn from that, too
+        return loss.detach()
 
     @law(PAGE, after=("attacked_images", "scalar_loss", "no_state"))
     def draws_alone(self) -> str | None:
