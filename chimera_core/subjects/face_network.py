@@ -135,7 +135,10 @@ def face_network(device: torch.device) -> FaceNetwork:
         DataError: if its file is missing or damaged.
     """
     state = {name: value.float() for name, value in load_state(_WEIGHTS).items()}
-    network = FaceNetwork()
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # first weights, which are replaced, would move the global generator
+        network = FaceNetwork()
     own = {name: (tuple(value.shape), value.dtype) for name, value in network.state_dict().items()}
     check_state(state, own, where=_WEIGHTS.name)
     network.load_state_dict(state)

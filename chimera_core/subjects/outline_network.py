@@ -34,7 +34,10 @@ def outline_decoder(device: torch.device) -> OutlineDecoder:
         DataError: if its file is missing or damaged.
     """
     state = {name: value.float() for name, value in load_state(_WEIGHTS).items()}
-    decoder = OutlineDecoder()
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # first weights, which are replaced, would move the global generator
+        decoder = OutlineDecoder()
     own = {
         name: value
         for name, value in decoder.state_dict().items()

@@ -97,3 +97,11 @@ def test_every_law_is_a_sentence_with_a_page_that_there_is(kind: str) -> None:
             each.page
         )
         assert each.statement.endswith(".") and len(each.statement.split()) > 3
+
+
+def test_pytest_is_needed_by_its_own_two_modules_alone() -> None:
+    kit = DOCS.parent / "chimera_core" / "testing"
+    needing = {
+        file.name for file in kit.rglob("*.py") if "\nimport pytest" in file.read_text(encoding="utf-8")
+    }
+    assert needing == {"parametrize.py", "pytest_plugin.py"}
