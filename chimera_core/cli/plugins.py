@@ -9,7 +9,6 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli.parsing.groups import Group
-from chimera_core.cli.plugins_check import check
 from chimera_core.components.choice import look_up_options, option_layers
 from chimera_core.errors import PluginError
 from chimera_core.files.atomic import one_line
@@ -18,12 +17,9 @@ from chimera_core.options.flags import Flag, flags_of
 from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, lazy={"check": "chimera_core.cli.plugins_check:check"})
 def plugins() -> None:
     """List plugins, look into their components, and check them."""
-
-
-plugins.add_command(check)
 
 
 @plugins.command("list")

@@ -9,6 +9,7 @@ are laid over each other is in ``chimera_core.options.layers``, how options beco
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 import types
@@ -23,8 +24,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -64,15 +63,37 @@ class Config(BaseModel):
                 read[name] = read_fraction(read[name])
         return read
 
-    @model_serializer(mode="wrap", when_used="json")
-    def _write_whole_paths(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        plain: dict[str, Any] = write(self)
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            if name in plain and value and shape_of(field).is_a(Path) and value != Path():
-                is_one = isinstance(value, Path)
-                plain[name] = _in_full(value) if is_one else [_in_full(path) for path in value]
+    def model_dump(self, *, mode: str = "python", **how: Any) -> dict[str, Any]:
+        """Give plain values; see pydantic. In mode ``json`` paths are written in full."""
+        plain = super().model_dump(mode=mode, **how)
+        if mode == "json":
+            _write_whole_paths(self, plain)
         return plain
+
+
+def _write_whole_paths(config: BaseModel, plain: dict[str, Any]) -> None:
+    # No serializer of pydantic's: that makes every model of options slower to build, at every start.
+    for name, shape in _shapes_with_paths(type(config)):
+        value = getattr(config, name)
+        values = value if shape.multiple else (value,)
+        if name not in plain or not value or not isinstance(values, (tuple, list)):
+            continue
+        for index, inner in enumerate(values):
+            if isinstance(inner, BaseModel):
+                table = plain[name][index] if shape.multiple else plain[name]
+                if isinstance(table, dict):
+                    _write_whole_paths(inner, table)
+            elif isinstance(inner, Path) and inner != Path():
+                if shape.multiple:
+                    plain[name][index] = _in_full(inner)
+                else:
+                    plain[name] = _in_full(inner)
+
+
+@functools.cache
+def _shapes_with_paths(config: type[BaseModel]) -> tuple[tuple[str, Shape], ...]:
+    shapes = ((name, shape_of(field)) for name, field in config.model_fields.items())
+    return tuple((name, shape) for name, shape in shapes if shape.is_a(Path) or shape.is_a(BaseModel))
 
 
 def _in_full(path: Path) -> str:

@@ -7,7 +7,8 @@ not for it to say.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +24,37 @@ _SECTIONS = ("assets", "models", "plugins")
 _COMPONENTS = {"fuser": "fusion-generator", "encoder": "feature-encoder"}
 
 
-def read_carried(path: Path, record: PluginRecord, registry: Registry) -> TomlFile:
+@dataclass(frozen=True)
+class Carried:
+    """A checked file and its entries. Of its models the components have the plugin's name before theirs."""
+
+    file: TomlFile
+    entries: Registry
+
+
+def read_carried(path: Path, record: PluginRecord, shipped: Registry, earlier: Sequence[Carried]) -> Carried:
     """Read what the package of a loaded plugin adds to a registry.
 
     Args:
         path: of the file, see ``carried_file``.
         record: of the plugin.
-        registry: what comes along, and what the packages before it carry.
-    Returns:
-        The file, whose models name their components with the plugin.
+        shipped: what comes along.
+        earlier: what the packages before it carry.
     Raises:
         ConfigError: naming file, line and key.
     """
     file = read_toml(path, what="registry")
     _check_sections(file, record)
+    lower = [(shipped, shipped.place), *((each.entries, _placer(each.file)) for each in earlier)]
     for section in ("assets", "models"):
         for name in _entries(file, section):
-            if name in getattr(registry, section):
-                there = registry.place(section, name)
-                raise _wrong(file, "the name is taken" + f" ({there})" * (there != "default"), section, name)
+            for below, place in lower:
+                if name in getattr(below, section):
+                    raise _wrong(file, f"the name is taken ({place(section, name)})", section, name)
     table = {**file.table, "models": {n: _of_plugin(file, record, n) for n in _entries(file, "models")}}
     file = TomlFile(file.path, file.what, table, file.text)
-    check_registry(file, registry)
-    return file
+    assets = {k: v for below, _ in lower for k, v in below.assets.items()}
+    return Carried(file, check_registry(file, assets))
 
 
 def carried_file(record: PluginRecord) -> Path | None:
@@ -55,6 +64,10 @@ def carried_file(record: PluginRecord) -> Path | None:
         if (Path(folder) / FILE).is_file():
             return Path(folder) / FILE
     return None
+
+
+def _placer(file: TomlFile) -> Callable[..., str]:
+    return lambda *keys: file.place(keys)
 
 
 def _check_sections(file: TomlFile, record: PluginRecord) -> None:

@@ -19,14 +19,11 @@ from pathlib import Path
 
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
-from chimera_core.files.toml import TomlFile
-from chimera_core.laws import laws_of
 from chimera_core.options.config import suggest
 from chimera_core.plugins import hookspecs
-from chimera_core.plugins.carried import carried_file, read_carried
+from chimera_core.plugins.carried import Carried, carried_file, read_carried
 from chimera_core.plugins.entries import PluginEntry
 from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, mend_of, record_of
-from chimera_core.plugins.packaging import PackagingLaws
 from chimera_core.plugins.registry import Registry, read_registry, shipped_registry
 from chimera_core.plugins.settings import Settings, read_settings
 
@@ -163,19 +160,19 @@ def discover(
 def _with_carried(records: Sequence[PluginRecord], registry: Registry) -> tuple[list[PluginRecord], Registry]:
     """Lay what packages of plugins carry into the registry; a plugin that carries something wrong is broken."""
     judged: list[PluginRecord] = []
-    files: list[TomlFile] = []
-    below = None
+    found: list[Carried] = []
+    shipped = None
     for record in records:
         path = carried_file(record) if record.status == "ok" else None
         if path is not None:
-            below = below or registry.without_users()
+            shipped = shipped or registry.without_users()
             try:
-                files.append(read_carried(path, record, below.with_carried(files)))
+                found.append(read_carried(path, record, shipped, found))
             except ConfigError as error:
                 record = replace(record, status="broken", components=(), error=f"{error}: {mend_of(record)}")
         judged.append(record)
-    if files:
-        registry = registry.with_carried(files)
+    if found:
+        registry = registry.with_carried([each.file for each in found])
     return judged, registry
 
 
@@ -209,6 +206,10 @@ def _be_strict(host: PluginHost) -> None:
     Raises:
         PluginError: with exit code 1.
     """
+    # Here alone, because every command would wait for them.
+    from chimera_core.laws import laws_of
+    from chimera_core.plugins.packaging import PackagingLaws
+
     fault = ""
     if host.broken:
         first = host.broken[0]

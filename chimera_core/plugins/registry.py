@@ -88,7 +88,7 @@ class Registry(Config):
 
     def without_users(self) -> Registry:
         """Give what comes along, without the user's files."""
-        return _laid(self._files[:1])
+        return self if len(self._files) < 2 else _laid(self._files[:1])
 
     def place(self, *keys: str) -> str:
         """Name the file and line that a value comes from; ``default`` where no file says it."""
@@ -139,14 +139,17 @@ def _laid(files: Sequence[TomlFile], *, carried: Sequence[TomlFile] = ()) -> Reg
     return registry
 
 
-def check_registry(file: TomlFile, registry: Registry) -> None:
-    """Check the tables of a file that is to be laid over a registry, without laying it.
+def check_registry(file: TomlFile, assets: Mapping[str, AssetEntry]) -> Registry:
+    """Check the tables of a file that is to be laid over others, without laying it.
 
+    Args:
+        file: that was read.
+        assets: of those below.
     Raises:
         ConfigError: naming file, line and key.
     """
-    own = _check(file.table, file, below=registry)
-    taken = {asset.filename.casefold() for asset in registry.assets.values()}
+    own = _check(file.table, file, below=assets)
+    taken = {asset.filename.casefold() for asset in assets.values()}
     for name, asset in own.assets.items():
         if asset.filename.casefold() in taken:
             place = file.place(("assets", name, "filename"))
@@ -154,6 +157,7 @@ def check_registry(file: TomlFile, registry: Registry) -> None:
                 f"{place}: assets.{one_line(name, limit=60)}.filename: another asset has the filename "
                 f"{quote(asset.filename)}: choose another"
             )
+    return own
 
 
 def _tell_replaced(files: Sequence[TomlFile]) -> None:
@@ -208,7 +212,7 @@ def _leaves(entry: Config) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield from (((field, component, name), v) for name, v in options.items())
 
 
-def _check(tables: Mapping[str, Any], file: TomlFile, *, below: Registry | None = None) -> Registry:
+def _check(tables: Mapping[str, Any], file: TomlFile, *, below: Mapping[str, AssetEntry] = {}) -> Registry:
     try:
         registry = Registry.model_validate(tables)
     except ValidationError as error:
@@ -220,7 +224,7 @@ def _check(tables: Mapping[str, Any], file: TomlFile, *, below: Registry | None 
         key = ".".join(str(part) for part in location)
         text = f"{file.place(location)}: {key}: {message[:1].lower()}{message[1:]}{_hint(first)}"
         raise ConfigError(one_line(text, limit=800)) from None
-    assets = {*registry.assets, *(below.assets if below else ())}
+    assets = {*registry.assets, *below}
     for name, model in registry.models.items():
         if model.asset and model.asset not in assets:
             place = file.place(("models", name, "asset"))

@@ -169,7 +169,10 @@ def test_what_a_wheel_carries_is_there_at_once_and_gone_with_it(
     scratch.install(wheel)
     here = scratch.root
     own = {name: str(here / name) for name in ("assets", "runs", "cache")}
-    environ = {f"CHIMERA_{name.upper()}": path for name, path in own.items()} | {"OMP_NUM_THREADS": "1", "no_proxy": "127.0.0.1"}
+    environ = {f"CHIMERA_{name.upper()}": path for name, path in own.items()} | {
+        "OMP_NUM_THREADS": "1",
+        "no_proxy": "127.0.0.1",
+    }
 
     def run(*line: object) -> str:
         done = scratch.forked(*line, **environ)

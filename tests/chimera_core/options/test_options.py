@@ -334,7 +334,7 @@ class Around(Config):
         (Endless, "Endless holds itself"),
         (Opaque, "'table' is of type dict"),
         (Around, "'table' is of type"),
-        (dict, "no pydantic"),
+        (dict, "not a pydantic"),
     ],
 )
 def test_options_that_neither_flag_nor_table_can_show_are_refused(config: Any, words: str) -> None:
