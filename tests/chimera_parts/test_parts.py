@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 import torch
 from chimera_parts import animals
-from chimera_parts.animals import _without_limbs
+from chimera_parts.animals import _without_bulk, _without_limbs
 from chimera_parts.auto import Auto
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import Parts
@@ -288,6 +288,33 @@ def test_antlers_beyond_the_cut_stay_with_the_head():
     scores[50:90, 10:50] = 0.9
     cut = NeckCut(np.array([50.0, 50]), np.array([50.0, 90]), np.array([-1.0, 0]), head, 1.0, np.zeros(2))
     assert np.array_equal(_without_limbs(cut, scores, certain=True).head, head)
+
+
+def _before_a(piece: tuple[slice, slice]) -> tuple[NeckCut, np.ndarray]:
+    """A face above a level cut, before something else; and the scores that show the face."""
+    head, scores = np.zeros((120, 120), bool), np.zeros((120, 120), np.float32)
+    face = slice(60, 100), slice(40, 80)
+    head[face] = head[piece] = True
+    scores[face] = 0.9
+    cut = NeckCut(np.array([40.0, 100]), np.array([80.0, 100]), np.array([0, -1.0]), head, 1.0, np.zeros(2))
+    return cut, scores
+
+
+def test_a_rump_behind_a_face_is_no_part_of_the_head():
+    cut, scores = _before_a((slice(20, 60), slice(45, 75)))
+    kept = _without_bulk(cut, scores).head
+    assert kept[60:100, 40:80].all()
+    assert not kept[20:52].any()
+
+
+def test_horns_above_a_face_are_part_of_the_head():
+    cut, scores = _before_a((slice(20, 60), slice(45, 52)))
+    assert np.array_equal(_without_bulk(cut, scores).head, cut.head)
+
+
+def test_a_head_that_hardly_shows_in_the_scores_stays_whole():
+    cut, scores = _before_a((slice(20, 60), slice(45, 75)))
+    assert np.array_equal(_without_bulk(cut, 0.2 * scores).head, cut.head)
 
 
 def test_a_scrap_beside_a_head_goes_where_the_outline_was_only_found():
