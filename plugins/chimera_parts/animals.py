@@ -87,6 +87,14 @@ class Animal:
         """Side length of the animal, the root of its area, in working pixels."""
         return math.sqrt(max(1.0, float((self.working_alpha > 0.5).sum())))
 
+    @cached_property
+    def heads(self) -> tuple[NeckCut, ...]:
+        """The cuts as one takes a head off by them: without what is body beyond the cut.
+
+        Where the animal gives its body, that goes with its old head, for nothing would hold it.
+        """
+        return tuple(_without_bulk(cut, self.scores) for cut in self.cuts)
+
     def in_coat(self, image: Array) -> Animal:
         """The same animal, found alike, with other pixels: float32 (H, W, 3) in [0, 1]."""
         alpha = resized(self.alpha, (image.shape[0], image.shape[1]))
@@ -165,7 +173,7 @@ def look_at(
         alpha=alpha,
         scores=scores,
         cuts=tuple(
-            _without_bulk(_without_limbs(cut, scores, certain=parent.is_cutout), scores)
+            _without_limbs(cut, scores, certain=parent.is_cutout)
             for cut in propose_cuts(small_mask[0].cpu().numpy(), scores, places=np.stack(places), near=near)
         ),
         has_ground=not parent.is_cutout,

@@ -12,7 +12,7 @@ from chimera_parts.animals import _without_bulk, _without_limbs
 from chimera_parts.auto import Auto
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import Parts
-from chimera_parts.joining import _hung_on_the_neck
+from chimera_parts.leftovers import come_loose, hung_on_the_neck, stubs
 
 from chimera_core.api import ConfigError, NeckCut, Parent, resize_shorter
 
@@ -336,7 +336,7 @@ def _held_by_the_neck(*, up: bool) -> tuple[np.ndarray, np.ndarray]:
     body = (rows >= top) & (rows < bottom) & (columns < 124)
     thin = (rows >= 30) & (rows < 95) if up else (rows >= 105) & (rows < 170)
     piece = thin & (columns >= 117) & (columns < 123)
-    return _hung_on_the_neck(body | piece, u, v), piece
+    return hung_on_the_neck(body | piece, u, v), piece
 
 
 def test_an_antler_that_holds_by_the_neck_goes_with_the_old_head():
@@ -348,3 +348,26 @@ def test_an_antler_that_holds_by_the_neck_goes_with_the_old_head():
 def test_a_leg_that_holds_by_the_neck_stays():
     hung, _ = _held_by_the_neck(up=False)
     assert not hung.any()
+
+
+def test_a_trunk_that_nothing_holds_any_more_goes_with_the_old_head():
+    body, trunk, old_head, apart = (np.zeros((120, 160), bool) for _ in range(4))
+    body[40:100, 60:150] = True
+    trunk[70:110, 20:30] = True
+    old_head[30:69, 15:58] = True
+    loose = come_loose(body | trunk, old_head, 1.0)
+    assert np.array_equal(loose, trunk)
+    # Half an animal behind a post is not loose: the head was elsewhere.
+    apart[40:100, 5:20] = True
+    assert not come_loose(body | apart, np.roll(old_head, 60, 1), 1.0).any()
+
+
+@pytest.mark.parametrize(("length", "found"), [(14, True), (70, False)])
+def test_the_tip_of_a_bill_beyond_the_outline_goes_and_a_branch_stays(length, found):
+    ground = np.full((120, 160, 3), 0.5, np.float32)
+    ground[58:60, 60 : 60 + length] = 0.1
+    head = np.zeros((120, 160), bool)
+    head[40:80, 20:60] = True
+    tip = stubs(ground, head, head, 1.0)
+    assert tip[58:60, 64 : 60 + length].all() == found
+    assert not tip[:50].any() and not tip[68:].any()
