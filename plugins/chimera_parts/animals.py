@@ -223,6 +223,10 @@ def _without_bulk(cut: NeckCut, scores: Array) -> NeckCut:
         depth = cv2.distanceTransform(piece.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
         if depth > _THICK * side and scores[piece].mean() < _BODY_SCORE:
             head &= ~piece
+    # What hung together by what was left out would float beside the new neck.
+    pieces, count = ndimage.label(head, np.ones((3, 3), int))
+    if count > 1:
+        head = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
     return replace(cut, head=head)
 
 

@@ -22,11 +22,12 @@ _LEAST_PIECE, _MOST_LOOSE, _LOOSE = 0.03, 0.3, 8.0
 # What holds to the body by this band around the cut only, in lengths of the cut, and is at most this share of it, goes
 # with the old head.
 _NECK_BAND, _NECK_SIDE, _MOST_HUNG = 0.12, 0.6, 0.15
-# A stub in the surroundings is narrower than this share of the old head's side length, differs from what lies beside
-# it by this much, and ends within this many of them; so many working pixels around it go, too, and it may begin so far
-# from the hole.
-_STUB_WIDTH, _STUB_CONTRAST, _STUB_REACH, _STUB_RIM, _STUB_GAP = 0.16, 0.07, 0.9, 1.5, 3.0
-_LEAST_STUB = 6
+# A stub in the surroundings is narrower than this share of the old head's side length, and differs from what lies beside
+# it by this much and by so many times as much as most does there: among leaves nothing is found.
+_STUB_WIDTH, _STUB_CONTRAST, _STUB_CLEAR = 0.09, 0.08, 3.0
+# It begins this near to the hole in working pixels, ends within so many side lengths, is this many times as long as it
+# is wide, has so many pixels and at most this share of the hole's; so many working pixels around it go, too.
+_STUB_GAP, _STUB_REACH, _STUB_LONG, _LEAST_STUB, _MOST_STUB, _STUB_RIM = 3.0, 0.9, 2.6, 6, 0.1, 1.5
 
 
 def without_leftovers(
@@ -113,17 +114,26 @@ def stubs(ground: Array, hole: Mask, old_head: Mask, scale: float) -> Mask:
     small = resized(ground, (shape[0], shape[1]))
     inside = resized(hole.astype(np.float32), (shape[0], shape[1])) > 0.5
     side = math.sqrt(float(old_head.sum())) / scale
+    beside = grow(inside, _STUB_REACH * side)
     width = 2 * round(_STUB_WIDTH * side / 2) + 3
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     lines = [cv2.morphologyEx(small, how, brush) for how in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT)]
-    thin = (np.maximum(*lines).max(2) > _STUB_CONTRAST) & ~inside
-    far = ~grow(inside, _STUB_REACH * side)
-    pieces, count = ndimage.label(thin, np.ones((3, 3), int))
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-    begun = np.zeros(count + 1, bool)
-    begun[np.unique(pieces[grow(inside, _STUB_GAP)])] = True
-    begun[np.unique(pieces[far])] = False
-    found = begun & (sizes >= _LEAST_STUB)
-    found[0] = False
-    stub = grow(found[pieces], _STUB_RIM).astype(np.float32)
+    differs = np.maximum(*lines).mean(2)
+    usual = float(np.median(differs[beside & ~inside])) if (beside & ~inside).any() else 0.0
+    thin = (differs > max(_STUB_CONTRAST, _STUB_CLEAR * usual)) & ~inside
+    pieces, _ = ndimage.label(thin, np.ones((3, 3), int))
+    begun = np.setdiff1d(pieces[grow(inside, _STUB_GAP)], pieces[~beside])
+    found = np.zeros_like(inside)
+    for index in begun[begun > 0]:
+        piece = pieces == index
+        if _LEAST_STUB <= piece.sum() < _MOST_STUB * inside.sum() and _elongation(piece) > _STUB_LONG:
+            found |= piece
+    stub = grow(found, _STUB_RIM).astype(np.float32)
     return np.asarray(resized(stub, (hole.shape[0], hole.shape[1])) > 0.5)
+
+
+def _elongation(piece: Mask) -> float:
+    """How many times as long as wide a piece is, by the spread of its pixels."""
+    spread = np.linalg.eigvalsh(np.atleast_2d(np.cov(np.stack(np.nonzero(piece)))))
+    # A line of single pixels has no width by its spread.
+    return math.sqrt(float(spread[-1]) / max(float(spread[0]), 0.2))

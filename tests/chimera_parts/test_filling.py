@@ -66,3 +66,12 @@ def test_what_lies_at_a_height_is_filled_from_that_height():
     made = fill(damaged, hole)
     assert made[6:20, 90:110].mean() > 0.65
     assert made[45:60, 90:110].mean() < 0.45
+
+
+def test_a_dark_animal_beside_the_hole_does_not_darken_what_is_filled_in():
+    image = np.full((120, 160, 3), 0.7, np.float32)
+    hole, animal = (np.zeros((120, 160), bool) for _ in range(2))
+    hole[40:80, 60:100] = True
+    animal[40:80, 100:130] = True
+    image[hole | animal] = 0.1
+    assert fill(image, hole, avoid=animal)[42:78, 62:98].min() > 0.65

@@ -12,6 +12,7 @@ from chimera_parts.animals import _without_bulk, _without_limbs
 from chimera_parts.auto import Auto
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import Parts
+from chimera_parts.joining import _in_tone
 from chimera_parts.leftovers import come_loose, hung_on_the_neck, stubs
 
 from chimera_core.api import ConfigError, NeckCut, Parent, resize_shorter
@@ -348,6 +349,18 @@ def test_an_antler_that_holds_by_the_neck_goes_with_the_old_head():
 def test_a_leg_that_holds_by_the_neck_stays():
     hung, _ = _held_by_the_neck(up=False)
     assert not hung.any()
+
+
+def test_a_dark_face_is_lightened_and_a_light_one_is_not():
+    there, far = np.ones((100, 100), np.float32), np.full((100, 100), 5, np.float32)
+    body = np.full((100, 100, 3), 0.5, np.float32)
+
+    def toned(value: float) -> float:
+        head = np.full((100, 100, 3), value, np.float32)
+        return float(_in_tone(head, there, there, body, there, far, far).mean())
+
+    assert toned(0.1) == pytest.approx(0.17, abs=0.01)
+    assert toned(0.5) == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_trunk_that_nothing_holds_any_more_goes_with_the_old_head():
