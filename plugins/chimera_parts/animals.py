@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 from scipy import ndimage
 from torch import Tensor
@@ -33,6 +34,11 @@ _LEAST_CONTACT, _DOME = 0.3, 0.3
 # head, in its side lengths, and that looks so little like one.
 _LEAST_LIMB, _BELOW_HEAD, _NEAR_HEAD = 0.06, 0.4, 0.1
 _HEAD_SCORE, _LIMB_SCORE = 0.35, 0.12
+# What lies outside the hull of face and cut by this much, is this thick to its middle and looks so little like head is
+# body: a rump behind a dog that faces the camera, a raised arm, whoever holds it. Ears, horns and antlers are thinner.
+_OFF_FACE, _THICK, _BODY_SCORE = 0.08, 0.13, 0.15
+# Of hot pieces, the face is those that hold this share of the surest one's score, and this share of the head at least.
+_FACE_SHARE, _LEAST_FACE = 0.25, 0.1
 # Where the outline was found, smaller scraps beside the head go, too.
 _LEAST_SCRAP, _BESIDE_HEAD = 0.015, -0.3
 
@@ -80,6 +86,14 @@ class Animal:
     def side(self) -> float:
         """Side length of the animal, the root of its area, in working pixels."""
         return math.sqrt(max(1.0, float((self.working_alpha > 0.5).sum())))
+
+    @cached_property
+    def heads(self) -> tuple[NeckCut, ...]:
+        """The cuts as one takes a head off by them: without what is body beyond the cut.
+
+        Where the animal gives its body, that goes with its old head, for nothing would hold it.
+        """
+        return tuple(_without_bulk(cut, self.scores) for cut in self.cuts)
 
     def in_coat(self, image: Array) -> Animal:
         """The same animal, found alike, with other pixels: float32 (H, W, 3) in [0, 1]."""
@@ -187,6 +201,32 @@ def _without_limbs(cut: NeckCut, scores: Array, *, certain: bool) -> NeckCut:
         below = (float(np.nonzero(piece)[0].mean()) - height) / side
         if piece.sum() > share * cut.area and below > lowest and scores[piece].mean() < _LIMB_SCORE:
             head &= ~piece
+    return replace(cut, head=head)
+
+
+def _without_bulk(cut: NeckCut, scores: Array) -> NeckCut:
+    """Leave out what lies beyond a straight cut but is as thick as a body and off the face."""
+    side = math.sqrt(max(1.0, cut.area))
+    hot = (scores > _HEAD_SCORE) & cut.head
+    if hot.sum() < _LEAST_FACE * cut.area or not hot.any():
+        return cut
+    pieces, count = ndimage.label(hot)
+    mass = ndimage.sum(scores, pieces, range(1, count + 1))
+    face = np.isin(pieces, 1 + np.flatnonzero(mass > _FACE_SHARE * mass.max()))
+    rows, columns = np.nonzero(face)
+    points = np.concatenate([np.stack([columns, rows], 1), np.round([cut.nape, cut.throat])]).astype(np.int32)
+    hull = cv2.fillConvexPoly(np.zeros(face.shape, np.uint8), cv2.convexHull(points), 1)
+    pieces, count = ndimage.label(cut.head & ~grow(hull, _OFF_FACE * side))
+    head = cut.head.copy()
+    for index in range(1, count + 1):
+        piece = pieces == index
+        depth = cv2.distanceTransform(piece.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
+        if depth > _THICK * side and scores[piece].mean() < _BODY_SCORE:
+            head &= ~piece
+    # What hung together by what was left out would float beside the new neck.
+    pieces, count = ndimage.label(head, np.ones((3, 3), int))
+    if count > 1:
+        head = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
     return replace(cut, head=head)
 
 

@@ -37,15 +37,6 @@ def grow(mask: Any, pixels: float) -> Mask:
     return np.asarray(near if pixels > 0 else ~near, bool)
 
 
-def largest_piece(mask: Mask, *, at_least: float = 1.0) -> Mask:
-    """Keep a mask's largest piece, and pieces of at least a share of it."""
-    count, pieces = cv2.connectedComponents(np.asarray(mask, np.uint8), connectivity=8)
-    if count <= 2:
-        return mask
-    sizes = np.bincount(pieces.ravel())[1:]
-    return np.isin(pieces, 1 + np.flatnonzero(sizes >= at_least * sizes.max()))
-
-
 def spread_colours(image: Array, alpha: Array, *, scale: float = 1.0) -> Array:
     """Continue an animal's colours beyond its outline, so that what is blended there shows no surroundings.
 

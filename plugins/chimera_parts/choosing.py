@@ -50,7 +50,7 @@ def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> l
         size: of the head; 1 is about as large as the old one's.
         most: how many different ones to give at most.
     """
-    pairs = rank_pairs(body.cuts, head.cuts, side=body.side, size=size)
+    pairs = rank_pairs(body.cuts, head.heads, side=body.side, size=size)
     tried = [_try(body, head, pair, size) for pair in pairs[:_TRIALS]]
     tried.sort(key=lambda choice: choice.price)
     kept = [tried[0]]

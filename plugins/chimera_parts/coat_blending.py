@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from scipy import ndimage
@@ -23,7 +25,14 @@ _SOFT = 0.05
 
 
 def blend_colours(
-    body: Array, head: Array, body_alpha: Array, head_alpha: Array, u: Array, beyond: Array
+    body: Array,
+    head: Array,
+    body_alpha: Array,
+    head_alpha: Array,
+    u: Array,
+    beyond: Array,
+    *,
+    most: float = math.inf,
 ) -> tuple[Array, Array]:
     """Bring the colours of body and head towards each other along their seam.
 
@@ -34,6 +43,7 @@ def blend_colours(
         head_alpha: where the head is.
         u: float32 (h, w), where along the seam, in lengths of the cut.
         beyond: how far beyond the seam, on the head's side, likewise.
+        most: how far the body's colours may run over the head at most, likewise.
     Returns:
         Body and head, changed near the seam only.
     """
@@ -54,7 +64,7 @@ def blend_colours(
     gap = (smooth + few * overall) / (weight + few)
     centres = (np.arange(_STRETCHES) + 0.5) / _STRETCHES * 1.3 - 0.65
     field = np.stack([np.interp(u, centres, gap[:, c]) for c in range(3)], 2).astype(np.float32)
-    toward_body = np.clip(_OF_HEAD * field, -_MOST[0], _MOST[0]) * _faded(beyond, _FADE)
+    toward_body = np.clip(_OF_HEAD * field, -_MOST[0], _MOST[0]) * _faded(beyond, min(_FADE, most))
     toward_head = np.clip(_OF_BODY * field, -_MOST[1], _MOST[1]) * _faded(beyond, BODY_REACH)
     return (
         np.asarray(np.clip(body - toward_head, 0, 1), np.float32),

@@ -71,7 +71,7 @@ def _filled(image: Array, hole: Mask, avoid: Mask) -> Array:
     if found is None:
         return image
     coarse, offsets = found
-    return _copied(image, hole, coarse, offsets)
+    return _copied(image, hole, avoid, coarse, offsets)
 
 
 def _sources(avoid: Mask) -> np.ndarray:
@@ -85,12 +85,16 @@ def _sources(avoid: Mask) -> np.ndarray:
     return centres
 
 
-def _levelled(made: Array, image: Array, hole: Mask, scale: float) -> Array:
+def _levelled(made: Array, image: Array, hole: Mask, avoid: Mask, scale: float) -> Array:
     """Lift or lower what was filled in until it meets its surroundings, as light falls off smoothly.
+
+    The animal beside the hole, which is to be avoided, would darken or lighten what lies behind it.
 
     Source: a membrane as in Perez et al. 2003, "Poisson image editing", section 2, by blurs of falling width.
     """
-    ring = (grow(hole, 5 * scale) & ~grow(hole, scale)).astype(np.float32)
+    ring = (grow(hole, 5 * scale) & ~grow(hole, scale) & ~avoid).astype(np.float32)
+    if not ring.any():
+        return np.asarray(np.clip(made, 0, 1), np.float32)
     off = (image - made) * ring[..., None]
     width = max(hole.shape) / 4
     level = np.zeros_like(made)
@@ -209,7 +213,7 @@ def _votes(columns: torch.Tensor, at: torch.Tensor, shape: tuple[int, int]) -> t
     return F.fold(everywhere[None], shape, 2 * _RADIUS + 1, padding=_RADIUS)[0]
 
 
-def _copied(image: Array, hole: Mask, coarse: Array, offsets: np.ndarray) -> Array:
+def _copied(image: Array, hole: Mask, avoid: Mask, coarse: Array, offsets: np.ndarray) -> Array:
     """Copy full-size pixels along the offsets; of four neighbours' copies each pixel takes the one that fits best.
 
     Their mean would hide the patches' edges as well, but take the grain out of grass and fur.
@@ -235,6 +239,6 @@ def _copied(image: Array, hole: Mask, coarse: Array, offsets: np.ndarray) -> Arr
         better = off < least
         least = np.where(better, off, least)
         detail = np.where(better[..., None], grain, detail)
-    made = _levelled(wanted + detail, image, hole, float(scale.max()))
+    made = _levelled(wanted + detail, image, hole, avoid, float(scale.max()))
     share = soften(grow(hole, 2), 1.5)[..., None]
     return np.asarray(np.clip(image * (1 - share) + made * share, 0, 1), np.float32)

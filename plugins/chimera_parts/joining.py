@@ -11,10 +11,11 @@ from scipy import ndimage
 
 from chimera_core.api import blend_pyramids, blurred, resized, sampled, sharpened, smoothstep
 from chimera_parts.animals import Animal
-from chimera_parts.arrays import Array, Mask, grow, largest_piece, soften, spread_colours
+from chimera_parts.arrays import Array, Mask, grow, soften, spread_colours
 from chimera_parts.canvas import Canvas
 from chimera_parts.coat_blending import BODY_REACH, blend_colours, strands
 from chimera_parts.filling import fill
+from chimera_parts.leftovers import LEAST_HEAD_SCORE, come_loose, hung_on_the_neck, stubs, without_leftovers
 from chimera_parts.placing import NeckFields, Placement
 
 # All lengths below are shares of the cut's length.
@@ -28,18 +29,18 @@ _LEAST_TONE_PIXELS = 30
 _TONE_GAIN, _TONE_SHIFT = (0.7, 1.4), 0.25
 # The whole head moves this far towards the body's brightness.
 _BRIGHTNESS = 0.15
+# A head of which all but a quarter is darker than this is lightened towards it, by at most this factor: its face is read.
+_READ, _MOST_LIGHT = 0.34, 1.7
+# The body's colours run over at most this share of a head's reach, and in any case so far.
+_MOST_FADE, _LEAST_FADE = 0.45, 0.25
 # Around an old head so many working pixels go with it, and so much of its side length.
 _RIM, _RIM_SHARE = 5.0, 0.05
-# What lies this near beyond the cut and looks less like head than this is shoulder.
-_SHOULDER, _SHOULDER_SCORE = 0.15, 0.15
-# Of the old head, what the score map still shows behind the cut is covered, this far from it, if it is this much.
-_LEFT_SCORE, _LEFT_REACH, _LEAST_LEFT = 0.6, 0.9, 0.02
+# What lies this near beyond the cut and does not look like head is shoulder.
+_SHOULDER = 0.15
 # Around both heads, pixels up to this far are drawn anew.
 _TOUCHED = 0.3
 # Notches up to this deep are closed where the outlines meet.
 _NOTCH, _NOTCH_NEAR, _NOTCH_SIDE = 0.16, 0.25, 0.6
-# What holds to the body by this band around the cut only, and is at most this share of it, goes with the old head.
-_NECK_BAND, _MOST_HUNG = 0.12, 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +90,16 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     # Shoulders beyond the cut stay.
     stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     if clear:
-        own = _without_leftovers(own, body_alpha, scores, old_head, stump, v, scale)
+        own = without_leftovers(own, body_alpha, scores, old_head, stump, v, scale)
     colour = _in_tone(colour, alpha, part, ground, body_alpha, u, v)
     seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
     near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
-    removed = old_head & ~((v < _SHOULDER) & (scores < _SHOULDER_SCORE)) & ~stump
+    removed = old_head & ~((v < _SHOULDER) & (scores < LEAST_HEAD_SCORE)) & ~stump
     outline, left = _outline(body_alpha, alpha, part, removed, u, v, scale, length)
     beyond = v - seam(u)
-    own, colour = blend_colours(own, colour, body_alpha, alpha, u, beyond)
+    deep = beyond[(part > 0.5) & (alpha > 0.5)]
+    reach = _MOST_FADE * float(np.quantile(deep, 0.95)) if len(deep) else math.inf
+    own, colour = blend_colours(own, colour, body_alpha, alpha, u, beyond, most=max(_LEAST_FADE, reach))
     only_body = soften((left > 0.5) & (alpha < 0.5), scale)
     is_head = strands(u, beyond) * (near_head > 0.5) * (1 - only_body)
     levels = min(5 + round(math.log2(max(1.0, scale))), max(2, int(math.log2(max(length * scale, 8) / 3))))
@@ -131,7 +134,13 @@ def _seen(head: Animal, placement: Placement, fields: NeckFields, scale: float) 
 def _in_tone(
     head: Array, head_alpha: Array, head_part: Array, body: Array, body_alpha: Array, u: Array, v: Array
 ) -> Array:
-    """Bring the head's colours near the cut to the body's, and the whole a little to its brightness."""
+    """Bring the head's colours near the cut to the body's, the whole a little to its brightness, and light to a dark face."""
+    whole = (head_alpha > 0.8) & (head_part > 0.5)
+    if whole.any():
+        light = float(np.quantile(head[whole].mean(1), 0.75))
+        head = np.clip(head * float(np.clip(_READ / max(light, 1e-3), 1, _MOST_LIGHT)), 0, 1).astype(
+            np.float32
+        )
     near = (np.abs(v) < _TONE_NEAR) & (np.abs(u) < _TONE_SIDE)
     of_body, of_head = (body_alpha > 0.8) & near, (head_alpha > 0.8) & near
     if of_body.sum() < _LEAST_TONE_PIXELS or of_head.sum() < _LEAST_TONE_PIXELS:
@@ -143,23 +152,10 @@ def _in_tone(
     toned = (head - ours.mean(0)) * gain + ours.mean(0) + shift
     share = smoothstep(1 - (v - 0.05) / _TONE_FADE)[..., None] * _TONE
     mixed = head * (1 - share) + toned * share
-    whole = (head_alpha > 0.8) & (head_part > 0.5)
     if whole.any():
         ratio = float(body[body_alpha > 0.8].mean() / max(0.02, head[whole].mean()))
         mixed = mixed * (1 + _BRIGHTNESS * (float(np.clip(ratio, 0.4, 2.5)) - 1))
     return np.asarray(np.clip(mixed, 0, 1), np.float32)
-
-
-def _without_leftovers(
-    own: Array, alpha: Array, scores: Array, old_head: Mask, stump: Mask, v: Array, scale: float
-) -> Array:
-    """Cover what of the old head hangs before the body or stays on a stump, a snout say, with the body's own fur."""
-    hanging = (scores > _LEFT_SCORE) & (alpha > 0.5) & ~old_head & (v <= 0) & (v > -_LEFT_REACH)
-    face = (scores > _SHOULDER_SCORE) & (alpha > 0.5) & old_head & stump & (v > 0)
-    if hanging.sum() + face.sum() < _LEAST_LEFT * old_head.sum():
-        return own
-    hole = (grow(hanging, 3 * scale) & (alpha > 0.5) & ~old_head) | face
-    return fill(own, hole, avoid=(alpha < 0.9) | grow(old_head, 2 * scale))
 
 
 class _Seam:
@@ -225,9 +221,9 @@ def _outline(
     kept = grow((body > 0.5) & ~grow(old_head, scale), scale)
     removed = grow(old_head, 6 * scale) & (v > -pixel) & ~kept
     left = np.where(removed, 0, body).astype(np.float32)
-    crumbs = (left > 0.3) & ~largest_piece(left > 0.3, at_least=0.03)
+    crumbs = come_loose(left > 0.3, old_head, scale)
     left = np.where(grow(crumbs, 2 * scale), 0, left).astype(np.float32)
-    hung = _hung_on_the_neck(left > 0.3, u, v)
+    hung = hung_on_the_neck(left > 0.3, u, v)
     left = np.where(grow(hung, 3 * scale), 0, left).astype(np.float32)
     around = soften(grow(head_part > 0.5, 3 * scale), scale)
     placed = head * around * np.clip(v / (2 * pixel) + 1, 0, 1)
@@ -242,25 +238,6 @@ def _outline(
     return np.maximum(alpha, soften(closed, 0.8 * scale) * near).astype(np.float32), left
 
 
-def _hung_on_the_neck(left: Mask, u: Array, v: Array) -> Mask:
-    """Find what of the body holds to the rest by its neck only: an antler that reaches back, an ear."""
-    neck = (np.abs(v) < _NECK_BAND) & (np.abs(u) < _NOTCH_SIDE)
-    pieces, count = ndimage.label(left & ~neck)
-    if count < 2:
-        return np.zeros_like(left)
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    touching = np.unique(pieces[grow(neck, 2) & left])
-    # Legs hang down and stay.
-    height = np.nonzero(neck)[0].mean()
-    small = [
-        k
-        for k in touching
-        if 0 < sizes[k] < _MOST_HUNG * sizes.max() and np.nonzero(pieces == k)[0].mean() < height
-    ]
-    return np.asarray(np.isin(pieces, small))
-
-
 def _cleared(
     ground: Array, body: Array, alpha: Array, old_head: Mask, left: Array, v: Array, scale: float
 ) -> Array:
@@ -269,4 +246,5 @@ def _cleared(
     # Of a large head the outline is off by more.
     rim = _RIM + _RIM_SHARE * math.sqrt(float(old_head.sum())) / scale
     hole = grow(old_head | fringe, rim * scale) & ~((left > 0.9) & ~grow(old_head, 3 * scale))
+    hole |= stubs(ground, hole, old_head, scale) & (left < 0.1)
     return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale))

@@ -114,21 +114,21 @@ class Placement:
         scale = self.neck_scale * (1 - eased) + self.head_scale * eased
         depth = np.concatenate([[0], np.cumsum(1 / scale)[:-1]]) * step
 
-        def at(values: Point, where: Array) -> Array:
-            return np.interp(where, arc, values).astype(np.float32)
-
         # Nearest point of the centre line, by damped projection.
-        s = np.maximum(straight_v, 0)
+        s = np.maximum(straight_v, 0).astype(np.float32)
+        line = np.stack([line_x, line_y, np.cos(heading), np.sin(heading)], 1).astype(np.float32)
         for _ in range(8):
-            ahead = (dx - at(line_x, s)) * np.cos(at(heading, s)) + (dy - at(line_y, s)) * np.sin(
-                at(heading, s)
-            )
-            s = np.clip(s + 0.8 * ahead, 0, reach)
-        side = -(dx - at(line_x, s)) * np.sin(at(heading, s)) + (dy - at(line_y, s)) * np.cos(at(heading, s))
+            x_s, y_s, cos, sin = _read(line, s, step)
+            ahead = (dx - x_s) * cos + (dy - y_s) * sin
+            s = np.clip(s + 0.8 * ahead, 0, reach).astype(np.float32)
+        x_s, y_s, cos, sin, scale_s, depth_s = _read(
+            np.concatenate([line, np.stack([scale, depth], 1).astype(np.float32)], 1), s, step
+        )
+        side = -(dx - x_s) * sin + (dy - y_s) * cos
         side *= handedness(body)
         in_head = straight_v > 0
-        u = np.where(in_head, side / at(scale, s), straight_u / self.neck_scale)
-        v = np.where(in_head, at(depth, s), straight_v / self.neck_scale)
+        u = np.where(in_head, side / scale_s, straight_u / self.neck_scale)
+        v = np.where(in_head, depth_s, straight_v / self.neck_scale)
         head_u, head_v = axes(head)
         return NeckFields(
             straight_u.astype(np.float32),
@@ -136,6 +136,15 @@ class Placement:
             (head.middle[0] + u * head_u[0] + v * head_v[0]).astype(np.float32),
             (head.middle[1] + u * head_u[1] + v * head_v[1]).astype(np.float32),
         )
+
+
+def _read(values: Array, where: Array, step: float) -> Array:
+    """Interpolate C columns of ``values`` (S, C), which lie ``step`` apart, at points ``where`` (h, w): (C, h, w)."""
+    place = where / np.float32(step)
+    before = np.minimum(place.astype(np.int32), len(values) - 2)
+    share = (place - before)[None]
+    columns = np.ascontiguousarray(values.T)
+    return np.asarray(columns[:, before] * (1 - share) + columns[:, before + 1] * share, np.float32)
 
 
 def axes(cut: NeckCut) -> tuple[Point, Point]:

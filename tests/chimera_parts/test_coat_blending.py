@@ -49,3 +49,10 @@ def test_strands_cross_the_seam_but_do_not_wander():
     assert at_seam.min() < 0.2
     assert at_seam.max() > 0.8
     assert np.array_equal(share, strands(u, beyond))
+
+
+def test_the_bodys_colours_run_no_further_over_a_small_head_than_they_may():
+    below, above, whole, u, beyond = _sides(0.2, 0.5)
+    _, of_head = blend_colours(below, above, whole, whole, u, beyond, most=0.3)
+    assert np.allclose(of_head[beyond > 0.3], 0.5, atol=1e-6)
+    assert float(of_head[149, 100, 0]) < 0.45

@@ -66,3 +66,14 @@ def test_what_lies_at_a_height_is_filled_from_that_height():
     made = fill(damaged, hole)
     assert made[6:20, 90:110].mean() > 0.65
     assert made[45:60, 90:110].mean() < 0.45
+
+
+def test_a_dark_animal_beside_the_hole_does_not_darken_what_is_filled_in():
+    noise = np.random.default_rng(0).standard_normal((120, 160, 1))
+    image = np.repeat(0.7 + 0.1 * noise, 3, 2).astype(np.float32)
+    hole, animal = (np.zeros((120, 160), bool) for _ in range(2))
+    hole[30:90, 50:90] = True
+    animal[30:90, 90:140] = True
+    image[hole | animal] = 0.1
+    made = fill(image, hole, avoid=animal)
+    assert made[32:88, 80:88].mean() > 0.68  # 0.63 where the animal was levelled with

@@ -8,11 +8,12 @@ import pytest
 import skimage.data
 import torch
 from chimera_parts import animals
-from chimera_parts.animals import _without_limbs
+from chimera_parts.animals import _without_bulk, _without_limbs
 from chimera_parts.auto import Auto
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import Parts
-from chimera_parts.joining import _hung_on_the_neck
+from chimera_parts.joining import _in_tone
+from chimera_parts.leftovers import come_loose, hung_on_the_neck, stubs
 
 from chimera_core.api import ConfigError, NeckCut, Parent, resize_shorter
 
@@ -290,6 +291,33 @@ def test_antlers_beyond_the_cut_stay_with_the_head():
     assert np.array_equal(_without_limbs(cut, scores, certain=True).head, head)
 
 
+def _before_a(piece: tuple[slice, slice]) -> tuple[NeckCut, np.ndarray]:
+    """A face above a level cut, before something else; and the scores that show the face."""
+    head, scores = np.zeros((120, 120), bool), np.zeros((120, 120), np.float32)
+    face = slice(60, 100), slice(40, 80)
+    head[face] = head[piece] = True
+    scores[face] = 0.9
+    cut = NeckCut(np.array([40.0, 100]), np.array([80.0, 100]), np.array([0, -1.0]), head, 1.0, np.zeros(2))
+    return cut, scores
+
+
+def test_a_rump_behind_a_face_is_no_part_of_the_head():
+    cut, scores = _before_a((slice(20, 60), slice(45, 75)))
+    kept = _without_bulk(cut, scores).head
+    assert kept[60:100, 40:80].all()
+    assert not kept[20:52].any()
+
+
+def test_horns_above_a_face_are_part_of_the_head():
+    cut, scores = _before_a((slice(20, 60), slice(45, 52)))
+    assert np.array_equal(_without_bulk(cut, scores).head, cut.head)
+
+
+def test_a_head_that_hardly_shows_in_the_scores_stays_whole():
+    cut, scores = _before_a((slice(20, 60), slice(45, 75)))
+    assert np.array_equal(_without_bulk(cut, 0.2 * scores).head, cut.head)
+
+
 def test_a_scrap_beside_a_head_goes_where_the_outline_was_only_found():
     head = np.zeros((100, 100), bool)
     head[20:60, 10:50] = True
@@ -309,7 +337,7 @@ def _held_by_the_neck(*, up: bool) -> tuple[np.ndarray, np.ndarray]:
     body = (rows >= top) & (rows < bottom) & (columns < 124)
     thin = (rows >= 30) & (rows < 95) if up else (rows >= 105) & (rows < 170)
     piece = thin & (columns >= 117) & (columns < 123)
-    return _hung_on_the_neck(body | piece, u, v), piece
+    return hung_on_the_neck(body | piece, u, v), piece
 
 
 def test_an_antler_that_holds_by_the_neck_goes_with_the_old_head():
@@ -321,3 +349,38 @@ def test_an_antler_that_holds_by_the_neck_goes_with_the_old_head():
 def test_a_leg_that_holds_by_the_neck_stays():
     hung, _ = _held_by_the_neck(up=False)
     assert not hung.any()
+
+
+def test_a_dark_face_is_lightened_and_a_light_one_is_not():
+    there, far = np.ones((100, 100), np.float32), np.full((100, 100), 5, np.float32)
+    body = np.full((100, 100, 3), 0.5, np.float32)
+
+    def toned(value: float) -> float:
+        head = np.full((100, 100, 3), value, np.float32)
+        return float(_in_tone(head, there, there, body, there, far, far).mean())
+
+    assert toned(0.1) == pytest.approx(0.17, abs=0.01)
+    assert toned(0.5) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_trunk_that_nothing_holds_any_more_goes_with_the_old_head():
+    body, trunk, old_head, apart = (np.zeros((120, 160), bool) for _ in range(4))
+    body[40:100, 60:150] = True
+    trunk[70:110, 20:30] = True
+    old_head[30:69, 15:58] = True
+    loose = come_loose(body | trunk, old_head, 1.0)
+    assert np.array_equal(loose, trunk)
+    # Half an animal behind a post is not loose: the head was elsewhere.
+    apart[40:100, 5:20] = True
+    assert not come_loose(body | apart, np.roll(old_head, 60, 1), 1.0).any()
+
+
+@pytest.mark.parametrize(("length", "found"), [(14, True), (70, False)])
+def test_the_tip_of_a_bill_beyond_the_outline_goes_and_a_branch_stays(length, found):
+    ground = np.full((120, 160, 3), 0.5, np.float32)
+    ground[58:60, 60 : 60 + length] = 0.1
+    head = np.zeros((120, 160), bool)
+    head[40:80, 20:60] = True
+    tip = stubs(ground, head, head, 1.0)
+    assert tip[58:60, 64 : 60 + length].all() == found
+    assert not tip[:50].any() and not tip[68:].any()
