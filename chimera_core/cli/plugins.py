@@ -10,6 +10,7 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli.parsing.groups import Group
 from chimera_core.cli.plugins_check import check
+from chimera_core.cli.plugins_new import new
 from chimera_core.components.choice import look_up_options, option_layers
 from chimera_core.errors import PluginError
 from chimera_core.files.atomic import one_line
@@ -20,10 +21,11 @@ from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """List plugins, look into their components, and check them."""
+    """List plugins, look into their components, check them, and begin one of your own."""
 
 
 plugins.add_command(check)
+plugins.add_command(new)
 
 
 @plugins.command("list")
