@@ -40,7 +40,7 @@ class Cvae(FusionGenerator):
     def load(self, state: Mapping[str, Tensor], facts: TrainedFacts) -> None:
         """Take up what the learner's ``state`` gave. It may come from a stranger's file."""
         config: CvaeConfig = self.config
-        with torch.device("meta"):  # shapes alone, so that wrong facts cost no memory
+        with torch.device("meta"):  # no memory for wrong facts
             self.decoder = Decoder(
                 classes=len(facts.classes), codes=config.codes, width=config.width, size=facts.size
             )
