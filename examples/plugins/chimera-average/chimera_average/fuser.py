@@ -8,6 +8,6 @@ class Average(FusionGenerator):
     def fuse(self, parents, weights, *, seeds, size):
         shape = resize_shorter(parents[0].image, size).shape[1:]
         images = [interpolate(p.image[None], shape, mode="bicubic", antialias=True) for p in parents]
-        gamma = self.config.gamma
-        mixed = sum(w * i.clamp(0, 1) ** gamma for w, i in zip(weights, images)) ** (1 / gamma)
-        return mixed.expand(len(seeds), -1, -1, -1)
+        shares = [w**self.config.gamma for w in weights]
+        mixed = sum(s * i for s, i in zip(shares, images)) / sum(shares)
+        return mixed.clamp(0, 1).expand(len(seeds), -1, -1, -1)

@@ -5,7 +5,7 @@ CHIMERA_API = 1
 
 
 class AverageConfig(Config):
-    gamma: float = option(1.0, help="above 1 the brighter parent counts more", ge=0.25, le=4)
+    gamma: float = option(1.0, help="above 1 the heavier parent shows more", gt=0, le=4)
 
 
 @hookimpl

@@ -29,9 +29,7 @@ class Cvae(FusionGenerator):
     needs_training: ClassVar[bool] = True
 
     @classmethod
-    def learner(
-        cls, config: CvaeConfig, data: FuserData, *, device: torch.device | str
-    ) -> FuserLearner:
+    def learner(cls, config: CvaeConfig, data: FuserData, *, device: torch.device | str) -> FuserLearner:
         """Begin to learn."""
         if data.size % 8:
             raise ConfigError(f"cvae draws sides that 8 divides, not {data.size}: change --size")

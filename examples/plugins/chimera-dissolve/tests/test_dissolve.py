@@ -16,8 +16,7 @@ def test_each_cell_shows_one_parent() -> None:
     fuser = Dissolve(DissolveConfig(cells=4, edges="hard"))
     parents = draw_parents(2)
     made, first, second = (
-        make(fuser, parents, weights, seeds=[3], size=64)
-        for weights in ((0.5, 0.5), (1.0, 0.0), (0.0, 1.0))
+        make(fuser, parents, weights, seeds=[3], size=64) for weights in ((0.5, 0.5), (1.0, 0.0), (0.0, 1.0))
     )
     from_first = (made == first).all(1)
     from_second = (made == second).all(1)

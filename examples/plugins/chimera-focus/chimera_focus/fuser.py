@@ -46,7 +46,5 @@ class Focus(FusionGenerator):
 
 
 def _image_of(parent: Parent) -> Tensor:
-    assert (
-        parent.image is not None
-    )  # this fuser accepts photographs alone: the host refuses the rest
+    assert parent.image is not None  # only photographs are accepted: the host refuses the rest
     return parent.image
