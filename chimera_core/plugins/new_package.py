@@ -28,6 +28,7 @@ EXAMPLES = {
     "source": "shapes",
     "encoder": "tiny",
     "trainer": "sign-step",
+    "metric": "vivid",
 }
 """Kind of a new package -> the component of the example that it is made from."""
 

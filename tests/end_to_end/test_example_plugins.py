@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted(p.parent for p in (REPOSITORY / "examples" / "plugins").glob("*/pyproject.toml"))
 KINDS = {
     "average": "fusion-generator",
+    "vivid": "metric",
     "cvae": "fusion-generator",
     "dissolve": "fusion-generator",
     "focus": "fusion-generator",
