@@ -19,7 +19,7 @@ from chimera_core.options.config import Config
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-TAUGHT = ("average", "vivid", "cvae", "dissolve", "focus", "shapes", "sign-step", "sketch", "tiny")
+TAUGHT = ("average", "vivid", "csv-list", "cvae", "dissolve", "focus", "shapes", "sign-step", "sketch", "tiny")
 """Plugins that the documentation teaches, which are not installed here; end_to_end/test_example_plugins.py uses them."""
 
 OF_THE_READER = ("named 'robust'", "named 'creature'", "named 'first'", "my-data.toml does not exist:")

@@ -25,7 +25,7 @@ from chimera_core.plugins.licences import licence_text
 EXAMPLES = {
     "fuser": "dissolve",
     "trained-fuser": "cvae",
-    "source": "shapes",
+    "source": "csv-list",
     "encoder": "tiny",
     "trainer": "sign-step",
     "metric": "vivid",
