@@ -19,8 +19,19 @@ from chimera_core.options.config import Config
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-TAUGHT = ("average", "dissolve", "focus", "shapes", "tiny", "sign-step")
-"""Plugins that the documentation teaches, which are not installed here; end_to_end/test_docs.py uses them."""
+TAUGHT = (
+    "average",
+    "vivid",
+    "csv-list",
+    "cvae",
+    "dissolve",
+    "focus",
+    "shapes",
+    "sign-step",
+    "sketch",
+    "tiny",
+)
+"""Plugins that the documentation teaches, which are not installed here; end_to_end/test_example_plugins.py uses them."""
 
 OF_THE_READER = ("named 'robust'", "named 'creature'", "named 'first'", "my-data.toml does not exist:")
 
@@ -41,10 +52,21 @@ def commands(page: Path) -> list[list[str]]:
 
 
 @pytest.mark.slow
-def test_the_pages_of_commands_and_components_are_what_the_code_says() -> None:
-    tool = DOCS / "site_tools" / "reference_pages.py"
-    done = subprocess.run([sys.executable, str(tool), "--check"], capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize("tool", ["reference_pages.py", "quoted_files.py"])
+def test_pages_are_what_the_code_says_and_quote_what_the_examples_hold(tool: str) -> None:
+    command = [sys.executable, str(DOCS / "site_tools" / tool), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_module_of_the_examples_is_quoted_by_a_page() -> None:
+    titles = re.compile(r'^```\w+ title="(.+)"$', re.MULTILINE)
+    quoted = {title for page in PAGES for title in titles.findall(page.read_text(encoding="utf-8"))}
+    examples = REPOSITORY / "examples" / "plugins"
+    modules = {
+        f.relative_to(examples).as_posix() for f in examples.glob("*/chimera_*/*.py") if f.stat().st_size
+    }
+    assert modules <= quoted
 
 
 def test_every_page_is_in_the_menu() -> None:

@@ -16,10 +16,15 @@ from chimera_core.options.config import suggest
 from chimera_core.options.flags import Flag, flags_of
 from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
 
+_LAZY = {
+    "check": "chimera_core.cli.plugins_check:check",
+    "new": "chimera_core.cli.plugins_new:new",
+}
 
-@click.group(cls=Group, lazy={"check": "chimera_core.cli.plugins_check:check"})
+
+@click.group(cls=Group, lazy=_LAZY)
 def plugins() -> None:
-    """List plugins, look into their components, and check them."""
+    """List plugins, look into their components, check them, and begin one of your own."""
 
 
 @plugins.command("list")

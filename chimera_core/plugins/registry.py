@@ -12,6 +12,7 @@ from pydantic import PrivateAttr, ValidationError, field_validator
 
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line, quote
+from chimera_core.files.shipped import shipped_path
 from chimera_core.files.toml import TomlFile, read_toml
 from chimera_core.options.config import Config, option, suggest
 from chimera_core.options.layers import Layer, merge
@@ -196,10 +197,8 @@ def _refuse_trust(mine: TomlFile, shipped: Registry) -> None:
 
 
 def shipped_registry() -> Path:
-    """Find the catalogue: in the wheel beside this module, in a checkout at the root."""
-    here = Path(__file__).resolve().parents[1]
-    packaged = here / "registry.toml"
-    return packaged if packaged.exists() else here.parent / "registry.toml"
+    """Find the catalogue that comes with the toolkit."""
+    return shipped_path("registry.toml")
 
 
 def _leaves(entry: Config) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -1,4 +1,4 @@
-"""Write ``cli.md``, ``components.md``, ``report.md`` and ``laws.md`` of docs/reference from the code itself.
+"""Write pages of docs/reference from the code itself: ``cli.md``, ``components.md``, ``plugin-directory.md`` and others.
 
     python docs/site_tools/reference_pages.py [--check]
 
@@ -26,6 +26,7 @@ KINDS = {
     "robustness-trainer": "Trainers",
     "dataset-source": "Sources",
 }
+_SINGULAR = {kind: title.removesuffix("s").lower() for kind, title in KINDS.items()}
 
 
 def main(args: list[str]) -> int:
@@ -36,6 +37,7 @@ def main(args: list[str]) -> int:
             "components.md": components_page(),
             "report.md": report_page(),
             "laws.md": laws_page(),
+            "plugin-directory.md": directory_page(),
         }
     stale = [name for name, text in pages.items() if _tokens(REFERENCE / name) != text.split()]
     if "--check" in args:
@@ -127,6 +129,48 @@ def laws_page() -> str:
         parts += [f"| `{law.name}` | {_cell(law.statement).replace('``', '`')} |" for law in list_laws()]
         parts += [""]
     return "\n".join(parts)
+
+
+def directory_page() -> str:
+    """List the plugins that the shipped registry knows, and the examples."""
+    import tomllib
+
+    from chimera_core.plugins.discovery import default_host
+    from chimera_core.plugins.new_package import EXAMPLES
+
+    entries = sorted(default_host().registry.plugins.items())
+    parts = [
+        "# Directory of plugins\n",
+        BY,
+        "Plugins that Chimera's registry knows. To have yours listed: "
+        "[Publish a plugin](../how-to/publish-plugins.md#have-it-listed). What is installed on your machine: "
+        "`chimera plugins list`.\n",
+    ]
+    for title, is_ours in (("Others'", False), ("Ours", True)):
+        chosen = [(n, e) for n, e in entries if (e.distribution == "chimera-toolkit") is is_ours]
+        parts += [f"## {title}\n"]
+        parts += ["None yet.\n"] if not chosen else []
+        parts += (
+            ["| plugin | offers | what it is | install | trust |\n|---|---|---|---|---|"] if chosen else []
+        )
+        for name, entry in chosen:
+            kinds = ", ".join(_SINGULAR.get(kind, kind) for kind in entry.kinds)
+            what = f"[{_cell(entry.summary)}]({entry.home_page})" if entry.home_page else _cell(entry.summary)
+            parts.append(f"| `{name}` | {kinds} | {what} | `{entry.distribution}` | {entry.trust} |")
+        parts += [""] if chosen else []
+    parts += [
+        "## Examples\n",
+        "Whole packages, in `examples/plugins/` of the repository. `chimera plugins new NAME --kind KIND` writes them under "
+        "your name.\n",
+        "| package | `--kind` | what it is |\n|---|---|---|",
+    ]
+    kind_of = {component: kind for kind, component in EXAMPLES.items()}
+    for file in sorted((REFERENCE.parents[1] / "examples" / "plugins").glob("*/pyproject.toml")):
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        kind = kind_of.get(project["name"].removeprefix("chimera-"), "")
+        cell = f"`{kind}`" if kind else ""
+        parts.append(f"| `{project['name']}` | {cell} | {_cell(project['description'])} |")
+    return "\n".join(parts) + "\n"
 
 
 def _options(options: list[dict[str, Any]]) -> str:

@@ -1,9 +1,8 @@
-"""The plugins that the documentation teaches are built, installed, used and uninstalled as written."""
+"""The example packages, which the documentation quotes, and new ones made from them: built, installed, used, uninstalled."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -12,31 +11,17 @@ from typing import Any
 
 import pytest
 
+from chimera_core.cli.root import run
 from chimera_core.images import read_picture
+from chimera_core.plugins.new_package import EXAMPLES as KINDS_OF_NEW
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = (
-    REPOSITORY / "docs" / "tutorials" / "first-plugin.md",
-    REPOSITORY / "docs" / "how-to" / "write-plugins.md",
-)
-NAMED_BLOCK = re.compile(r"^```\w+\n(# ([\w./-]+\.(?:py|toml)).*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def projects_of(page: Path) -> dict[str, dict[str, str]]:
-    """Collect the projects of a page, {distribution: {file: text}}; each begins with its pyproject.toml."""
-    projects: dict[str, dict[str, str]] = {}
-    files: dict[str, str] = {}
-    for text, name in NAMED_BLOCK.findall(page.read_text(encoding="utf-8")):
-        if name == "pyproject.toml":
-            files = projects.setdefault(tomllib.loads(text)["project"]["name"], {})
-        assert name not in files, f"{page.name} gives {name} twice"
-        files[name] = text
-    return projects
-
-
-TAUGHT = {name: files for page in PAGES for name, files in projects_of(page).items()}
+EXAMPLES = sorted(p.parent for p in (REPOSITORY / "examples" / "plugins").glob("*/pyproject.toml"))
 KINDS = {
     "average": "fusion-generator",
+    "vivid": "metric",
+    "csv-list": "dataset-source",
+    "cvae": "fusion-generator",
     "dissolve": "fusion-generator",
     "focus": "fusion-generator",
     "shapes": "dataset-source",
@@ -46,21 +31,30 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def wheels(build_wheel: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    built = []
-    for distribution, files in TAUGHT.items():
-        project = tmp_path_factory.mktemp(distribution)
-        for name, text in files.items():
-            (project / name).parent.mkdir(exist_ok=True)
-            (project / name).write_text(text, encoding="utf-8")
-        built.append(build_wheel(project))
-    return built
+def wheels(build_wheels: Callable[..., list[Path]]) -> list[Path]:
+    return build_wheels(*EXAMPLES)
 
 
 @pytest.fixture(scope="module")
-def installed(make_scratch: Callable[[], Any], wheels: list[Path]) -> Any:
+def new_packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Begin a package of every kind, called as its kind: ``my-trained-fuser``."""
+    folder = tmp_path_factory.mktemp("new")
+    for kind in KINDS_OF_NEW:
+        where = ("--folder", str(folder / kind))
+        assert run(["plugins", "new", f"my-{kind}", "--kind", kind, "--licence", "MIT", *where]) == 0
+    return [folder / kind for kind in KINDS_OF_NEW]
+
+
+@pytest.fixture(scope="module")
+def installed(
+    make_scratch: Callable[[], Any],
+    wheels: list[Path],
+    new_packages: list[Path],
+    build_wheels: Callable[..., list[Path]],
+) -> Any:
+    """One environment with all examples and a new package of every kind."""
     scratch = make_scratch()
-    scratch.install(*wheels)
+    scratch.install(*wheels, *build_wheels(*new_packages))
     return scratch
 
 
@@ -80,22 +74,14 @@ def fuse(scratch: Any, out: Path, *args: object) -> Any:
     return read_picture(out).rgb.astype(int)
 
 
-def test_the_pages_teach_a_plugin_of_every_kind() -> None:
-    assert sorted(TAUGHT) == [
-        "chimera-average",
-        "chimera-dissolve",
-        "chimera-focus",
-        "chimera-shapes",
-        "chimera-signstep",
-        "chimera-tiny",
-    ]
-
-
 def test_every_component_is_listed_as_ok_with_its_options(installed: Any) -> None:
     rows = listed(installed)
     assert {name: (rows[name]["kind"], rows[name]["status"]) for name in KINDS} == {
         name: (kind, "ok") for name, kind in KINDS.items()
     }
+    assert (rows["dissolve"]["distribution"], rows["dissolve"]["version"]) == ("chimera-dissolve", "0.1")
+    new = {name: row["status"] for name, row in rows.items() if name.startswith("my-")}
+    assert new == {f"my-{kind}": "ok" for kind in KINDS_OF_NEW}
     # One process shows all of them: its start is what costs.
     code = f"from chimera_core.cli.root import run; [run(['plugins', 'show', n]) for n in {sorted(KINDS)}]"
     shown = python(installed, code)
@@ -115,12 +101,40 @@ def test_every_component_is_listed_as_ok_with_its_options(installed: Any) -> Non
     assert "preset mosaic" in shown
 
 
-def test_what_is_taught_keeps_every_law(installed: Any) -> None:
-    plugins = ["signstep" if name == "sign-step" else name for name in sorted(KINDS)]
-    done = installed.forked("plugins", "check", *plugins, "--deep", "--json")
-    rows = json.loads(done.stdout)
-    assert [row for row in rows if row["verdict"] not in ("kept", "not-tried")] == []
-    assert done.returncode == 0 and {row["component"] for row in rows} == {None, *KINDS}
+def test_tests_that_come_with_packages_pass(installed: Any, new_packages: list[Path], tmp_path: Path) -> None:
+    begun = {f"chimera-{component}" for component in KINDS_OF_NEW.values()}
+    others = [example for example in EXAMPLES if example.name not in begun and (example / "tests").is_dir()]
+    folders = [package / "tests" for package in (*new_packages, *others)]
+    quiet = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", tmp_path)
+    done = installed.run(*quiet, *folders, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert "skipped" not in done.stdout.splitlines()[-1]
+
+
+def test_examples_keep_every_law_and_new_packages_those_of_packages(installed: Any) -> None:
+    new = [f"my-{kind}" for kind in KINDS_OF_NEW]
+    for names in ((*KINDS, "--deep"), new):
+        done = installed.forked("plugins", "check", *names, "--json")
+        rows = json.loads(done.stdout)
+        assert [row for row in rows if row["verdict"] not in ("kept", "not-tried")] == []
+        assert done.returncode == 0, done.stderr
+        assert {row["plugin"] for row in rows if row["verdict"] == "kept"} == {*names} - {"--deep"}
+
+
+def test_the_first_tutorial_s_fuser_gives_a_parent_back_at_weight_one_whatever_the_gamma(
+    installed: Any,
+) -> None:
+    code = """
+from chimera_core.testing import draw_parents, make
+from chimera_core.api import parent_pixels
+from chimera_average.fuser import Average
+from chimera_average.plugin import AverageConfig
+parents = draw_parents(2)
+for gamma in (0.1, 0.8, 2, 4):
+    made = make(Average(AverageConfig(gamma=gamma)), parents, [1, 0], size=48)[0]
+    assert (made - parent_pixels(parents[0], 48)).abs().max() < 1e-5, gamma
+"""
+    python(installed, code)
 
 
 def test_options_of_every_kind_appear_typed_in_help(installed: Any) -> None:
@@ -147,6 +161,12 @@ def test_options_of_every_kind_appear_typed_in_help(installed: Any) -> None:
         ),
     ):
         assert flag in shown and bounds in shown and "default: " in shown, flag
+    usage = installed.forked("fuse", "--fuser", "dissolve", "--help").stdout
+    assert "[soft|hard]" in usage and "How cells meet." in usage
+    shown = json.loads(installed.forked("plugins", "show", "dissolve", "--json").stdout)[0]
+    options = {o["flag"]: o for o in shown["options"]}
+    assert (options["--cells"]["minimum"], options["--cells"]["maximum"]) == (2, 256)
+    assert options["--edges"]["type"] == "soft|hard"
     both = installed.forked("fuse", "--fuser", "dissolve", "--source", "shapes", "--help").stdout
     assert "--cells" in both and "--source.side" in both and " --side" not in both
 
@@ -155,10 +175,16 @@ def test_the_fusers_run_and_keep_their_laws(installed: Any, picture: Any, tmp_pa
     pair = picture("red.png", colour=(255, 0, 0)), picture("blue.png", colour=(0, 0, 255))
     out = tmp_path / "out.png"
     average = fuse(installed, out, *pair, "--fuser", "average", "--gamma", 2)
-    assert average.shape == (32, 32, 3)
+    assert average.shape == (32, 43, 3)
     mosaic = fuse(installed, out, *pair, "--fuser", "dissolve", "--preset", "mosaic", "--cells", 4)
     red, blue = mosaic[10:22, 12:30, 0], mosaic[10:22, 12:30, 2]
     assert (red > blue + 60).any() and (blue > red + 60).any()
+
+    said = installed.forked("fuse", *pair, "--fuser", "dissolve", "--size", 32, "-o", out, "--json")
+    assert json.loads(said.stdout)["fuser"] == "dissolve"
+    wrong = installed.forked("fuse", *pair, "--fuser", "dissolve", "--cells", 999, "-o", out)
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    assert "2<=x<=256" in wrong.stderr
 
     code = f"""
 from chimera_core import fuse
@@ -289,8 +315,11 @@ def test_nothing_is_left_of_uninstalled_plugins(make_scratch: Callable[[], Any],
     before = listed(scratch)
     scratch.install(*wheels)
     assert listed(scratch).keys() - before.keys() == KINDS.keys()
-    scratch.uninstall(*TAUGHT)
+    scratch.uninstall(*(example.name for example in EXAMPLES))
     assert listed(scratch) == before
     gone = scratch.chimera("source", "info", "shapes")
     assert (gone.returncode, len(gone.stderr.splitlines())) == (2, 1)
     assert "no dataset-source is named 'shapes'" in gone.stderr
+    gone = scratch.chimera("fuse", "a.jpg", "b.jpg", "--fuser", "dissolve", "-o", "out.png")
+    assert gone.returncode == 2
+    assert "no fusion-generator is named 'dissolve'" in gone.stderr
