@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chimera_core.errors import ConfigError, RunError
-from chimera_core.files.atomic import broken_link, disk_trouble, one_line, quote
+from chimera_core.files.atomic import broken_link, one_line, quote, write_text_atomic
 from chimera_core.files.leftovers import temporary_name
-from chimera_core.files.own_folders import make_folder, remove_tree
+from chimera_core.files.own_folders import make_folder, move, remove_tree
 from chimera_core.files.shipped import shipped_path
 from chimera_core.plugins.entries import KEBAB
 from chimera_core.plugins.licences import licence_text
@@ -125,13 +125,11 @@ def write_package(folder: Path, files: Mapping[str, str]) -> None:
     half = folder.parent / temporary_name(folder.name)
     try:
         for path, text in files.items():
-            (half / path).parent.mkdir(parents=True, exist_ok=True)
-            (half / path).write_bytes(text.encode())
-        os.rename(half, folder)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {quote(folder)}: {disk_trouble(error)}, or name another --folder"
-        ) from error
+            make_folder((half / path).parent, within=folder.parent)
+            write_text_atomic(half / path, text)
+        move(half, folder, within=folder.parent)
+    except RunError as error:
+        raise RunError(f"{error}, or name another --folder") from error
     finally:
         remove_tree(half, within=folder.parent)
 

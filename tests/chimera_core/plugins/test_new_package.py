@@ -120,10 +120,14 @@ def test_nothing_is_overwritten(there: str, tmp_path: Path) -> None:
 def test_a_package_that_cannot_be_finished_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(28, os.strerror(28))
+    replace = os.replace
 
-    monkeypatch.setattr(os, "rename", refuse)
+    def refuse(path: str, to: str) -> None:
+        if os.path.isdir(path):  # the last step, which gives the whole folder its name
+            raise OSError(28, os.strerror(28))
+        replace(path, to)
+
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(RunError, match="disk is full"):
         write_package(tmp_path / "new", {"sub/a.txt": "a"})
     assert list(tmp_path.iterdir()) == []
