@@ -123,6 +123,7 @@ class ComponentSpec:
         licence: of a source's data, known before any of it is here.
         home_page: where to read about it, or get the data.
         check: how it is tried out.
+        is_control: of a fuser: it is a trivial method that others must beat, and comparisons mark it so.
     """
 
     name: str
@@ -135,3 +136,4 @@ class ComponentSpec:
     licence: str = ""
     home_page: str = ""
     check: CheckSetup = field(default=CheckSetup())
+    is_control: bool = False

@@ -112,7 +112,7 @@ def _entry(
         size=table.size or file.top.size,
         choice=choice,
         identity=choice.identity(),
-        is_control=component.spec.name in CONTROLS and component.plugin == "controls",
+        is_control=component.spec.is_control,
         preset=preset,
         options=options,
         wants=table.parents,
