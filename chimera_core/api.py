@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         AdversarialAttack,
         BatchAugmentation,
         CreatureMetric,
+        OutlineFinder,
         RunLogger,
     )
     from chimera_core.interfaces.components import (
@@ -109,6 +110,7 @@ __all__ = [
     "Level",
     "MissingDataError",
     "NeckCut",
+    "OutlineFinder",
     "Parent",
     "Picture",
     "PluginError",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from chimera_core.randomness import Draw
@@ -92,6 +93,28 @@ class CreatureMetric(ABC):
             weights: that were asked for, (n, P), rows that sum to 1.
         Returns:
             float (n,); NaN where it cannot be given.
+        """
+
+
+class OutlineFinder(ABC):
+    """Finds the animal of a photograph: ``--outline NAME`` of every fuser that looks for one.
+
+    Args:
+        config: the finder's options.
+        device: where it works.
+    """
+
+    def __init__(self, config: Any, *, device: torch.device) -> None:
+        self.config, self.device = config, device
+
+    @abstractmethod
+    def find(self, image: Tensor) -> tuple[Tensor, float]:
+        """Find the animal, the foremost of several.
+
+        Args:
+            image: float32 (3, H, W) in [0, 1], on the device.
+        Returns:
+            The mask, float (1, H, W) in [0, 1], all zeros where no animal is seen; and how sure it is, in [0, 1].
         """
 
 

@@ -69,6 +69,12 @@ def chimera_run_loggers() -> list[ComponentSpec]:
 
 
 @hookspec
+def chimera_outline_finders() -> list[ComponentSpec]:
+    """Offer ways to find the animal of a photograph for `--outline`: targets are subclasses of ``OutlineFinder``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
 def chimera_commands() -> list[ComponentSpec]:
     """Offer commands for `chimera x NAME`: targets are commands of click; their config has no fields."""
     raise AssertionError("a hook specification is never called")
@@ -95,6 +101,7 @@ KINDS = {
     "augmentation": Kind("chimera_augmentations", "chimera_core.interfaces.additions:BatchAugmentation"),
     "metric": Kind("chimera_metrics", "chimera_core.interfaces.additions:CreatureMetric"),
     "run-logger": Kind("chimera_run_loggers", "chimera_core.interfaces.additions:RunLogger"),
+    "outline-finder": Kind("chimera_outline_finders", "chimera_core.interfaces.additions:OutlineFinder"),
     "command": Kind("chimera_commands", "click:Command"),
 }
 """Every kind of component. Of commands the target is one itself, not a class of them."""

@@ -34,6 +34,7 @@ _KEYWORDS: Mapping[str, Mapping[str, Any]] = {
     "fusion-generator": {"device": "cpu"},
     "attack": {"eps": 0.1, "norm": "linf"},
     "run-logger": {"folder": None},
+    "outline-finder": {"device": "cpu"},
 }
 _TRAININGS: Mapping[str, tuple[type[TrainingOptions], str]] = {
     "fusion-generator": (FuserTraining, "fuser training"),

@@ -6,13 +6,17 @@ import torch
 from torch import Tensor
 
 from chimera_core.components.by_name import find_asset
-from chimera_core.errors import ConfigError
+from chimera_core.components.choice import choose
+from chimera_core.errors import ConfigError, PluginError
+from chimera_core.interfaces.additions import OutlineFinder
 from chimera_core.interfaces.components import FeatureEncoder
+from chimera_core.interfaces.guards import MEND, check_pixels
 from chimera_core.models.encoders import load_encoder
-from chimera_core.options.config import EncoderRef
+from chimera_core.options.config import EncoderRef, suggest
+from chimera_core.plugins.discovery import default_host
 from chimera_core.records import Parent
 from chimera_core.subjects.head import head_map
-from chimera_core.subjects.options import OutlineWay, SubjectMode
+from chimera_core.subjects.options import OUTLINES, SubjectMode
 from chimera_core.subjects.outline import Outline, find_outline
 from chimera_core.subjects.salient import NETWORKS, find_salient
 from chimera_core.subjects.window import Subject, or_whole
@@ -35,7 +39,10 @@ class SubjectFinder:
         encoder: the fuser's own, which is used where it is the default one. The outline is read from that one's
             features, whatever draws: otherwise, or without one, it is loaded when the first parent needs it.
         made_from: what that encoder was made from.
-        outline: how an animal is found; ``u2netp`` and ``isnet`` are assets, downloaded when first needed.
+        outline: how an animal is found; ``u2netp`` and ``isnet`` are assets, downloaded when first needed; other names
+            are outline finders of plugins.
+    Raises:
+        ConfigError, PluginError: if there is no such way.
     """
 
     def __init__(
@@ -45,9 +52,10 @@ class SubjectFinder:
         device: torch.device,
         encoder: FeatureEncoder | None = None,
         made_from: EncoderRef | None = None,
-        outline: OutlineWay = "fine",
+        outline: str = "fine",
     ) -> None:
         self.mode, self.device, self.outline = mode, device, outline
+        self._finder = None if outline in OUTLINES else _load_finder(outline, device)
         default = made_from is not None and made_from.name in ("timm", _ENCODER) and not made_from.options
         self._encoder = encoder if default else None
         self._found: dict[Parent, Subject] = {}
@@ -95,11 +103,33 @@ class SubjectFinder:
         return self._heads[parent]
 
     def _look(self, image: Tensor) -> Outline:
+        if self._finder is not None:
+            return _checked(self._finder.find(image), image, self.outline)
         if self.outline == "u2netp" or self.outline == "isnet":
             return find_salient(find_asset(self.outline), image, NETWORKS[self.outline])
-        return find_outline(self._network(), image, quality=self.outline)
+        return find_outline(self._network(), image, quality="fine" if self.outline == "fine" else "fast")
 
     def _network(self) -> FeatureEncoder:
         if self._encoder is None:
             self._encoder = load_outline_encoder(self.device)
         return self._encoder
+
+
+def _load_finder(name: str, device: torch.device) -> OutlineFinder:
+    host, kind = default_host(), "outline-finder"
+    if not host.has(kind, name) and ":" not in name:
+        known = [*OUTLINES, *(component.spec.name for component in host.components(kind))]
+        raise ConfigError(f"there is no outline '{name}'" + suggest(name, known))
+    finder: OutlineFinder = choose(host, kind, name).load(device=device)
+    return finder
+
+
+def _checked(found: tuple[Tensor, float], image: Tensor, name: str) -> Outline:
+    """Refuse what is no mask of an image: its shape would end far from its cause."""
+    mask, confidence = found
+    check_pixels(mask, f"outline finder {name}")
+    if mask.shape != image[:1].shape:
+        raise PluginError(
+            f"outline finder {name} gave a mask {tuple(mask.shape)} for an image {tuple(image.shape)}: {MEND}"
+        )
+    return Outline(mask.to(image), float(confidence))

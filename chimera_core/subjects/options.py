@@ -7,9 +7,11 @@ from typing import Literal
 from pydantic import field_validator
 
 from chimera_core.options.config import Config, option, parse_share_box
+from chimera_core.plugins.entries import KEBAB
 
 SubjectMode = Literal["auto", "whole"]
-OutlineWay = Literal["fine", "fast", "u2netp", "isnet"]
+OUTLINES = ("fine", "fast", "u2netp", "isnet")
+"""Ways to find an outline without a plugin."""
 
 
 class SubjectOptions(Config):
@@ -18,11 +20,18 @@ class SubjectOptions(Config):
     subject: SubjectMode = option(
         "auto", help="find the animal in parents without mask, or take the whole frame"
     )
-    outline: OutlineWay = option(
+    outline: str = option(
         "fine",
         help="how the animal is found: fine follows edges, fast takes a third of the time; u2netp (4.6 MB) and isnet "
-        "(179 MB) are networks for anything that stands out, downloaded when first used",
+        "(179 MB) are networks for anything that stands out, downloaded when first used; or an outline finder of a plugin",
     )
+
+    @field_validator("outline")
+    @classmethod
+    def _names_a_way(cls, value: str) -> str:
+        if not all(KEBAB.fullmatch(part) for part in value.split(":", 1)):
+            raise ValueError(f"write one of {', '.join(OUTLINES)}, or the name of an outline finder")
+        return value
 
 
 class HeadOptions(Config):

@@ -32,3 +32,9 @@ class FaultyConfig(Config):
 
 class BrightnessConfig(Config):
     """It has no options."""
+
+
+class MiddleConfig(Config):
+    """Options of the finder that takes the middle of a picture."""
+
+    fault: Literal["", "shape", "range"] = option("", help="misbehave so")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chimera_core.api import ComponentSpec, Preset, hookimpl
-from chimera_core.testing.fakes.config import BrightnessConfig, FaultyConfig, MeanImageConfig
+from chimera_core.testing.fakes.config import BrightnessConfig, FaultyConfig, MeanImageConfig, MiddleConfig
 
 CHIMERA_API = 1
 
@@ -17,6 +17,19 @@ def chimera_metrics() -> list[ComponentSpec]:
             "mean of the pixels, against that of the parents",
             "chimera_core.testing.fakes.brightness:Brightness",
             BrightnessConfig,
+        )
+    ]
+
+
+@hookimpl
+def chimera_outline_finders() -> list[ComponentSpec]:
+    """Offer a finder that needs no network."""
+    return [
+        ComponentSpec(
+            "middle",
+            "the middle half of every picture",
+            "chimera_core.testing.fakes.middle:Middle",
+            MiddleConfig,
         )
     ]
 
