@@ -28,8 +28,11 @@ class CsvList(DatasetSource):
         table = config.root / "images.csv"
         if not table.is_file():
             raise MissingDataError(f"there is no {table}: name the folder of your images.csv with --root")
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+        try:
+            with table.open(newline="", encoding="utf-8-sig") as file:
+                rows = list(csv.DictReader(file))
+        except (UnicodeError, csv.Error) as error:
+            raise DataError(f"{table} is not a CSV table in UTF-8: save it as one") from error
         for column in _COLUMNS:
             if not all(row.get(column) for row in rows):
                 raise DataError(
