@@ -42,7 +42,8 @@ def chimera_dataset_sources():
 @hookimpl
 def chimera_feature_encoders():
     return [ComponentSpec("tiny", "two convolutions", "tiny_network:Tiny", TinyConfig,
-                          presets=(Preset("wide", "wider", {"width": 6, "classes": 5}),))]
+                          presets=(Preset("wide", "wider", {"width": 6, "classes": 5}),
+                                   Preset("slow", "learns slowly", {"width": 3}, {"lr": 0.002, "ema": 0.5})))]
 
 
 @hookimpl

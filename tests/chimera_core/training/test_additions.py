@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chimera_core.runs.config import read_config
 from chimera_core.training.parts.metrics import read_metrics
 
 Here = Callable[..., tuple[int, str, str]]
@@ -123,3 +124,12 @@ def test_a_trainer_with_a_state_is_resumed_to_the_same_weights_and_replays_every
     assert states[0] == states[1]
     code, _, err = here(*line, "--run", "shared", "--devices", "2")
     assert code == 2 and "trainer free keeps something of every batch" in err
+
+
+def test_the_training_of_an_encoder_s_preset_counts_as_a_fuser_s_does(
+    tiny: Path, pictures: Path, here: Here
+) -> None:
+    code, _, err = train(here, pictures, "--preset", "slow", "--images", "8", "--ema", "0.25")
+    assert code == 0, err
+    config = read_config(tiny / "runs" / "one" / "config.toml")
+    assert (config["lr"], config["ema"], config["encoder"]["options"]["width"]) == (0.002, 0.25, 3)
