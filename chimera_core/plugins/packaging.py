@@ -26,6 +26,7 @@ from chimera_core.options.layers import Layer, check_layer
 from chimera_core.options.training import EncoderTraining, FuserTraining, TrainingOptions
 from chimera_core.plugins import hookspecs
 from chimera_core.plugins.loading import HEAVY, Component, PluginRecord
+from chimera_core.processes import python_command
 
 PAGE = "reference/laws.md#of-a-plugin"
 TOOLKIT = "chimera-toolkit"
@@ -224,8 +225,14 @@ def heavy_imports(module: str) -> tuple[str, ...]:
     """
     name = module.partition(":")[0]
     code = f"import sys, {name}; print('HEAVY', *[n for n in {HEAVY!r} if n in sys.modules])"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_IMPORT_S, check=False)
+    done = subprocess.run(
+        python_command("-c", code),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_IMPORT_S,
+        check=False,
+    )
     last = (done.stdout.strip().splitlines() or [""])[-1]
     if done.returncode or not last.startswith("HEAVY"):
         said = (done.stderr.strip().splitlines() or ["it does not say why"])[-1]

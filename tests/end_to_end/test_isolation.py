@@ -186,9 +186,9 @@ def crowd(tmp_path_factory: pytest.TempPathFactory, make_scratch: Callable[[], A
 def run(crowd: Any) -> Callable[..., Any]:
     """Run a command with everything installed, and only what is named in ``on`` of the broken switched on."""
 
-    def call(*args: object, on: str = "", anew: bool = False, **environ: str) -> Any:
-        off = ",".join(sorted(BAD_NAMES - {on}))
-        environ = {"CHIMERA_PLUGINS_DISABLE": off, "WITNESS": str(crowd.root / "witness")} | environ
+    def call(*args: object, on: str = "", off: str = "", anew: bool = False, **environ: str) -> Any:
+        disabled = ",".join(sorted((BAD_NAMES | set(off.split(","))) - {on, ""}))
+        environ = {"CHIMERA_PLUGINS_DISABLE": disabled, "WITNESS": str(crowd.root / "witness")} | environ
         return crowd.chimera(*args, **environ) if anew else crowd.forked(*args, **environ)
 
     return call
@@ -253,7 +253,13 @@ def test_strict_counts_what_else_is_broken_and_is_content_with_what_is_not(
     assert strict.returncode == 1
     (line,) = errors_of(strict)
     assert f" is broken (and {len(BROKEN) + 1} more)" in line  # the twins are two
-    assert run("plugins", "show", "good", CHIMERA_PLUGINS_STRICT="1").returncode == 0
+    # What loads and offers nothing is as useless as what is broken: its hooks were forgotten, say.
+    useless = run("plugins", "show", "good", CHIMERA_PLUGINS_STRICT="1")
+    assert useless.returncode == 1 and "plugin empty: law offers-components is broken" in useless.stderr
+    # And so is an extra that nobody can install.
+    wrong = run("plugins", "show", "good", CHIMERA_PLUGINS_STRICT="1", off="empty")
+    assert wrong.returncode == 1 and "plugin hungry: law extras-exist is broken" in wrong.stderr
+    assert run("plugins", "show", "good", CHIMERA_PLUGINS_STRICT="1", off="empty,hungry").returncode == 0
 
 
 def test_a_good_fuser_works_in_bad_company(crowd: Any, picture: Callable[..., Path], tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 EXPERIMENTS = [
     path for path in sorted(EXAMPLES.rglob("*.toml")) if "fusers" in tomllib.loads(path.read_text())
 ]
-CONFIGS = sorted(set(EXAMPLES.rglob("*.toml")) - set(EXPERIMENTS))
+CONFIGS = sorted(
+    file for file in set(EXAMPLES.rglob("*.toml")) - set(EXPERIMENTS) if file.name != "pyproject.toml"
+)
 Here = Callable[..., tuple[int, str, str]]
 
 

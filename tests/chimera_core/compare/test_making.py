@@ -59,7 +59,7 @@ def test_five_faulty_fusers_are_rows_with_reasons_and_the_rest_is_whole(
     reasons = {failure: found[failure, 1]["error"] for failure in failures[1:]}
     assert reasons["raises"] == r"RuntimeError: as it was told\nin two lines"
     assert "gave NaN or infinite pixel values" in reasons["nan"]
-    assert "gave 16 x 8 pixels, but the shorter side must be 16" in reasons["shape"]
+    assert "gave (1, 3, 8, 16), whose shorter side is not the 16 pixels asked for" in reasons["shape"]
     assert "took longer than the 0.1 minutes that a cell may take" in reasons["hangs"]
     assert "GiB of memory, more than the 1.5 that a worker may take" in reasons["eats"]
     assert "its process ended by signal SIGABRT" in reasons["dies"]

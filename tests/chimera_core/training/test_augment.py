@@ -10,16 +10,22 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from chimera_core.api import ConfigError, Draw
+from chimera_core.plugins.discovery import default_host
+from chimera_core.training import additions
 from chimera_core.training.augmentation import colour
 from chimera_core.training.augmentation import geometry as warp
 from chimera_core.training.augmentation.presets import (
     PRESETS,
+    Augmentation,
     colour_jitter,
     crop_flip,
-    find_augmentation,
     random_rotation,
 )
 from chimera_core.training.augmentation.rand_augment import OPERATIONS, rand_augment
+
+
+def find_augmentation(name: str) -> Augmentation:
+    return additions.find_augmentation(name, default_host())
 
 
 @pytest.fixture
