@@ -135,7 +135,8 @@ class AttackLaws(_ImageLaws):
         attack: Any = self._subject.first()
         if not isinstance(attack, AdversarialAttack):
             return f"{describe(attack)}."
-        return None if {"linf", "l2"} >= attack.norms > set() else f"norms {sorted(attack.norms)}."
+        norms = set(attack.norms)
+        return None if {"linf", "l2"} >= norms > set() else f"norms {sorted(norms)}."
 
     @law(ATTACK_PAGE)
     def attacked_images(self) -> str | None:

@@ -18,6 +18,7 @@ from chimera_core.interfaces.additions import AdversarialAttack
 from chimera_core.interfaces.components import FusionGenerator
 from chimera_core.interfaces.learner import FuserData, FuserLearner, TrainedFacts
 from chimera_core.laws import Law, declare
+from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import Component, PluginHost, default_host
 from chimera_core.plugins.hookspecs import KINDS
 from chimera_core.records import Parent
@@ -43,7 +44,12 @@ def check_component(name: str, *, kind: str = "") -> list[Law]:
         ConfigError: if a failure is declared of no law.
     """
     host = default_host()
-    kinds = [k for k in ([kind] if kind else KINDS) if host.has(k, name)] or [kind or next(iter(KINDS))]
+    kinds = [k for k in ([kind] if kind else KINDS) if host.has(k, name)]
+    if not kinds:
+        known = suggest(name, {component.spec.name for component in host.components(kind or None)})
+        raise PluginError(
+            f"no component is named '{name}'{known}: install its package first, with pip install ."
+        )
     return laws_of_component(host.find(kinds[0], name), host)
 
 

@@ -11,11 +11,13 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from chimera_core.errors import DataError
 from chimera_core.interfaces.components import DatasetSource
 from chimera_core.laws import Law, NotTriedError, law, laws_of
+from chimera_core.options.config import path_fields
 from chimera_core.records import SourceInfo
 from chimera_core.testing.laws.randomness import GlobalState, seed_everything
 from chimera_core.testing.laws.subject import Once, describe
@@ -281,6 +283,18 @@ class SourceLaws:
             else:
                 found[name] = [digest_of(e.image) for e in examples[name].values()]
         return found
+
+    @law(PAGE)
+    def changes_are_noticed(self) -> str | None:
+        """A source whose options say where files lie names these, by ``paths`` or ``files``, or what decides them by ``made_of``."""
+        source = self._source()
+        config = getattr(source, "config", None)
+        places = path_fields(type(config)) if isinstance(config, BaseModel) else ()
+        if not any(getattr(config, name) for name in places):
+            raise NotTriedError("no option of it is a Path")
+        if source.made_of() is not None or any(len(source.files(name)) for name in self._splits()):
+            return None
+        return "neither paths of a split, nor files(split), nor made_of(): a packed cache would never be made anew."
 
     @law(PAGE, after=("stable",))
     def travels(self) -> str | None:

@@ -197,18 +197,19 @@ class TrainerLaws:
 
     @law(PAGE, after=("attacked_images",))
     def encoder_gradients_stay(self) -> str | None:
-        """No parameter of the encoder gets a gradient, or loses its switch, by ``perturb``."""
+        """No parameter of the encoder gets a gradient, or loses its switch, by ``perturb`` or ``loss``: the loop does that."""
         self._sound()
-        encoder = self._encoder(training=True)
-        before = {name: t.clone() for name, t in encoder.named_parameters()}
-        self._perturb(encoder)
-        for name, parameter in encoder.named_parameters():
-            if parameter.grad is not None:
-                return f"{name} has a gradient."
-            if not parameter.requires_grad:
-                return f"requires_grad of {name} is off."
-            if not torch.equal(parameter, before[name]):
-                return f"{name} changed."
+        for call, made_by in ((self._perturb, "perturb"), (self._lose, "loss")):
+            encoder = self._encoder(training=True)
+            before = {name: t.clone() for name, t in encoder.named_parameters()}
+            call(encoder)
+            for name, parameter in encoder.named_parameters():
+                if parameter.grad is not None:
+                    return f"{name} has a gradient after {made_by}."
+                if not parameter.requires_grad:
+                    return f"requires_grad of {name} is off after {made_by}."
+                if not torch.equal(parameter, before[name]):
+                    return f"{name} changed by {made_by}."
         return None
 
     @law(PAGE, after=("attacked_images", "scalar_loss"))
