@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from chimera_core.errors import DataError
+from chimera_core.files.atomic import is_path_option
 from chimera_core.interfaces.components import DatasetSource
 from chimera_core.laws import Law, NotTriedError, law, laws_of
 from chimera_core.options.config import path_fields
@@ -289,9 +290,11 @@ class SourceLaws:
         """A source whose options say where files lie names these, by ``paths`` or ``files``, or what decides them by ``made_of``."""
         source = self._source()
         config = getattr(source, "config", None)
-        places = path_fields(type(config)) if isinstance(config, BaseModel) else ()
-        if not any(getattr(config, name) for name in places):
-            raise NotTriedError("no option of it is a Path")
+        if not isinstance(config, BaseModel):
+            raise NotTriedError("it keeps its options elsewhere than in `config`")
+        named = filter(is_path_option, type(config).model_fields)
+        if not any(getattr(config, name) for name in {*path_fields(type(config)), *named}):
+            raise NotTriedError("no option of it says where files lie")
         if source.made_of() is not None or any(len(source.files(name)) for name in self._splits()):
             return None
         return "neither paths of a split, nor files(split), nor made_of(): a packed cache would never be made anew."
