@@ -107,9 +107,14 @@ def compare(
         for training in found.trainings:
             click.echo(f"to train first: {one_line(training)}")
         measuring = "an unknown time" if found.measuring_s is None else f"about {found.measuring_s:.0f} s"
+        untried = (
+            ", without the trainings and the creatures that need them (a training's own --dry-run estimates it)"
+            if found.trainings
+            else ""
+        )
         click.echo(
-            f"{found.waiting} of {found.cells} creatures are to be made: {found.seconds:.0f} s at most by short trials, "
-            f"in {working.jobs} processes; measuring them takes {measuring} more"
+            f"{found.waiting} of {found.cells} creatures are to be made: {found.seconds:.0f} s at most by short trials"
+            f"{untried}, in {working.jobs} processes; measuring them takes {measuring} more"
         )
         return
     command = " ".join(["chimera", *map(one_line, sys.argv[1:])])

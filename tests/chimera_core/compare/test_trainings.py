@@ -246,3 +246,13 @@ def test_a_training_that_fails_says_its_last_words(experiment: Write, data: Path
         train_first(check_experiment(path, default_host()), place / "run", device="cpu")
     assert caught.value.exit_code == 1
     assert json.dumps(str(caught.value)).count("\\n") == 0
+
+
+def test_the_estimate_says_what_it_leaves_out_where_something_is_trained_first(
+    experiment: Write, data: Path, place: Path, here: Callable[..., tuple[int, str, str]]
+) -> None:
+    path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), fusers=ENCODER + FUSER)
+    code, out, err = here("compare", path, "--dry-run", "--jobs", 1, "--device", "cpu")
+    assert code == 0, err
+    assert "to train first: encoder small" in out
+    assert "without the trainings and the creatures that need them" in " ".join(out.split())
