@@ -35,6 +35,7 @@ def test_core_imports_no_plugin() -> None:
         assert {n.split(".")[0] for n in ours(imported(file))} <= {"chimera_core"}, file
 
 
+@pytest.mark.slow
 def test_core_outside_the_command_line_knows_neither_click_nor_the_command_line() -> None:
     for file in CORE.rglob("*.py"):
         if CORE / "cli" not in file.parents:

@@ -53,6 +53,7 @@ def test_a_race_that_is_cut_short_goes_on_as_if_it_had_not_been(racing: ModuleTy
     assert (tmp_path / "cut" / "samples" / f"{32:09d}.png").exists()
 
 
+@pytest.mark.slow
 def test_the_clock_runs_in_training_alone_and_goes_on(racing: ModuleType, tmp_path: Path) -> None:
     first = train(racing, tmp_path / "run", stop=16)["points"][-1]
     then = train(racing, tmp_path / "run", stop=32)["points"]

@@ -119,6 +119,7 @@ def test_the_rate_falls_to_nothing_in_the_second_half() -> None:
     assert one.optimizers["translators_optimizer"].param_groups[0]["lr"] == pytest.approx(0.5 * one.config.lr)
 
 
+@pytest.mark.slow
 def test_a_step_moves_every_network_and_is_a_function_of_its_arguments() -> None:
     one, other = learner(), learner()
     before = tensors(one)
@@ -139,6 +140,7 @@ def test_a_step_moves_every_network_and_is_a_function_of_its_arguments() -> None
         assert any(not torch.equal(after[n], before[n]) for n in after if n.startswith(part)), part
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_bit_for_bit_from_its_modules_and_optimizers() -> None:
     rows = [[0, 1, 2, 3], [4, 5, 6, 8], [7, 9, 10, 11], [1, 3, 0, 4]]
     whole, begun, resumed = learner(), learner(), learner()
@@ -176,6 +178,7 @@ def test_a_batch_of_neither_class_changes_no_weight() -> None:
     assert all(torch.equal(after[n], before[n]) for n in after if not n.startswith("average"))
 
 
+@pytest.mark.slow
 def test_two_processes_average_to_the_gradients_of_one() -> None:
     """Shares of different classes, one of them with one class only."""
     kept: list[Tensor] = []

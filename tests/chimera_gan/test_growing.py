@@ -123,6 +123,7 @@ def test_what_was_learned_is_there_before_the_first_step(
     assert (made - before).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_condition_means_what_it_meant(old: tuple[dict[str, Tensor], GanConfig, TrainedFacts]) -> None:
     state, _, _ = old
     begun = _grown(old).condition.state_dict()
@@ -136,6 +137,7 @@ def test_a_condition_means_what_it_meant(old: tuple[dict[str, Tensor], GanConfig
     assert not torch.equal(alone.condition.kept()["principal.mean"], state["condition.principal.mean"])
 
 
+@pytest.mark.slow
 def test_the_trunk_waits_and_then_learns_at_its_own_rate(
     old: tuple[dict[str, Tensor], GanConfig, TrainedFacts],
 ) -> None:
@@ -251,6 +253,7 @@ def test_one_of_another_size_is_refused_where_nothing_grows(
         learner.begin_from(*old)
 
 
+@pytest.mark.slow
 def test_an_encoder_s_options_may_be_spelled_out_or_not(
     old: tuple[dict[str, Tensor], GanConfig, TrainedFacts],
 ) -> None:

@@ -173,6 +173,7 @@ def test_maps_that_are_too_small_are_refused_in_one_line() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, INSTANCE, {"condition": "none"}], ids=["class", "instance", "none"])
 @pytest.mark.parametrize("who", ["projected", "both"])
 def test_a_step_is_a_function_of_the_state_and_the_draw(

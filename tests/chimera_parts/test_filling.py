@@ -29,6 +29,7 @@ def test_pixels_far_from_the_hole_stay():
     assert np.array_equal(fill(image, hole)[:40], image[:40])
 
 
+@pytest.mark.slow
 def test_nothing_comes_from_what_is_to_be_avoided():
     image = np.full((100, 140, 3), 0.5, np.float32)
     image[:, 90:] = (1, 0, 0)
@@ -68,6 +69,7 @@ def test_what_lies_at_a_height_is_filled_from_that_height():
     assert made[45:60, 90:110].mean() < 0.45
 
 
+@pytest.mark.slow
 def test_a_dark_animal_beside_the_hole_does_not_darken_what_is_filled_in():
     noise = np.random.default_rng(0).standard_normal((120, 160, 1))
     image = np.repeat(0.7 + 0.1 * noise, 3, 2).astype(np.float32)

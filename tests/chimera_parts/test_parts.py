@@ -99,6 +99,7 @@ def test_photographs_change_at_the_head_alone(parts, photographs):
     assert not changed[3 * _SIZE // 4 :].any()  # the suit
 
 
+@pytest.mark.slow
 def test_the_way_is_smooth(parts, photographs):
     """No step of nine to the whole head is more than a third of the way, in mean absolute difference."""
     frames = [

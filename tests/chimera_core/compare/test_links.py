@@ -86,6 +86,7 @@ def test_a_private_picture_behind_a_link_is_left_out(stranger: Path, home: Path)
     assert private is not None and private not in page
 
 
+@pytest.mark.slow
 def test_pictures_behind_a_folder_that_is_a_link_are_left_out(stranger: Path, home: Path) -> None:
     for picture in (stranger / "cells").iterdir():
         picture.rename(home / picture.name)

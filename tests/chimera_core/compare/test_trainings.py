@@ -189,6 +189,7 @@ def test_a_training_by_other_code_is_another_and_one_by_a_longer_name_is_not(
     assert folder() != folder(code="edited")
 
 
+@pytest.mark.slow
 def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in(
     experiment: Write, data: Path, place: Path
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_training_that_fails_says_its_last_words(experiment: Write, data: Path
     assert json.dumps(str(caught.value)).count("\\n") == 0
 
 
+@pytest.mark.slow
 def test_the_estimate_says_what_it_leaves_out_where_something_is_trained_first(
     experiment: Write, data: Path, place: Path, here: Callable[..., tuple[int, str, str]]
 ) -> None:

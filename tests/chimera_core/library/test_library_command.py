@@ -258,6 +258,7 @@ def test_what_is_scored_is_the_pictures_of_the_names_with_their_outlines(place: 
     assert plan.masks[0] == "auto" and Path(plan.masks[1]).parts[-2:] == ("masks", "chelsea.png")
 
 
+@pytest.mark.slow
 def test_a_judge_is_shown_the_outline_that_comes_with_a_picture(place: Path) -> None:
     from chimera_core.scoring.pictures import parent_of_file
 

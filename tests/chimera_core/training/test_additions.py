@@ -41,6 +41,7 @@ def train(here: Here, pictures: Path, *more: object) -> tuple[int, str, str]:
     return here(*TRAIN, "--source.root", pictures, *more)
 
 
+@pytest.mark.slow
 def test_a_training_is_varied_and_logged_by_plugins_and_measured_by_their_attack(
     tiny: Path, pictures: Path, here: Here
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_training_is_varied_and_logged_by_plugins_and_measured_by_their_attack
     assert found["accuracy"] == 0 or (code != 0 and "attack tiny:leap moved an image by" in err)
 
 
+@pytest.mark.slow
 def test_a_logger_that_fails_does_not_end_the_training(
     tiny: Path, pictures: Path, here: Here, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,6 +102,7 @@ def test_commands_of_plugins_are_listed_and_run(tiny: Path, here: Here) -> None:
     assert (code, err) == (2, "chimera: there is no command 'x helo' (did you mean 'hello'?)\n")
 
 
+@pytest.mark.slow
 def test_a_trainer_with_a_state_is_resumed_to_the_same_weights_and_replays_every_batch(
     tiny: Path, pictures: Path, here: Here
 ) -> None:
@@ -126,6 +129,7 @@ def test_a_trainer_with_a_state_is_resumed_to_the_same_weights_and_replays_every
     assert code == 2 and "trainer free keeps something of every batch" in err
 
 
+@pytest.mark.slow
 def test_the_training_of_an_encoder_s_preset_counts_as_a_fuser_s_does(
     tiny: Path, pictures: Path, here: Here
 ) -> None:

@@ -195,6 +195,7 @@ def test_a_stop_by_the_clock_right_after_a_validation_validates_once(train: Trai
     assert [line["images"] for line in read_metrics(tmp_path / "run") if "val_accuracy" in line] == [4]
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite_are_never_validated(train: Train, tmp_path: Path) -> None:
     """The loss does not show it: in training, batch norm does not look at its running statistics."""
 

@@ -136,6 +136,7 @@ def message_of(train: Callable[[], Any]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
@@ -163,6 +164,7 @@ def test_a_broken_learner_is_named_with_its_method(wrong: Path, how: str, expect
     assert said.startswith("fuser wrong:learns: ") and expected in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "expected"),
     [

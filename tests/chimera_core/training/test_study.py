@@ -224,6 +224,7 @@ def test_config_runs_the_same_again(run: Path, tiny: Path, here: Here) -> None:
     assert document["status"] == "done" and document["rows"] == read_json(other / "study.json")["rows"]
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_study_trains_nothing_and_other_options_are_refused(
     run: Path, here: Here
 ) -> None:
