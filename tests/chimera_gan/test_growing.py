@@ -27,6 +27,8 @@ from chimera_core.api import (
 )
 from chimera_core.data.batches import TensorSplit
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("person", "cat")
 SIZE = 28
 SMALL: dict[str, Any] = {"name": "timm", "options": {"model": "test_efficientnet", "weights": "none"}}

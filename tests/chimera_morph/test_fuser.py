@@ -18,6 +18,8 @@ from torch import Tensor
 
 from chimera_core.api import ConfigError, Parent, resize_shorter
 
+pytestmark = pytest.mark.slow
+
 TINY = {"widths": (8, 16), "depth": 1, "classes": 3}
 FIRST = (1.0, 0.0)
 

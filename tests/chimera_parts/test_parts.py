@@ -17,6 +17,8 @@ from chimera_parts.leftovers import come_loose, hung_on_the_neck, stubs
 
 from chimera_core.api import ConfigError, NeckCut, Parent, resize_shorter
 
+pytestmark = pytest.mark.slow
+
 _SIZE = 128
 
 

@@ -13,6 +13,8 @@ from chimera_portrait.fuser import Portrait
 
 from chimera_core.api import ConfigError, Face, Parent, resize_shorter
 
+pytestmark = pytest.mark.slow
+
 _SIZE = 128
 _POINTS = np.array([[96.0, 96.0], [144.0, 96.0], [120.0, 126.0], [120.0, 148.0], [120.0, 172.0]])
 

@@ -21,6 +21,8 @@ from torch import Tensor
 
 from chimera_core.api import EncoderRef, Parent, Subject, Window, resize_shorter
 
+pytestmark = pytest.mark.slow
+
 
 def rectangle(height: int, width: int, box: tuple[int, int, int, int]) -> Tensor:
     """A mask (1, height, width) that is 1 in top, bottom, left, right."""

@@ -17,6 +17,8 @@ from chimera_core.cli._output import print_json, print_table
 from chimera_core.cli._streams import _cleaned, clean, terminal_of
 from chimera_core.errors import RunError
 
+pytestmark = pytest.mark.slow
+
 NASTY = "dog\x1b]0;owned\x07\x1b[2J\u202e\x9bgod"
 FULL = Path("/dev/full")
 # As `chimera` does, with a command that writes a file between two prints.

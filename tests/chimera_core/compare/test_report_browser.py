@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from toys.made_up_comparison import FUSERS, SHARES, WEIRD
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
     "--headless=new",
