@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -54,7 +55,7 @@ def check_metric(
     return laws_of(MetricLaws(build), expected_failures)
 
 
-class _ImageLaws:
+class _ImageLaws(ABC):
     """What is asked of whatever makes images of images, by the numbers of a draw."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
@@ -72,8 +73,9 @@ class _ImageLaws:
     def _made(self) -> Once[Tensor]:
         return Once(lambda: self._call(self._x.clone(), self._y, self._draw), "it gives no images")
 
+    @abstractmethod
     def _call(self, x: Tensor, y: Tensor, draw: Draw) -> Tensor:
-        raise NotImplementedError
+        """Make images of images."""
 
     def _sound(self) -> Tensor:
         made = self._made()
