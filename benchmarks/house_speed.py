@@ -74,6 +74,7 @@ def _time(folder: Path, python: Path, line: str) -> float:
         "CHIMERA_CACHE": str(folder / "cache"),
         "CHIMERA_RUNS": str(folder / "runs"),
         "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",  # an installation has its byte code; the first round writes it
     }
     start = time.perf_counter()
     # Not resolved: a virtual environment's python is a link out of it.

@@ -36,7 +36,8 @@ class Config(BaseModel):
     same in any working folder.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built at the first use: a process uses few of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def from_word(cls, word: str) -> Mapping[str, Any]:

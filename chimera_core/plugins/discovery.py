@@ -23,7 +23,14 @@ from chimera_core.options.config import suggest
 from chimera_core.plugins import hookspecs
 from chimera_core.plugins.carried import Carried, carried_file, read_carried
 from chimera_core.plugins.entries import PluginEntry
-from chimera_core.plugins.loading import Component, PluginRecord, load_plugin, mend_of, record_of
+from chimera_core.plugins.loading import (
+    Component,
+    PluginRecord,
+    distribution_of,
+    load_plugin,
+    mend_of,
+    record_of,
+)
 from chimera_core.plugins.registry import Registry, read_registry, shipped_registry
 from chimera_core.plugins.settings import Settings, read_settings
 
@@ -125,7 +132,7 @@ def discover(
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
     # The distribution counts: entry points of two distributions may be equal without it.
-    points = {(e.name, _distribution(e), e.value): e for e in entry_points}
+    points = {(e.name, distribution_of(e)[0], e.value): e for e in entry_points}
     records = []
     for key in sorted(points):
         point = points[key]
@@ -243,22 +250,18 @@ def _check_presets_of_registry(host: PluginHost) -> None:
 def _trouble_of_rivals(point: EntryPoint, rivals: Collection[EntryPoint], entry: PluginEntry | None) -> str:
     """Return what keeps a plugin from its name; empty when it has it, alone or because the registry says so."""
     owner = _normal(entry.distribution) if entry else ""
-    distributions = sorted({_distribution(rival) for rival in rivals})
-    if len(rivals) == 1 or (owner and _normal(_distribution(point)) == owner):
+    distributions = sorted({distribution_of(rival)[0] for rival in rivals})
+    if len(rivals) == 1 or (owner and _normal(distribution_of(point)[0]) == owner):
         return ""
     if owner in map(_normal, distributions):
         return (
             f"the registry gives its name to {entry.distribution if entry else owner}: "
-            f"remove it with pip uninstall {shlex.quote(_distribution(point))}"
+            f"remove it with pip uninstall {shlex.quote(distribution_of(point)[0])}"
         )
     return (
         f"{' and '.join(distributions)} both name a plugin '{point.name}': remove one with pip uninstall, "
         f"or say whose it is with distribution = ... under [plugins.{point.name}] in a registry.toml"
     )
-
-
-def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else ""
 
 
 def _normal(distribution: str) -> str:

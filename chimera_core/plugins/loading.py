@@ -7,6 +7,7 @@ another's way, and what it prints meanwhile goes to stderr: stdout belongs to th
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import os
@@ -16,7 +17,7 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
 from typing import Any
 
 import pluggy
@@ -121,7 +122,7 @@ class PluginRecord:
 def load_plugin(entry_point: EntryPoint) -> PluginRecord:
     """Import a plugin and ask what it offers: a record, ``ok`` or ``broken``."""
     start = time.perf_counter()
-    distribution = entry_point.dist.name if entry_point.dist else ""
+    distribution, _ = distribution_of(entry_point)
     error, trace = "", ""
     components: tuple[Component, ...] = ()
     before = set(HEAVY) & sys.modules.keys()
@@ -154,13 +155,23 @@ def mend_of(record: PluginRecord) -> str:
     return _mend(record.distribution)
 
 
+def distribution_of(entry_point: EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution that an entry point comes from; empty where there is none."""
+    return _name_and_version(entry_point.dist) if entry_point.dist else ("", "")
+
+
+@functools.cache  # a distribution parses its METADATA, README and all, each time it is asked
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    return distribution.name, distribution.version
+
+
 def record_of(entry_point: EntryPoint, status: str, **rest: Any) -> PluginRecord:
     """Make a plugin's record; it takes who it is from its distribution."""
-    distribution = entry_point.dist
+    distribution, version = distribution_of(entry_point)
     return PluginRecord(
         name=entry_point.name,
-        distribution=distribution.name if distribution else "",
-        version=distribution.version if distribution else "",
+        distribution=distribution,
+        version=version,
         status=status,
         module=entry_point.value,
         **rest,
@@ -247,7 +258,7 @@ class NewerToolkit(PluginError):
 
 def _mend_of(error: BaseException, entry_point: EntryPoint) -> str:
     """Return what to do about a plugin that failed: which side is old, as far as that can be told."""
-    mend = _mend(entry_point.dist.name if entry_point.dist else "")
+    mend = _mend(distribution_of(entry_point)[0])
     if wanted := _toolkit_wanted(entry_point):
         return f"it needs chimera-toolkit {wanted}, and this is {__version__}: {_UPDATE_US}"
     is_ours = isinstance(error, ImportError) and str(error.name or "").partition(".")[0] == "chimera_core"
