@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from chimera_core.files.own_folders import make_folder, relative_name, remove_file
     from chimera_core.files.tables import csv_text, plain_cell
     from chimera_core.files.weights import check_state, load_state
-    from chimera_core.images import Picture, picture_shape, read_picture
+    from chimera_core.images import Picture, decode_picture, picture_shape, read_picture
     from chimera_core.images.folders import pictures_below
     from chimera_core.images.pixels import parent_pixels, resize_shorter
     from chimera_core.interfaces.additions import (
@@ -142,6 +142,7 @@ __all__ = [
     "colour_spread",
     "csv_text",
     "cut",
+    "decode_picture",
     "default_data_root",
     "describe_folder",
     "eyes_box",

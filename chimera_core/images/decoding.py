@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import itertools
 import os
 import re
@@ -60,13 +61,16 @@ _READABLE = "PNG, JPEG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF"
 T = TypeVar("T")
 
 
-def decode(path: AnyPath, use: Callable[[ImageFile.ImageFile], T]) -> T:
-    """Open the file, check its size, and return ``use(image)``; every failure becomes a DataError."""
+def decode(path: AnyPath, use: Callable[[ImageFile.ImageFile], T], *, data: bytes | None = None) -> T:
+    """Open the file, check its size, and return ``use(image)``; every failure becomes a DataError.
+
+    With ``data`` these bytes are the file, and ``path`` only names them.
+    """
     from PIL import Image
 
-    with _open_file(path) as file, _no_remarks():
+    with _open_file(path) if data is None else _open_bytes(path, data) as file, _no_remarks():
         try:
-            if fault := excess_of(file, os.fstat(file.fileno()).st_size):
+            if fault := excess_of(file, file.seek(0, os.SEEK_END)):
                 raise DataError(f"{quote(path)} {fault}: {_TOO_MUCH}")
             image = _identify(path, file)
             width, height = image.size
@@ -96,7 +100,7 @@ def _open_file(path: AnyPath) -> BinaryIO:
         if not stat.S_ISREG(found.st_mode):  # a pipe would block for ever
             raise DataError(f"{quote(path)} is a device or pipe: save the image to a file first")
         if found.st_size == 0:
-            raise DataError(f"{quote(path)} is empty (0 bytes): copy or download it again")
+            raise DataError(f"{quote(path)} {_EMPTY}")
         return open(path, "rb", 1 << 17)  # a header is read several times, from this buffer
     except (FileNotFoundError, NotADirectoryError):
         if address := typed_address(path):
@@ -108,6 +112,14 @@ def _open_file(path: AnyPath) -> BinaryIO:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = one_line(getattr(error, "strerror", None) or error)
         raise DataError(f"{quote(path)} cannot be opened ({reason}): check the path and the disk") from error
+
+
+def _open_bytes(name: AnyPath, data: bytes) -> BinaryIO:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise DataError(f"{quote(name)} is {type(data).__name__}, not bytes: give the image file's bytes")
+    if not len(data):
+        raise DataError(f"{quote(name)} {_EMPTY}")
+    return io.BytesIO(data)
 
 
 def _nearest(path: Path) -> str:
@@ -192,6 +204,7 @@ def _no_remarks() -> Iterator[None]:
             warnings.filters.remove(entry)  # type: ignore[attr-defined]
 
 
+_EMPTY = "is empty (0 bytes): copy or download it again"
 _TOO_LARGE = "scale it down first"
 _TOO_MUCH = "scale it down first, or save it anew as PNG"
 _DAMAGED = "copy or download it again, or save it anew as PNG"

@@ -65,6 +65,21 @@ def read_picture(path: AnyPath) -> Picture:
     return Picture(rgb, alpha, Path(path).stem)
 
 
+def decode_picture(data: bytes, name: str) -> Picture:
+    """Decode the bytes of an image file, as of an archive or a table, within the limits of ``read_picture``.
+
+    Args:
+        data: the whole file, in any format that ``read_picture`` reads.
+        name: the image in messages, such as ``pets.zip/cat/1.png``; its last part becomes the picture's name.
+    Raises:
+        DataError: as ``read_picture``, and if ``data`` are no bytes.
+    """
+    if data is None:  # a row without image; below, None would mean the file of that name
+        raise DataError(f"{quote(name)} has no bytes: leave it out")
+    rgb, alpha = decode(name, lambda image: upright_pixels(image, name), data=data)
+    return Picture(rgb, alpha, Path(name).stem)
+
+
 def check_picture(path: AnyPath) -> None:
     """Check from its header that a file is an image of allowed size; its pixels are not decoded.
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 from toys.image_files import noise, refusal
 
-from chimera_core.images import read_picture, reading
+from chimera_core.errors import DataError
+from chimera_core.images import decode_picture, read_picture, reading
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.bmp", "a.tif", "a.ppm", "a.jp2"])
@@ -137,6 +138,33 @@ def test_animations_give_their_first_frame(tmp_path: Path):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
         red, _, blue = read_picture(tmp_path / name).rgb[4, 4]
         assert red > 240 and blue < 10
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.jp2"])
+def test_bytes_give_the_pixels_of_their_file(tmp_path: Path, name: str):
+    Image.fromarray(noise()).save(tmp_path / name)
+    picture = decode_picture((tmp_path / name).read_bytes(), f"pets.zip/cat/{name}")
+    np.testing.assert_array_equal(picture.rgb, read_picture(tmp_path / name).rgb)
+    assert picture.name == "a"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is empty"),
+        (b"GIF89a", "is damaged or cut short"),
+        (b"hello", "is text, not an image"),
+        (None, "has no bytes: leave it out"),
+        ("a.png", "is str, not bytes"),
+        (
+            struct.pack("<4sI8sI", b"RIFF", 26, b"WEBPVP8L", 10) + b"\x2f" + b"\xff" * 9,
+            "the limit is 64 million pixels",
+        ),
+    ],
+)
+def test_bytes_that_are_no_picture_are_refused_by_their_name(data, reason: str):
+    with pytest.raises(DataError, match=f"'pets.zip/1.png' .*{reason}"):
+        decode_picture(data, "pets.zip/1.png")
 
 
 def test_heic_is_read_when_pillow_heif_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
