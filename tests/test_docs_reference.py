@@ -47,6 +47,8 @@ def signature_of(thing: Any, name: str) -> str:
         )
         return Written(default.__name__) if is_named else default
 
+    if isinstance(thing, type) and issubclass(thing, api.Config):
+        thing.model_rebuild()  # a model has its signature from its first use on
     found = inspect.signature(thing)
     parameters = [
         p.replace(annotation=shown(p.annotation), default=default_of(p)) for p in found.parameters.values()

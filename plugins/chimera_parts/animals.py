@@ -130,6 +130,14 @@ class Animal:
         return max(best.quality, pointed)
 
     @property
+    def lacks_crown(self) -> bool:
+        """Whether the upper edge of a photograph cuts its best head: ears and crown are outside."""
+        if not self.has_ground or not self.cuts:
+            return False
+        head = self.cuts[0].head
+        return bool(head[:2].any(0).sum() > _LEAST_CONTACT * math.sqrt(float(head.sum())))
+
+    @property
     def head_share(self) -> float:
         """Share of the animal in sight that its best head covers."""
         return self.cuts[0].area / max(1.0, float((self.working_alpha > 0.5).sum())) if self.cuts else 0.0

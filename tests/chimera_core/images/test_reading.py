@@ -127,7 +127,8 @@ def test_other_colour_spaces_become_rgb(tmp_path: Path, mode: str, name: str):
     if (mode, name) == ("LAB", "a.jpg"):
         name = "a.tif"  # JPEG has no LAB
     red = {"CMYK": (0, 255, 255, 0), "YCbCr": (76, 85, 255), "LAB": (136, 208, 195)}[mode]
-    Image.new(mode, (16, 16), red).save(tmp_path / name)
+    # Compressed: Pillow 12.3 cannot read its own uncompressed YCbCr.
+    Image.new(mode, (16, 16), red).save(tmp_path / name, compression="tiff_lzw" if name == "a.tif" else None)
     rgb = read_picture(tmp_path / name).rgb[8, 8].astype(int)
     assert abs(rgb - (255, 0, 0)).max() <= 12, rgb
 
