@@ -75,7 +75,7 @@ def test_every_page_is_in_the_menu() -> None:
     assert pages == {page for page in menu if not page.startswith(("models/", "examples/"))}
 
 
-@pytest.mark.parametrize("pattern", ["README.md", "docs/**/*.md", "examples/**/*.md", "plugins/**/*.md"])
+@pytest.mark.parametrize("pattern", ["*.md", "docs/**/*.md", "examples/**/*.md", "plugins/**/*.md"])
 def test_links_lead_to_files(pattern: str) -> None:
     code = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
     lost = [
@@ -85,6 +85,10 @@ def test_links_lead_to_files(pattern: str) -> None:
         if not (page.parent / link).exists()
     ]
     assert lost == []
+
+
+def test_the_citation_is_of_this_version() -> None:
+    assert f"\nversion: {__version__}\n" in (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from chimera_core.images import read_picture
 def test_our_own_wheel_carries_registry_examples_and_plugins_and_runs_the_demo(
     scratch: Any, build_wheel: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    scratch.install(build_wheel(Path(__file__).resolve().parents[2]))
+    project = Path(__file__).resolve().parents[2]
+    wheel = build_wheel(project)
+    again = build_wheel(project)
+    assert wheel.read_bytes() == again.read_bytes(), "a wheel that is built twice is the same file"
+    scratch.install(wheel)
     where = "import chimera_core, chimera_core.plugins.registry as r; print(chimera_core.__file__, r.shipped_registry())"
     shown = subprocess.run(
         [scratch.python, "-c", where], capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path
