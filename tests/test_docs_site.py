@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chimera_core import __version__
 from chimera_core.cli.root import run
 from chimera_core.compare.experiment import file as experiment_file
 from chimera_core.compare.experiment.file import read_experiment
