@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.attacks.budget import BudgetConfig
+from chimera_core.components import image_readers as _readers
 from chimera_core.errors import (
     ChimeraError,
     ConfigError,
@@ -18,6 +19,7 @@ from chimera_core.errors import (
     ShapeError,
 )
 from chimera_core.files.atomic import atomic_path, describe_folder, one_line
+from chimera_core.images.readers import find_readers_by
 from chimera_core.lazy_names import import_name
 from chimera_core.options.config import Config, Duration, EncoderRef, SourceRef, option, parse_share_box
 from chimera_core.plugins.hookspecs import API_VERSION, hookimpl
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         AdversarialAttack,
         BatchAugmentation,
         CreatureMetric,
+        ImageReader,
         OutlineFinder,
         RunLogger,
     )
@@ -106,6 +109,7 @@ __all__ = [
     "FuserLearner",
     "FusionGenerator",
     "HeadOptions",
+    "ImageReader",
     "ImageSplit",
     "Level",
     "MissingDataError",
@@ -197,6 +201,11 @@ __all__ = [
     "transfer_colour",
     "work_alone",
 ]
+
+
+# Here, because every plugin imports this module, in every process: a split that is unpickled in a worker can read its
+# files before anything else is imported there.
+find_readers_by(_readers.readers_of)
 
 
 def __getattr__(name: str) -> Any:

@@ -124,6 +124,7 @@ class ComponentSpec:
         home_page: where to read about it, or get the data.
         check: how it is tried out.
         is_control: of a fuser: it is a trivial method that others must beat, and comparisons mark it so.
+        suffixes: of an image reader: endings of its files, in lower case with the dot (``".qoi"``).
     """
 
     name: str
@@ -137,3 +138,4 @@ class ComponentSpec:
     home_page: str = ""
     check: CheckSetup = field(default=CheckSetup())
     is_control: bool = False
+    suffixes: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ TAUGHT = (
     "cvae",
     "dissolve",
     "focus",
+    "qoi",
     "shapes",
     "sign-step",
     "sketch",

@@ -29,6 +29,7 @@ from chimera_core.errors import ChimeraError, DataError, RunError
 from chimera_core.files.atomic import atomic_path, one_line, quote, write_text_atomic
 from chimera_core.files.hashing import hash_file
 from chimera_core.interfaces.components import Split
+from chimera_core.plugins.discovery import registry_files
 from chimera_core.records import SourceInfo
 
 Fit = Literal["crop", "stretch", "pad"]
@@ -137,7 +138,7 @@ def write_blocks(
             num_workers=workers,
             in_order=False,
             prefetch_factor=1 if workers else None,
-            worker_init_fn=functools.partial(_end_without, os.getpid()),
+            worker_init_fn=functools.partial(_begin, os.getpid(), registry_files.get()),
         )
         try:
             for outcome in loader:
@@ -154,7 +155,16 @@ def write_blocks(
             ) from error
 
 
-def _end_without(parent: int, worker: int) -> None:
+def _begin(parent: int, registries: tuple[Path, ...], worker: int) -> None:
+    """Begin to work in a process of its own, which may be spawned and know nothing of the command's --registry.
+
+    Readers of images that plugins add are found there as here: by the first file that needs one.
+    """
+    registry_files.set(registries)
+    _end_without(parent)
+
+
+def _end_without(parent: int) -> None:
     """End a process whose parent was killed before torch began to watch for that: it would wait for ever."""
     manager = multiprocessing.parent_process()
     if multiprocessing.get_start_method() == "forkserver":  # there the system calls the server the parent

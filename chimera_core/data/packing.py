@@ -12,13 +12,14 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from chimera_core.components.image_readers import reading_of
 from chimera_core.data.blocks import blocks_of, square, write_array, write_blocks
 from chimera_core.data.duplicates import find_duplicates
 from chimera_core.data.fingerprint import folder_name, real_path, stamp_files
@@ -283,14 +284,15 @@ def _write_index(folder: Path, index: Mapping[str, Any]) -> None:
 
 def _stamps_of(source: DatasetSource, name: str, split: Split) -> str:
     """Hash what can be seen of a split without reading its files: names, sizes, times, labels."""
-    return digest_of([stamp_files(source.files(name)), list(map(int, split.labels)), source.made_of()])
+    files = source.files(name)
+    return digest_of([stamp_files(files), list(map(int, split.labels)), source.made_of(), *_readers(files)])
 
 
 def _content_of(source: DatasetSource, name: str, split: Split, contents: Sequence[str] = ()) -> str:
     """Hash a split's labels and its files' names and contents; those of its examples may be known already."""
     hashed = _hashed_files(source, name, split, contents)
     read = [[real_path(file), content] for file, content in hashed.items()]
-    return digest_of([read, list(map(int, split.labels)), source.made_of()])
+    return digest_of([read, list(map(int, split.labels)), source.made_of(), *_readers(hashed)])
 
 
 def _data_of(source: DatasetSource, name: str, split: Split, contents: Sequence[str] = ()) -> str:
@@ -302,8 +304,15 @@ def _data_of(source: DatasetSource, name: str, split: Split, contents: Sequence[
     domains = list(map(int, getattr(split, "domains", None) or ()))
     known = source.info.domains
     where = [known[domain] if domain < len(known) else domain for domain in domains]
-    hashed = list(_hashed_files(source, name, split, contents).values())
-    return digest_of([hashed, labels, where, without_places(source.made_of())])
+    hashed = _hashed_files(source, name, split, contents)
+    known_by = [list(hashed.values()), labels, where, without_places(source.made_of())]
+    return digest_of([*known_by, *_readers(hashed)])
+
+
+def _readers(files: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """What plugins decide about the pixels of files; nothing where all are read by ourselves."""
+    found = reading_of(files)
+    return [found] if found else []
 
 
 def _hashed_files(source: DatasetSource, name: str, split: Split, contents: Sequence[str]) -> dict[str, str]:

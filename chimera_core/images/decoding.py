@@ -68,7 +68,7 @@ def decode(path: AnyPath, use: Callable[[ImageFile.ImageFile], T], *, data: byte
     """
     from PIL import Image
 
-    with _open_file(path) if data is None else _open_bytes(path, data) as file, _no_remarks():
+    with open_picture(path) if data is None else _open_bytes(path, data) as file, _no_remarks():
         try:
             if fault := excess_of(file, file.seek(0, os.SEEK_END)):
                 raise DataError(f"{quote(path)} {fault}: {_TOO_MUCH}")
@@ -92,7 +92,12 @@ def decode(path: AnyPath, use: Callable[[ImageFile.ImageFile], T], *, data: byte
             raise DataError(f"{quote(path)} is damaged or cut short ({reason}): {_DAMAGED}") from error
 
 
-def _open_file(path: AnyPath) -> BinaryIO:
+def open_picture(path: AnyPath) -> BinaryIO:
+    """Open a file for reading that may be a picture: no folder, no pipe, not empty.
+
+    Raises:
+        DataError: naming it and the mend.
+    """
     try:
         found = os.stat(path)
         if stat.S_ISDIR(found.st_mode):

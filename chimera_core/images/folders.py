@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import AnyPath, quote
-from chimera_core.images import PICTURE_SUFFIXES
+from chimera_core.images.readers import is_read
 
 DEEPEST = 32
 """Folders below the first that are looked into, unless the caller wants fewer."""
@@ -80,7 +80,7 @@ def pictures_below(root: AnyPath, *, deepest: int = DEEPEST) -> Pictures:
 
 def is_picture_name(name: str) -> bool:
     """Return whether a file's name is that of a picture: a known ending, and not hidden."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+    return not name.startswith(".") and is_read(os.path.splitext(name)[1])
 
 
 def walk(

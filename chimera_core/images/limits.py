@@ -41,12 +41,19 @@ def excess_of(file: BinaryIO, size: int) -> str:
     """
     file.seek(0)
     head = file.read(_HEAD)
-    if size > MAX_BYTES:
-        return f"is {size / 1e6:,.0f} MB long, and the limit is {MAX_BYTES // 1_000_000} MB"
+    if fault := too_long(size):
+        return fault
     for starts, look in _LOOKS:
         if re.match(starts, head, re.DOTALL):
             return look(file, size, head)
     return ""
+
+
+def too_long(size: int) -> str:
+    """Report that a file has too many bytes; empty if it has not."""
+    if size <= MAX_BYTES:
+        return ""
+    return f"is {size / 1e6:,.0f} MB long, and the limit is {MAX_BYTES // 1_000_000} MB"
 
 
 def too_large(width: int, height: int, limit: int = MAX_PIXELS) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import AnyPath, quote
 from chimera_core.images.decoding import decode
+from chimera_core.images.readers import reader_of
 from chimera_core.images.upright import upright_pixels
 
 if TYPE_CHECKING:
@@ -56,12 +57,13 @@ def read_picture(path: AnyPath) -> Picture:
     HEIC is read if ``pillow_heif`` is installed. Safe on hostile files and in threads.
 
     Args:
-        path: PNG, JPEG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF or HEIC; at most ``MAX_PIXELS``.
+        path: PNG, JPEG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF, HEIC, or a file with an ending that a plugin reads;
+            at most ``MAX_PIXELS``.
     Raises:
         DataError: if the file is missing, unreadable, no image, damaged, cut short or too large. The
             text is one line that names the file and the mend.
     """
-    rgb, alpha = decode(path, lambda image: upright_pixels(image, path))
+    rgb, alpha = _pixels(path, with_profile=True)
     return Picture(rgb, alpha, Path(path).stem)
 
 
@@ -76,7 +78,11 @@ def decode_picture(data: bytes, name: str) -> Picture:
     """
     if data is None:  # a row without image; below, None would mean the file of that name
         raise DataError(f"{quote(name)} has no bytes: leave it out")
-    rgb, alpha = decode(name, lambda image: upright_pixels(image, name), data=data)
+    reader = reader_of(name) if isinstance(data, bytes) and data else None
+    if reader is not None:
+        rgb, alpha = reader.pixels_of(data, name)
+    else:
+        rgb, alpha = decode(name, lambda image: upright_pixels(image, name), data=data)
     return Picture(rgb, alpha, Path(name).stem)
 
 
@@ -86,15 +92,19 @@ def check_picture(path: AnyPath) -> None:
     Raises:
         DataError: as ``read_picture``, but for damage behind the header.
     """
-    decode(path, lambda image: None)
+    picture_shape(path)
 
 
 def picture_shape(path: AnyPath) -> tuple[int, int, bool]:
     """Read from a file's header: width and height in pixels as stored, and whether it may have transparent pixels.
 
+    Of a file that a plugin reads, the last is not known before it is decoded, and False.
+
     Raises:
         DataError: as ``check_picture``.
     """
+    if reader := reader_of(path):
+        return (*reader.size(path), False)
     return decode(path, lambda i: (*i.size, i.mode in ("RGBA", "LA", "PA", "La") or "transparency" in i.info))
 
 
@@ -110,7 +120,7 @@ def read_mask(path: AnyPath) -> UInt8:
     """
     import numpy as np
 
-    rgb, alpha = decode(path, lambda image: upright_pixels(image, None))
+    rgb, alpha = _pixels(path, with_profile=False)
     if alpha is not None:
         return alpha
     # ITU-R 601 in 16-bit fixed point: the weights sum to 65,536, so grey pixels keep their exact value.
@@ -132,4 +142,12 @@ def read_png_text(path: AnyPath) -> dict[str, str]:
             raise DataError(f"{quote(path)} is {image.format}, not PNG: give the PNG as it was written")
         return {str(key): str(value) for key, value in image.text.items()}
 
+    if reader := reader_of(path):
+        raise DataError(f"{quote(path)} is read by {reader}, not PNG: give the PNG as it was written")
     return decode(path, text_of)
+
+
+def _pixels(path: AnyPath, *, with_profile: bool) -> tuple[UInt8, UInt8 | None]:
+    if reader := reader_of(path):
+        return reader.pixels(path)
+    return decode(path, lambda image: upright_pixels(image, path if with_profile else None))

@@ -1,4 +1,5 @@
-"""What plugins may add beside the four interfaces: attacks, augmentations, metrics of creatures, loggers of runs.
+"""What plugins may add beside the four interfaces: attacks, augmentations, metrics of creatures, loggers of
+runs, readers of image files. Torch-free to import, because an image file may be looked at before torch is needed.
 
 As everywhere, the constructor takes the component's config as its only positional argument, and randomness enters only
 through a ``Draw``.
@@ -9,12 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
-from chimera_core.randomness import Draw
+    from chimera_core.randomness import Draw
 
 
 class AdversarialAttack(ABC):
@@ -115,6 +119,40 @@ class OutlineFinder(ABC):
             image: float32 (3, H, W) in [0, 1], on the device.
         Returns:
             The mask, float (1, H, W) in [0, 1], all zeros where no animal is seen; and how sure it is, in [0, 1].
+        """
+
+
+class ImageReader(ABC):
+    """Reads image files of a format that Chimera does not know, wherever pictures are read; ``suffixes`` of its spec says which.
+
+    One object reads all files of a process, also from several threads: it keeps nothing from one file to the next.
+    Whatever it raises becomes one line that names the file and the plugin.
+
+    Args:
+        config: the reader's options.
+    """
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def size(self, path: Path) -> tuple[int, int]:
+        """Read the size from the header, and decode nothing: the host refuses what is too large before ``read``.
+
+        Args:
+            path: a file that is there, and not empty.
+        Returns:
+            Width and height in pixels, as ``read`` will give them.
+        """
+
+    @abstractmethod
+    def read(self, path: Path) -> NDArray[np.uint8]:
+        """Decode the picture as it should be seen: upright, in sRGB; profiles and orientation are the reader's work.
+
+        Args:
+            path: a file whose ``size`` is within the limits.
+        Returns:
+            uint8 (H, W, 3), or (H, W, 4) with opacity (255 is opaque), which is not multiplied into the colours.
         """
 
 

@@ -15,8 +15,9 @@ from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import AnyPath, atomic_path, quote
 from chimera_core.files.names import nfc
 from chimera_core.files.own_folders import make_folder, remove_file
-from chimera_core.images import PICTURE_SUFFIXES, read_picture
+from chimera_core.images import read_picture
 from chimera_core.images.folders import is_picture_name, is_system_folder
+from chimera_core.images.readers import is_read
 from chimera_core.library.matching import plain_name
 from chimera_core.library.records import PictureRecord, read_record, record_file, write_record
 from chimera_core.options.config import suggest
@@ -80,7 +81,7 @@ class Library:
         read_picture(source)
         folder = self.check_folder(plain)
         stem = re.sub(r"[^\w-]+", "_", source.stem).strip("_-")[:40] or plain
-        suffix = source.suffix.lower() if source.suffix.lower() in PICTURE_SUFFIXES else ".png"
+        suffix = source.suffix.lower() if is_read(source.suffix) else ".png"
         with open(source, "rb") as opened:
             checksum = hashlib.file_digest(opened, "sha256").hexdigest()
         copy = folder / f"{stem}-{checksum[:8]}{suffix}"

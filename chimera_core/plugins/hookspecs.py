@@ -75,6 +75,12 @@ def chimera_outline_finders() -> list[ComponentSpec]:
 
 
 @hookspec
+def chimera_image_readers() -> list[ComponentSpec]:
+    """Offer formats of image files: ``suffixes`` says which, targets are subclasses of ``ImageReader``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
 def chimera_commands() -> list[ComponentSpec]:
     """Offer commands for `chimera x NAME`: targets are commands of click; their config has no fields."""
     raise AssertionError("a hook specification is never called")
@@ -102,6 +108,7 @@ KINDS = {
     "metric": Kind("chimera_metrics", "chimera_core.interfaces.additions:CreatureMetric"),
     "run-logger": Kind("chimera_run_loggers", "chimera_core.interfaces.additions:RunLogger"),
     "outline-finder": Kind("chimera_outline_finders", "chimera_core.interfaces.additions:OutlineFinder"),
+    "image-reader": Kind("chimera_image_readers", "chimera_core.interfaces.additions:ImageReader"),
     "command": Kind("chimera_commands", "click:Command"),
 }
 """Every kind of component. Of commands the target is one itself, not a class of them."""

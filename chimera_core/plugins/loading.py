@@ -25,6 +25,7 @@ import pluggy
 from chimera_core import __version__
 from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.files.atomic import one_line
+from chimera_core.images.decoding import PICTURE_SUFFIXES
 from chimera_core.options.flags import check_flags
 from chimera_core.plugins import hookspecs
 from chimera_core.records import ComponentSpec, Preset
@@ -32,6 +33,7 @@ from chimera_core.records import ComponentSpec, Preset
 HEAVY = ("torch", "torchvision", "timm", "lightning_fabric", "tensorflow", "jax")
 """What no plugin's module may import: a command that lists plugins would wait seconds for it."""
 
+_NO_PICTURES = frozenset({".csv", ".json", ".safetensors", ".toml"})  # files of ours that lie among pictures
 _UPDATE_US = "update chimera-toolkit with pip install -U chimera-toolkit"
 
 
@@ -219,6 +221,9 @@ def _ask(module: Any, plugin: str, distribution: str) -> tuple[Component, ...]:
                 _check_spec(spec, kind)
                 if (kind, spec.name) in found:
                     raise PluginError(f"it offers two of kind {kind} named '{spec.name}'")
+                for other in found.values():
+                    if shared := sorted(set(spec.suffixes) & set(other.spec.suffixes)):
+                        raise PluginError(f"it offers two image readers for {shared[0]}")
                 found[kind, spec.name] = Component(kind, plugin, spec, distribution)
     return tuple(found.values())
 
@@ -238,10 +243,29 @@ def _check_spec(spec: ComponentSpec, kind: str) -> None:
         raise PluginError(f"a preset of {what} is not a Preset")
     if isinstance(spec.requires, str) or not all(isinstance(name, str) for name in spec.requires):
         raise PluginError(f"what {what} requires is not a tuple of import names")
+    _check_suffixes(spec, kind)
     try:
         check_flags(spec.config)
     except ChimeraError as error:
         raise PluginError(f"the config of {what} cannot become options: {error}") from None
+
+
+def _check_suffixes(spec: ComponentSpec, kind: str) -> None:
+    """Refuse endings that are none, or that are read here: a plugin replaces nothing of ours."""
+    what = f"{kind} {spec.name}"
+    if kind != "image-reader":
+        if spec.suffixes:
+            raise PluginError(f"{what} names suffixes, which only an image-reader has")
+        return
+    if isinstance(spec.suffixes, str) or not spec.suffixes:
+        raise PluginError(f"{what} does not say which files it reads with suffixes=('.ending',)")
+    for suffix in spec.suffixes:
+        if not (isinstance(suffix, str) and re.fullmatch(r"\.[a-z0-9_-]{1,16}", suffix)):
+            raise PluginError(
+                f"{what} has the suffix {one_line(repr(suffix), limit=40)}: write it in small letters with its dot, '.qoi'"
+            )
+        if suffix in PICTURE_SUFFIXES or suffix in _NO_PICTURES:
+            raise PluginError(f"{what} takes {suffix}, which the toolkit reads itself")
 
 
 def _is_findable(name: str) -> bool:

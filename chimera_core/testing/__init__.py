@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chimera_core.testing.laws.encoder import check_encoder
     from chimera_core.testing.laws.fuser import check_fuser
     from chimera_core.testing.laws.learner import check_learner
+    from chimera_core.testing.laws.reader import check_reader
     from chimera_core.testing.laws.source import check_source
     from chimera_core.testing.laws.trainer import check_trainer
     from chimera_core.testing.parametrize import parametrize_with_laws
@@ -48,6 +49,7 @@ __all__ = [
     "check_fuser",
     "check_learner",
     "check_metric",
+    "check_reader",
     "check_source",
     "check_trainer",
     "draw_fuser_data",

@@ -24,6 +24,7 @@ KINDS = {
     "cvae": "fusion-generator",
     "dissolve": "fusion-generator",
     "focus": "fusion-generator",
+    "qoi": "image-reader",
     "shapes": "dataset-source",
     "sign-step": "robustness-trainer",
     "tiny": "feature-encoder",

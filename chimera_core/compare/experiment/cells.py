@@ -11,6 +11,7 @@ from typing import Any
 from chimera_core.compare.experiment.fusers import FuserEntry
 from chimera_core.compare.experiment.identity import file_hash, hash_of, making_code
 from chimera_core.compare.experiment.parents import ParentTuple
+from chimera_core.components.image_readers import reading_of
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import leads_out, one_line, write_text_atomic
 from chimera_core.files.names import spelled_in
@@ -213,6 +214,9 @@ def write_record(
     write_text_atomic(record_path(folder, cell.id), json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _parent_identity(parent: str) -> dict[str, str]:
+def _parent_identity(parent: str) -> dict[str, Any]:
     path = Path(parent)
-    return {"file": file_hash(path)} if path.is_file() else {"class": parent}
+    if not path.is_file():
+        return {"class": parent}
+    readers = reading_of([path])
+    return {"file": file_hash(path), **({"reading": readers} if readers else {})}

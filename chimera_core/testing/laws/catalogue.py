@@ -12,6 +12,7 @@ from chimera_core.testing.laws.additions import check_attack, check_augmentation
 from chimera_core.testing.laws.encoder import check_encoder
 from chimera_core.testing.laws.fuser import check_fuser
 from chimera_core.testing.laws.learner import check_learner
+from chimera_core.testing.laws.reader import check_reader
 from chimera_core.testing.laws.source import check_source
 from chimera_core.testing.laws.trainer import check_trainer
 
@@ -30,4 +31,5 @@ LAWS_OF: Mapping[str, Callable[[], list[Law]]] = {
     "attack": lambda: check_attack(_nothing),
     "augmentation": lambda: check_augmentation(_nothing),
     "metric": lambda: check_metric(_nothing),
+    "reader": lambda: check_reader(_nothing, write=_nothing),
 }

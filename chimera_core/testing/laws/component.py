@@ -27,6 +27,7 @@ from chimera_core.testing.laws.encoder import check_encoder
 from chimera_core.testing.laws.fuser import check_fuser
 from chimera_core.testing.laws.learner import check_learner
 from chimera_core.testing.laws.randomness import GlobalState
+from chimera_core.testing.laws.reader import check_reader
 from chimera_core.testing.laws.source import check_source
 from chimera_core.testing.laws.trainer import check_trainer
 from chimera_core.testing.pictures import draw_parents, read_parents
@@ -80,24 +81,25 @@ class _Built:
     def choice(self) -> Choice:
         """Choose its options: those of its check, and over them what it prepares."""
         if self._prepared is None:
-            self._prepared = self._prepare()
-        options = {**self.setup.options, **self._prepared}
+            self._folder = tempfile.TemporaryDirectory(prefix="chimera-check-")  # it goes with this object
+            self.prepare_in(Path(self._folder.name))
+        options = {**self.setup.options, **(self._prepared or {})}
         return choose(self._host, self.component.kind, self.component, options)
 
     def load(self, **more: Any) -> Any:
         return self.choice().load(**more)
 
-    def _prepare(self) -> Mapping[str, Any]:
+    def prepare_in(self, folder: Path) -> None:
+        """Let its plugin write what it is tried on into an empty folder; what that gives are options."""
         if not self.setup.prepare:
-            return {}
+            self._prepared = {}
+            return
         module, _, name = self.setup.prepare.partition(":")
         try:
             function = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise PluginError(f"there is no {self.setup.prepare} to prepare its check ({error})") from error
-        self._folder = tempfile.TemporaryDirectory(prefix="chimera-check-")  # it goes with this object
-        prepared: Mapping[str, Any] = function(Path(self._folder.name))
-        return prepared
+        self._prepared = function(folder) or {}
 
     def learner(self, data: FuserData) -> FuserLearner:
         choice = self.choice()
@@ -157,6 +159,13 @@ def _attack_laws(built: _Built) -> list[Law]:
     return check_attack(lambda: built.load(eps=EPS, norm=norm))
 
 
+def _reader_laws(built: _Built) -> list[Law]:
+    suffixes = built.component.spec.suffixes
+    if not built.setup.prepare:
+        raise PluginError("its spec does not say what writes pictures to read: check=CheckSetup(prepare=...)")
+    return check_reader(built.load, write=built.prepare_in, suffixes=suffixes)
+
+
 _LAWS_OF_KIND: Mapping[str, Callable[[_Built], list[Law]]] = {
     "fusion-generator": _fuser_laws,
     "dataset-source": _source_laws,
@@ -165,4 +174,5 @@ _LAWS_OF_KIND: Mapping[str, Callable[[_Built], list[Law]]] = {
     "attack": _attack_laws,
     "augmentation": lambda built: check_augmentation(built.load),
     "metric": lambda built: check_metric(built.load),
+    "image-reader": _reader_laws,
 }
