@@ -14,7 +14,7 @@ from chimera_core.plugins import hookspecs
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "hooks.md"
 INTERFACES = (
     "DatasetSource", "FeatureEncoder", "RobustnessTrainer", "FusionGenerator", "FuserLearner",
-    "AdversarialAttack", "BatchAugmentation", "CreatureMetric", "OutlineFinder", "RunLogger",
+    "AdversarialAttack", "BatchAugmentation", "CreatureMetric", "ImageReader", "OutlineFinder", "RunLogger",
 )  # fmt: skip
 MADE_BY_AUTHORS = ("Draw", "Ema")
 """Classes whose constructors and methods plugins and their tests call."""

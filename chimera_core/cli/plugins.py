@@ -131,6 +131,7 @@ def _details(component: Component, host: PluginHost) -> dict[str, Any]:
         "home_page": entry.home_page if entry else "",
         "registry": _registry_rows(host, "plugins", record.name) if entry else [],
         "target": component.spec.target,
+        **({"suffixes": list(component.spec.suffixes)} if component.spec.suffixes else {}),
         "options": [
             {
                 "flag": flag.name,
@@ -208,6 +209,8 @@ def _print_details(detail: dict[str, Any]) -> None:
     if "plugin" in detail:
         who = (detail["distribution"], detail["version"])
         click.echo(one_line(f"  plugin {detail['plugin']}, {' '.join(filter(None, who))}, {detail['trust']}"))
+    if detail.get("suffixes"):
+        click.echo(one_line(f"  reads files that end in {', '.join(detail['suffixes'])}"))
     if detail.get("home_page"):
         click.echo(one_line(f"  {detail['home_page']}"))
     if detail.get("status"):

@@ -148,6 +148,20 @@ def test_folders_sources_and_the_library_see_it(install: Install, tmp_path: Path
     assert copy.suffix == ".raw" and library.pictures() == {"cat": [copy]}
 
 
+@pytest.mark.slow
+def test_commands_take_it_as_a_parent_and_say_which_files_a_reader_reads(
+    install: Install, tmp_path: Path, here: Callable[..., tuple[int, str, str]]
+) -> None:
+    install()
+    parents = (raw(tmp_path / "a.raw", drawn(3, 40, 60)), raw(tmp_path / "b.raw", drawn(3, 60, 40)))
+    out = tmp_path / "out.png"
+    options = ("--fuser", "pixel-average", "--weights", "1,0", "--size", 40, "--device", "cpu")
+    code, _, err = here("fuse", *parents, *options, "-o", out)
+    assert code == 0, err
+    np.testing.assert_array_equal(read_picture(out).rgb, drawn(3, 40, 60))
+    assert "reads files that end in .raw" in here("plugins", "show", "raw")[1]
+
+
 def test_options_come_from_a_registry_and_are_part_of_what_decides(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

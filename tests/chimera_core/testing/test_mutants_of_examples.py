@@ -18,6 +18,7 @@ from chimera_core.testing import (
     check_fuser,
     check_learner,
     check_metric,
+    check_reader,
     check_source,
     check_trainer,
 )
@@ -89,6 +90,10 @@ METRIC = [
     ("share.where(expected > 0, torch.nan)", "share - share.mean()", "by-itself"),
     ('better = ""', 'better = "more"', "explains-itself"),
 ]  # fmt: skip
+READER = [
+    ("        return width, height\n", "        return height, width\n", "size-as-read"),
+    ('raise DataError("it is no QOI file")', 'raise SystemExit("it is no QOI file")', "broken-files-end"),
+]  # fmt: skip
 
 
 def laws_of(package: str, folder: Path) -> list[Law]:
@@ -119,6 +124,8 @@ def laws_of(package: str, folder: Path) -> list[Law]:
         return check_encoder(lambda: module("encoder").Tiny(config()))
     if package == "chimera_vivid":
         return check_metric(lambda: module("metric").Vivid(config()))
+    if package == "chimera_qoi":
+        return check_reader(lambda: module("reader").Qoi(config()), write=module("checking").write_pictures)
     return check_trainer(lambda: module("trainer").SignStep(config()))
 
 
@@ -167,6 +174,7 @@ MUTANTS = [
         ("chimera-tiny/chimera_tiny/encoder.py", ENCODER),
         ("chimera-sign-step/chimera_sign_step/trainer.py", TRAINER),
         ("chimera-vivid/chimera_vivid/metric.py", METRIC),
+        ("chimera-qoi/chimera_qoi/reader.py", READER),
     )
     for mutant in mutants
 ]
