@@ -23,7 +23,6 @@ CREATURE_SIZE, GRID_SIZE = 384, 192
 GRID_FRAMES = 5
 WEIGHTS = (0.5, 0.5)
 
-# The first report's opening wish: one's body, another's head.
 NAMES = ("astronaut", "cat")
 
 # By names alone: the generator that comes along.
@@ -62,8 +61,7 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
     chosen = file_component(ctx, "fuser", "fusion-generator", default=DEFAULT_PHOTO_FUSER)
     fuser, options, preset = chosen.name, chosen.options, chosen.preset
     ctx.with_resource(work_in(folder, work="made"))
-    # From the body alone to the whole head; beyond that coats would take the demo's time.
-    steps = [(1 - w, w) for w in (k / 2 / (GRID_FRAMES - 1) for k in range(GRID_FRAMES))]
+    steps = [(1 - w, w) for w in (k / (GRID_FRAMES - 1) for k in range(GRID_FRAMES))]
     row: list[Any] = []
     with (
         progress("making the creature", parts=1 + len(steps)) as report,

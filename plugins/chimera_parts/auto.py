@@ -24,8 +24,9 @@ class Auto(FusionGenerator):
     """Choose between ``parts``, ``portrait`` and coats for the parents at hand; only fusers of ours are chosen.
 
     Photographs whose heads all fill the frame go to ``portrait``, if faces are found in them. Two, the first with a body and
-    a neck and the second with a head, go to ``parts``, as do three. Of the others, those with faces go to ``portrait``, the
-    rest to ``style-transfer``. ``remark`` gets a line that tells which, and why.
+    a neck and the second with a head, go to ``parts``, as do three. Of the others, and where the second one's picture cuts
+    ears and crown off its head, those with faces go to ``portrait``; the rest to ``style-transfer``. ``remark`` gets a line
+    that tells which, and why.
     """
 
     accepts = frozenset({"photo"})
@@ -65,15 +66,21 @@ class Auto(FusionGenerator):
         """Give the fuser for these parents, and the reason."""
         unfit = self._parts.unfit(parents)
         heads = [finding["head"] for finding in self._parts.findings(parents)]
+        # Without its crown a head on a strange body looks sawn off; as a face, it needs none.
+        is_cropped = unfit is None and self._parts.lacks_crown(parents[1])
         # Looking for faces takes as long as all the rest; where bodies are in sight, nobody asked for it.
-        if unfit is not None or _all_at_least(_LARGE_HEAD, heads, parents):
+        if unfit is not None or is_cropped or _all_at_least(_LARGE_HEAD, heads, parents):
             faces = [finding["face"] for finding in self._other(_PORTRAIT).findings(parents)]
             sure = all(
                 face and face["left_eye"] and face["right_eye"] and face["confidence"] >= _SURE
                 for face in faces
             )
-            if sure and _all_at_least(_SMALL_FACE if unfit else _LARGE_FACE, faces, parents):
-                return _PORTRAIT, f"the faces of {_listed(parents)}"
+            least = _SMALL_FACE if unfit or (is_cropped and _is_within(faces[0], heads[0])) else _LARGE_FACE
+            if sure and _all_at_least(least, faces, parents):
+                cropped = (
+                    f", for the picture of {parents[1].name} cuts its head off above" if is_cropped else ""
+                )
+                return _PORTRAIT, f"the faces of {_listed(parents)}{cropped}"
         if unfit is not None:
             return COAT, unfit
         coat = f", the coat of {parents[2].name}" if len(parents) > 2 else ""
@@ -96,6 +103,14 @@ def _all_at_least(least: float, found: Sequence[Mapping[str, Any] | None], paren
         if max((right - left) * width, (bottom - top) * height) < least * min(height, width):
             return False
     return True
+
+
+def _is_within(face: Mapping[str, Any] | None, head: Mapping[str, Any] | None) -> bool:
+    """Return whether a face's middle lies in a head's box: both are of one animal."""
+    if face is None or head is None:
+        return False
+    middle = [(face["box"][k] + face["box"][k + 2]) / 2 for k in (0, 1)]
+    return all(head["box"][k] <= middle[k] <= head["box"][k + 2] for k in (0, 1))
 
 
 def _listed(parents: Sequence[Parent]) -> str:

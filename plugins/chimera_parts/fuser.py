@@ -100,6 +100,10 @@ class Parts(FusionGenerator):
         body, head = (self._animal(parent, k) for k, parent in enumerate(parents[:2]))
         return _misfit(body, head)
 
+    def lacks_crown(self, parent: Parent) -> bool:
+        """Return whether the second parent's picture cuts ears and crown off its head."""
+        return self._animal(parent, 1).lacks_crown
+
     def _creature(
         self,
         parents: Sequence[Parent],

@@ -172,16 +172,6 @@ def test_findings_tell_where_head_and_neck_are_as_shares(parts, photographs):
     assert 0.5 < found["outline"]["confidence"] <= 1
 
 
-@pytest.mark.slow
-def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(parts, photographs):
-    auto, lines = Auto(PartsConfig()), []
-    auto.remark = lines.append
-    (made,) = auto.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
-    assert auto.stand_in == "parts"
-    assert lines == ["fuser: parts (the body of astronaut, the head of cat)"]
-    assert torch.equal(made, parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)[0])
-
-
 class _Stub:
     """Another fuser, with the faces that it found in the first parents."""
 
@@ -197,9 +187,50 @@ class _Stub:
         return torch.zeros(len(seeds), 3, size, size)
 
 
-def _face(size: float, confidence: float = 0.9, right_eye: tuple[float, float] | None = (0.6, 0.5)):
-    box = [0.5 - size / 2, 0.5 - size / 2, 0.5 + size / 2, 0.5 + size / 2]
+def _face(size, confidence=0.9, right_eye: tuple[float, float] | None = (0.6, 0.5), middle=(0.5, 0.5)):
+    (x, y), half = middle, size / 2
+    box = [x - half, y - half, x + half, y + half]
     return {"box": box, "left_eye": (0.4, 0.5), "right_eye": right_eye, "confidence": confidence}
+
+
+@pytest.mark.slow
+def test_auto_takes_parts_where_a_body_and_a_head_are_in_sight_and_tells_so(drawn):
+    parts, parents = drawn
+    auto, lines = Auto(PartsConfig()), []
+    auto.remark = lines.append
+    (made,) = auto.fuse(parents, [0.5, 0.5], seeds=[0], size=_SIZE)
+    assert auto.stand_in == "parts"
+    assert lines == [f"fuser: parts (the body of {parents[0].name}, the head of {parents[1].name})"]
+    assert torch.equal(made, parts.fuse(parents, [0.5, 0.5], seeds=[0], size=_SIZE)[0])
+
+
+@pytest.mark.slow
+def test_auto_takes_a_portrait_where_the_second_picture_cuts_its_head_off(photographs):
+    """The cat's ears and crown are outside the picture: as a head they would end in a straight line."""
+    auto, lines = Auto(PartsConfig()), []
+    auto.remark = lines.append
+    auto.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
+    assert lines == [
+        "fuser: portrait (the faces of astronaut and cat, for the picture of cat cuts its head off above)"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("faces", "chosen"),
+    [
+        ((_face(0.3, middle=(0.45, 0.25)), _face(0.3)), "portrait"),
+        ((_face(0.3, middle=(0.1, 0.9)), _face(0.3)), "parts"),  # another one's face, not the body's
+        ((_face(0.3, middle=(0.45, 0.25)), None), "parts"),
+    ],
+)
+def test_a_head_that_is_cut_off_needs_the_bodys_own_face(photographs, monkeypatch, faces, chosen):
+    monkeypatch.setattr("chimera_parts.auto.load_fuser", lambda name, **options: _Stub(faces))
+    monkeypatch.setattr(Parts, "fuse", lambda *args, **kwargs: torch.zeros(1, 3, 8, 8))
+    parents = [photographs[0], photographs[1]]
+    auto = Auto(PartsConfig())
+    auto.fuse(parents, [0.5, 0.5], seeds=[0], size=_SIZE)
+    assert auto.stand_in == chosen
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_our_own_wheel_carries_registry_examples_and_plugins_and_runs_the_demo(
     assert min(read_picture(folder / "chimera.png").rgb.shape[:2]) == 384
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == "done"
-    assert record["fuser"] == "parts"
+    assert record["fuser"] == "portrait"
     assert {p["name"] for p in record["plugins"] if p["status"] == "ok"} >= {"folder", "style", "timm"}
 
     begun = scratch.chimera(
