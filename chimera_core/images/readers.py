@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import ChimeraError, DataError, RunError
-from chimera_core.files.atomic import AnyPath, disk_trouble, one_line, quote
+from chimera_core.files.atomic import AnyPath, atomic_path, disk_trouble, one_line, quote
 from chimera_core.images.decoding import PICTURE_SUFFIXES, open_picture
 from chimera_core.images.limits import too_large, too_long
 
@@ -105,7 +105,8 @@ class PluginReader:
         try:
             with tempfile.TemporaryDirectory(prefix="chimera-", ignore_cleanup_errors=True) as folder:
                 file = Path(folder, f"picture{os.path.splitext(os.fspath(name))[1]}")
-                file.write_bytes(data)
+                with atomic_path(file) as temporary:
+                    temporary.write_bytes(data)
                 return self.pixels(file, called=name)
         except OSError as error:
             raise RunError(f"no temporary file for {quote(name)}: {disk_trouble(error)}") from error
