@@ -47,7 +47,9 @@ class TrainingOptions(Config):
     checkpoint_images: ImageCount | None = option(None, help="save a checkpoint every so many images", ge=1)
     checkpoint_minutes: float = option(10.0, help="also save one every so many minutes; 0: never", ge=0)
     keep: int = option(2, help="number of recent checkpoints to keep", ge=1)
-    log: str = option("none", help="also log to: none, tensorboard, or the run logger of a plugin")
+    log: str = option(
+        "none", help="also log to: none, tensorboard, wandb, mlflow, or another plugin's run logger"
+    )
 
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
         {

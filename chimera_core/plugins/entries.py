@@ -47,12 +47,26 @@ Address = Annotated[str, AfterValidator(lambda url: _check_url(url) if url else 
 """Type of an address that may be left out."""
 
 
+KindName = Literal[
+    "dataset-source",
+    "feature-encoder",
+    "robustness-trainer",
+    "fusion-generator",
+    "attack",
+    "augmentation",
+    "metric",
+    "run-logger",
+    "outline-finder",
+    "image-reader",
+    "command",
+]
+"""The keys of ``hookspecs.KINDS``."""
+
+
 class PluginEntry(Config):
     """What the registry says about one plugin."""
 
-    kinds: tuple[
-        Literal["dataset-source", "feature-encoder", "robustness-trainer", "fusion-generator"], ...
-    ] = option((), help="kinds of components that it offers")
+    kinds: tuple[KindName, ...] = option((), help="kinds of components that it offers")
     distribution: str = option("", help="what to install to get it")
     home_page: str = option("", help="where to read about it")
     summary: str = option("", help="one line")

@@ -12,9 +12,9 @@ from chimera_core.options.training import TrainingOptions
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import Draw
 from chimera_core.training.augmentation.presets import COPY_PASTE, PRESETS, Augmentation
-from chimera_core.training.parts.metrics import LOGS_OF_OURS
 
 _AUGMENTATION, _LOGGER = "augmentation", "run-logger"
+_NO_LOGGER = "none"  # of --log
 
 
 def check_augmentation(name: str, host: PluginHost) -> None:
@@ -63,15 +63,15 @@ class _Guarded:
 
 
 def find_logger(config: TrainingOptions, host: PluginHost) -> Choice | None:
-    """Look up the logger of a plugin that a training names; None where it logs to what is ours.
+    """Look up the logger that a training names; None: it logs to its own files only.
 
     Raises:
         PluginError: if there is none of this name, or it needs an extra.
     """
-    if config.log in LOGS_OF_OURS:
+    if config.log == _NO_LOGGER:
         return None
     if not host.has(_LOGGER, config.log) and ":" not in config.log:
-        known = [*LOGS_OF_OURS, *(c.spec.name for c in host.components(_LOGGER))]
+        known = [_NO_LOGGER, *(c.spec.name for c in host.components(_LOGGER))]
         raise ConfigError(f"there is no --log '{config.log}'" + suggest(config.log, known))
     chosen = choose(host, _LOGGER, config.log)
     chosen.component.load_class()

@@ -252,4 +252,4 @@ def _has_stalled(best: Mapping[str, Any] | None, patience: int | None) -> bool:
 
 def _open_log(plan: TrainingPlan, folder: Path, position: int) -> MetricsLog:
     logger = plan.logger.load(folder=folder) if plan.logger is not None else None
-    return MetricsLog(folder, position=position, tensorboard=plan.config.log == "tensorboard", logger=logger)
+    return MetricsLog(folder, position=position, logger=logger)

@@ -27,7 +27,6 @@ from chimera_core.plugins.discovery import PluginHost
 from chimera_core.precision import Precision, choose_precision
 from chimera_core.training import launch
 from chimera_core.training.data import OpenedData, TrainingData, choose_splits, open_data
-from chimera_core.training.parts.metrics import check_tensorboard
 
 RefT = TypeVar("RefT", bound=ComponentRef)
 
@@ -42,8 +41,6 @@ def check_machine(config: TrainingOptions, cache: Path) -> tuple[torch.device, P
     """
     device = launch.check_devices(config.device, config.devices)
     precision = choose_precision(config.precision, device)
-    if config.log == "tensorboard":
-        check_tensorboard()
     if config.compile:
         keep_compiled_code_private(cache)
         _check_compiler(device)

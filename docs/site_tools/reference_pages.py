@@ -25,6 +25,7 @@ KINDS = {
     "feature-encoder": "Encoders",
     "robustness-trainer": "Trainers",
     "dataset-source": "Sources",
+    "run-logger": "Loggers",
 }
 _SINGULAR = {kind: title.removesuffix("s").lower() for kind, title in KINDS.items()}
 

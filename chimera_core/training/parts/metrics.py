@@ -12,15 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chimera_core.errors import ConfigError, DataError, RunError
+from chimera_core.errors import DataError, RunError
 from chimera_core.files.atomic import disk_trouble, one_line, quote
-from chimera_core.files.own_folders import inside, make_folder, open_own
+from chimera_core.files.own_folders import inside, open_own
 from chimera_core.files.text import LARGE_BYTES, parse_json, read_text
 from chimera_core.interfaces.additions import RunLogger
 
 FILE = "metrics.jsonl"
-LOGS_OF_OURS = ("none", "tensorboard")
-"""What ``--log`` may say without a plugin."""
 _log = logging.getLogger(__name__)
 TIMINGS = ("wall_s", "images_per_s")
 """Keys that differ between two runs of the same training."""
@@ -43,10 +41,8 @@ class MetricsLog:
 
     Args:
         position: where to go on, as ``position`` gave it; what lies past it is cut off. None: after what is there.
-        tensorboard: also write events for TensorBoard into ``folder/tensorboard``.
         logger: of a plugin: it is given every number, too. One that fails is left out from then on, with a warning.
     Raises:
-        ConfigError: if TensorBoard is asked for and not installed.
         RunError: if the disk refuses.
     """
 
@@ -55,11 +51,9 @@ class MetricsLog:
         folder: Path,
         *,
         position: int | None = 0,
-        tensorboard: bool = False,
         logger: RunLogger | None = None,
     ) -> None:
         self.path, self._logger = folder / FILE, logger
-        self._board: Any = _open_tensorboard(folder) if tensorboard else None
         try:
             self._file = open_own(self.path, "append", buffered=True)
             if position is not None and position < self._file.tell():
@@ -86,10 +80,6 @@ class MetricsLog:
             for name, value in values.items()
             if isinstance(value, (int, float)) and not isinstance(value, bool)
         }
-        if self._board is not None:
-            for name, value in numbers.items():
-                self._board.add_scalar(name, value, images)
-            self._board.flush()
         self._tell_logger(lambda logger: logger.log(images, numbers))
 
     def cut(self, position: int) -> None:
@@ -103,8 +93,6 @@ class MetricsLog:
             OSError
         ):  # a line for which there was no room is tried once more; ``log`` has raised for it
             self._file.close()
-        if self._board is not None:
-            self._board.close()
         self._tell_logger(lambda logger: logger.close())
 
     def _tell_logger(self, call: Callable[[RunLogger], object]) -> None:
@@ -166,25 +154,6 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
             f"{quote(folder / FILE)} is damaged ({one_line(error, limit=120)}): remove it"
         ) from None
     return [line for line in found if isinstance(line, dict)]
-
-
-def check_tensorboard() -> None:
-    """Refuse ``--log tensorboard`` where it is not installed.
-
-    Raises:
-        ConfigError: with the command that installs it.
-    """
-    import importlib.util
-
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError("--log tensorboard needs TensorBoard: pip install 'chimera-toolkit[tensorboard]'")
-
-
-def _open_tensorboard(folder: Path) -> Any:
-    check_tensorboard()
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(make_folder(folder / "tensorboard", within=folder)))
 
 
 def _plain(value: Any) -> Any:

@@ -7,12 +7,15 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chimera_core.errors import ConfigError
+from chimera_core.plugins.entries import KindName
+from chimera_core.plugins.hookspecs import KINDS
 from chimera_core.plugins.registry import read_registry, shipped_registry
 
 
@@ -472,3 +475,7 @@ def test_the_watch_sees_what_would_be_done(tmp_path: Path) -> None:
         os.mkdir(tmp_path / "y")
         socket.socket().close()
     assert {line.split()[0] for line in seen} >= {"open", "os.mkdir", "socket.__new__"}
+
+
+def test_a_registry_may_name_every_kind() -> None:
+    assert get_args(KindName) == tuple(KINDS)

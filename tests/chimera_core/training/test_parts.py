@@ -23,7 +23,7 @@ from chimera_core.training.parts.clock import Clock, is_due
 from chimera_core.training.parts.ema import Ema
 from chimera_core.training.parts.guard import NanGuard, is_sound
 from chimera_core.training.parts.interrupts import catch_interrupts
-from chimera_core.training.parts.metrics import Means, MetricsLog, check_tensorboard, read_metrics
+from chimera_core.training.parts.metrics import Means, MetricsLog, read_metrics
 from chimera_core.training.plan import keep_compiled_code_private
 
 
@@ -130,12 +130,6 @@ def test_a_metric_that_is_there_now_and_then_is_averaged_over_its_own_steps() ->
     means.add({"loss": torch.tensor(1.0), "probe": torch.tensor(4.0)})
     means.add({"loss": torch.tensor(3.0)})
     assert means.take() == {"loss": 2.0, "probe": 4.0}
-
-
-def test_tensorboard_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="pip install 'chimera-toolkit\\[tensorboard\\]'"):
-        check_tensorboard()
 
 
 def test_cadences_are_counted_in_images() -> None:

@@ -1,0 +1,1 @@
+"""Plugin: experiment trackers that trainings log to."""
