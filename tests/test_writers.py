@@ -25,7 +25,10 @@ FUNCTIONS = {
 NAMES = {"SummaryWriter", "FileHandler", "RotatingFileHandler", "NamedTemporaryFile", "mkstemp"}
 EXCUSED = {
     ("chimera_core/report/page.py", "_write_page"): "its path is one of three that atomic_path gave",
-    ("plugins/chimera_trackers/tensorboard.py", "__init__"): "into a folder of make_folder, names by the clock",
+    (
+        "plugins/chimera_trackers/tensorboard.py",
+        "__init__",
+    ): "into a folder of make_folder, names by the clock",
     (
         "chimera_core/library/folder.py",
         "remove",
