@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,13 +84,20 @@ def test_an_answer_comes_and_we_are_named(server: Server) -> None:
     assert {agent for _, agent, _ in server.asked} == {f"chimera-toolkit/{chimera_core.__version__}"}
 
 
-def test_requests_start_a_pace_apart_and_large_answers_a_longer_one(server: Server) -> None:
+def test_requests_start_a_pace_apart_and_large_answers_a_longer_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only waiting moves, since a busy machine's answers come late."""
     server.answers = [ok(b"x"), ok(b"x" * 3000), ok(b"x")]
+    now, starts = [100.0], list[float]()
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda left_s: now.append(now.pop() + left_s))
+    monkeypatch.setattr(web, "time", clock)
     client = WebClient(interval_s=0.05, bytes_per_s=10_000)
     for _ in range(3):
         client.get(server.url, limit=5000)
-    first, second, third = (at for _, _, at in server.asked)
-    assert second - first > 0.045 and third - second > 0.29
+        starts.append(now[0])
+    assert starts[1] - starts[0] == pytest.approx(0.05)
+    assert starts[2] - starts[1] == pytest.approx(0.3)
 
 
 def test_a_cut_line_is_tried_again(server: Server) -> None:
