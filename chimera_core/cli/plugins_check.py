@@ -13,7 +13,7 @@ from chimera_core.cli._progress import progress
 from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.files.atomic import one_line
-from chimera_core.laws import Law, Outcome, laws_of
+from chimera_core.laws import Law, Outcome, can_be_tried, laws_of
 from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
 from chimera_core.plugins.packaging import InstalledLaws
@@ -88,9 +88,7 @@ def _laws_of_component(component: Component, host: PluginHost) -> list[Law]:
     try:
         return laws_of_component(component, host)
     except ChimeraError as error:
-        met = str(error)
-        statement = "It can be tried out as its spec says."
-        return [Law("can-be-tried", statement, "how-to/test-plugins.md", lambda: met)]
+        return [can_be_tried(str(error))]
 
 
 def _row(record: PluginRecord, component: Component | None, outcome: Outcome) -> dict[str, Any]:

@@ -204,6 +204,30 @@ def test_deep_names_the_law_value_and_page_of_a_component(here: Run, install: In
     assert "    docs: reference/contract.md#shapes-and-ranges" in out
 
 
+@pytest.mark.parametrize(
+    ("setup", "met"),
+    [
+        ('prepare="toy_fuser:prepar"', "toy_fuser has no function 'prepar' (did you mean 'prepare'?)"),
+        ('prepare="toy_fuser"', "write 'package.module:function'"),
+        ('prepare="toy_future:prepare"', "No module named 'toy_future'"),
+        ('prepare="toy_fuser:misgive"', "gave PosixPath; return a table of options"),
+        ('prepare="toy_fuser:prepare"', "no option 'rot'"),
+        ("", "needs the option 'strength': give --strength; give it in the spec, by CheckSetup(options=...)"),
+    ],
+)
+def test_a_check_that_cannot_begin_is_named_as_such_with_what_is_missing(
+    here: Run, install: Install, setup: str, met: str
+) -> None:
+    functions = "\ndef prepare(folder):\n    return {'rot': 1}\n\ndef misgive(folder):\n    return folder\n"
+    new = "(..., help" if not setup else "(1.0, help"
+    install("presets=", f"check=CheckSetup({setup}), presets=", fuser=FUSER + functions)
+    plugin = Path(sys.path[0], "toy_plugin.py")
+    plugin.write_text(plugin.read_text().replace("(1.0, help", new))
+    found = broken(here, "fade", "--deep")
+    assert list(found) == ["can-be-tried"]
+    assert met in found["can-be-tried"]
+
+
 def test_declared_failures_pass_with_their_reason_and_are_refused_without_a_law(
     here: Run, install: Install
 ) -> None:
