@@ -10,7 +10,6 @@ import contextlib
 import functools
 import importlib
 import importlib.util
-import re
 import shlex
 import sys
 import time
@@ -23,9 +22,7 @@ import pluggy
 
 from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.files.atomic import one_line
-from chimera_core.images.decoding import PICTURE_SUFFIXES
 from chimera_core.options.config import suggest
-from chimera_core.options.flags import check_flags
 from chimera_core.plugins import hookspecs
 from chimera_core.plugins.load_errors import (
     UPDATE_US,
@@ -38,12 +35,11 @@ from chimera_core.plugins.load_errors import (
     mend_by_pip,
     user_mend,
 )
-from chimera_core.records import ComponentSpec, Preset
+from chimera_core.plugins.spec_checks import check_spec
+from chimera_core.records import ComponentSpec
 
 HEAVY = ("torch", "torchvision", "timm", "lightning_fabric", "tensorflow", "jax")
 """What no plugin's module may import: a command that lists plugins would wait seconds for it."""
-
-_NO_PICTURES = frozenset({".csv", ".json", ".safetensors", ".toml"})  # files of ours that lie among pictures
 
 
 @dataclass(frozen=True)
@@ -256,7 +252,7 @@ def _ask(module: Any, plugin: str, distribution: str) -> tuple[Component, ...]:
                     change="return [ComponentSpec(...)]",
                 )
             for spec in specs:
-                _check_spec(spec, kind)
+                check_spec(spec, kind)
                 if (kind, spec.name) in found:
                     raise SpecError(
                         f"it offers two of kind {kind} named '{spec.name}'", change="give one another name"
@@ -268,59 +264,6 @@ def _ask(module: Any, plugin: str, distribution: str) -> tuple[Component, ...]:
                         )
                 found[kind, spec.name] = Component(kind, plugin, spec, distribution)
     return tuple(found.values())
-
-
-def _check_spec(spec: ComponentSpec, kind: str) -> None:
-    """Refuse a spec that listing, help or use would stumble over."""
-    if not (isinstance(spec.name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", spec.name)):
-        raise SpecError(
-            f"it names a {kind} {one_line(repr(spec.name), limit=80)}, which is not kebab-case",
-            change="write small letters, digits and single dashes",
-        )
-    what = f"{kind} {spec.name}"
-    if not isinstance(spec.summary, str):
-        raise SpecError(f"the summary of {what} is not text", change="give a str")
-    if not (isinstance(spec.target, str) and re.fullmatch(r"[\w.]+:\w+", spec.target)):
-        raise SpecError(
-            f"the target of {what} is {one_line(repr(spec.target), limit=80)}, not 'package.module:Class'",
-            change="name module and class, with a colon",
-        )
-    if not all(isinstance(preset, Preset) for preset in spec.presets):
-        raise SpecError(f"a preset of {what} is not a Preset", change="make each with Preset(...)")
-    if isinstance(spec.requires, str) or not all(isinstance(name, str) for name in spec.requires):
-        raise SpecError(
-            f"what {what} requires is not a tuple of import names", change="write requires=('name',)"
-        )
-    _check_suffixes(spec, kind)
-    try:
-        check_flags(spec.config)
-    except ChimeraError as error:
-        raise SpecError(
-            f"the config of {what} cannot become options: {error}", change="mend that option"
-        ) from None
-
-
-def _check_suffixes(spec: ComponentSpec, kind: str) -> None:
-    """Refuse endings that are none, or that are read here: a plugin replaces nothing of ours."""
-    what = f"{kind} {spec.name}"
-    if kind != "image-reader":
-        if spec.suffixes:
-            raise SpecError(f"{what} names suffixes, which only an image-reader has", change="leave them out")
-        return
-    if isinstance(spec.suffixes, str) or not spec.suffixes:
-        raise SpecError(
-            f"{what} does not say which files it reads with suffixes=('.ending',)", change="add that"
-        )
-    for suffix in spec.suffixes:
-        if not (isinstance(suffix, str) and re.fullmatch(r"\.[a-z0-9_-]{1,16}", suffix)):
-            raise SpecError(
-                f"{what} has the suffix {one_line(repr(suffix), limit=40)}: write it in small letters with its dot, '.qoi'",
-                change="mend suffixes",
-            )
-        if suffix in PICTURE_SUFFIXES or suffix in _NO_PICTURES:
-            raise SpecError(
-                f"{what} takes {suffix}, which the toolkit reads itself", change="take another ending"
-            )
 
 
 def _is_findable(name: str) -> bool:
