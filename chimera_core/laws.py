@@ -31,6 +31,10 @@ class NotTriedError(Exception):
     """A law cannot be tried with this component: it does not promise it, or another law is broken already."""
 
 
+class SetupError(PluginError):
+    """A component cannot be built as its spec's ``check`` says: no law of its kind is broken by that, but ``can-be-tried``."""
+
+
 class _BlockedError(NotTriedError):
     """A law cannot be tried because another one, which it needs, is broken."""
 
@@ -75,6 +79,8 @@ class Law:
             met = self.check() or ""
         except NotTriedError as reason:
             return Outcome(self, "not-tried", str(reason), wall_s=time.perf_counter() - begin)
+        except SetupError as fault:
+            return Outcome(can_be_tried(str(fault)), "broken", str(fault), fault, time.perf_counter() - begin)
         except Exception as raised:  # plugin border: what it raises is the value met
             met, error = raised_as(raised), raised
         if self.expected_failure:
@@ -82,6 +88,12 @@ class Law:
         elif met:
             verdict = "broken"
         return Outcome(self, verdict, one_line(met, limit=400), error, time.perf_counter() - begin)
+
+
+def can_be_tried(fault: str) -> Law:
+    """Give the law that a component breaks which cannot be built as its spec's ``check`` says."""
+    statement = "It can be built as the check of its spec says."
+    return Law("can-be-tried", statement, "how-to/test-plugins.md#what-is-tried-with-what", lambda: fault)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import click
 
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values, first_argument
-from chimera_core.cli.parsing.config_file import check_command, given, use_file
+from chimera_core.cli.parsing.config_file import check_command, given, read_option_file, use_file
 from chimera_core.cli.parsing.options import FlagOption, put_in_force
 from chimera_core.errors import ConfigError
 from chimera_core.options.flags import flags_of
@@ -179,14 +179,11 @@ def read_options_layer(path: Path) -> Layer:
     Raises:
         ConfigError: if it is missing or no TOML, or names no component where one belongs.
     """
-    file = config_file.open_config(path)
-    values = file.table
-    for key in COMPONENTS:
-        if isinstance(values.get(key), str):
-            values[key] = {"name": values[key]}
-        if key in values and not (isinstance(values[key], dict) and isinstance(values[key].get("name"), str)):
+    file = read_option_file(path, components=COMPONENTS)
+    for key in file.values.keys() & set(COMPONENTS):
+        if "name" not in file.values[key]:
             raise ConfigError(f'{path}: [{key}] needs a name, e.g. name = "cnn"')
-    return Layer(file.name, values, file.line_of)
+    return file
 
 
 def _laid(layers: Sequence[Layer]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from chimera_core.files.atomic import one_line
 from chimera_core.options.config import suggest
 from chimera_core.options.flags import Flag, flags_of
 from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
+from chimera_core.plugins.hookspecs import KINDS
 
 _LAZY = {
     "check": "chimera_core.cli.plugins_check:check",
@@ -120,6 +121,8 @@ def _details(component: Component, host: PluginHost) -> dict[str, Any]:
     entry = host.entry(record)
     layers = option_layers(component, host, None)
     flags = flags_of(component.spec.config, layers=layers, look_up=look_up_options(host))
+    table = f"plugins.{record.name}.options.{component.spec.name}"
+    is_addition = KINDS[component.kind].is_addition
     return {
         "name": component.spec.name,
         "kind": component.kind,
@@ -132,9 +135,11 @@ def _details(component: Component, host: PluginHost) -> dict[str, Any]:
         "registry": _registry_rows(host, "plugins", record.name) if entry else [],
         "target": component.spec.target,
         **({"suffixes": list(component.spec.suffixes)} if component.spec.suffixes else {}),
+        "options_in": f"[{table}]" if is_addition else None,
         "options": [
             {
-                "flag": flag.name,
+                "flag": None if is_addition else flag.name,
+                "name": ".".join(flag.path),
                 "type": _type(flag),
                 "minimum": flag.minimum,
                 "maximum": flag.maximum,
@@ -220,11 +225,15 @@ def _print_details(detail: dict[str, Any]) -> None:
             ("registry", "value", "from"),
             [(entry["key"], _short(entry["value"]), entry["origin"]) for entry in detail["registry"]],
         )
+    if detail.get("options") and (table := detail["options_in"]):
+        click.echo(
+            one_line(f"  options are set in a registry file, chimera --registry FILE ..., below {table}:")
+        )
     if detail.get("options"):
         print_table(
             ("option", "type", "bounds", "value", "from", "what it does"),
             [
-                (o["flag"], o["type"], _bounds(o), _short(o["value"]), o["origin"], o["help"])
+                (o["flag"] or o["name"], o["type"], _bounds(o), _short(o["value"]), o["origin"], o["help"])
                 for o in detail["options"]
             ],
         )

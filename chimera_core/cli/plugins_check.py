@@ -13,7 +13,7 @@ from chimera_core.cli._progress import progress
 from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import ChimeraError, PluginError
 from chimera_core.files.atomic import one_line
-from chimera_core.laws import Law, Outcome, laws_of
+from chimera_core.laws import Law, Outcome, can_be_tried, laws_of
 from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import Component, PluginHost, PluginRecord
 from chimera_core.plugins.packaging import InstalledLaws
@@ -25,9 +25,10 @@ _FAR = 60  # of a reason or value in the table
 @click.command("check")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--deep", is_flag=True, help="Build every component, and try all that it promises.")
+@click.option("--verbose", is_flag=True, help="Say why laws were not tried.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 @click.pass_context
-def check(ctx: click.Context, names: Sequence[str], deep: bool, as_json: bool) -> None:
+def check(ctx: click.Context, names: Sequence[str], deep: bool, verbose: bool, as_json: bool) -> None:
     """Check plugins: what users and Chimera may rely on. NAME is a plugin, or one of its components.
 
     First the package: imports, hooks, targets, defaults, presets, extras. With --deep then the laws of every component, on
@@ -46,7 +47,7 @@ def check(ctx: click.Context, names: Sequence[str], deep: bool, as_json: bool) -
     if as_json:
         print_json(rows)
     else:
-        _print_rows(rows, deep=deep)
+        _print_rows(rows, deep=deep, verbose=verbose)
     if any(row["verdict"] in _BAD for row in rows):
         ctx.exit(1)
 
@@ -87,9 +88,7 @@ def _laws_of_component(component: Component, host: PluginHost) -> list[Law]:
     try:
         return laws_of_component(component, host)
     except ChimeraError as error:
-        met = str(error)
-        statement = "It can be tried out as its spec says."
-        return [Law("can-be-tried", statement, "how-to/test-plugins.md", lambda: met)]
+        return [can_be_tried(str(error))]
 
 
 def _row(record: PluginRecord, component: Component | None, outcome: Outcome) -> dict[str, Any]:
@@ -108,7 +107,7 @@ def _row(record: PluginRecord, component: Component | None, outcome: Outcome) ->
     }
 
 
-def _print_rows(rows: Sequence[dict[str, Any]], *, deep: bool) -> None:
+def _print_rows(rows: Sequence[dict[str, Any]], *, deep: bool, verbose: bool) -> None:
     """Print what is not kept, law by law, and a line for each plugin and component."""
     for row in rows:
         who = row["component"] or f"plugin {row['plugin']}"
@@ -131,5 +130,19 @@ def _print_rows(rows: Sequence[dict[str, Any]], *, deep: bool) -> None:
         cells = (str(count["kept"]), str(bad), str(count["not-tried"]), reasons)
         counted.append((component or plugin, kind or "plugin", *cells))
     print_table(("name", "kind", "kept", "broken", "not tried", "fails as declared"), counted)
+    untried = [row for row in rows if row["verdict"] == "not-tried"]
+    if verbose:
+        _print_untried(untried)
+    elif untried:
+        click.echo(f"not tried: {len(untried)} (--verbose says why)")
     if not deep:
         click.echo("the package alone was checked: --deep tries its components")
+
+
+def _print_untried(rows: Sequence[dict[str, Any]]) -> None:
+    """Print why laws were not tried, those of one reason on one line."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        reasons.setdefault((row["component"] or f"plugin {row['plugin']}", row["met"]), []).append(row["law"])
+    for (who, reason), laws in reasons.items():
+        click.echo(one_line(f"{who}: not tried: {reason} ({', '.join(laws)})"))

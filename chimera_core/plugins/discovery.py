@@ -176,7 +176,13 @@ def _with_carried(records: Sequence[PluginRecord], registry: Registry) -> tuple[
             try:
                 found.append(read_carried(path, record, shipped, found))
             except ConfigError as error:
-                record = replace(record, status="broken", components=(), error=f"{error}: {mend_of(record)}")
+                record = replace(
+                    record,
+                    status="broken",
+                    components=(),
+                    error=f"{error}: {mend_of(record)}",
+                    for_author=f"{error}: mend that file of its package",
+                )
         judged.append(record)
     if found:
         registry = registry.with_carried([each.file for each in found])

@@ -93,6 +93,11 @@ class Kind:
     hook: str
     interface: str
 
+    @property
+    def is_addition(self) -> bool:
+        """Whether it is named beside others, ``--metric a --metric b``: its options then come from a registry alone."""
+        return self.interface.startswith("chimera_core.interfaces.additions:")
+
 
 KINDS = {
     "dataset-source": Kind("chimera_dataset_sources", "chimera_core.interfaces.components:DatasetSource"),

@@ -32,6 +32,44 @@ EXAMPLES = {
 }
 """Kind of a new package -> the component of the example that it is made from."""
 
+_USES = {
+    "fuser": "chimera fuse lion.jpg zebra.jpg --fuser {name} -o out.png",
+    "trained-fuser": (
+        "chimera fuser train {name} --source folder --source.root my/faces --images 20k --run mine\n"
+        "chimera fuse dog cat --fuser mine -o out.png"
+    ),
+    "source": "chimera source info {name}\nchimera source preview {name} -o preview.png",
+    "encoder": (
+        "chimera encoder train --source folder --source.root my/animals --encoder {name} --images 20k --run mine\n"
+        "chimera fuse lion.jpg zebra.jpg --fuser feature-morph --encoder mine -o out.png"
+    ),
+    "trainer": (
+        "chimera encoder train --source folder --source.root my/animals --encoder cnn --trainer {name} \\\n"
+        "    --images 20k --run mine"
+    ),
+    "metric": "chimera score style-transfer --parents lion.jpg zebra.jpg --metric {name}",
+}
+"""Kind -> lines that use any component of it: without options, which the new one will soon have others of."""
+_README = """\
+# {distribution}
+
+{article} {kind} for Chimera. Say here what it does.
+
+```sh
+pip install .
+chimera plugins show {name}
+{uses}
+```
+
+## Work on it
+
+```sh
+pip install -e '.[test]'
+pytest
+chimera plugins check {name} --deep
+```
+"""
+
 _LONGEST = 40
 _PREFIX = "chimera-"
 _WORKFLOW = "test.yml"
@@ -100,6 +138,7 @@ def package_files(words: Words, *, kind: str, licence: str = "none") -> dict[str
     files = {_renamed(path, old, words): _renamed(text, old, words) for path, text in example.items()}
     workflow = (shipped_path("examples/plugins") / _WORKFLOW).read_text(encoding="utf-8")
     files[f".github/workflows/{_WORKFLOW}"] = _renamed(workflow, Words(_WRITTEN_FOR), words)
+    files["README.md"] = _readme(words, kind)
     line = "" if licence == "none" else f'license = "{licence}"\n'
     files["pyproject.toml"] = re.sub(r'license = ".*"\n', line, files["pyproject.toml"])
     holder = f"the authors of {words.distribution}"
@@ -134,10 +173,24 @@ def write_package(folder: Path, files: Mapping[str, str]) -> None:
         remove_tree(half, within=folder.parent)
 
 
+def _readme(words: Words, kind: str) -> str:
+    uses = _USES[kind].format(name=words.kebab)
+    article, spelled = (
+        "An" if kind[0] in "aeiou" else "A",
+        "fuser that learns" if kind == "trained-fuser" else kind,
+    )
+    return _README.format(
+        distribution=words.distribution, article=article, kind=spelled, name=words.kebab, uses=uses
+    )
+
+
 def _read(folder: Path, words: Words) -> dict[str, str]:
     """Read the files of an example; caches and builds that somebody left there are none of it."""
-    files = [folder / "pyproject.toml", folder / "README.md"]
-    files += [*(folder / words.package).rglob("*.py"), *(folder / "tests").rglob("*.py")]
+    files = [
+        folder / "pyproject.toml",
+        *(folder / words.package).rglob("*.py"),
+        *(folder / "tests").rglob("*.py"),
+    ]
     try:
         return {f.relative_to(folder).as_posix(): f.read_text(encoding="utf-8") for f in sorted(files)}
     except OSError as error:

@@ -25,6 +25,7 @@ from chimera_core.laws import NotTriedError, law
 from chimera_core.options.layers import Layer, check_layer
 from chimera_core.options.training import EncoderTraining, FuserTraining, TrainingOptions
 from chimera_core.plugins import hookspecs
+from chimera_core.plugins.load_errors import TargetError
 from chimera_core.plugins.loading import HEAVY, Component, PluginRecord
 from chimera_core.processes import python_command
 
@@ -57,7 +58,8 @@ class PackagingLaws:
     @law(PAGE)
     def loads(self) -> str | None:
         """Its module is imported, says ``CHIMERA_API``, and its hooks give specs that can be listed."""
-        return None if self._record.status == "ok" else f"{self._record.error}."
+        record = self._record
+        return None if record.status == "ok" else f"{record.for_author or record.error}."
 
     @law(PAGE)
     def hooks_are_marked(self) -> str | None:
@@ -176,6 +178,8 @@ class InstalledLaws(PackagingLaws):
         for component in self._ready():
             try:
                 component.load_target()
+            except TargetError as error:
+                return f"{error.for_author}."
             except ChimeraError as error:
                 return f"{error}."
         return None

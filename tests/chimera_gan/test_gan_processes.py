@@ -87,17 +87,6 @@ options.weights = "none"
 """
 
 
-PRELOADED = (
-    "chimera_core.training.run",
-    "chimera_gan.cyclegan_fuser",
-    "chimera_gan.gan_fuser",
-    "chimera_timm.encoder",
-    "lightning_fabric",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-)
-
-
 class Workshop:
     """A folder with pictures and a cache, and the command ``chimera fuser train`` started in it.
 
@@ -110,7 +99,7 @@ class Workshop:
         _draw_pictures(folder / "pictures")
         (folder / "config.toml").write_text(CONFIG.format(folder=folder))
         self.environ = os.environ | {"CHIMERA_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-        self.server = fork_server(sys.executable, self.environ, *PRELOADED)
+        self.server = fork_server(sys.executable, self.environ)
 
     def start(self, run: str, *more: object) -> Any:
         line = [

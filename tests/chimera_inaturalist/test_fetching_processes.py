@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-PRELOADED = ("chimera_core.cli.library", "chimera_inaturalist.source", "chimera_core.downloads.web", "PIL.JpegImagePlugin")  # fmt: skip
 PICTURES = 15
 
 
@@ -19,7 +18,7 @@ def work(service: Any, tmp_path: Path, fork_server: Callable[..., Any], killable
     service.pause_s = 0.01
     registry = f'[plugins.inaturalist.options.inaturalist]\napi = "{service.api}"\ninterval_s = 0\n'
     (tmp_path / "registry.toml").write_text(registry, encoding="utf-8")
-    server = fork_server(sys.executable, os.environ, *PRELOADED)
+    server = fork_server(sys.executable, os.environ)
 
     def start(name: str) -> Any:
         own = {"CHIMERA_LIBRARY": tmp_path / name, "CHIMERA_CACHE": tmp_path / "cache", "CHIMERA_REGISTRY": tmp_path / "registry.toml"}  # fmt: skip

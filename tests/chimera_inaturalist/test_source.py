@@ -28,12 +28,9 @@ def root(tmp_path: Path, bring: Any) -> Path:
     return tmp_path / "animals"
 
 
-PRELOADED = ("chimera_core.cli.source", "chimera_inaturalist.source", "chimera_core.downloads.web", "PIL.JpegImagePlugin")  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def server(fork_server: Callable[..., Any]) -> Any:
-    return fork_server(sys.executable, os.environ, *PRELOADED)
+    return fork_server(sys.executable, os.environ)
 
 
 @pytest.fixture

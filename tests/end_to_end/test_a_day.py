@@ -12,14 +12,6 @@ from typing import Any
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-PRELOADED = (
-    "chimera_cnn.encoder",
-    "chimera_core.training.run",
-    "chimera_gan.gan_fuser",
-    "lightning_fabric",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-)
 
 
 @pytest.mark.timeout(900)
@@ -31,7 +23,7 @@ def test_a_slow_folder_a_full_disk_kills_moved_data_and_swapping_change_no_byte(
     hook.mkdir(parents=True)
     (hook / "sitecustomize.py").write_text(day["SLOW_HOOK"])
     environ = os.environ | {"PYTHONPATH": day["hooked"](hook), "OMP_NUM_THREADS": "1"}
-    server = fork_server(sys.executable, environ, *PRELOADED)
+    server = fork_server(sys.executable, environ)
 
     def start(arguments: list[str], cwd: Path, environ: Mapping[str, str]) -> Any:
         return server.start({"arguments": arguments}, cwd=cwd, environ=environ)

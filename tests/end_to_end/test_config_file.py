@@ -81,8 +81,8 @@ def test_every_layer_goes_before_the_one_below_and_help_says_which(here: Any, tm
     shown = here("--registry", registry, "fuse", "--config", file, "--help")[1]
     unfolded = "".join(shown.split())  # help folds long lines, at hyphens too
     for wanted in (
-        f"[default: 22, from config file {file} line 5; ",
-        f"[default: 2, from config file {file} line 6; ",
+        f"[default: 22, from file of options {file} line 5; ",
+        f"[default: 2, from file of options {file} line 6; ",
         "[default: 5, from preset report-style; ",  # content_level, over the registry's
         f"[default: 1/4, from registry {registry} line 5; ",
         "[default: 1.25; ",
@@ -205,7 +205,7 @@ def test_a_mistake_in_the_file_names_file_line_and_key(
     config.write_text(config.read_text().replace(old, new))
     code, out, err = here("fuse", "--config", config)
     assert (code, out) == (2, "")
-    assert f"config file {config} " in err and message in err
+    assert f"file of options {config} " in err and message in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out.png").exists()
 
@@ -254,7 +254,7 @@ def test_the_file_that_the_documentation_shows_is_taken(here: Any, tmp_path: Pat
     assert code == 0, err
     unfolded = "".join(out.split())
     for value in ("100", "avg"):
-        assert f"[default:{value},fromconfigfile{tmp_path}/c.tomlline" in unfolded
+        assert f"[default:{value},fromfileofoptions{tmp_path}/c.tomlline" in unfolded
 
 
 def test_a_file_of_windows_and_paths_beside_it_serve_every_command(

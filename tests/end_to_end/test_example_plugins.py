@@ -122,22 +122,6 @@ def test_examples_keep_every_law_and_new_packages_those_of_packages(installed: A
         assert {row["plugin"] for row in rows if row["verdict"] == "kept"} == {*names} - {"--deep"}
 
 
-def test_the_first_tutorial_s_fuser_gives_a_parent_back_at_weight_one_whatever_the_gamma(
-    installed: Any,
-) -> None:
-    code = """
-from chimera_core.testing import draw_parents, make
-from chimera_core.api import parent_pixels
-from chimera_average.fuser import Average
-from chimera_average.plugin import AverageConfig
-parents = draw_parents(2)
-for gamma in (0.1, 0.8, 2, 4):
-    made = make(Average(AverageConfig(gamma=gamma)), parents, [1, 0], size=48)[0]
-    assert (made - parent_pixels(parents[0], 48)).abs().max() < 1e-5, gamma
-"""
-    python(installed, code)
-
-
 def test_options_of_every_kind_appear_typed_in_help(installed: Any) -> None:
     for shown, flag, bounds in (
         (

@@ -63,16 +63,19 @@ def alone(package: str, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def lifted(
     make_scratch: Callable[[], Any],
-    build_wheel: Callable[[Path], Path],
+    build_wheels: Callable[..., list[Path]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Any:
     scratch = make_scratch()
-    scratch.install(build_wheel(core_alone(tmp_path_factory.mktemp("core"))))
+    plugins = [alone(name, tmp_path_factory.mktemp(name)) for name in PLUGINS]
+    wheels = build_wheels(core_alone(tmp_path_factory.mktemp("core")), *plugins)
+    (core,) = (wheel for wheel in wheels if wheel.name.startswith("chimera_toolkit"))
+    scratch.install(core)
     assert all(
         row["status"] == "not-installed"
         for row in json.loads(scratch.chimera("plugins", "list", "--json").stdout)
     )
-    scratch.install(*(build_wheel(alone(name, tmp_path_factory.mktemp(name))) for name in PLUGINS))
+    scratch.install(*(wheel for wheel in wheels if wheel != core))
     return scratch
 
 

@@ -14,13 +14,6 @@ from typing import Any
 import pytest
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
-PRELOADED = (
-    "lightning_fabric",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-    "timm",
-    "torchvision",
-)
 # As in tests/golden/test_losses.py: how far kernels of another machine lead a training against PGD.
 DRIFT = {"enc": 5e-2, "gan": 1e-3}
 
@@ -84,7 +77,7 @@ class Old:
             "CHIMERA_RUNS": str(folder / "runs"),
             "OMP_NUM_THREADS": "1",
         }
-        self._server = fork_server(sys.executable, self._environ, *PRELOADED)
+        self._server = fork_server(sys.executable, self._environ)
 
     def __call__(self, *arguments: object) -> str:
         order = {"arguments": [str(argument) for argument in arguments]}

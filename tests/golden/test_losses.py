@@ -31,13 +31,6 @@ COMMON = (
 # gradients that are nearly 0 (in the attack; in Adam's first steps).
 DRIFT = {"cnn-pgd": 5e-2, "cyclegan-64": 2e-3}
 # Of others' modules only: ours may move.
-PRELOADED = (
-    "lightning_fabric",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-    "timm",
-    "torchvision",
-)
 
 
 class Trainings:
@@ -52,7 +45,7 @@ class Trainings:
             "CHIMERA_RUNS": str(folder / "runs"),
             "OMP_NUM_THREADS": "1",  # with more, the last digit depends on how many there are
         }
-        self.server = fork_server(sys.executable, self.environ, *PRELOADED)
+        self.server = fork_server(sys.executable, self.environ)
 
     def train(self, kind: str, processes: int) -> Path:
         """Train ``kind`` with as many processes, started as torchrun does: a launcher would import torch in each."""

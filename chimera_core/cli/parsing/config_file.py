@@ -15,7 +15,7 @@ trainings are of this form, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli.parsing.options import WEIGHTS
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import one_line
-from chimera_core.files.toml import read_toml
 from chimera_core.options.config import suggest
 from chimera_core.options.layers import Layer
 from chimera_core.plugins.discovery import PluginHost
+from chimera_core.runs.config import open_config
 
 _FILE = "chimera.config-file"
 _NOT_IN_FILES = ("config", "json", "help")
@@ -92,12 +92,11 @@ def file_component(ctx: click.Context, key: str, kind: str, *, default: str) -> 
 
 
 def component_in_file(ctx: click.Context, key: str) -> Layer | None:
-    """Give the file's table ``{name, preset, options}`` for a component; a word there is the name."""
+    """Give the file's table ``{name, preset, options}`` for a component."""
     file: Layer | None = ctx.meta[_FILE]
     if file is None or key not in file.values:
         return None
-    layer = file.values[key]
-    return Layer(file.origin, {"name": layer}, file.line_of) if isinstance(layer, str) else file.inside(key)
+    return file.inside(key)
 
 
 def check_name(host: PluginHost, kind: str, layer: Layer) -> None:
@@ -149,6 +148,24 @@ def given(args: Sequence[str], flag: str) -> str | None:
     return value
 
 
+def read_option_file(path: Path, *, components: Iterable[str]) -> Layer:
+    """Read a file of options; relative paths are looked for beside it, too.
+
+    Args:
+        path: of the file.
+        components: keys of components. A word there is the name: it becomes a table ``{name, preset, options}``.
+    Raises:
+        ConfigError: if it is missing, no TOML, or a component's table holds what it does not take, with the line.
+    """
+    toml = open_config(path)
+    file = Layer(toml.name, toml.table, toml.line_of)
+    for key in file.values.keys() & set(components):
+        if isinstance(toml.table[key], str):
+            toml.table[key] = {"name": toml.table[key]}
+        _check_component(file, key, toml.table[key])
+    return file
+
+
 def read_config(command: ConfigCommand, ctx: click.Context, args: Sequence[str]) -> None:
     """Read the file that ``--config`` names, once; check its keys and make its values the command's defaults.
 
@@ -161,15 +178,14 @@ def read_config(command: ConfigCommand, ctx: click.Context, args: Sequence[str])
     path = given(args, "--config") if any(p.name == "config" for p in command.params) else None
     if path is None:
         return
-    toml = read_toml(Path(path), what="config file", paths_beside=True)
-    file = ctx.meta[_FILE] = Layer(toml.name, toml.table, toml.line_of)
-    check_command(file, ctx)
     components = command.components
+    file = ctx.meta[_FILE] = read_option_file(Path(path), components=components)
+    check_command(file, ctx)
     own = {file_key(p): p for p in command.params if file_key(p) not in _NOT_IN_FILES}
     defaults: dict[str, Any] = {}
     for key, value in file.values.items():
         if key in components:
-            value = _name_of(file, key, value)
+            value = value.get("name")
         elif key in own:
             _check_type(file, key, own[key], value)
         elif key != "command":
@@ -186,10 +202,8 @@ def file_key(param: click.Parameter) -> str:
     return longest.lstrip("-").replace("-", "_")
 
 
-def _name_of(file: Layer, key: str, value: Any) -> str | None:
-    """Check a component's table, or its name alone."""
-    if isinstance(value, str):
-        return value
+def _check_component(file: Layer, key: str, value: Any) -> None:
+    """Check the table of a component, but for its options."""
     if not isinstance(value, Mapping):
         raise ConfigError(f"{file.place((key,))}: {key} must be a name or a table with name and options")
     for inner, wanted in value.items():
@@ -202,8 +216,6 @@ def _name_of(file: Layer, key: str, value: Any) -> str | None:
             raise ConfigError(
                 f"{file.place((key, inner))}: {key}.{inner} must be a {'table' if inner == 'options' else 'word'}"
             )
-    name = value.get("name")
-    return None if name is None else str(name)
 
 
 def _check_type(file: Layer, key: str, param: click.Parameter, value: Any) -> None:

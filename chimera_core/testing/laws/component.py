@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -13,11 +14,12 @@ import torch
 from torch import Tensor
 
 from chimera_core.components.choice import Choice, choose
-from chimera_core.errors import PluginError
+from chimera_core.errors import ConfigError, PluginError
+from chimera_core.files.atomic import one_line
 from chimera_core.interfaces.additions import AdversarialAttack
 from chimera_core.interfaces.components import FusionGenerator
 from chimera_core.interfaces.learner import FuserData, FuserLearner, TrainedFacts
-from chimera_core.laws import Law, declare
+from chimera_core.laws import Law, SetupError, declare
 from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import Component, PluginHost, default_host
 from chimera_core.plugins.hookspecs import KINDS
@@ -84,7 +86,13 @@ class _Built:
             self._folder = tempfile.TemporaryDirectory(prefix="chimera-check-")  # it goes with this object
             self.prepare_in(Path(self._folder.name))
         options = {**self.setup.options, **(self._prepared or {})}
-        return choose(self._host, self.component.kind, self.component, options)
+        try:
+            return choose(self._host, self.component.kind, self.component, options)
+        except ConfigError as error:
+            raise SetupError(
+                f"{one_line(error, limit=200)}; give it in the spec, by CheckSetup(options=...) or by what its prepare "
+                "returns"
+            ) from error
 
     def load(self, **more: Any) -> Any:
         return self.choice().load(**more)
@@ -94,12 +102,26 @@ class _Built:
         if not self.setup.prepare:
             self._prepared = {}
             return
-        module, _, name = self.setup.prepare.partition(":")
+        what = f"prepare={self.setup.prepare!r}"
+        module_name, _, name = self.setup.prepare.partition(":")
         try:
-            function = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise PluginError(f"there is no {self.setup.prepare} to prepare its check ({error})") from error
-        self._prepared = function(folder) or {}
+            module = importlib.import_module(module_name)
+        except ImportError as error:
+            raise SetupError(
+                f"{what}: {one_line(error, limit=200)}; write 'package.module:function'"
+            ) from error
+        function = getattr(module, name, None) if name else None
+        if not callable(function):
+            known = [key for key, value in vars(module).items() if inspect.isfunction(value)]
+            raise SetupError(
+                f"{what}: {module_name} has no function {name!r}{suggest(name, known)}; write 'package.module:function'"
+            )
+        prepared = function(folder) or {}  # a reader's only writes files
+        if not isinstance(prepared, Mapping):
+            raise SetupError(
+                f"{what} gave {type(prepared).__name__}; return a table of options: {{'root': str(folder)}}"
+            )
+        self._prepared = prepared
 
     def learner(self, data: FuserData) -> FuserLearner:
         choice = self.choice()

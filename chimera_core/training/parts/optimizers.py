@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, PluginError
 
 OptimizerName = Literal["adamw", "adam", "sgd"]
 ScheduleName = Literal["constant", "cosine", "one-cycle"]
@@ -99,8 +99,17 @@ def build_optimizer(
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> float:
-    """Set the learning rate of every group to a share of its own; give the first group's."""
+    """Set the learning rate of every group to a share of its own; give the first group's.
+
+    Raises:
+        PluginError: if the optimizer is not of ``build_optimizer``, which notes the rates of its groups.
+    """
     for group in optimizer.param_groups:
+        if "base_lr" not in group:
+            raise PluginError(
+                f"{type(optimizer).__name__} has a group without base_lr, the rate that a schedule scales: make it with "
+                f"build_optimizer of chimera_core.api, or write {{'params': ..., 'base_lr': {group['lr']}}}"
+            )
         group["lr"] = group["base_lr"] * factor
     return float(optimizer.param_groups[0]["lr"])
 

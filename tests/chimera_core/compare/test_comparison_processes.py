@@ -15,12 +15,6 @@ from PIL import Image
 
 from chimera_core.compare.experiment.cells import read_record
 
-PRELOADED = (
-    "chimera_core.fusing.fusion",
-    "chimera_core.compare.run",
-    "chimera_core.compare.making.worker",
-    "chimera_core.report.page",
-)
 EXPERIMENT = """name = "small"
 size = 16
 seeds = [0, 2, 4, 6, 8]
@@ -80,7 +74,7 @@ def work(
         "CHIMERA_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
     }
-    server = fork_server(sys.executable, environ, *PRELOADED)
+    server = fork_server(sys.executable, environ)
 
     def start(name: str) -> Any:
         path = folder / "small.toml"

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PRELOADED = ("chimera_core.data.preparing", "chimera_core.cli.source", "chimera_folder.source")
-
 
 @pytest.fixture(scope="module")
 def work(
@@ -21,7 +19,7 @@ def work(
 ) -> Any:
     folder = tmp_path_factory.mktemp("packing")
     _draw_pictures(folder / "images")
-    server = fork_server(sys.executable, os.environ | {"OMP_NUM_THREADS": "1"}, *PRELOADED)
+    server = fork_server(sys.executable, os.environ | {"OMP_NUM_THREADS": "1"})
 
     def start(name: str) -> Any:
         line = ["source", "prepare", "folder", "--root", str(folder / "images")]

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PRELOADED = ("chimera_core.cli.library", "chimera_core.images.reading", "PIL.JpegImagePlugin")
 PICTURES = 12
 
 
@@ -25,7 +24,7 @@ def work(
     for k in range(PICTURES):
         pixels = generator.integers(0, 256, (300, 400, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{k:02d}.jpg")
-    server = fork_server(sys.executable, os.environ, *PRELOADED)
+    server = fork_server(sys.executable, os.environ)
 
     def start(name: str) -> Any:
         files = [f"{k:02d}.jpg" for k in range(PICTURES)]

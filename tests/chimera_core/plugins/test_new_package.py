@@ -22,9 +22,9 @@ KINDS = sorted(EXAMPLES)
 def test_an_example_under_its_own_name_is_itself(kind: str) -> None:
     words = Words(EXAMPLES[kind])
     files = package_files(words, kind=kind, licence="Apache-2.0")
-    of_new = {".github/workflows/test.yml", "LICENSE"}
+    of_new = {".github/workflows/test.yml", "LICENSE", "README.md"}  # the last is written from the kind
     folder = shipped_path("examples/plugins") / words.distribution
-    assert files.keys() >= of_new | {"pyproject.toml", "README.md"}
+    assert files.keys() >= of_new | {"pyproject.toml"}
     for path in files.keys() - of_new:
         assert files[path] == (folder / path).read_text(encoding="utf-8"), path
 
@@ -143,3 +143,22 @@ def test_the_command_says_what_comes_next(
     assert "chimera plugins check glue --deep" in out
     assert "no licence" in out
     assert (tmp_path / "chimera-glue" / "chimera_glue" / "encoder.py").is_file()
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_the_readme_is_of_the_kind_and_shows_no_option_of_the_example(kind: str) -> None:
+    readme = package_files(check_name("my-thing"), kind=kind)["README.md"]
+    assert readme.startswith("# chimera-my-thing\n") and "chimera plugins check my-thing --deep" in readme
+    shared = {
+        "--fuser",
+        "--source",
+        "--source.root",
+        "--images",
+        "--run",
+        "--encoder",
+        "--trainer",
+        "--parents",
+    }
+    flags = set(re.findall(r"--[a-z.0-9-]+", readme)) - shared
+    assert flags <= {"--metric", "--deep"}
+    assert EXAMPLES[kind] not in readme

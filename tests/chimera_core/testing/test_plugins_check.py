@@ -94,8 +94,20 @@ def test_a_good_plugin_passes(here: Run, install: Install) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "law", "met"),
     [
-        ("CHIMERA_API = 1", "CHIMERA_API = 0", "loads", "written for plugin API 0, this is 1"),
-        ("CHIMERA_API = 1", "1 / 0", "loads", r"ZeroDivisionError: .*\(toy_plugin.py, line 4\)"),
+        ("CHIMERA_API = 1", "CHIMERA_API = 0", "loads", "this is 1: write CHIMERA_API = 1"),
+        (
+            "CHIMERA_API = 1",
+            "1 / 0",
+            "loads",
+            r"ZeroDivisionError: .*\(toy_plugin.py, line 4\): mend toy_plugin",
+        ),
+        ("CHIMERA_API = 1", "import toy_extra", "loads", "add what brings toy_extra to the dependencies"),
+        (
+            "_generators",
+            "_generator",
+            "loads",
+            "did you mean 'chimera_fusion_generators'.*: name it as one of",
+        ),
         ("@hookimpl", "", "hooks-are-marked", "chimera_fusion_generators, line 10, without @hookimpl"),
         ("return [", "return []; [", "offers-components", "none, by any of chimera_dataset_sources, "),
         ("(1.0, help", "(3.0, help", "defaults-fit", "'strength' of fade: .* less than or equal to 2.* 3.0"),
@@ -119,8 +131,13 @@ def test_a_good_plugin_passes(here: Run, install: Install) -> None:
             "extras-exist",
             "extra 'quick' of fade; .* has fast",
         ),
-        ("toy_fuser:Fade", "toy_fuser:Feed", "targets-load", "cannot be loaded from toy_fuser:Feed"),
-        ("toy_fuser:Fade", "toy_plugin:FadeConfig", "targets-load", "FadeConfig is not a FusionGenerator"),
+        (
+            "toy_fuser:Fade",
+            "toy_fuser:Feed",
+            "targets-load",
+            "from toy_fuser:Feed .*: name a class that is there",
+        ),
+        ("toy_fuser:Fade", "toy_plugin:FadeConfig", "targets-load", "is not a FusionGenerator: make it one"),
     ],
     ids=lambda value: value if isinstance(value, str) and "-" in value and " " not in value else "",
 )
@@ -133,6 +150,25 @@ def test_a_fault_of_the_package_is_named_by_its_law(
     found = broken(here, "toy")
     assert list(found) == [law]
     assert re.search(met, found[law]), found
+    assert "update the plugin" not in found[law]  # its author reads this
+
+
+def test_why_laws_were_not_tried_is_printed_when_asked_for(here: Run, install: Install) -> None:
+    install()
+    assert "not tried: 1 (--verbose says why)" in here("plugins", "check", "toy")[1]
+    assert (
+        "plugin toy: not tried: it names no extra (extras-exist)"
+        in here("plugins", "check", "toy", "--verbose")[1]
+    )
+
+
+def test_options_of_an_addition_are_shown_as_a_registry_sets_them(here: Run, install: Install) -> None:
+    install("chimera_fusion_generators", "chimera_metrics")
+    out = here("plugins", "show", "fade")[1]
+    assert "chimera --registry FILE ..., below [plugins.toy.options.fade]" in out
+    assert "--strength" not in out and "strength" in out
+    (shown,) = json.loads(here("plugins", "show", "fade", "--json")[1])
+    assert [(o["flag"], o["name"]) for o in shown["options"]] == [(None, "strength")]
 
 
 @pytest.mark.slow
@@ -166,6 +202,30 @@ def test_deep_names_the_law_value_and_page_of_a_component(here: Run, install: In
     assert "fade: law size-asked-for is broken: The shorter side of the result is the size" in out
     assert "    met: 24 pixels, where 48 were asked for." in out
     assert "    docs: reference/contract.md#shapes-and-ranges" in out
+
+
+@pytest.mark.parametrize(
+    ("setup", "met"),
+    [
+        ('prepare="toy_fuser:prepar"', "toy_fuser has no function 'prepar' (did you mean 'prepare'?)"),
+        ('prepare="toy_fuser"', "write 'package.module:function'"),
+        ('prepare="toy_future:prepare"', "No module named 'toy_future'"),
+        ('prepare="toy_fuser:misgive"', "gave PosixPath; return a table of options"),
+        ('prepare="toy_fuser:prepare"', "no option 'rot'"),
+        ("", "needs the option 'strength': give --strength; give it in the spec, by CheckSetup(options=...)"),
+    ],
+)
+def test_a_check_that_cannot_begin_is_named_as_such_with_what_is_missing(
+    here: Run, install: Install, setup: str, met: str
+) -> None:
+    functions = "\ndef prepare(folder):\n    return {'rot': 1}\n\ndef misgive(folder):\n    return folder\n"
+    new = "(..., help" if not setup else "(1.0, help"
+    install("presets=", f"check=CheckSetup({setup}), presets=", fuser=FUSER + functions)
+    plugin = Path(sys.path[0], "toy_plugin.py")
+    plugin.write_text(plugin.read_text().replace("(1.0, help", new))
+    found = broken(here, "fade", "--deep")
+    assert list(found) == ["can-be-tried"]
+    assert met in found["can-be-tried"]
 
 
 def test_declared_failures_pass_with_their_reason_and_are_refused_without_a_law(

@@ -94,7 +94,7 @@ def test_a_file_may_name_the_encoder_s_preset_and_nothing_unknown(
     assert json.loads(here(*line, *more, "--encoder.width", 4)[1])["parameters"] < 500
     file.write_text(file.read_text().replace("preset", "presett"))
     code, _, err = here(*line, *more)
-    assert code == 2 and "[encoder] has the key 'presett': it takes name, preset and options" in err
+    assert code == 2 and f"{file} line 3: encoder.presett is unknown (did you mean 'preset'?)" in err
 
 
 @pytest.mark.slow

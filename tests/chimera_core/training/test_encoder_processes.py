@@ -30,12 +30,6 @@ ARGUMENTS = (
 ).split()
 # All that draws random numbers at once, with the trainer that people use.
 VARIED = ["--trainer", "robust:pgd", "--trainer.steps", 2, "--augment", "rand-augment", "--mix", "cutmix"]
-PRELOADED = (
-    "chimera_core.training.run",
-    "lightning_fabric",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-)
 
 
 class Workshop:
@@ -53,7 +47,7 @@ class Workshop:
             "CHIMERA_RUNS": str(folder / "runs"),
             "OMP_NUM_THREADS": "1",
         }
-        self.server = fork_server(sys.executable, self.environ, *PRELOADED)
+        self.server = fork_server(sys.executable, self.environ)
 
     def start(self, run: str, *more: object) -> Any:
         line = ["encoder", "train", "--run", run, *map(str, more)]

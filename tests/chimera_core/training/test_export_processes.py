@@ -12,13 +12,6 @@ import pytest
 
 from chimera_core.files.leftovers import is_temporary
 
-PRELOADED = (
-    "chimera_core.training.run",
-    "chimera_core.models.export",
-    "lightning_fabric",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-)
 TRAINING = [
     "--source",
     "folder",
@@ -54,7 +47,7 @@ def export(
         "CHIMERA_RUNS": str(folder / "runs"),
         "OMP_NUM_THREADS": "1",
     }
-    server = fork_server(sys.executable, environ, *PRELOADED)
+    server = fork_server(sys.executable, environ)
 
     def work(kind: str) -> Any:
         line = [kind, "train", *KINDS[kind], *TRAINING, "--source.root", str(pictures), "--run", kind]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from chimera_core.errors import ConfigError
+from chimera_core.errors import ConfigError, PluginError
 from chimera_core.training.parts.optimizers import build_optimizer, parameter_groups, schedule, set_rate
 
 
@@ -23,6 +23,12 @@ def test_the_longest_prefix_gives_a_parameter_its_rate() -> None:
     optimizer = build_optimizer(groups, "sgd", lr=2.0)
     set_rate(optimizer, 0.5)
     assert sorted(g["lr"] for g in optimizer.param_groups) == [0.1, 0.5, 1.0]
+
+
+def test_an_optimizer_made_otherwise_is_refused_with_what_to_call() -> None:
+    optimizer = torch.optim.Adam(nn.Linear(2, 2).parameters(), lr=0.5)
+    with pytest.raises(PluginError, match=r"Adam has .* build_optimizer .*'base_lr': 0.5"):
+        set_rate(optimizer, 0.1)
 
 
 def test_frozen_parameters_are_left_out_and_a_wholly_frozen_network_is_refused() -> None:

@@ -41,12 +41,6 @@ ARGUMENTS = [
 ]
 
 
-PRELOADED = (
-    "chimera_core.training.run",
-    "lightning_fabric",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-)
 Start = Callable[..., Any]
 
 
@@ -63,7 +57,7 @@ def start(
         make_pictures(folder / "cameras" / name, classes=classes, train=each, val=0, flat=True)
     environ = os.environ | {"CHIMERA_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
     environ |= {"CHIMERA_RUNS": str(folder / "runs")}
-    server = fork_server(sys.executable, environ, *PRELOADED)
+    server = fork_server(sys.executable, environ)
 
     def call(*arguments: object, installed: bool = False) -> Any:
         line = ["encoder", "study", *map(str, arguments)]
