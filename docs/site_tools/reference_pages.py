@@ -178,14 +178,13 @@ def _options(options: list[dict[str, Any]]) -> str:
     """One table; the options of components inside, such as ``encoder.model``, are on their own entries."""
     lines = ["| option | type | default | what it does |", "|---|---|---|---|"]
     for option in options:
-        if "." in option["flag"] and any(
-            option["flag"].startswith(f"{o['flag']}.") and o["type"] == "component" for o in options
-        ):
+        name = option["flag"] or option["name"]  # what is set in a registry only has no flag
+        if any(name.startswith(f"{o['flag']}.") and o["type"] == "component" for o in options):
             continue
         low, high = option["minimum"], option["maximum"]
         bounds = _bounds(low, high)
         lines.append(
-            f"| `{option['flag']}` | {_cell(option['type'] + bounds)} | {_value(option['value'])} | {_cell(option['help'])} |"
+            f"| `{name}` | {_cell(option['type'] + bounds)} | {_value(option['value'])} | {_cell(option['help'])} |"
         )
     return "\n".join(lines) + "\n"
 
