@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from chimera_core.downloads.transfer import DownloadError
     from chimera_core.downloads.web import WebClient
     from chimera_core.files.names import is_device, nfc, spelled_in
-    from chimera_core.files.own_folders import make_folder, relative_name, remove_file
+    from chimera_core.files.own_folders import make_folder, move, relative_name, remove_file, remove_tree
     from chimera_core.files.tables import csv_text, plain_cell
     from chimera_core.files.weights import check_state, load_state
     from chimera_core.images import Picture, decode_picture, picture_shape, read_picture
@@ -168,6 +168,7 @@ __all__ = [
     "load_fuser",
     "load_state",
     "make_folder",
+    "move",
     "nfc",
     "one_line",
     "open_source",
@@ -188,6 +189,7 @@ __all__ = [
     "read_picture",
     "relative_name",
     "remove_file",
+    "remove_tree",
     "resize_shorter",
     "resize_to",
     "resized",

@@ -32,7 +32,7 @@ def load_fuser(name: str, *, device: str | torch.device = "cpu", **options: Any)
     return fuser
 
 
-def open_source(name: str = "folder", **options: Any) -> DatasetSource:
+def open_source(name: str = "folder", /, **options: Any) -> DatasetSource:
     """Open a data set.
 
     Args:

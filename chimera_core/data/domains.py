@@ -64,7 +64,7 @@ class _Part:
         self.labels = [int(labels[index]) for index in self._kept]
         self.domains = [int(domains[index]) for index in self._kept]
         paths = getattr(split, "paths", None)
-        if paths is not None:
+        if paths:
             self.paths = [paths[index] for index in self._kept]
 
     def __len__(self) -> int:

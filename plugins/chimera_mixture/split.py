@@ -57,9 +57,9 @@ class MixedSplit:
         self.labels: Sequence[int] = _Joined([(_Same(p.label), range(len(p))) for p in parts])
         self.domains: Sequence[int] = _Joined([(_Same(p.domain), range(len(p))) for p in parts])
         paths = [getattr(part.split, "paths", None) for part in parts]
-        if all(p is not None for p in paths):
+        if all(paths):  # none, or nothing: of images that are not files of their own
             self.paths: Sequence[Path] = _Joined(
-                [(p, part.indices) for p, part in zip(paths, parts, strict=True) if p is not None]
+                [(p, part.indices) for p, part in zip(paths, parts, strict=True) if p]
             )
 
     def __len__(self) -> int:

@@ -327,3 +327,28 @@ def test_a_split_that_serves_another_is_not_offered_twice(tree: Tree) -> None:
     source = mix(f"cat=folder,root={root},split=train:val", f"dog=folder,root={root},split=train:val")
     assert dict(source.info.splits) == {"train": 2}
     assert {path.name for path in source.open("train").paths} == {"c.png"}
+
+
+def test_a_member_whose_images_are_no_files_of_their_own_leaves_the_mixture_without_paths(
+    tmp_path: Path,
+) -> None:
+    from chimera_torchvision.checking import write_pets
+
+    members = [
+        {
+            "class_name": "noise",
+            "split": "test:all",
+            "source": {"name": "torchvision", "options": {"name": "FakeData", "arguments": "size=3"}},
+        },
+        {
+            "class_name": "pet",
+            "source": {
+                "name": "torchvision",
+                "options": {"name": "OxfordIIITPet", "root": str(write_pets(tmp_path))},
+            },
+        },
+    ]
+    mixture = open_source("mixture", members=members)
+    split = mixture.open("test")
+    assert len(split) == 11 and not hasattr(split, "paths")
+    assert {p.suffix for p in mixture.files("test")} == {".jpg", ".txt"}

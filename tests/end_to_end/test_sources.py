@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from chimera_huggingface.checking import write_saved
+from chimera_torchvision.checking import write_pets
 from PIL import Image
 
 from chimera_core.data.batches import TrainingBatches
@@ -27,8 +29,8 @@ from chimera_core.testing import (
 
 Here = Callable[..., tuple[int, str, str]]
 NAMES = {
-    *("celeba", "flickr-dog", "folder", "inaturalist", "iwildcam"),
-    *("lhi-animal-faces", "mixture", "mnist", "persondog"),
+    *("celeba", "flickr-dog", "folder", "huggingface", "inaturalist", "iwildcam"),
+    *("lhi-animal-faces", "mixture", "mnist", "persondog", "torchvision"),
 }
 FACE_EYES = "43.5,62,134.5,62"
 CAT_EYES = "47.1,62.5,80.9,62.5"
@@ -52,12 +54,14 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]
         "celeba": own,
         "flickr-dog": own,
         "folder": ["--root", str(root / "lhi-animal-faces")],
+        "huggingface": ["--path", str(write_saved(root / "saved", images=30))],
         "inaturalist": ["--root", str(write_inaturalist(root / "inaturalist"))],
         "iwildcam": own,
         "lhi-animal-faces": own,
         "mixture": ["--member", f"person=celeba,root={root}", "--member", f"dog=flickr-dog,root={root}"],
         "mnist": own,
         "persondog": own,
+        "torchvision": ["--source.name", "OxfordIIITPet", "--root", str(write_pets(root, images=13))],
     }
 
 

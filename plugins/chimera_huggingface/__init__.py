@@ -1,0 +1,1 @@
+"""Plugin: image-classification data sets of the `datasets` library, from its hub or from disk."""

@@ -1,0 +1,1 @@
+"""Plugin: torchvision's classification data sets by name."""
