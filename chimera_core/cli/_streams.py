@@ -7,12 +7,15 @@ goes out is cleaned here, in the one place that all printing passes: messages, t
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
 import sys
-from typing import IO, Any, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, BinaryIO, TextIO
 
-from chimera_core.errors import RunError
+from chimera_core.errors import ConfigError, RunError
 from chimera_core.files.atomic import clean_lines, disk_trouble
 
 
@@ -33,6 +36,33 @@ def prepare_streams() -> None:
         sys.stdout = sys.__stdout__ = _cleaned(sys.stdout, 1, is_lossy=False)  # type: ignore[misc, assignment]
     if sys.stderr is sys.__stderr__:
         sys.stderr = sys.__stderr__ = _cleaned(sys.stderr, 2, is_lossy=True)  # type: ignore[misc, assignment]
+
+
+@contextmanager
+def stdout_for_bytes() -> Iterator[BinaryIO]:
+    """Give stdout to bytes alone; whatever prints meanwhile, libraries of C too, goes to stderr.
+
+    Raises:
+        ConfigError: if it is a terminal.
+    """
+    stream = sys.stdout
+    if stream.isatty():
+        raise ConfigError("output '-': the standard output is a terminal: send it into a file or program")
+    stream.flush()
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # somebody's own stream, a test's
+        with contextlib.redirect_stdout(sys.stderr):
+            yield stream.buffer
+        return
+    kept = os.fdopen(os.dup(number), "wb")
+    os.dup2(2, number)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield kept
+    finally:
+        os.dup2(kept.fileno(), number)
+        kept.close()
 
 
 def clean(text: str) -> str:

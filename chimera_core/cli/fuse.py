@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from chimera_core.cli._creature_files import (
+    FORMAT_NAMES,
+    CreatureFile,
+    check_creature_file,
+    files_in_the_way,
+)
 from chimera_core.cli._host import let_waiting_threads_sleep, plugin_host
 from chimera_core.cli._output import print_json
 from chimera_core.cli._pictures import fetch_pictures, visibility_cache
@@ -18,8 +23,9 @@ from chimera_core.cli.parsing.command import ComponentCommand, Selector, compone
 from chimera_core.cli.parsing.config_file import config_option
 from chimera_core.cli.parsing.options import WEIGHTS
 from chimera_core.errors import ConfigError
-from chimera_core.files.atomic import one_line, quote, refuse_inputs
+from chimera_core.files.atomic import one_line, refuse_inputs
 from chimera_core.fusing.backgrounds import BACKGROUNDS
+from chimera_core.fusing.incoming import take_in
 from chimera_core.fusing.request import (
     DEFAULT_PHOTO_FUSER,
     DEFAULT_SIZE,
@@ -31,8 +37,6 @@ from chimera_core.fusing.weights import check_weights, sweep_weights, triangle_w
 
 if TYPE_CHECKING:
     from chimera_core.fusing.fusion import Fusion
-
-GIF_FPS = 6
 
 
 @click.command(
@@ -101,7 +105,19 @@ GIF_FPS = 6
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(
-    "-o", "--output", default="chimera.png", show_default=True, help="A .png, or a .gif with --sweep."
+    "-o",
+    "--output",
+    default="chimera.png",
+    show_default=True,
+    help="A .png, .jpg, .webp or .tif; with --sweep also a .gif or .mp4. - is the standard output.",
+)
+@click.option(
+    "--format", type=click.Choice(FORMAT_NAMES), help="What goes to the standard output.  [default: png]"
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    help="Of .jpg (95) and .webp (92); 100 keeps every pixel of a .webp.",
 )
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
@@ -123,28 +139,33 @@ def fuse(
     background: str,
     device: str,
     output: str,
+    format: str | None,
+    quality: int | None,
     config: str | None,
     as_json: bool,
 ) -> None:
     """Fuse parents into one creature.
 
-    A, B, ... are image files, classes that a trained fuser knows, names of pictures in your library or of a
-    collection on this machine (`chimera library list`) or, with --source, classes of a data set. Photographs go to
-    the fuser that suits what they hold: the first one's body with the second one's head, and a third one's coat; where
-    no head or no body is in sight, the first one's shape in the others' coat.
+    A, B, ... are image files (- reads one from a pipe), addresses (https://...), classes that a trained fuser knows,
+    names of pictures in your library or of a collection on this machine (`chimera library list`) or classes of a data
+    set (--source). Photographs go to the fuser that suits what they hold: the first one's body with the second one's
+    head, and a third one's coat; where no head or no body is in sight, the first one's shape in the others' coat.
     """
     start = time.perf_counter()
     let_waiting_threads_sleep()
-    from chimera_core.images import check_output
-
-    if output.lower().endswith(".gif") and not sweep:
-        raise ConfigError(
-            f"output {quote(output)} would move, and one picture does not: add --sweep 9, or name a .png"
-        )
-    path = check_output(output, (".png", ".gif") if sweep else (".png",))
-    paths = _numbered(path, count)
-    for numbered in paths:  # before the work: "-1" may be what makes a name too long
-        check_output(numbered)
+    target = check_creature_file(
+        output,
+        format,
+        quality,
+        is_sweep=bool(sweep),
+        count=count,
+        is_transparent=background == "transparent",
+    )
+    if as_json and target.path is None:
+        raise ConfigError("--json and -o - both want the standard output: name a file, or leave out --json")
+    # The rest of the command happens while these are open.
+    target = ctx.with_resource(target.opened())
+    files = target.numbered(count)
     asked = [
         name for name, is_on in (("--sweep", sweep), ("--triangle", triangle), ("--n", count > 1)) if is_on
     ]
@@ -161,8 +182,15 @@ def fuse(
     elif triangle:
         steps = [weights for row in triangle_weights(triangle) for weights in row]
     host = plugin_host(ctx)
+    incoming = ctx.with_resource(
+        take_in(
+            parents,
+            stdin=getattr(sys.stdin, "buffer", None),
+            remark=lambda line: print(one_line(line), file=sys.stderr),
+        )
+    )
     request = check_request(
-        parents,
+        incoming.names,
         steps,
         seed=seed,
         count=count,
@@ -177,20 +205,22 @@ def fuse(
         background=background,
         fetch=(lambda name: fetch_pictures(name, host)) if fetch else None,
         visibility=visibility_cache(host),
+        originals=incoming.originals,
         host=host,
     )
-    refuse_inputs(paths, request.inputs())
+    refuse_inputs(files_in_the_way(files), request.inputs())
     if request.is_chosen:
         print(one_line(f"fuser: {request.fuser.trained}"), file=sys.stderr)
     pictures = [picture for picture in request.pictures if picture is not None]
     for picture in pictures:
         print(one_line(picture), file=sys.stderr)
     if sweep:
-        written, fusion = _write_sweep(request, path)
+        fusion = _write_sweep(request, target)
     elif triangle:
-        written, fusion = _write_triangle(request, triangle, path)
+        fusion = _write_triangle(request, triangle, target)
     else:
-        written, fusion = _write_creatures(request, paths)
+        fusion = _write_creatures(request, files)
+    written = files_in_the_way(files)
     if as_json:
         print_json(
             {
@@ -211,39 +241,33 @@ def fuse(
         print(f"{time.perf_counter() - start:.1f} s on {fusion.device}", file=sys.stderr)
 
 
-def _numbered(path: Path, count: int) -> list[Path]:
-    """Name a file for each creature: ``out.png``, or ``out-1.png``, ``out-2.png`` ..."""
-    return [path] if count == 1 else [path.with_stem(f"{path.stem}-{k}") for k in range(1, count + 1)]
-
-
-def _write_creatures(request: FusionRequest, paths: list[Path]) -> tuple[list[Path], Fusion]:
-    from chimera_core.images import write_png
+def _write_creatures(request: FusionRequest, files: Sequence[CreatureFile]) -> Fusion:
     from chimera_core.images.pixels import to_uint8
 
     fusion, weights = _open(request), request.weights[0]
     with progress("fusing") as report:
         made = fusion.make(weights, request.seeds, progress=report, opacity=True)
-    for file, image, seed in zip(paths, made, request.seeds, strict=True):
-        write_png(file, to_uint8(image), text=fusion.text(weights, seed))
-    return paths, fusion
+    if made.shape[1] == 4 and not files[0].form.has_alpha:
+        print(f"{files[0].form.name} keeps no transparency: the creature stands on white", file=sys.stderr)
+    for file, image, seed in zip(files, made, request.seeds, strict=True):
+        file.write(to_uint8(image), fusion.text(weights, seed))
+    return fusion
 
 
-def _write_sweep(request: FusionRequest, path: Path) -> tuple[list[Path], Fusion]:
-    from chimera_core.images import write_gif, write_png
+def _write_sweep(request: FusionRequest, file: CreatureFile) -> Fusion:
     from chimera_core.images.sheet import grid
 
     frames, text, fusion = _frames(request)
-    if path.suffix.lower() == ".gif":
-        there_and_back = frames + frames[-2:0:-1]
-        write_gif(path, there_and_back, fps=GIF_FPS, text=text)
+    if file.form.moves:
+        if line := file.write_moving(frames, text):
+            print(line, file=sys.stderr)
     else:
         captions = [" / ".join(f"{weight:.0%}" for weight in weights) for weights in request.weights]
-        write_png(path, grid([frames], captions=[captions]), text=text)
-    return [path], fusion
+        file.write(grid([frames], captions=[captions]), text)
+    return fusion
 
 
-def _write_triangle(request: FusionRequest, side: int, path: Path) -> tuple[list[Path], Fusion]:
-    from chimera_core.images import write_png
+def _write_triangle(request: FusionRequest, side: int, file: CreatureFile) -> Fusion:
     from chimera_core.images.sheet import grid
 
     frames, text, fusion = _frames(request)
@@ -251,8 +275,8 @@ def _write_triangle(request: FusionRequest, side: int, path: Path) -> tuple[list
     said = [" ".join(f"{100 * weight:.0f}" for weight in weights) for weights in request.weights]
     rows = [slice(k * (k + 1) // 2, (k + 1) * (k + 2) // 2) for k in range(side)]
     tiles, captions = [frames[row] for row in rows], [said[row] for row in rows]
-    write_png(path, grid(tiles, captions=captions, centred=True), text=text)
-    return [path], fusion
+    file.write(grid(tiles, captions=captions, centred=True), text)
+    return fusion
 
 
 def _frames(request: FusionRequest) -> tuple[list[Any], dict[str, str], Fusion]:

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,14 +46,24 @@ class WebClient:
         interval_s: least time between the starts of two requests; tries count.
         bytes_per_s: what is read is followed by a pause as long as this rate needs for it.
         timeout_s: longest silence of the server.
+        pauses_s: before further tries, where the host is in trouble; None: 1, 4 and 16 s.
+        longest_s: that one answer may take to arrive; None: ``LONGEST_WAIT_S``.
     """
 
     def __init__(
-        self, *, interval_s: float = 1.0, bytes_per_s: float = math.inf, timeout_s: float = 30.0
+        self,
+        *,
+        interval_s: float = 1.0,
+        bytes_per_s: float = math.inf,
+        timeout_s: float = 30.0,
+        pauses_s: Sequence[float] | None = None,
+        longest_s: float | None = None,
     ) -> None:
         self._interval_s = interval_s
         self._bytes_per_s = bytes_per_s
         self._timeout_s = timeout_s
+        self._pauses_s = tuple(PAUSES_S if pauses_s is None else pauses_s)
+        self._longest_s = LONGEST_WAIT_S if longest_s is None else longest_s
         self._due_s = -math.inf
         self._is_online = False
 
@@ -72,7 +83,7 @@ class WebClient:
         host = one_line(urlsplit(url).netloc, limit=100)
         if urlsplit(url).scheme not in ("http", "https") or not host:
             raise DownloadError(f"'{one_line(url, limit=160)}' is not an address of http or https")
-        pauses = list(PAUSES_S)
+        pauses = list(self._pauses_s)
         while True:
             start_s = self._wait()
             try:
@@ -122,12 +133,12 @@ class WebClient:
         expected = response.length
         if expected is not None and expected > limit:
             raise DownloadError(f"it offers {expected:,} bytes, more than {limit:,}")
-        body, deadline_s = bytearray(), time.monotonic() + LONGEST_WAIT_S
+        body, deadline_s = bytearray(), time.monotonic() + self._longest_s
         try:
             while len(body) <= limit and (block := response.read1(min(BLOCK_BYTES, limit + 1 - len(body)))):
                 body += block
                 if time.monotonic() > deadline_s:
-                    raise _BusyError(f"it still sends after {LONGEST_WAIT_S:g} s")
+                    raise _BusyError(f"it still sends after {self._longest_s:g} s")
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _BusyError(reason_of(error, self._timeout_s)) from error
         if len(body) > limit:

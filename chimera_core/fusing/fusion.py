@@ -18,6 +18,7 @@ from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import refuse_inputs
 from chimera_core.fusing.backgrounds import set_background
+from chimera_core.fusing.incoming import take_in
 from chimera_core.fusing.parents import ParentReader
 from chimera_core.fusing.provenance import provenance
 from chimera_core.fusing.request import FusionRequest, check_limits, check_request, untrained
@@ -28,8 +29,12 @@ from chimera_core.plugins.discovery import default_host
 from chimera_core.records import Parent
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
     from torch import Tensor
 
+    from chimera_core.fusing.incoming import ParentLike
     from chimera_core.interfaces.components import FusionGenerator
 
 _log = logging.getLogger(__name__)
@@ -188,28 +193,77 @@ class FusionResult:
         """What stands for the parents that were given by name, with licence and attribution."""
         return tuple(p for p in self.request.pictures if p is not None)
 
-    def save(self, path: str | Path, index: int = 0) -> Path:
-        """Write one image as PNG, with its origin as text inside.
+    def save(self, path: str | Path, index: int = 0, *, quality: int | None = None) -> Path:
+        """Write one image in the format of the path's ending (PNG, JPEG, WebP, TIFF), with its origin inside.
 
+        Args:
+            path: the file; an older one is replaced.
+            index: which image.
+            quality: 1 to 100, of JPEG and WebP.
         Raises:
             ConfigError: if the path cannot be written, or is one of the files that the images are made from.
         """
-        from chimera_core.images import check_output, write_png
+        from chimera_core.images import check_output, write_picture
+        from chimera_core.images.formats import STILL_SUFFIXES
+
+        checked = check_output(path, STILL_SUFFIXES)
+        refuse_inputs([checked], self.request.inputs())
+        write_picture(checked, self._pixels(index), text=self.texts[index], quality=quality)
+        return checked
+
+    def numpy(self) -> NDArray[np.uint8]:
+        """Give all images as uint8 (n, H, W, 3), or (n, H, W, 4) where they have opacity."""
+        import numpy as np
+
+        return np.stack([self._pixels(k) for k in range(len(self.images))])
+
+    def pil(self, index: int = 0) -> Image.Image:
+        """Give one image as a PIL image, RGB or RGBA."""
+        from PIL import Image
+
+        return Image.fromarray(self._pixels(index))
+
+    def _pixels(self, index: int) -> NDArray[np.uint8]:
         from chimera_core.images.pixels import to_uint8
 
-        checked = check_output(path, (".png",))
-        refuse_inputs([checked], self.request.inputs())
         image = self.images[index]
         if self.opacity is not None:
             import torch
 
             image = torch.cat([image, self.opacity[index]])
-        write_png(checked, to_uint8(image), text=self.texts[index])
-        return checked
+        return to_uint8(image)
+
+    def _repr_png_(self) -> bytes:
+        """Show one image in a notebook as it is, several side by side."""
+        from chimera_core.images.formats import PNG, encode_picture, on_white
+        from chimera_core.images.sheet import grid
+
+        shown = [self._pixels(k) for k in range(len(self.images))]
+        if len(shown) == 1:
+            return encode_picture(shown[0], PNG, text=self.texts[0] if self.texts else None)
+        return encode_picture(grid([[on_white(image) for image in shown]], pad=4), PNG)
+
+    def _repr_html_(self) -> str:
+        """Show the images in a notebook, with what they are made of and by which seed."""
+        from base64 import b64encode
+        from html import escape
+
+        from chimera_core.images.formats import PNG, encode_picture
+
+        parts = [f"{w:.0%} {Path(p).name}" for w, p in zip(self.weights, self.parents, strict=True)]
+        made = escape(f"{self.fuser}: {' + '.join(parts)}")
+        figures = []
+        for k, seed in enumerate(self.seeds):
+            data = b64encode(encode_picture(self._pixels(k), PNG)).decode("ascii")
+            figures.append(
+                f'<figure style="display:inline-block;margin:4px"><img alt="{made}" src="data:image/png;base64,{data}">'
+                f"<figcaption>seed {seed}</figcaption></figure>"
+            )
+        return f"<div>{''.join(figures)}<div>{made}</div></div>"
 
 
 def fuse(
-    parents: Sequence[str | Path],
+    parents: Sequence[ParentLike],
     weights: Sequence[float] | None = None,
     *,
     fuser: str | None = None,
@@ -230,7 +284,9 @@ def fuse(
 
     Args:
         parents: image files, classes that the fuser knows, names of pictures in the library or a collection or,
-            with ``source``, classes of it; two or more.
+            with ``source``, classes of it; two or more. Also addresses of http and https, at most 64 MB; PIL images;
+            numpy arrays (H, W), (H, W, 3) or (H, W, 4) and tensors (3, H, W) or (4, H, W), uint8 or float in [0, 1],
+            the fourth channel being opacity. Of pictures in memory 8 bits a channel count.
         weights: how much of each; equal shares when None. Another sum than 1 is scaled to it, with a line in the log.
         fuser: a run, an exported file, a model or a component. None: the first model that knows all the names,
             or, for photographs, ``auto``, which goes by what they hold.
@@ -252,25 +308,28 @@ def fuse(
     if n < 1:
         raise ConfigError(f"n must be 1 or more, but it is {n}")
     start = time.perf_counter()
-    request = check_request(
-        parents,
-        [] if weights is None else [weights],
-        seed=seed,
-        count=n,
-        size=size,
-        fuser=fuser,
-        preset=preset,
-        options=options,
-        masks=masks,
-        source=source,
-        source_options=source_options,
-        device=device,
-        background=background,
-        fetch=fetch_into_library if fetch else None,
-        visibility=VisibilityCache.of(default_host()),
-        remark=_log.warning,
-    )
-    fusion, shares = Fusion(request), request.weights[0]
+    with take_in(parents, remark=_log.info) as incoming:
+        request = check_request(
+            incoming.names,
+            [] if weights is None else [weights],
+            seed=seed,
+            count=n,
+            size=size,
+            fuser=fuser,
+            preset=preset,
+            options=options,
+            masks=masks,
+            source=source,
+            source_options=source_options,
+            device=device,
+            background=background,
+            fetch=fetch_into_library if fetch else None,
+            visibility=VisibilityCache.of(default_host()),
+            remark=_log.warning,
+            originals=incoming.originals,
+        )
+        fusion = Fusion(request)  # reads the parents
+    shares = request.weights[0]
     images = fusion.make(shares, request.seeds, progress=progress, opacity=True)
     return FusionResult(
         images=images[:, :3],

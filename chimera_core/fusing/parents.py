@@ -66,8 +66,8 @@ class ParentReader:
             alpha = from_uint8(picture.alpha)
             # What lies under full transparency is whatever the drawing program left there.
             image = alpha * image + (1 - alpha)
-            alpha = _at_most(alpha, self.request.size, of=name)
-        image = _at_most(image, self.request.size, of=name)
+            alpha = _at_most(alpha, self.request.size, of=self.request.originals.get(name, name))
+        image = _at_most(image, self.request.size, of=self.request.originals.get(name, name))
         if self.request.square:
             image, alpha = middle_square(image), None if alpha is None else middle_square(alpha)
         mask = self._mask(index, image, alpha)

@@ -51,13 +51,18 @@ class FusionRequest:
     """What creatures stand on."""
     pictures: tuple[NamedPicture | None, ...] = ()
     """For each parent that was given by name and is a picture of the library or a collection: which one."""
+    originals: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of files that stand for something else, an address or the standard input, what that was."""
     may_download: bool = True
     """Whether the fuser may bring what it asks for: an exported file may be a stranger's, so it needs leave."""
 
     @property
     def named(self) -> tuple[str, ...]:
         """The parents as the user named them; ``parents`` are the files that stand for them."""
-        return tuple(p.name if p else parent for p, parent in zip(self.pictures, self.parents, strict=True))
+        return tuple(
+            p.name if p else self.originals.get(parent, parent)
+            for p, parent in zip(self.pictures, self.parents, strict=True)
+        )
 
     def inputs(self) -> Iterator[tuple[str, Path]]:
         """Name the files that creatures are made from, each with what it is; no output may be one of them."""
@@ -90,6 +95,7 @@ def check_request(
     fetch: Callable[[str], object] | None = None,
     visibility: PictureScores | None = None,
     remark: Callable[[str], object] | None = None,
+    originals: Mapping[str, str] | None = None,
     host: PluginHost | None = None,
 ) -> FusionRequest:
     """Check what creatures are asked for.
@@ -107,6 +113,7 @@ def check_request(
         visibility: looks at pictures where a name has several (``library.visibility_cache.VisibilityCache``), which needs torch;
             None: the best is known by headers alone.
         remark: called with a line where weights of another sum are scaled to 1; None: these are refused.
+        originals: of files that stand for something else what that was; see ``fusing.incoming``.
         host: plugins to use; the installed ones when None.
     Raises:
         ConfigError, DataError, PluginError: naming what is wrong and the mend.
@@ -164,6 +171,7 @@ def check_request(
         square=square,
         background=check_background(background),
         pictures=pictures,
+        originals=dict(originals or {}),
         may_download=fetch is not None or trained is None or trained.trained.form != "file",
     )
 

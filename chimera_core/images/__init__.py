@@ -5,7 +5,9 @@ functions, so importing this package costs nothing.
 """
 
 from chimera_core.images.decoding import PICTURE_SUFFIXES
+from chimera_core.images.formats import write_picture
 from chimera_core.images.limits import MAX_PIXELS
+from chimera_core.images.notes import read_notes
 from chimera_core.images.reading import (
     READING,
     Picture,
@@ -14,7 +16,6 @@ from chimera_core.images.reading import (
     picture_shape,
     read_mask,
     read_picture,
-    read_png_text,
 )
 from chimera_core.images.writing import check_output, check_pixels, write_gif, write_png
 
@@ -29,8 +30,9 @@ __all__ = [
     "decode_picture",
     "picture_shape",
     "read_mask",
+    "read_notes",
     "read_picture",
-    "read_png_text",
     "write_gif",
+    "write_picture",
     "write_png",
 ]

@@ -13,8 +13,6 @@ from chimera_core.images.readers import reader_of
 from chimera_core.images.upright import upright_pixels
 
 if TYPE_CHECKING:
-    from PIL import ImageFile
-
     from chimera_core.images.upright import UInt8
 
 READING = 2
@@ -126,25 +124,6 @@ def read_mask(path: AnyPath) -> UInt8:
     # ITU-R 601 in 16-bit fixed point: the weights sum to 65,536, so grey pixels keep their exact value.
     weighted = rgb @ np.array([19595, 38470, 7471], dtype=np.uint32)
     return ((weighted + 32768) >> 16).astype(np.uint8)
-
-
-def read_png_text(path: AnyPath) -> dict[str, str]:
-    """Read the text chunks of a PNG, such as the parents and seed that ``write_png`` noted.
-
-    Raises:
-        DataError: as ``read_picture``, or if the file is not a PNG.
-    """
-
-    def text_of(image: ImageFile.ImageFile) -> dict[str, str]:
-        from PIL.PngImagePlugin import PngImageFile
-
-        if not isinstance(image, PngImageFile):
-            raise DataError(f"{quote(path)} is {image.format}, not PNG: give the PNG as it was written")
-        return {str(key): str(value) for key, value in image.text.items()}
-
-    if reader := reader_of(path):
-        raise DataError(f"{quote(path)} is read by {reader}, not PNG: give the PNG as it was written")
-    return decode(path, text_of)
 
 
 def _pixels(path: AnyPath, *, with_profile: bool) -> tuple[UInt8, UInt8 | None]:

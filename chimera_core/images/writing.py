@@ -17,7 +17,7 @@ from chimera_core.files.names import path_trouble
 from chimera_core.images.decoding import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, PngImagePlugin
 
     from chimera_core.images.upright import UInt8
 
@@ -33,7 +33,7 @@ def check_output(path: AnyPath, suffixes: Sequence[str] = (".png", ".gif")) -> P
             a file, or not writable.
     """
     if os.fspath(path) == "-":
-        raise ConfigError(f"output '-': pictures are written to files only: name one, 'out{suffixes[0]}'")
+        raise ConfigError(f"output '-': this is written to files only: name one, 'out{suffixes[0]}'")
     if is_address(path):
         raise ConfigError(
             f"output {quote(path)} is an address: name a file on this machine, 'out{suffixes[0]}'"
@@ -73,24 +73,32 @@ def write_png(path: AnyPath, image: UInt8, *, text: Mapping[str, str] | None = N
     Args:
         path: the file; an older one is replaced.
         image: uint8 (H, W, 3), (H, W, 4) with alpha, or (H, W).
-        text: notes kept inside the file, in this order; ``read_png_text`` reads them. Keys are 1 to 79
+        text: notes kept inside the file, in this order; ``read_notes`` reads them. Keys are 1 to 79
             Latin-1 characters, values any text (undecodable bytes of file names are escaped).
     Raises:
         ShapeError: if ``image`` has another shape or dtype.
         ConfigError: if a key of ``text`` cannot be stored.
         RunError: if the disk refuses.
     """
-    from PIL import Image, PngImagePlugin
+    from PIL import Image
 
     check_pixels(image, "image", channels=(None, 3, 4))
+    notes = png_notes(text or {})
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG", pnginfo=notes)
+
+
+def png_notes(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+    """Pack notes as text chunks of a PNG; for what it raises see ``write_png``."""
+    from PIL import PngImagePlugin
+
     notes = PngImagePlugin.PngInfo()
-    for key, value in (text or {}).items():
+    for key, value in text.items():
         if not re.fullmatch(r"[ -~\xa1-\xff]{1,79}", key):
             raise ConfigError(f"PNG text key {quote(key)}: use 1 to 79 Latin-1 characters on one line")
         # PNG forbids NUL; lone surrogates (undecodable file names) cannot be written as UTF-8.
         notes.add_text(key, value.replace("\0", "").encode("utf-8", "backslashreplace").decode())
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", pnginfo=notes)
+    return notes
 
 
 def write_gif(

@@ -15,7 +15,7 @@ from chimera_core.files.atomic import describe_folder, quote
 from chimera_core.files.text import parse_json
 from chimera_core.fusing.request import FusionRequest, check_request
 from chimera_core.fusing.weights import check_weights
-from chimera_core.images import check_picture, read_png_text
+from chimera_core.images import check_picture, read_notes
 from chimera_core.images.folders import is_picture_name
 from chimera_core.library.choosing import PictureScores
 from chimera_core.models.fusers import find_trained_fuser, is_class_name
@@ -217,7 +217,7 @@ def _weights_of(file: Path, weights: Sequence[Sequence[float]], parents: Sequenc
     if weights:
         return check_weights(weights[0], len(parents), remark=_log.warning)
     try:
-        noted = parse_json(read_png_text(file).get("chimera.weights", "null"))
+        noted = parse_json(read_notes(file).get("chimera.weights", "null"))
         return check_weights(noted, len(parents))
     except ConfigError:
         raise ConfigError(

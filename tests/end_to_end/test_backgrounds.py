@@ -14,7 +14,7 @@ from PIL import Image
 import chimera_core
 from chimera_core.errors import ConfigError
 from chimera_core.fusing.backgrounds import set_background
-from chimera_core.images import read_picture, read_png_text
+from chimera_core.images import read_notes, read_picture
 from chimera_core.records import Parent
 
 QUICK = ("--size", "64", "--iterations", "2")
@@ -62,7 +62,7 @@ def test_white_lays_it_on_white_and_says_so_in_the_file(
     assert here(*line)[0] == 0
     creature = read_picture(out)
     assert creature.alpha is None and creature.rgb[0, 0].tolist() == [255] * 3
-    assert read_png_text(out)["chimera.background"] == "white"
+    assert read_notes(out)["chimera.background"] == "white"
 
 
 def test_transparent_takes_a_photographs_creature_out_by_the_mask_that_is_given(

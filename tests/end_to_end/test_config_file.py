@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chimera_core.images import read_picture, read_png_text
+from chimera_core.images import read_notes, read_picture
 from chimera_core.runs.record import write_run_config
 
 QUICK = ("--size", "32", "--fuser", "style-transfer", "--iterations", "2", "--device", "cpu")
@@ -47,7 +47,7 @@ pool = "avg"
 
 
 def options_in(png: Path) -> dict[str, Any]:
-    options: dict[str, Any] = json.loads(read_png_text(png)["chimera.options"])
+    options: dict[str, Any] = json.loads(read_notes(png)["chimera.options"])
     return options
 
 

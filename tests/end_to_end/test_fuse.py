@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +17,7 @@ from PIL import Image
 
 from chimera_core.fusing.fusion import Fusion
 from chimera_core.fusing.request import check_request
-from chimera_core.images import read_picture, read_png_text
+from chimera_core.images import read_notes, read_picture
 from chimera_core.images.pixels import from_uint8, resize_shorter, to_uint8
 
 QUICK = ("--size", "64", "--fuser", "style-transfer", "--iterations", "8")
@@ -38,6 +40,18 @@ def test_the_same_request_gives_the_same_bytes(chimera: Any, here: Any, pair: An
     code, out, err = here(*request, tmp_path / "two.png")
     assert (code, out.strip()) == (0, str(tmp_path / "two.png")), err
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's pipes")
+def test_a_picture_goes_through_pipes_byte_for_byte(here: Any, pair: Any, tmp_path: Path) -> None:
+    options = ("--fuser", "pixel-average", "--size", "64", "--device", "cpu")
+    assert here("fuse", *pair, *options, "-o", tmp_path / "file.png")[0] == 0
+    command = Path(sys.executable).parent / "chimera"
+    line = f"cat red.png | '{command}' fuse - green.png {' '.join(options)} -o - > out.png"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), pixels(tmp_path / "file.png"))
+    assert json.loads(read_notes(tmp_path / "out.png")["chimera.parents"]) == ["-", "green.png"]
 
 
 @pytest.mark.parametrize("command", [("fuse", "a.jpg"), ("demo", "--run", "taken/demo")])
@@ -98,13 +112,13 @@ def test_without_a_fuser_a_line_says_which_one_works_and_why(here: Any, pair: An
     assert answer["fuser"] in ("parts", "style-transfer")
     assert line.startswith(f"fuser: {answer['fuser']} (") and "red" in line
     assert [seen["parent"] for seen in answer["saw"]] == ["red", "green"]
-    text = read_png_text(tmp_path / "o.png")
+    text = read_notes(tmp_path / "o.png")
     assert (text["chimera.fuser"], text["chimera.component"]) == (answer["fuser"], "parts:auto")
 
 
 def test_the_png_remembers_how_it_was_made(here: Any, pair: Any, tmp_path: Path) -> None:
     here("fuse", *pair, *QUICK, "--weights", ".7,.3", "--seed", "3", "-o", tmp_path / "o.png")
-    text = read_png_text(tmp_path / "o.png")
+    text = read_notes(tmp_path / "o.png")
     assert json.loads(text["chimera.parents"]) == ["red.png", "green.png"]
     assert json.loads(text["chimera.weights"]) == [0.7, 0.3]
     assert (text["chimera.seed"], text["chimera.fuser"]) == ("3", "style-transfer")
@@ -180,7 +194,7 @@ def test_class_names_come_from_a_source(here: Any, tmp_path: Path, picture: Any)
     command = ("fuse", "cat", "dog", "--source", "folder", "--source.root", tmp_path / "set", *QUICK)
     code, _, err = here(*command, "-o", tmp_path / "o.png")
     assert code == 0, err
-    assert json.loads(read_png_text(tmp_path / "o.png")["chimera.parents"]) == ["cat", "dog"]
+    assert json.loads(read_notes(tmp_path / "o.png")["chimera.parents"]) == ["cat", "dog"]
 
 
 def test_a_sources_options_and_an_encoders_options_appear_dotted_in_help(here: Any) -> None:

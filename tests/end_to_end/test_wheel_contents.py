@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from chimera_core.images import read_png_text
+from chimera_core.images import read_notes
 
 TABLE = b"0.25"
 PROJECT = """[build-system]
@@ -186,7 +186,7 @@ def test_what_a_wheel_carries_is_there_at_once_and_gone_with_it(
     assert "--gain" in run("fuse", "--fuser", "dusk-dawn", "--help")
     # The model is found by the names of its classes, as ours are.
     run("fuse", "dusk", "dawn", "-o", here / "sky.png", "--json")
-    told = read_png_text(here / "sky.png")
+    told = read_notes(here / "sky.png")
     assert (told["chimera.fuser"], told["chimera.distribution"]) == ("dusk-dawn", "chimera-carrier")
 
     # Its metric asks the local server for the asset, once, and is in the scorecard.

@@ -6,13 +6,14 @@ import hashlib
 import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chimera_core.downloads import transfer
 from chimera_core.downloads.assets import asset_path
 from chimera_core.errors import RunError
 from chimera_core.plugins.entries import AssetEntry
@@ -156,3 +157,21 @@ def refused(entry: AssetEntry, folder: Path, *, timeout_s: float = 5.0) -> str:
 def fetched(server: Server, folder: Path) -> bytes:
     """Fetch the asset that the server has under its usual address; give what lies there then."""
     return asset_path(entry_of(server.url()), folder).read_bytes()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again at once, and this machine directly."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(transfer, "PAUSES_S", (0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def server(impatient: None) -> Iterator[Server]:
+    """Run a server without answers."""
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield running
+        running.over.set()
+        running.shutdown()

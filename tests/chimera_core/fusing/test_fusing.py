@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +24,7 @@ from chimera_core.errors import ChimeraError, ConfigError, DataError, PluginErro
 from chimera_core.fusing.fusion import Fusion, FusionResult, fuse
 from chimera_core.fusing.request import check_request, check_seeds
 from chimera_core.fusing.weights import check_weights, sweep_weights
+from chimera_core.images import read_notes
 from chimera_core.images.pixels import resize_shorter
 from chimera_core.interfaces.components import FusionGenerator
 from chimera_core.options.config import Config, option
@@ -341,6 +344,34 @@ def test_a_result_is_not_saved_over_its_parents(host, picture) -> None:
             result.save(Path(plan.parents[0]).with_name(name))
     assert [Path(p).read_bytes() for p in plan.parents] == before
     assert result.save(Path(plan.parents[0]).with_name("new.png")).is_file()
+
+
+def test_a_result_shows_itself_in_a_notebook_and_gives_its_pixels(host, picture) -> None:
+    plan = check_request([picture("a<b>.png"), picture("b.png")], fuser="mix", seed=3, count=2, host=host)
+    images = torch.rand(2, 3, 8, 12)
+    result = FusionResult(images, plan, "mix", "cpu", 0.0, ({"seed": "3"}, {"seed": "4"}))
+    pixels = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(result.numpy(), pixels)
+    np.testing.assert_array_equal(np.asarray(result.pil(1)), pixels[1])
+    page = result._repr_html_()
+    assert page.count("data:image/png;base64,") == 2 and "seed 4" in page
+    assert "mix: 50% a&lt;b&gt;.png + 50% b.png" in page
+    both = Image.open(io.BytesIO(result._repr_png_()))
+    assert both.width >= 24 and both.height >= 8
+    one = replace(result, images=images[:1], opacity=torch.zeros(1, 1, 8, 12))
+    shown = Image.open(io.BytesIO(one._repr_png_()))
+    assert shown.mode == one.pil().mode == "RGBA" and shown.text == {"seed": "3"}
+    assert one.numpy().shape == (1, 8, 12, 4)
+
+
+@pytest.mark.parametrize("name", ["out.jpg", "out.webp", "out.tif"])
+def test_a_result_is_saved_in_the_format_of_the_ending(host, picture, tmp_path: Path, name: str) -> None:
+    plan = check_request([picture("a.png"), picture("b.png")], fuser="mix", host=host)
+    result = FusionResult(torch.rand(1, 3, 8, 8), plan, "mix", "cpu", 0.0, ({"chimera.seed": "0"},))
+    assert result.save(tmp_path / name) == tmp_path / name
+    assert read_notes(tmp_path / name) == {"chimera.seed": "0"}
+    with pytest.raises(ConfigError, match=r"let it end in .png or .jpg or .jpeg or .webp or .tif or .tiff"):
+        result.save(tmp_path / "out.gif")
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda w: sum(w) > 0.01))

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from toys.image_files import noise
 
-from chimera_core.errors import ConfigError, DataError, RunError, ShapeError
-from chimera_core.images import check_output, read_picture, read_png_text, write_gif, write_png
+from chimera_core.errors import ConfigError, RunError, ShapeError
+from chimera_core.images import check_output, read_notes, read_picture, write_gif, write_png
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7, 4), (5, 7)])
@@ -24,7 +24,7 @@ def test_a_png_comes_back_pixel_for_pixel_with_its_text(tmp_path: Path, shape: t
     with Image.open(tmp_path / "a.png") as image:
         np.testing.assert_array_equal(np.asarray(image), pixels)
     wanted = {"parents": "fox, émile, 猫", "seed": "7", "file": "two\nlines \\udcff"}
-    assert read_png_text(tmp_path / "a.png") == wanted
+    assert read_notes(tmp_path / "a.png") == wanted
     assert os.listdir(tmp_path) == ["a.png"]
 
 
@@ -116,12 +116,6 @@ def test_wrong_gifs_are_refused_and_leave_nothing(tmp_path: Path):
     with pytest.raises(ShapeError, match=r"frame 1 is \(5, 5, 3\) but frame 0 is \(12, 16, 3\)"):
         write_gif(tmp_path / "a.gif", [noise(), noise(5, 5)], fps=10)
     assert os.listdir(tmp_path) == []
-
-
-def test_text_is_read_from_png_only(tmp_path: Path):
-    Image.new("RGB", (2, 2)).save(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match="is JPEG, not PNG"):
-        read_png_text(tmp_path / "a.jpg")
 
 
 def test_a_good_output_is_returned_and_nothing_is_left(tmp_path: Path):

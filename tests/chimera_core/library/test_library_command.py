@@ -19,7 +19,7 @@ from chimera_core import fuse
 from chimera_core.errors import DataError
 from chimera_core.fusing.fusion import Fusion
 from chimera_core.fusing.request import check_request
-from chimera_core.images import read_mask, read_picture, read_png_text
+from chimera_core.images import read_mask, read_notes, read_picture
 from chimera_core.library.folder import Library
 from chimera_core.library.lookup import find_pictures
 from chimera_core.plugins.discovery import default_host
@@ -68,7 +68,7 @@ def test_a_picture_is_added_listed_shown_fused_and_removed(place: Path, here: He
         "attribution": "A. Person",
         "source": "https://x.test",
     }
-    text = read_png_text(place / "out.png")
+    text = read_notes(place / "out.png")
     assert json.loads(text["chimera.parents"]) == ["cat", "eagle"]
     credits = json.loads(text["chimera.attribution"])
     assert [c["file"] for c in credits] == ["chelsea.png", added.name]
