@@ -124,6 +124,11 @@ def test_an_address_is_fetched_and_named_without_its_secrets(server: Server) -> 
     assert without_secrets("https://Me:pw@Example.org:8080/a.png?x#y") == "https://example.org:8080/a.png"
 
 
+def test_an_address_may_hold_letters_and_spaces_that_the_protocol_does_not_know(server: Server) -> None:
+    server.answers["/l%C3%B6we%201.png?a=%C3%A9&b=%20"] = gives(png(drawn()))
+    np.testing.assert_array_equal(taken(server.url("/löwe 1.png?a=é&b=%20")), drawn())
+
+
 def hangs(handler: Any) -> None:
     handler.server.over.wait(30)
 
