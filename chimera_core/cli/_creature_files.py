@@ -22,6 +22,7 @@ from chimera_core.images.formats import (
     STILL_SUFFIXES,
     PictureFormat,
     check_quality,
+    check_side,
     encode_picture,
     format_of,
     write_picture,
@@ -81,7 +82,8 @@ class CreatureFile:
 
     def write_moving(self, frames: Sequence[UInt8], text: Mapping[str, str]) -> str:
         """Write frames, uint8 (H, W, 3) each, there and back; gives a line for the user, or none."""
-        there_and_back = [*frames, *frames[-2:0:-1]]
+        even = _of_one_size(frames)
+        there_and_back = [*even, *even[-2:0:-1]]
         if self.path is not None:
             return self._film(self.path, there_and_back, text)
         with tempfile.TemporaryDirectory(prefix="chimera-") as folder:
@@ -117,6 +119,7 @@ def check_creature_file(
     is_sweep: bool,
     count: int,
     is_transparent: bool,
+    side: int,
 ) -> CreatureFile:
     """Check before long work where and how creatures are written.
 
@@ -126,7 +129,8 @@ def check_creature_file(
         quality: 1 to 100; None: the format's own.
         is_sweep: whether there are frames.
         count: of creatures.
-        is_transparent: whether the user asks for a transparent background.
+        is_transparent: whether the user asks for creatures without a background, which sheets and films do not keep.
+        side: pixels that the longer side will have at least.
     Raises:
         ConfigError: naming what cannot be.
     """
@@ -150,7 +154,22 @@ def check_creature_file(
         raise ConfigError(
             f"{form.name} keeps no transparency: name a {able}, or leave out --background transparent"
         )
+    if not form.moves:
+        check_side(side, form)
     return CreatureFile(path, form, check_quality(quality, form))
+
+
+def _of_one_size(frames: Sequence[UInt8]) -> list[UInt8]:
+    """Lay frames on white of the largest height and width, in the middle: some fusers' shapes follow the weights."""
+    import numpy as np
+
+    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
+    even = []
+    for frame in frames:
+        down, right = height - frame.shape[0], width - frame.shape[1]
+        margins = ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
+        even.append(np.pad(frame, margins, constant_values=255) if down or right else frame)
+    return even
 
 
 def files_in_the_way(files: Sequence[CreatureFile]) -> list[os.PathLike[str]]:

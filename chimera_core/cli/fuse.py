@@ -30,6 +30,7 @@ from chimera_core.fusing.request import (
     DEFAULT_PHOTO_FUSER,
     DEFAULT_SIZE,
     MAX_SEED,
+    MIN_SIZE,
     FusionRequest,
     check_request,
 )
@@ -159,7 +160,8 @@ def fuse(
         quality,
         is_sweep=bool(sweep),
         count=count,
-        is_transparent=background == "transparent",
+        is_transparent=background == "transparent" and not (sweep or triangle),
+        side=(sweep or triangle or 1) * (size or MIN_SIZE),
     )
     if as_json and target.path is None:
         raise ConfigError("--json and -o - both want the standard output: name a file, or leave out --json")

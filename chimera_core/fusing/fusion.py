@@ -196,6 +196,8 @@ class FusionResult:
     def save(self, path: str | Path, index: int = 0, *, quality: int | None = None) -> Path:
         """Write one image in the format of the path's ending (PNG, JPEG, WebP, TIFF), with its origin inside.
 
+        A JPEG keeps no opacity: a creature that is a cut-out is laid on white.
+
         Args:
             path: the file; an older one is replaced.
             index: which image.

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import quote as quote_letters
+from urllib.parse import urlsplit, urlunsplit
 
 from chimera_core.errors import ConfigError, DataError, RunError, ShapeError
 from chimera_core.files.atomic import atomic_path, disk_trouble, one_line, quote
@@ -32,6 +33,7 @@ MAX_ADDRESS_BYTES = 64_000_000
 SILENCE_S, LONGEST_S = 15.0, 60.0
 """How long the host of an address may be silent, and how long its answer may take."""
 STDIN = "-"
+_SPELLED = "%/:?@!$&'()*+,;=~-._"  # what an address may hold beside letters and digits
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,23 @@ def _fetch(address: str, called: str) -> bytes:
         )
     client = WebClient(interval_s=0, timeout_s=SILENCE_S, pauses_s=(), longest_s=LONGEST_S)
     try:
-        return client.get(address, limit=MAX_ADDRESS_BYTES)
+        return client.get(_spelled(address), limit=MAX_ADDRESS_BYTES)
     except RunError as error:
         reason = str(error).removesuffix(": try again later")
         raise RunError(
             f"parent {quote(called)} cannot be fetched ({reason}): check the address, or save the picture to a file"
         ) from error
+
+
+def _spelled(address: str) -> str:
+    """Spell an address as the protocol asks, which knows neither ö nor spaces."""
+    parts = urlsplit(address)
+    try:
+        host = parts.netloc.encode("idna").decode("ascii")
+    except UnicodeError:
+        host = parts.netloc  # whoever is asked says that there is no such host
+    path, query = (quote_letters(part, safe=_SPELLED) for part in (parts.path, parts.query))
+    return urlunsplit((parts.scheme, host, path, query, ""))
 
 
 def _read(stdin: BinaryIO) -> bytes:

@@ -27,6 +27,7 @@ class PictureFormat:
         has_alpha: whether it keeps opacity.
         quality: what is taken if the user names none; None: it loses nothing, so there is none.
         moves: whether it holds frames; such a one is for sweeps alone.
+        longest: side in pixels that it can hold; None: any that is made here.
     """
 
     name: str
@@ -34,6 +35,7 @@ class PictureFormat:
     has_alpha: bool = False
     quality: int | None = None
     moves: bool = False
+    longest: int | None = None
 
     @property
     def suffix(self) -> str:
@@ -43,8 +45,8 @@ class PictureFormat:
 
 PNG = PictureFormat("PNG", (".png",), has_alpha=True)
 # At 95 without subsampled colour a JPEG of a creature is about 1 of 255 off, and a fifth of the PNG.
-JPEG = PictureFormat("JPEG", (".jpg", ".jpeg"), quality=95)
-WEBP = PictureFormat("WebP", (".webp",), has_alpha=True, quality=92)
+JPEG = PictureFormat("JPEG", (".jpg", ".jpeg"), quality=95, longest=65_500)
+WEBP = PictureFormat("WebP", (".webp",), has_alpha=True, quality=92, longest=16_383)
 TIFF = PictureFormat("TIFF", (".tif", ".tiff"), has_alpha=True)
 GIF = PictureFormat("GIF", (".gif",), moves=True)
 MP4 = PictureFormat("MP4", (".mp4",), moves=True)
@@ -75,6 +77,18 @@ def check_quality(quality: int | None, form: PictureFormat) -> int | None:
     return quality
 
 
+def check_side(side: int, form: PictureFormat) -> None:
+    """Check that a format can hold a side of so many pixels.
+
+    Raises:
+        ConfigError: if it cannot.
+    """
+    if form.longest is not None and side > form.longest:
+        raise ConfigError(
+            f"{form.name} holds {form.longest:,} pixels a side, and this is {side:,} or more: name a .png or .tif"
+        )
+
+
 def encode_picture(
     image: UInt8, form: PictureFormat, *, text: Mapping[str, str] | None = None, quality: int | None = None
 ) -> bytes:
@@ -87,11 +101,12 @@ def encode_picture(
         quality: 1 to 100, of JPEG and WebP; 100 keeps every pixel of a WebP. None: the format's own.
     Raises:
         ShapeError: if ``image`` has another shape or dtype.
-        ConfigError: for a quality out of range, or of a format that loses nothing.
+        ConfigError: for a quality out of range, or of a format that loses nothing; if it is too long for the format.
     """
     from PIL import Image
 
     check_pixels(image, "image", channels=(3, 4))
+    check_side(max(image.shape[:2]), form)
     quality = check_quality(quality, form)
     how: dict[str, Any] = {}
     if form is PNG:

@@ -63,16 +63,36 @@ def test_numbered_creatures_keep_format_and_quality(here: Any, pair: Any, tmp_pa
 
 
 def test_a_sweep_moves_in_a_gif_and_an_mp4_and_stands_side_by_side_elsewhere(
-    here: Any, pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Any, picture: Any, pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    pair = (pair[0], picture("high.png", size=(48, 64)))
     for name in ("a.gif", "a.mp4", "a.jpg"):
         code, out, err = here("fuse", *pair, *MIX, "--sweep", "3", "-o", tmp_path / name)
         assert (code, out.strip()) == (0, str(tmp_path / name)), err
         assert ("by OpenCV, which browsers do not play" in err) is (name == "a.mp4")
     assert Image.open(tmp_path / "a.gif").n_frames == 4
+    assert Image.open(tmp_path / "a.gif").size == (
+        43,
+        43,
+    )  # from 43 x 32 to 32 x 43, on one canvas
     assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"
     assert read_notes(tmp_path / "a.jpg")["chimera.weights"] == "[[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]"
+
+
+def test_a_sheet_that_is_too_long_for_its_format_is_refused_before_the_work(
+    here: Any, pair: Any, tmp_path: Path
+) -> None:
+    code, _, err = here("fuse", *pair, "--sweep", "100", "--size", "256", "-o", tmp_path / "a.webp")
+    assert code == 2 and "WebP holds 16,383 pixels a side, and this is 25,600 or more" in err
+
+
+def test_a_sheet_of_creatures_without_background_lies_on_white_in_any_format(
+    here: Any, pair: Any, tmp_path: Path
+) -> None:
+    request = ("fuse", *pair, *MIX, "--sweep", "2", "--background", "transparent", "-o", tmp_path / "a.gif")
+    code, _, err = here(*request, "--json", "--device", "nowhere")
+    assert code == 2 and "nowhere" in err and "transparency" not in err
 
 
 def test_a_cut_out_in_a_format_without_opacity_stands_on_white_and_one_line_says_so(

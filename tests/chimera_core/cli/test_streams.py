@@ -189,3 +189,20 @@ def test_a_source_with_escapes_in_its_names_shows_them_as_such(
     assert code == 0 and r"dog\x1b[31m" in out and r"cat\nclasses (9): forged" in out
     code, out, _ = here("source", "info", "folder", "--root", tmp_path / "root", "--json")
     assert set(json.loads(out)["classes"]) == {"dog\x1b[31m", "cat\nclasses (9): forged"}
+
+
+def test_bytes_have_stdout_for_themselves_whoever_prints_meanwhile() -> None:
+    code = """
+import os, subprocess, sys
+from chimera_core.cli._streams import prepare_streams, stdout_for_bytes
+prepare_streams()
+with stdout_for_bytes() as stream:
+    print("a print")
+    os.write(1, b"of C\\n")
+    subprocess.run([sys.executable, "-c", "print('of a child')"])
+    stream.write(bytes(range(256)))
+print("afterwards")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.stdout == bytes(range(256)) + b"afterwards" + os.linesep.encode()
+    assert sorted(done.stderr.decode().splitlines()) == ["a print", "of C", "of a child"]

@@ -124,6 +124,11 @@ def test_an_address_is_fetched_and_named_without_its_secrets(server: Server) -> 
     assert without_secrets("https://Me:pw@Example.org:8080/a.png?x#y") == "https://example.org:8080/a.png"
 
 
+def test_an_address_may_hold_letters_and_spaces_that_the_protocol_does_not_know(server: Server) -> None:
+    server.answers["/l%C3%B6we%201.png?a=%C3%A9&b=%20"] = gives(png(drawn()))
+    np.testing.assert_array_equal(taken(server.url("/löwe 1.png?a=é&b=%20")), drawn())
+
+
 def hangs(handler: Any) -> None:
     handler.server.over.wait(30)
 
@@ -183,3 +188,25 @@ def test_fuse_takes_them_all_and_notes_what_they_were(
         read_notes(tmp_path / "out.webp")["chimera.parents"]
         == '["near.png", "far.png", "picture 3", "picture 4"]'
     )
+
+
+def test_the_command_says_what_it_fetched_and_ends_in_one_line_where_it_cannot(
+    server: Server, picture: Callable[..., Path], tmp_path: Path, here: Callable[..., tuple[int, str, str]]
+) -> None:
+    server.answers["/far.png"] = gives(png(drawn()))
+    server.answers["/gone.png"] = status(404)
+    rest = (
+        picture("near.png"),
+        "--fuser",
+        "pixel-average",
+        "--size",
+        24,
+        "--device",
+        "cpu",
+        "-o",
+        tmp_path / "o.png",
+    )
+    code, _, err = here("fuse", server.url("/far.png"), *rest)
+    assert code == 0 and f"{server.url('/far.png')}: {len(png(drawn())):,} bytes\n" in err
+    code, out, err = here("fuse", server.url("/gone.png"), *rest)
+    assert (code, out) == (1, "") and err.count("\n") == 1 and "HTTP 404" in err

@@ -99,6 +99,14 @@ def test_a_quality_that_means_nothing_is_refused() -> None:
     assert check_quality(None, TIFF) is None and format_of("a.bmp") is None
 
 
+def test_a_side_that_a_format_cannot_hold_is_named() -> None:
+    with pytest.raises(
+        ConfigError, match=r"WebP holds 16,383 pixels a side, and this is 16,384 or more: name"
+    ):
+        encode_picture(np.zeros((1, 16_384, 3), np.uint8), WEBP)
+    assert encode_picture(np.zeros((1, 16_384, 3), np.uint8), JPEG)
+
+
 def test_what_is_no_still_format_or_no_picture_is_refused(tmp_path: Path) -> None:
     for name in ("a.gif", "a.mp4", "a.bmp", "a"):
         with pytest.raises(ConfigError, match=r"let it end in .png or .jpg or"):
