@@ -70,6 +70,11 @@ class _EvaluateCommand(ComponentCommand):
     "--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help="Of the attacks."
 )
 @click.option(
+    "--masking",
+    is_flag=True,
+    help="Also look for signs that gradients are masked: attacks then say too much good of the encoder.",
+)
+@click.option(
     "--limit", type=click.IntRange(1), help="Use only this many images, spread evenly over the split."
 )
 @click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Batch size.")
@@ -85,6 +90,7 @@ def evaluate(
     attacks: tuple[str, ...],
     eps: str | None,
     norm: str,
+    masking: bool,
     limit: int | None,
     batch: int,
     seed: int,
@@ -119,6 +125,7 @@ def evaluate(
             attacks=attacks,
             eps=_fraction(eps, norm),
             norm=norm,
+            masking=masking,
             limit=limit,
             batch=batch,
             seed=seed,
@@ -137,6 +144,11 @@ def evaluate(
         print_table(
             ("attack", "accuracy"), [(name, f"{value:.1%}") for name, value in found["attacks"].items()]
         )
+    if masking:
+        for line in [f"gradients seem masked: {sign}" for sign in found["masking"]]:
+            click.echo(line)
+        if not found["masking"]:
+            click.echo("no sign of masked gradients")
 
 
 def _fraction(text: str | None, norm: str) -> float:

@@ -75,7 +75,18 @@ class Choice:
         """Give plain values that decide what it does: options in force, and code."""
         from chimera_core.components.source_closure import code_of, module_of  # few commands ask
 
-        return {"component": self.as_table(), "code": code_of(self.host, module_of(self.component))}
+        finder = self._outline_finder()
+        return {
+            "component": self.as_table(),
+            "code": code_of(self.host, module_of(self.component)),
+            **({"outline": finder.identity()} if finder else {}),
+        }
+
+    def _outline_finder(self) -> Choice | None:
+        """Choose the finder of a plugin that the option ``outline`` names in place of a way of ours."""
+        name = getattr(self.config, "outline", None)
+        is_one = isinstance(name, str) and self.host.has("outline-finder", name)
+        return choose(self.host, "outline-finder", str(name)) if is_one else None
 
     def load(self, **more: Any) -> Any:
         """Make it; ``more`` are keywords for its constructor: ``device`` for a fuser."""

@@ -17,7 +17,7 @@ from chimera_core.data.losses import count_losses
 from chimera_core.data.subsets import spread_subset
 from chimera_core.devices import select_device
 from chimera_core.errors import ConfigError, PluginError
-from chimera_core.evaluation.attacked import evaluate_attacks
+from chimera_core.evaluation.attacked import evaluate_attacks, masking_attacks, masking_signs
 from chimera_core.interfaces.additions import AdversarialAttack
 from chimera_core.interfaces.components import FeatureEncoder, no_progress
 from chimera_core.interfaces.guards import MEND, check_pixels
@@ -44,6 +44,7 @@ def evaluate_trained(
     attacks: Sequence[str] = (),
     eps: float = 4 / 255,
     norm: str = "linf",
+    masking: bool = False,
     limit: int | None = None,
     batch: int = 128,
     seed: int = 0,
@@ -58,11 +59,12 @@ def evaluate_trained(
         split: which; None: the one that the training validates on.
         eps: their radius, on the [0, 1] pixel scale.
         norm: ``linf`` or ``l2``.
+        masking: also look for signs of masked gradients, by four attacks of its own.
         limit: only so many images, evenly out of the split.
         progress: called with (done, total) in images.
     Returns:
         ``{split, n, accuracy, macro_f1, attacks: {name: accuracy}, domains: [{domain, n, accuracy, macro_f1}]}``;
-        with attacks also ``worst``, ``eps`` and ``norm``.
+        with attacks also ``worst``, ``eps`` and ``norm``; with masking also ``masking``, a sentence for each sign.
     Raises:
         ChimeraError: for an encoder, split or attack that cannot be used.
     """
@@ -98,7 +100,7 @@ def evaluate_trained(
         classes=len(packed.classes),
         domains=len(packed.domains),
         device=where,
-        progress=lambda done: progress(0 if chosen else done, total),
+        progress=lambda done: progress(0 if chosen or masking else done, total),
     )
     found: dict[str, Any] = {
         "split": name,
@@ -113,6 +115,10 @@ def evaluate_trained(
         results = evaluate_attacks(encoder, batches, chosen, seed=seed)
         found["attacks"] = {name: results.accuracy(name) for name in chosen}
         found |= {"worst": results.accuracy("worst"), "eps": eps, "norm": norm}
+    if masking:
+        batches = _noted(evaluation_batches(images, batch=batch, device=where), total, progress)
+        looking = masking_attacks(norm=norm, eps=eps, shape=(3, config.size, config.size))
+        found["masking"] = masking_signs(evaluate_attacks(encoder, batches, looking, seed=seed))
     return found
 
 

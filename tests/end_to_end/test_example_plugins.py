@@ -106,8 +106,9 @@ def test_tests_that_come_with_packages_pass(installed: Any, new_packages: list[P
     begun = {f"chimera-{component}" for component in KINDS_OF_NEW.values()}
     others = [example for example in EXAMPLES if example.name not in begun and (example / "tests").is_dir()]
     folders = [package / "tests" for package in (*new_packages, *others)]
-    quiet = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", tmp_path)
-    done = installed.run(*quiet, *folders, cwd=tmp_path)
+    quiet = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", tmp_path)
+    arguments = [str(argument) for argument in (*quiet, *folders)]
+    done = installed.python_forked(f"import pytest, sys; sys.exit(pytest.main({arguments}))")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     assert "skipped" not in done.stdout.splitlines()[-1]
 

@@ -30,7 +30,6 @@ COMMON = (
 # How far ten steps drift by other kernels, measured (README.md): these two amplify the last digit, by the sign of
 # gradients that are nearly 0 (in the attack; in Adam's first steps).
 DRIFT = {"cnn-pgd": 5e-2, "cyclegan-64": 2e-3}
-# Of others' modules only: ours may move.
 
 
 class Trainings:

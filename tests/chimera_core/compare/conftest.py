@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from toys.made_up_comparison import write_comparison
@@ -45,11 +49,36 @@ def place(faulty_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CHIMERA_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    registry = tmp_path / "narrow" / "registry.toml"
+    registry.parent.mkdir()
+    registry.write_text(NARROW)
+    monkeypatch.setenv("CHIMERA_REGISTRY", str(registry))
     monkeypatch.chdir(tmp_path)
     plugins._discover_once.cache_clear()
     yield tmp_path
     plugins._discover_once.cache_clear()
 
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers begin with what this process has imported, for tests that are about something else: 4 s for each."""
+    from chimera_core.compare.making import pool, worker
+
+    def start(*args: Any, env: Mapping[str, str], **kwargs: Any) -> subprocess.Popen[bytes]:
+        def work() -> None:
+            os.closerange(3, 1024)
+            os.environ.update(env)
+            sys.stdin = open(0)  # noqa: SIM115 - for its whole life
+            worker.main()
+            os._exit(0)
+
+        return subprocess.Popen(*args, env=env, preexec_fn=work, **kwargs)
+
+    monkeypatch.setattr(pool, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": start}))
+
+
+# The network that is a judge here, where its pictures are of 16 pixels: a twentieth of the work of its defaults.
+NARROW = "[plugins.cnn.options.cnn]\nwidths = [8, 16, 32, 32]\ndepth = 1\n"
 
 HEAD = """name = "small"
 size = 16

@@ -129,6 +129,7 @@ def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: Here) -> None:
     text = '[fusers.mix]\nfuser = "faulty"\noptions = { pause_s = 0.2 }\n'
     code, out, err = here(

@@ -107,6 +107,7 @@ def test_a_worker_does_not_write_its_log_through_a_link(tmp_path: Path, home: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize(
     ("name", "message"),
     [

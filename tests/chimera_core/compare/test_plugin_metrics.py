@@ -19,6 +19,7 @@ Here = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_metric_of_a_plugin_is_in_the_tables_and_in_the_report(
     experiment: Write, place: Path, here: Here
 ) -> None:

@@ -42,6 +42,7 @@ def photographs(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_creature_of_photographs_has_the_same_figures_from_both_commands(
     experiment: Write, photographs: Path, here: Here
 ) -> None:

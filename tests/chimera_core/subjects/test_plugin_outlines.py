@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from chimera_core.components.choice import Choice, choose
 from chimera_core.errors import ConfigError, PluginError
 from chimera_core.options.layers import build_config
 from chimera_core.plugins.discovery import discover
@@ -42,6 +43,19 @@ def test_a_plugin_finds_the_animal_and_says_how_sure_it_is(name: str) -> None:
     looking = SubjectFinder("auto", device=CPU, outline=name)
     mask = looking.find(PARENT).mask
     assert mask.shape == (1, 16, 24) and mask.sum() == 8 * 12 and looking.confidence(PARENT) == 0.75
+
+
+def test_its_code_and_options_decide_a_fuser_s_result_and_ways_of_ours_add_nothing() -> None:
+    host = finder.default_host()
+    fuser = host.components("fusion-generator")[0]
+    known = {
+        name: Choice(fuser, SubjectOptions(outline=name), host).identity()
+        for name in ("fine", "middle", "fakes:middle")
+    }
+    assert "outline" not in known["fine"]
+    of_finder = choose(host, "outline-finder", "middle").identity()
+    assert known["middle"]["outline"] == known["fakes:middle"]["outline"] == of_finder
+    assert of_finder["code"] and of_finder["component"]["name"] == "fakes:middle"
 
 
 def test_an_unknown_way_is_named_before_anything_is_looked_at() -> None:

@@ -59,6 +59,9 @@ def test_a_training_is_varied_and_logged_by_plugins_and_measured_by_their_attack
         set(found["attacks"]) == {"darken", "fgsm"} and 0 <= found["attacks"]["darken"] <= found["accuracy"]
     )
     assert found["worst"] <= min(found["attacks"].values())
+    code, out, err = here("encoder", "evaluate", "one", "--masking", "--limit", 2)
+    assert code == 0, err
+    assert "gradients seem masked: " in out or "no sign of masked gradients" in out
     code, _, err = here("encoder", "evaluate", "one", "--attack", "darken", "--norm", "l2")
     assert (code, err) == (2, "chimera: attack tiny:darken knows no l2: take --norm linf\n")
     code, _, err = here("encoder", "evaluate", "one", "--attack", "leap")

@@ -88,7 +88,7 @@ def test_a_file_may_name_the_preset_and_nothing_unknown(mean: Path, pictures: Pa
     assert read_config(mean / "runs" / "r" / "config.toml")["size"] == 16
     file.write_text(table + 'presett = "quick"\n')
     code, _, err = here("fuser", "train", "--config", file, "--run", "s")
-    assert code == 2 and "[fuser] has the key 'presett'" in err
+    assert code == 2 and "line 7: fuser.presett is unknown (did you mean 'preset'?)" in err
 
 
 @pytest.mark.slow
