@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chimera_core.downloads.transfer import DownloadError, length_of, writing
 from chimera_core.errors import ChimeraError, ConfigError, RunError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.own_folders import make_folder, move, remove_tree
@@ -57,6 +56,9 @@ def bring(address: str, part: Path, *, size: int, report: Callable[[float, float
         DownloadError: if the hub does not give it.
         RunError: if the disk refuses.
     """
+    # Not at the top: see ``assets``.
+    from chimera_core.downloads.transfer import DownloadError, length_of, writing
+
     if length_of(part) == size:
         return
     asked = read_hub_address(address)
