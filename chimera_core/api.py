@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chimera_core.components.by_name import (
         default_data_root,
         find_asset,
+        find_hub_file,
         find_source,
         load_fuser,
         open_source,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from chimera_core.data.framing import cut, eyes_box, parse_box
     from chimera_core.data.split_names import is_split_name, is_train_name
     from chimera_core.downloads.assets import check_may_download, work_alone
+    from chimera_core.downloads.hub import hub_reason
     from chimera_core.downloads.transfer import DownloadError
     from chimera_core.downloads.web import WebClient
     from chimera_core.files.names import is_device, nfc, spelled_in
@@ -155,11 +157,13 @@ __all__ = [
     "find_asset",
     "find_face",
     "find_faces",
+    "find_hub_file",
     "find_source",
     "fit_probe",
     "head_map",
     "head_maps",
     "hookimpl",
+    "hub_reason",
     "input_gradient",
     "is_device",
     "is_split_name",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.components.choice import choose
-from chimera_core.downloads import assets
+from chimera_core.downloads import assets, hub_files
 from chimera_core.plugins.discovery import default_host
 from chimera_core.records import ComponentSpec
 
@@ -73,6 +73,22 @@ def find_asset(name: str, *, progress: Callable[[float, float], None] | None = N
     """
     host = default_host()
     return assets.find_asset(host.registry, host.settings, name, progress=progress)
+
+
+def find_hub_file(address: str, *, progress: Callable[[float, float], None] | None = None) -> Path:
+    """Find a file of the Hugging Face hub among the assets, fetching it first if need be.
+
+    Args:
+        address: ``hf://owner/name/file@revision``.
+        progress: called with (done, total) in bytes while it comes.
+    Returns:
+        The verified file.
+    Raises:
+        ConfigError: if the address is none, or huggingface_hub is not installed.
+        DataError: if the file is not the one that was fetched.
+        RunError: if the hub does not give it.
+    """
+    return hub_files.hub_file(address, default_host().settings.path("assets"), progress=progress)
 
 
 def default_data_root(name: str) -> Path:

@@ -14,12 +14,13 @@ from typing import Literal
 from pydantic import BaseModel
 
 from chimera_core.downloads.assets import find_asset
+from chimera_core.downloads.hub_files import hub_file, pin
 from chimera_core.errors import ConfigError, DataError, PluginError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.own_folders import relative_name
 from chimera_core.options.layers import references_in
 from chimera_core.plugins.discovery import PluginHost
-from chimera_core.plugins.entries import ModelEntry
+from chimera_core.plugins.entries import HUB, ModelEntry
 from chimera_core.runs.record import find_run
 
 FOLDER = "models"
@@ -36,11 +37,12 @@ _log = logging.getLogger(__name__)
 class Trained:
     """What stands for a component that was trained; it goes before a component of the same name.
 
-    ``path`` is a run's folder or an exported file; a model of the registry has none before it is asked for.
+    ``path`` is a run's folder or an exported file; a model of the registry, and a file of the hub, has none before it is
+    asked for.
     """
 
     name: str
-    form: Literal["run", "file", "model"]
+    form: Literal["run", "file", "model", "hub"]
     path: Path | None = None
 
     def __str__(self) -> str:
@@ -48,7 +50,7 @@ class Trained:
 
 
 def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
-    """Look a name up as a run, then as an exported file, then as a model of the registry.
+    """Look a name up as an address of the hub, a run, an exported file, a model of the registry, in this order.
 
     Args:
         host: its settings say where runs lie, its registry knows the models.
@@ -58,6 +60,8 @@ def find_trained(host: PluginHost, kind: str, name: str) -> Trained | None:
     """
     if kind not in _TRAINED or _NAMES_A_COMPONENT.fullmatch(name):
         return None
+    if name.startswith(HUB):
+        return Trained(pin(name, host.settings.path("assets")), "hub")
     if run := find_run(name, host.settings.path("runs")):
         if host.has(kind, name):
             _warn_shadowed(name, run)
@@ -105,13 +109,15 @@ def check_references(host: PluginHost, config: BaseModel, *, where: str) -> None
 
 
 def model_file(host: PluginHost, name: str) -> Path:
-    """Find the file of a model: in the package of its component's plugin, or an asset, downloaded if need be.
+    """Find the file of a model: in the package of its component's plugin, an asset, or of the hub; downloaded if need be.
 
     Raises:
         PluginError: if the model's component does not exist.
         DataError: if the package does not carry the file.
         RunError: if the asset could not be downloaded.
     """
+    if name.startswith(HUB):
+        return hub_file(name, host.settings.path("assets"))
     entry = host.registry.models[name]
     if entry.asset:
         return find_asset(host.registry, host.settings, entry.asset)

@@ -22,7 +22,7 @@ from chimera_core.errors import ConfigError, DataError, RunError
 from chimera_core.files.atomic import AnyPath, disk_trouble, one_line, quote
 from chimera_core.files.own_folders import make_folder, move, open_own, refuse_link, remove_file
 from chimera_core.options.config import suggest
-from chimera_core.plugins.entries import AssetEntry
+from chimera_core.plugins.entries import HUB, AssetEntry
 from chimera_core.plugins.registry import Registry
 from chimera_core.plugins.settings import Settings
 
@@ -178,7 +178,12 @@ def _bring_from(
     # A part of an earlier call may be of another version, or zeros after a power cut: only the whole can be
     # verified. When it is wrong it was the part's fault or the server's, and one clean download tells.
     for continued in (length_of(part) > 0, False):
-        fetch(url, part, size=entry.size, report=progress, timeout_s=timeout_s)
+        if url.startswith(HUB):
+            from chimera_core.downloads.hub import bring
+
+            bring(url, part, size=entry.size, report=progress)
+        else:
+            fetch(url, part, size=entry.size, report=progress, timeout_s=timeout_s)
         with writing(path):
             # Without fsync a power cut after the rename can leave zeros under the right name.
             with open_own(part, "append") as file:

@@ -172,7 +172,7 @@ def check_request(
         background=check_background(background),
         pictures=pictures,
         originals=dict(originals or {}),
-        may_download=fetch is not None or trained is None or trained.trained.form != "file",
+        may_download=fetch is not None or trained is None or trained.trained.form not in ("file", "hub"),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from chimera_core.components.choice import find_made_by
 from chimera_core.components.source_closure import code_of, module_of
 from chimera_core.components.trained import Trained, model_file
+from chimera_core.downloads.hub_files import local_hub_file
 from chimera_core.files.atomic import quote
 from chimera_core.files.hashing import hash_unchanged
 from chimera_core.models.header import ExportedEncoder, read_header
@@ -28,12 +30,14 @@ def contents_of(host: PluginHost, trained: Trained) -> str:
         if entry.asset and entry.asset in host.registry.assets:
             return host.registry.assets[entry.asset].checksum
         path = model_file(host, trained.name)
+    elif trained.form == "hub":
+        path = local_hub_file(trained.name, host.settings.path("assets")) or Path(trained.name)
     else:
         assert trained.path is not None
         path = trained.path
         if trained.form == "run":
             path = path / "checkpoints" / "best.safetensors"
-    return hash_unchanged(path) or str(path.resolve())
+    return hash_unchanged(path) or (trained.name if trained.form == "hub" else str(path.resolve()))
 
 
 def built_by(host: PluginHost, trained: Trained) -> Component:
@@ -45,12 +49,13 @@ def built_by(host: PluginHost, trained: Trained) -> Component:
     """
     if trained.form == "model":
         return host.find(_KIND, host.registry.models[trained.name].component)
-    assert trained.path is not None
+    path = model_file(host, trained.name) if trained.form == "hub" else trained.path
+    assert path is not None
     if trained.form == "run":
-        options, _ = read_options(trained.path, EncoderTraining, ENCODER, host)
+        options, _ = read_options(path, EncoderTraining, ENCODER, host)
         return host.find(_KIND, options.encoder.name)
-    header = read_header(trained.path, ExportedEncoder)
-    return find_made_by(host, _KIND, header.encoder, header.distribution, where=quote(trained.path))
+    header = read_header(path, ExportedEncoder)
+    return find_made_by(host, _KIND, header.encoder, header.distribution, where=quote(path))
 
 
 def identity_of(host: PluginHost, trained: Trained) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chimera_core.components.choice import Choice, choose, find_made_by
 from chimera_core.components.trained import Trained, find_trained, model_file
 from chimera_core.downloads.assets import no_downloads
+from chimera_core.downloads.hub_files import pin
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import quote
 from chimera_core.files.own_folders import inside
@@ -42,11 +43,18 @@ class EncoderChoice(Choice):
     @property
     def label(self) -> str:
         """As tables name it: without folders, or by the model that its options say."""
-        return Path(self.trained.name).name if self.trained else super().label
+        return Path(self.trained.name.partition("@")[0]).name if self.trained else super().label
 
     def as_table(self) -> dict[str, Any]:
         """Give it as ``config.toml`` records it."""
-        return {"name": self.trained.name, "options": {}} if self.trained else super().as_table()
+        if self.trained is None:
+            return super().as_table()
+        name, form = self.trained.name, self.trained.form
+        # Of the hub with its commit, which may have been found only now.
+        return {
+            "name": pin(name, self.host.settings.path("assets")) if form == "hub" else name,
+            "options": {},
+        }
 
     def identity(self) -> dict[str, Any]:
         """Give plain values that decide what it computes: of what was trained, its weights and code."""

@@ -90,7 +90,7 @@ def export_fuser(
     needs = []
     for path, reference in references_in(config, options):
         trained = find_trained(host, reference.kind, reference.name)
-        if trained is not None and trained.form != "model":
+        if trained is not None and trained.form not in ("model", "hub"):
             name = Path(reference.name).name
             needs.append(name)
             options = put_at(options, path, {"name": name})

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from chimera_core.components.choice import Choice, choose, find_made_by, resolve_config, with_plugins
 from chimera_core.components.trained import SUFFIX, Trained, check_references, find_trained, model_file
+from chimera_core.downloads.assets import no_downloads
 from chimera_core.errors import ChimeraError, ConfigError, DataError
 from chimera_core.files.atomic import one_line, quote
 from chimera_core.files.hashing import hash_unchanged
@@ -55,7 +56,12 @@ class FuserChoice(Choice):
         """
         from chimera_core.models.encoders import resolve_encoder  # few commands ask
 
-        named = [resolve_encoder(self.host, named.name, named.options).identity() for named in self.encoders]
+        # A stranger's file may name an encoder of the hub: nothing is fetched to know what it is.
+        strange = self.trained is not None and self.trained.trained.form in ("file", "hub")
+        with no_downloads(str(self.trained) if strange else ""):
+            named = [
+                resolve_encoder(self.host, named.name, named.options).identity() for named in self.encoders
+            ]
         weights = {"weights": hash_unchanged(self.trained.weights)} if self.trained else {}
         return super().identity() | {"named": named} | weights
 
@@ -86,7 +92,7 @@ class TrainedFuser:
     @property
     def name(self) -> str:
         """As pictures and messages name it: without folders, which are private."""
-        return Path(self.trained.name).name.removesuffix(SUFFIX)
+        return Path(self.trained.name.partition("@")[0]).name.removesuffix(SUFFIX)
 
     def with_options(self, host: PluginHost, over: Mapping[str, Any] = {}) -> FuserChoice:
         """Choose it with the options that it was trained with, some of them overlaid.

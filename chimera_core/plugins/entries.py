@@ -18,6 +18,8 @@ from chimera_core.files.names import name_trouble
 from chimera_core.options.config import Config, option
 
 LARGEST_ASSET_BYTES = 2**40
+HUB = "hf://"
+"""How an address of a file of the Hugging Face hub begins: ``hf://owner/name/file@revision``."""
 KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 # No folder, no hidden file, no option's dash in front and no final dot.
@@ -34,12 +36,16 @@ def _check_url(url: str) -> str:
         port_is_one = parts.port != 0
     except ValueError as error:
         raise ValueError(f"{wrong}: {one_line(error)}") from None
-    if parts.scheme in ("http", "https"):
+    if parts.scheme == "hf":
+        fits = bool(re.fullmatch(r"hf://\w[\w.-]*/\w[\w.-]*(/[\w+-][\w.+-]*)+(@[\w./-]+)?", url))
+    elif parts.scheme in ("http", "https"):
         fits = bool(parts.hostname) and "@" not in parts.netloc and port_is_one
     else:
         fits = parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/")
     if not fits:
-        raise ValueError(f"{wrong}: write https://HOST/PATH, http://HOST/PATH or file:///PATH")
+        raise ValueError(
+            f"{wrong}: write https://HOST/PATH, http://HOST/PATH, file:///PATH or hf://OWNER/NAME/FILE@REVISION"
+        )
     return url
 
 
@@ -108,7 +114,7 @@ class AssetEntry(PairedEntry):
 
     PAIRS = (("url", "urls"), ("sha256", "sha256_prefix"))
 
-    url: Address = option("", help="where to get it: http, https or file")
+    url: Address = option("", help="where to get it: http, https, file or hf")
     urls: tuple[str, ...] = option((), help="instead of url: several places with the same file, best first")
     filename: str = option(..., help="its name in the folder of assets")
     size: StrictInt = option(..., gt=0, le=LARGEST_ASSET_BYTES, help="in bytes")

@@ -13,6 +13,7 @@ from chimera_core.api import (
     ConfigError,
     RunError,
     check_may_download,
+    hub_reason,
     make_folder,
     move,
     one_line,
@@ -161,17 +162,6 @@ def _asking(name: str) -> Iterator[None]:
     except (
         Exception
     ) as error:  # the library's border: it has errors of its own, httpx's, fsspec's and the disk's
-        kind = type(error).__name__
-        if kind in ("RepositoryNotFoundError", "DatasetNotFoundError"):
-            text = "the hub has no such data set, or shows it only to those who are logged in: check the name, or `hf auth login`"
-        elif kind == "GatedRepoError":
-            text = "its authors ask you to accept their terms first: do so on its page, then `hf auth login`"
-        elif kind in ("RevisionNotFoundError",):
-            text = "it has no such revision: check --revision"
-        elif kind in ("OfflineModeIsEnabled",):
-            text = "the hub's offline mode is on: unset HF_HUB_OFFLINE"
-        elif isinstance(error, ValueError) and "BuilderConfig" in str(error):
+        if isinstance(error, ValueError) and "BuilderConfig" in str(error):
             raise ConfigError(f"{name}: {one_line(error, limit=240)}: choose one with --config") from error
-        else:
-            text = f"{kind}: {one_line(error, limit=200)}: check the connection and try again"
-        raise RunError(f"cannot download {name} ({text})") from error
+        raise RunError(f"cannot download {name} ({hub_reason(error)})") from error

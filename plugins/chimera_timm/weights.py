@@ -11,14 +11,15 @@ import timm
 from torch import nn
 
 from chimera_core.api import ConfigError, DataError, RunError, check_may_download, find_asset, load_state
-from chimera_timm.config import PIP_PACKAGES
+from chimera_timm.config import HUB_MODEL, PIP_PACKAGES
+from chimera_timm.hub import from_repository
 
 
 def create_model(name: str, weights: str) -> nn.Module:
     """Build a timm model with weights.
 
     Args:
-        name: a timm model, with or without tag.
+        name: a timm model, with or without tag; or ``hf-hub:owner/name@revision``.
         weights: ``auto``, ``none``, ``asset:NAME``, or a .safetensors or .pth file of a state dict.
     Returns:
         The model in evaluation mode.
@@ -27,6 +28,8 @@ def create_model(name: str, weights: str) -> nn.Module:
         DataError: a file of weights that is missing, damaged or made for another model.
         RunError: timm's download failed.
     """
+    if name.startswith(HUB_MODEL):
+        return from_repository(name, weights).eval()
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=1)
         raise ConfigError(f"timm has no model '{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))

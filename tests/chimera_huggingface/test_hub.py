@@ -145,10 +145,10 @@ def test_what_the_hub_refuses_is_one_line_with_the_mend(hub: Hub, drawn: Reposit
         (
             {"name": "owner/nothing"},
             RunError,
-            "the hub has no such data set, or shows it only to those who are logged in",
+            "the hub has no such repository, or shows it only to those who are logged in",
         ),
         ({"name": "owner/gated"}, RunError, "accept their terms first"),
-        ({"name": "owner/drawn", "revision": "v9"}, RunError, "no such revision: check --revision"),
+        ({"name": "owner/drawn", "revision": "v9"}, RunError, "no such revision: check it"),
         ({"name": "owner/drawn", "config": "small"}, ConfigError, "choose one with --config"),
         ({"name": "owner/tables"}, DataError, "'csv', which is not used here"),
         ({"path": "."}, ConfigError, "give its --name"),

@@ -25,10 +25,12 @@ from chimera_core.cli.parsing.config_file import (
 from chimera_core.cli.parsing.options import FlagOption
 from chimera_core.components.choice import check_options, look_up_options, option_layers
 from chimera_core.components.trained import find_trained
+from chimera_core.downloads.hub_files import local_hub_file
 from chimera_core.errors import ChimeraError, ConfigError, PluginError
 from chimera_core.options.flags import Flag, flags_of
 from chimera_core.options.layers import Layer, merge
 from chimera_core.plugins.discovery import Component, PluginHost
+from chimera_core.plugins.entries import HUB
 
 if TYPE_CHECKING:
     from chimera_core.models.fusers import TrainedFuser
@@ -108,7 +110,7 @@ def _section(
         if _find_trained(host, selector, name) is None:
             check_name(host, selector.kind, file_layer)
     name = name or selector.default
-    if name is None:
+    if name is None or (name.startswith(HUB) and not _is_for_use(ctx, name, args)):
         return None
     if found := _find_trained(host, selector, name):
         if file_layer is not None and file_layer.values.get("name", name) == name:
@@ -164,6 +166,13 @@ def _use_preset(
     if not params:
         raise ConfigError(f"{place}: {selector.key} takes no preset here: leave it out")
     ctx.default_map = {**(ctx.default_map or {}), str(params[0].name): preset}
+
+
+def _is_for_use(ctx: click.Context, address: str, args: Sequence[str]) -> bool:
+    """Say whether what a file of the hub says of itself is wanted now: help alone fetches nothing."""
+    if not set(args) & set(ctx.help_option_names):
+        return True
+    return local_hub_file(address, plugin_host(ctx).settings.path("assets")) is not None
 
 
 def _find_trained(host: PluginHost, selector: Selector, name: str) -> TrainedFuser | None:
