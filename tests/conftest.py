@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -261,6 +262,22 @@ class ForkServer:
         process = self.start(order, cwd=cwd, environ=environ)
         out, err = process.communicate()
         return subprocess.CompletedProcess([], process.returncode or 0, out, err)
+
+    def start_together(
+        self, line: Sequence[str], processes: int, *, cwd: Path, environ: Mapping[str, str]
+    ) -> list[Forked]:
+        """Start a training shared by processes, as torchrun does: a launcher would import torch in each."""
+        with socket.socket() as opened:
+            opened.bind(("localhost", 0))
+            port = opened.getsockname()[1]
+        together = {"LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+        started = []
+        for rank in range(processes):
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
+            shared = dict(environ) | own | together if processes > 1 else environ
+            order = {"arguments": [*line, "--devices", str(processes)]}
+            started.append(self.start(order, cwd=cwd, environ=shared))
+        return started
 
     def close(self) -> None:
         if self._process.poll() is None:

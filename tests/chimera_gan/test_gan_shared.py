@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,52 +26,23 @@ COMMON = (
     "fuser train gan --source folder --source.root pictures --size 28 --channels 4 --noise 8 --generator-norm none "
     "--critic-norm none --precision fp32 --device cpu --judge none --log-images 4 --lr 1e-3"
 )
-# What torchrun does, from one process that has imported all: two more imports of torch would take the longest.
-SHARE = """
-import json, os, sys
-from chimera_core.cli.root import run
-import chimera_core.training.run, chimera_gan.gan_fuser, lightning_fabric, matplotlib.backends.backend_agg, matplotlib.figure
-
-
-def start(line, world, port):
-    children = []
-    for rank in range(world):
-        children.append(os.fork())
-        if children[-1] == 0:
-            if world > 1:
-                here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world,
-                        "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-                os.environ.update({name: str(value) for name, value in here.items()})
-            os._exit(run([*line, "--devices", str(world)]))
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-
-
-print(json.dumps([start(*each) for each in json.loads(sys.argv[1])]))
-"""
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tmp_path_factory: pytest.TempPathFactory, fork_server: Callable[..., Any]) -> Path:
     """Train each kind alone and shared; gives the folder of the runs."""
     folder = tmp_path_factory.mktemp("shared")
     _draw_pictures(folder / "pictures")
     length = ["--batch", str(BATCH), "--images", str(BATCH * STEPS)]
-    asked = [
-        ([*COMMON.split(), *KINDS[kind].split(), *length, "--run", f"{kind}-{world}"], world, _free_port())
-        for kind in KINDS
-        for world in (1, 2)
-    ]
-    environ = {"CHIMERA_CACHE": "cache", "CHIMERA_RUNS": "runs", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", SHARE, json.dumps(asked)],
-        cwd=folder,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert json.loads(done.stdout.splitlines()[-1]) == [[0], [0, 0]] * len(KINDS), done.stderr
+    places = {"CHIMERA_CACHE": str(folder / "cache"), "CHIMERA_RUNS": str(folder / "runs")}
+    environ = {**os.environ, **places, "OMP_NUM_THREADS": "1"}
+    server = fork_server(sys.executable, environ)
+    for kind in KINDS:
+        for world in (1, 2):
+            line = [*COMMON.split(), *KINDS[kind].split(), *length, "--run", f"{kind}-{world}"]
+            for process in server.start_together(line, world, cwd=folder, environ=environ):
+                _, err = process.communicate(timeout=PATIENCE_S)
+                assert process.returncode == 0, err
     return folder / "runs"
 
 
@@ -97,12 +66,6 @@ def _losses(run: Path) -> list[dict[str, Any]]:
     left_out = ("images", "epoch", "rate", "images_per_s", "wall_s")
     lines = [line for line in read_metrics(run) if "critic_loss" in line]
     return [{name: value for name, value in line.items() if name not in left_out} for line in lines]
-
-
-def _free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("localhost", 0))
-        return int(opened.getsockname()[1])
 
 
 def _draw_pictures(root: Path) -> None:

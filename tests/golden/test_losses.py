@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,27 +46,13 @@ class Trainings:
         self.server = fork_server(sys.executable, self.environ)
 
     def train(self, kind: str, processes: int) -> Path:
-        """Train ``kind`` with as many processes, started as torchrun does: a launcher would import torch in each."""
+        """Train ``kind`` with as many processes."""
         name = f"{kind}-{processes}"
-        line = [*KINDS[kind].split(), *COMMON.split(), "--run", name, "--devices", str(processes)]
-        port = _free_port()
-        started = [self._start(line, rank, processes, port) for rank in range(processes)]
-        for process in started:
+        line = [*KINDS[kind].split(), *COMMON.split(), "--run", name]
+        for process in self.server.start_together(line, processes, cwd=self.folder, environ=self.environ):
             _, err = process.communicate(120)
             assert process.returncode == 0, err
         return self.folder / "runs" / name
-
-    def _start(self, line: list[str], rank: int, world: int, port: int) -> Any:
-        shared = {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(world),
-            "LOCAL_WORLD_SIZE": str(world),
-            "MASTER_ADDR": "localhost",
-            "MASTER_PORT": str(port),
-        }
-        environ = self.environ | (shared if world > 1 else {})
-        return self.server.start({"arguments": line}, cwd=self.folder, environ=environ)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +67,3 @@ def test_ten_steps_give_the_golden_losses(trainings: Trainings, kind: str, proce
     steps = [row["images"] for row in rows if "epoch" in row]
     assert steps == [BATCH * step for step in range(1, STEPS + 1)], "a line of each step is needed"
     golden["compare"](golden["HERE"] / f"{kind}-{processes}.txt", rows, drift=DRIFT.get(kind, 1e-5))
-
-
-def _free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("localhost", 0))
-        return int(opened.getsockname()[1])

@@ -225,8 +225,12 @@ def alike(workshop: Workshop) -> tuple[Path, Path]:
     short = [x for x in more if x != str(IMAGES)]
     short[short.index("--images")] = "--images=160"
     for name, devices in (("alone", 1), ("shared", 2)):
-        code, err = workshop.train(name, *short, *(["--devices", devices] if devices > 1 else []))
-        assert code == 0, err
+        line = ["encoder", "train", "--run", name, *map(str, short)]
+        for process in workshop.server.start_together(
+            line, devices, cwd=workshop.folder, environ=workshop.environ
+        ):
+            _, err = process.communicate(timeout=PATIENCE_S)
+            assert process.returncode == 0, err
     return workshop.run("alone"), workshop.run("shared")
 
 
