@@ -30,9 +30,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _PROCESSES)))
 
-# What tests start shall find our modules compiled, as a user's commands do: 0.2 s of each start.
+# What tests start shall find our modules compiled, as a user's commands do: 0.2 s of each start. Not this process, which
+# imports modules that tests write anew within a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 # A shell starts its background jobs deaf to Ctrl-C, and what they start stays so: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
