@@ -135,8 +135,8 @@ def see_parents(
     ]
     realism, coats = 1.0, None
     if seen is not None:
-        given = [at_size(p.images if p.shown is None else p.shown, size) for p in parents]
-        least = min(float(seen.scale.of(judge.textures(p)).median()) for p in given)
+        pictures = [at_size(p.images if p.shown is None else p.shown, size) for p in parents]
+        least = min(float(seen.scale.of(judge.textures(p)).median()) for p in pictures)
         realism = max(least, LEAST_REALISM)
         outlined = [(p.images, p.masks) for p in parents if p.masks is not None and len(p.images) == 1]
         if len(outlined) == len(parents) and seen.coats is not None:
@@ -174,7 +174,7 @@ def _other_grounds(
     if isinstance(reference, Reference):
         return reference.some(_GROUNDS)
     own = torch.cat([at_size(p.images, size) for p in parents])
-    return scrambled(own[torch.arange(_GROUNDS) % len(own)], seed=seed)
+    return scrambled(own[torch.linspace(0, len(own) - 1, _GROUNDS).round().long()], seed=seed)
 
 
 def _unlike(reference: Tensor, parents: Sequence[Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from chimera_core.compare.experiment.plan import check_experiment, lay_out
 from chimera_core.compare.figures import scoring
 from chimera_core.plugins.discovery import default_host
 from chimera_core.report.page import write_report
-from chimera_core.scoring import built_in_files
+from chimera_core.scoring import built_in_files, pictures
 from chimera_core.scoring import parents as parents_seen
 
 Write = Callable[..., Path]
@@ -38,19 +38,21 @@ def test_a_comparison_without_a_reference_ranks_and_names_the_built_in_one(
 ) -> None:
     for few in ("_VIEWS", "_WHOLE", "_EXPOSURES", "_GROUND_VIEWS"):
         monkeypatch.setattr(parents_seen, few, 4)
+    monkeypatch.setattr(pictures, "load_finder", lambda: None)
+    monkeypatch.setattr(pictures, "find_subject", lambda finder, image: (image[:1] > 0.4).float())
     path = experiment(
         ("size = 16", "size = 64"),
         ("seeds = [0, 1]", "seeds = [0]"),
         ("[[1, 0], [0.5, 0.5]]", "[[0.5, 0.5]]"),
         ('encoder = "cnn"', 'encoder = "robust-small-64"'),
-        fusers='[fusers.mean]\nfuser = "pixel-average"\n',
+        fusers='[fusers.cut-and-blend]\nfuser = "cut-and-blend"\noptions = { subject = "ellipse" }\n',
     )
     code, _, err = here("compare", path, "--jobs", "1")
     assert code == 0, err
     run = place / "runs" / "small"
     document = json.loads((run / "comparison.json").read_text())
     assert document["reference"] == {"name": "built-in", "n": 1486}
-    assert len(document["ranking"]) == 5 and all(p["mean"] is not None for p in document["ranking"])
+    assert len(document["ranking"]) == 4 and all(p["mean"] is not None for p in document["ranking"])
     assert "1,486 images of the built-in reference" in (run / "report.md").read_text()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -61,18 +61,22 @@ def few_views(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Write a toy judge's file, with views at 64 px alone, and let it come along."""
-    folder = tmp_path_factory.mktemp("weights")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a toy judge's file, with views at 64 px alone."""
     animals = pictures(ANIMALS, size=64, seed=0)
     tensors = tensors_of(Judge("toy", Coarse()), Reference(animals, size=64, seed=0), {64: animals[:100]})
-    file = folder / "toy.safetensors"
+    file = tmp_path_factory.mktemp("weights") / "toy.safetensors"
     with file.open("wb") as out:
         write_safetensors(out, tensors, metadata={"judge": "toy", "images": str(ANIMALS)})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(built_in_files, "FOLDER", folder)
-        patch.setitem(built_in_files.CHECKSUMS, "toy", hash_file(file))
-        yield file
+    return file
+
+
+@pytest.fixture
+def shipped(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the toy judge's file come along."""
+    monkeypatch.setattr(built_in_files, "FOLDER", toy.parent)
+    monkeypatch.setitem(built_in_files.CHECKSUMS, "toy", hash_file(toy))
+    return toy
 
 
 def scored(judge: Judge, *, size: int) -> tuple[Scorecard, dict[str, float | None], dict[str, str | None]]:
