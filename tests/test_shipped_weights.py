@@ -6,10 +6,14 @@ from importlib.metadata import metadata
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 
 from chimera_core.components.trained import model_file
+from chimera_core.files.hashing import hash_file
+from chimera_core.files.weights import load_state
 from chimera_core.models.header import ExportedEncoder, read_header
 from chimera_core.plugins import discovery as plugins
+from chimera_core.scoring import built_in_files
 from chimera_core.subjects import face_network, outline_network
 
 LARGEST, LARGEST_TOGETHER = 12_000_000, 40_000_000
@@ -54,3 +58,25 @@ def test_the_face_points_come_with_card_and_licence() -> None:
     licence = face_network._WEIGHTS.with_name("LICENSE").read_text()
     assert "NonCommercial" in licence and face_network._WEIGHTS.name in licence
     assert face_network._WEIGHTS.stat().st_size < 1_000_000
+
+
+def test_the_built_in_reference_is_what_its_card_gives() -> None:
+    card = (built_in_files.FOLDER / "REFERENCE.md").read_text(encoding="utf-8")
+    licence = (built_in_files.FOLDER / "LICENSE").read_text(encoding="utf-8")
+    assert "CC-BY-NC-4.0" in card and "NonCommercial" in licence and "## Limits" in card
+    sizes = []
+    for judge, checksum in built_in_files.CHECKSUMS.items():
+        file = built_in_files.FOLDER / f"{judge}.safetensors"
+        sizes.append(file.stat().st_size)
+        assert hash_file(file) == checksum, judge
+        state, features = load_state(file), 256 if judge == "robust-small-64" else 1280
+        assert f"| `{judge}` | {sizes[-1]:,} |" in card and file.name in licence
+        for size in (64, 128):
+            assert state[f"views_{size}"].shape == (250, features)
+            assert state[f"empty_{size}"].shape == (48, features)
+        with safe_open(file, framework="pt") as opened:
+            assert opened.metadata() == {"judge": judge, "images": "1486", "format": "pt"}
+    assert "1,486 pictures of 190 kinds" in card and sum(sizes) < 3_000_000
+    assert sorted(file.name for file in built_in_files.FOLDER.glob("*.safetensors")) == sorted(
+        f"{judge}.safetensors" for judge in built_in_files.CHECKSUMS
+    )

@@ -33,7 +33,7 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
 @click.option(
     "--reference",
     type=click.Path(),
-    help="Folder of animals of many kinds; without it, leakage, realism, fused and score cannot be given.",
+    help="Folder of animals of many kinds.  [default: what comes along, for the included judges]",
 )
 @click.option(
     "--judge",

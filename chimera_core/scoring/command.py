@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 
+from chimera_core.data.batches import ImageSplit
 from chimera_core.devices import select_device
 from chimera_core.fusing.fusion import Fusion
 from chimera_core.images.pixels import from_uint8, middle_square, to_uint8
 from chimera_core.models.fusers import is_class_name
+from chimera_core.scoring.built_in import BuiltInReference
+from chimera_core.scoring.built_in_files import NAME
 from chimera_core.scoring.figures.figures import Measurement
 from chimera_core.scoring.formula import FORMULA
 from chimera_core.scoring.judge.features import at_size
@@ -40,11 +43,9 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
     device = select_device(plan.device)
     # Parents first: what is wrong with them is known before anything slow begins.
     parents = [_parent(plan, name, mask) for name, mask in zip(plan.parents, plan.masks, strict=True)]
-    reference = None
+    reference: ImageSplit | BuiltInReference = BuiltInReference()
     if plan.reference is not None:
-        root = {"root": str(plan.reference)}
-        reference, _ = packed_split(plan.host, _FOLDER, root, size=plan.size)
-    if reference is not None:
+        reference, _ = packed_split(plan.host, _FOLDER, {"root": str(plan.reference)}, size=plan.size)
         check_size(len(reference))
     judges = [load_judge(plan.host, name, device=device) for name in plan.judges]
     metrics = {name: choice.load() for name, choice in plan.metrics.items()}
@@ -69,8 +70,8 @@ def score(plan: ScorePlan, *, progress: Callable[[float, float], None]) -> dict[
         "seed": card.seed,
         "formula": FORMULA,
         "judges": [{"name": j.name, "resize": j.resize} for j in judges],
-        "reference": {"name": plan.reference.name, "n": len(card.reference)}
-        if plan.reference is not None and card.reference is not None
+        "reference": {"name": plan.reference.name if plan.reference else NAME, "n": card.reference_images}
+        if card.reference_images
         else None,
         "probe": {"accuracy": prepared.accuracy, "temperature": prepared.temperature},
         "plugin_metrics": described(plan.metrics),

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chimera_core.errors import DataError, ShapeError
+from chimera_core.scoring.built_in import BuiltInReference
 from chimera_core.scoring.figures.coats import Coats
 from chimera_core.scoring.figures.membership import Likeness, Membership, fit_membership
 from chimera_core.scoring.judge.features import at_size
@@ -97,7 +98,7 @@ def see_parents(
     parents: Sequence[ParentImages],
     judge: Judge,
     *,
-    reference: Reference | None,
+    reference: Reference | BuiltInReference | None,
     seen: SeenReference | None,
     size: int,
     seed: int,
@@ -113,7 +114,7 @@ def see_parents(
         if parent.masks is not None
         for image, mask in zip(parent.images[:_GROUNDS], parent.masks[:_GROUNDS], strict=True)
     ]
-    others = [reference.some(_GROUNDS)] if reference is not None else []
+    others = [_other_grounds(parents, reference, size, seed)] if reference is not None else []
     # Half of the grounds are the parents' own, each under either animal, so that none of them tells who it is.
     times = max(1, _GROUNDS // max(1, len(grounds)))
     ground = torch.cat([*(g for g in grounds for _ in range(times)), *others]) if grounds else None
@@ -121,8 +122,9 @@ def see_parents(
     examples = [judge.features(v) for v in views]
     rest = [judge.features(_of_no_parent(parents, views, grounds, size, seed))]
     images = tuple(judge.features(at_size(p.images, size)) for p in parents)
-    if seen is not None:
-        rest += [seen.views[_unlike(seen.plain, images)], seen.empty]
+    if seen is not None and seen.views is not None and seen.empty is not None:
+        known = seen.views if seen.plain is None else seen.plain
+        rest += [seen.views[_unlike(known, images)], seen.empty]
     counts = [len(p.images) for p in parents]
     membership = fit_membership([*examples, torch.cat(rest)], images=counts, seed=seed)
     shown = [
@@ -163,6 +165,16 @@ def pictures_of(parents: Sequence[ParentImages], *, size: int) -> Tensor | None:
 def similarity(features: Tensor, others: Tensor) -> Tensor:
     """Give cosines between features (n, D) and (m, D): (n, m)."""
     return F.normalize(features, dim=1) @ F.normalize(others, dim=1).T
+
+
+def _other_grounds(
+    parents: Sequence[ParentImages], reference: Reference | BuiltInReference, size: int, seed: int
+) -> Tensor:
+    """Take pictures of the reference; where it has none, the parents' spectra and colours without what they show."""
+    if isinstance(reference, Reference):
+        return reference.some(_GROUNDS)
+    own = torch.cat([at_size(p.images, size) for p in parents])
+    return scrambled(own[torch.linspace(0, len(own) - 1, _GROUNDS).round().long()], seed=seed)
 
 
 def _unlike(reference: Tensor, parents: Sequence[Tensor]) -> Tensor:

@@ -43,7 +43,7 @@ class ScorePlan:
         weights: that were asked for, one row for each file, or the different ones for a fuser.
         fusion: the fuser; None where chimeras are there.
         metrics: of plugins, by the names of their figures.
-        reference: folder of animals.
+        reference: folder of animals; None for what comes along of such.
         source: where classes find their images, with its options.
     """
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -42,14 +42,26 @@ class SeenReference:
         empty: features of views of pictures with animals' spectra and no animal, (e, D).
         coats: how textures vary; None where the judge has no levels to read them from.
         more: gives features of up to ``MOST_FOR_DISTANCES`` of its images, (m, D); None where ``plain`` is all.
+        n: images of it.
+        lacks: why there is no ``leakage`` (then there are no ``views`` and no ``empty``), and why there are no ``distances``
+            (no ``plain``).
     """
 
-    views: Tensor
-    plain: Tensor
-    empty: Tensor
+    views: Tensor | None
+    plain: Tensor | None
+    empty: Tensor | None
     scale: RealismScale
     coats: CoatScale | None = None
     more: Callable[[], Tensor] | None = None
+    n: int = 0
+    lacks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A judge has seen no reference; ``reason`` stands where its figures would."""
+
+    reason: str
 
 
 def check_size(images: int) -> None:
@@ -95,30 +107,55 @@ class Reference:
         Args:
             cache: folder where features lie for the next time, mapped into memory; None keeps none.
         """
-        batches = [self.images[rows] for rows in index_batches(len(self), _BATCH)]
+        key = None if cache is None else cache / self._key(judge)
         empty = scrambled(self.some(_EMPTY), seed=self.seed)
-        noise = torch.rand(empty.shape, generator=torch.Generator().manual_seed(self.seed))
-        key = self._key(judge) if cache is not None else ""
-
-        def seen(
-            name: str, look: Callable[[Tensor], Tensor], pictures: Iterable[Tensor], n: int = len(self)
-        ) -> Tensor:
-            if cache is None:
-                return torch.cat([look(batch) for batch in pictures])
-            return _kept(cache / f"{key}-{name}.npy", look, pictures, n=n)
-
-        plain, textures = seen("plain", judge.features, batches), seen("textures", judge.textures, batches)
-        varieties = (varied(batch.float() / 255, seed=self.seed + k) for k, batch in enumerate(batches))
-        views = seen("views", judge.features, varieties)
-        noise_textures = seen("noise-textures", judge.textures, [noise], len(noise))
-        empty_views = seen("empty-views", judge.features, [varied(empty, seed=self.seed)], len(empty))
-        coats = CoatScale.fit(seen("coats", judge.coats, batches)) if judge.coat_sizes else None
-        scale = RealismScale.fit(textures[self._known], textures[self._held_out], noise_textures)
+        plain = self._features("plain", judge.features, self._batches, key)
+        varieties = (varied(b.float() / 255, seed=self.seed + k) for k, b in enumerate(self._batches))
+        views = self._features("views", judge.features, varieties, key)
+        empty_views = self._features(
+            "empty-views", judge.features, [varied(empty, seed=self.seed)], key, n=len(empty)
+        )
+        scale, coats = self.scales(judge, key=key)
         more = None
         if len(self._given) > MOST_IMAGES:
-            path = None if cache is None else cache / f"{key}-{min(len(self._given), MOST_FOR_DISTANCES)}.npy"
+            path = None if key is None else Path(f"{key}-{min(len(self._given), MOST_FOR_DISTANCES)}.npy")
             more = functools.cache(functools.partial(self._more, judge, path))
-        return SeenReference(views, plain, empty_views, scale, coats, more)
+        return SeenReference(views, plain, empty_views, scale, coats, more, len(self))
+
+    def scales(self, judge: Judge, *, key: Path | None = None) -> tuple[RealismScale, CoatScale | None]:
+        """Fit the scales of realism and of coats; there is none of coats for a judge without levels.
+
+        Args:
+            key: how the files begin in which features lie for the next time; None keeps none.
+        """
+        noise = torch.rand(
+            (min(_EMPTY, len(self._known)), *self.images.shape[1:]),
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+        textures = self._features("textures", judge.textures, self._batches, key)
+        noise_textures = self._features("noise-textures", judge.textures, [noise], key, n=len(noise))
+        coats = None
+        if judge.coat_sizes:
+            coats = CoatScale.fit(self._features("coats", judge.coats, self._batches, key))
+        return RealismScale.fit(textures[self._known], textures[self._held_out], noise_textures), coats
+
+    @property
+    def _batches(self) -> list[Tensor]:
+        return [self.images[rows] for rows in index_batches(len(self), _BATCH)]
+
+    def _features(
+        self,
+        name: str,
+        look: Callable[[Tensor], Tensor],
+        pictures: Iterable[Tensor],
+        key: Path | None,
+        *,
+        n: int | None = None,
+    ) -> Tensor:
+        """Look at all pictures, or open what was seen of them before; ``n`` rows, as many as images when None."""
+        if key is None:
+            return torch.cat([look(batch) for batch in pictures])
+        return _kept(Path(f"{key}-{name}.npy"), look, pictures, n=len(self) if n is None else n)
 
     def _more(self, judge: Judge, path: Path | None) -> Tensor:
         images = _taken(self._given, self._size, MOST_FOR_DISTANCES)

@@ -16,7 +16,8 @@ from torch import Tensor
 from chimera_core.data.batches import ImageSplit
 from chimera_core.errors import ConfigError, DataError, ShapeError
 from chimera_core.interfaces.additions import CreatureMetric
-from chimera_core.scoring.figures.figures import Look, Measurement, card_of
+from chimera_core.scoring.built_in import BuiltInReference
+from chimera_core.scoring.figures.figures import NO_REFERENCE, Look, Measurement, card_of
 from chimera_core.scoring.figures.montage import kept_pixels, montage_of
 from chimera_core.scoring.figures.patches import patch_distances
 from chimera_core.scoring.judge.features import at_size, index_batches
@@ -30,7 +31,7 @@ from chimera_core.scoring.parents import (
     similarity,
 )
 from chimera_core.scoring.plugin_metrics import measure_with
-from chimera_core.scoring.reference import Reference, SeenReference
+from chimera_core.scoring.reference import Reference, SeenReference, Unseen
 from chimera_core.scoring.set_card import set_card
 from chimera_core.scoring.views import shaken
 
@@ -70,8 +71,8 @@ class Scorecard:
 
     Args:
         judges: the first one gives all figures; of the others ``fused[NAME]`` and ``score[NAME]``, which must rank alike.
-        reference: a broad set of animals, uint8 or float in [0, 1] (n, 3, S, S), or a split; no parents among them.
-            None: leakage, realism, fused and score are n/a.
+        reference: a broad set of animals, uint8 or float in [0, 1] (n, 3, S, S), or a split; no parents among them; or what
+            comes along of such. None: leakage, realism, fused and score are n/a.
         size: everything is brought to this many pixels before anything is measured.
         seed: of views and folds.
         cache: folder where the reference's features lie for the next time; None keeps none.
@@ -85,7 +86,7 @@ class Scorecard:
         self,
         judges: Sequence[Judge],
         *,
-        reference: Tensor | ImageSplit | None,
+        reference: Tensor | ImageSplit | BuiltInReference | None,
         size: int,
         seed: int = 0,
         cache: Path | None = None,
@@ -97,11 +98,19 @@ class Scorecard:
         self.metrics = dict(metrics)
         self._last: PreparedParents | None = None
         self._memory: dict[bytes, tuple[Tensor, Tensor, Tensor]] = {}
-        self.reference = Reference(reference, size=size, seed=seed) if reference is not None else None
-        self._seen: list[SeenReference | None] = [
-            self.reference.seen_by(judge, cache=cache) if self.reference is not None else None
-            for judge in judges
-        ]
+        self.reference: Reference | BuiltInReference | None
+        if reference is None or isinstance(reference, BuiltInReference):
+            self.reference = reference
+        else:
+            self.reference = Reference(reference, size=size, seed=seed)
+        found = [self._shown_to(judge, cache) for judge in judges]
+        self._seen = [seen if isinstance(seen, SeenReference) else None for seen in found]
+        self._missing = [seen.reason if isinstance(seen, Unseen) else NO_REFERENCE for seen in found]
+
+    @property
+    def reference_images(self) -> int:
+        """Count the images of the reference as the first judge knows it; 0 without one."""
+        return self._seen[0].n if self._seen[0] is not None else 0
 
     def prepare(self, parents: Sequence[ParentImages]) -> PreparedParents:
         """Teach every judge to know the parents; once for each tuple.
@@ -110,15 +119,20 @@ class Scorecard:
             DataError, ShapeError: for fewer than two parents, or images of another shape.
         """
         check_parents(parents)
-        seen = tuple(
+        knowing = tuple(
             see_parents(
-                parents, judge, reference=self.reference, seen=reference, size=self.size, seed=self.seed
+                parents,
+                judge,
+                reference=self.reference if seen is not None else None,
+                seen=seen,
+                size=self.size,
+                seed=self.seed,
             )
-            for judge, reference in zip(self.judges, self._seen, strict=True)
+            for judge, seen in zip(self.judges, self._seen, strict=True)
         )
         return PreparedParents(
             tuple(p.label for p in parents),
-            seen,
+            knowing,
             pictures_of(parents, size=self.size),
             tuple(p.images for p in parents),
         )
@@ -141,8 +155,7 @@ class Scorecard:
             pixels = at_size(images[rows], self.size)
             kept = _kept(prepared, pixels, weights[rows])
             found = [
-                self._look(judge, parents, reference, pixels, kept, weights[rows])
-                for judge, parents, reference in zip(self.judges, prepared.seen, self._seen, strict=True)
+                self._look(k, prepared.seen[k], pixels, kept, weights[rows]) for k in range(len(self.judges))
             ]
             self._remember(prepared, pixels, found[0])
             if prepared.pictures is not None:
@@ -171,12 +184,12 @@ class Scorecard:
             ShapeError, DataError: as in ``measure``.
         """
         _check(prepared, images, weights)
-        judge, parents, reference = self.judges[0], prepared.seen[0], self._seen[0]
+        judge, parents = self.judges[0], prepared.seen[0]
         seen = []
         for rows in index_batches(len(images), _BATCH):
             pixels = at_size(images[rows], self.size)
             if any(key not in self._remembered(prepared) for key in map(_key, pixels)):
-                look = self._look(judge, parents, reference, pixels, None, weights[rows])
+                look = self._look(0, parents, pixels, None, weights[rows])
                 self._remember(prepared, pixels, look)
             seen += [self._remembered(prepared)[_key(picture)] for picture in pixels]
         plain, probabilities, log_odds = (torch.stack(part) for part in zip(*seen, strict=True))
@@ -187,9 +200,17 @@ class Scorecard:
             log_odds=log_odds,
             weights=weights,
             parents=parents,
-            reference=reference,
+            reference=self._seen[0],
+            missing=self._missing[0],
             same_pictures=same_pictures,
         )
+
+    def _shown_to(self, judge: Judge, cache: Path | None) -> SeenReference | Unseen:
+        if self.reference is None:
+            return Unseen(NO_REFERENCE)
+        if isinstance(self.reference, BuiltInReference):
+            return self.reference.seen_by(judge, size=self.size)
+        return self.reference.seen_by(judge, cache=cache)
 
     def _remembered(self, prepared: PreparedParents) -> dict[bytes, tuple[Tensor, Tensor, Tensor]]:
         """Give what the first judge saw of these parents' pictures so far; that of other parents is forgotten."""
@@ -202,14 +223,10 @@ class Scorecard:
         self._remembered(prepared).update(zip(map(_key, pixels), found, strict=True))
 
     def _look(
-        self,
-        judge: Judge,
-        parents: SeenParents,
-        reference: SeenReference | None,
-        pixels: Tensor,
-        kept: Tensor | None,
-        weights: Tensor,
+        self, number: int, parents: SeenParents, pixels: Tensor, kept: Tensor | None, weights: Tensor
     ) -> Look:
+        """Show pictures to the judge of that number."""
+        judge, reference = self.judges[number], self._seen[number]
         plain = judge.features(pixels)
         flat = judge.features(shaken(pixels, copies=VIEWS, seed=self.seed))
         views = flat.view(len(pixels), VIEWS, -1)
@@ -223,7 +240,7 @@ class Scorecard:
             (reference.scale.of(judge.textures(pixels)) / parents.realism).clamp(max=1)
             if reference is not None
             else None,
-            len(self.reference) if self.reference is not None else 0,
+            reference.n if reference is not None else 0,
             torch.stack([similarity(plain, own.mean(0, keepdim=True))[:, 0] for own in parents.images], 1),
             torch.stack([similarity(plain, own).max(1).values for own in parents.images], 1),
             sum(len(own) for own in parents.images),
@@ -231,6 +248,8 @@ class Scorecard:
             if parents.coats is None or kept is None
             else parents.coats.of(judge, pixels, kept.argmax(1)),
             None if kept is None else montage_of(kept, weights),
+            missing=self._missing[number],
+            no_leakage=reference.lacks.get("leakage") if reference is not None else None,
         )
 
 

@@ -35,6 +35,7 @@ def set_card(
     weights: Tensor,
     parents: SeenParents,
     reference: SeenReference | None,
+    missing: str = NO_REFERENCE,
     same_pictures: bool = False,
 ) -> dict[str, Measurement]:
     """Give all figures of a set; arguments as in ``figures.Look``, weights (n, P).
@@ -43,7 +44,7 @@ def set_card(
     """
     groups = _by_weights(weights)
     card = _sweep_card(judge, log_odds, groups)
-    card |= _distances(judge, plain, reference)
+    card |= _distances(judge, plain, reference, missing)
     diversity = _diversity(judge, plain, groups)
     card["diversity"] = diversity
     card["weight_slope"], card["ignores-weights"] = _follows(judge, shares_of(probabilities), weights)
@@ -101,11 +102,14 @@ def _sweep_card(
     return {n: Measurement(v, found.pairs, judge) for n, v in zip(names, values, strict=True)}
 
 
-def _distances(judge: str, plain: Tensor, reference: SeenReference | None) -> dict[str, Measurement]:
+def _distances(
+    judge: str, plain: Tensor, reference: SeenReference | None, missing: str = NO_REFERENCE
+) -> dict[str, Measurement]:
     kid, fd = ("KID", "FID") if judge == INCEPTION else (f"KID[{judge}]", f"FD[{judge}]")
     names = (kid, fd, "precision", "recall")
-    if reference is None:
-        return {name: Measurement(None, 0, judge, NO_REFERENCE) for name in names}
+    if reference is None or reference.plain is None:
+        reason = missing if reference is None else reference.lacks["distances"]
+        return {name: Measurement(None, 0, judge, reason) for name in names}
     n, real = len(plain), reference.plain
     if n >= 2 * plain.shape[1] > len(real) and reference.more is not None:
         real = reference.more()

@@ -19,6 +19,7 @@ from chimera_core.errors import ChimeraError, DataError
 from chimera_core.files.atomic import one_line, spell_paths, write_text_atomic
 from chimera_core.files.own_folders import inside, make_folder
 from chimera_core.files.text import LARGE_BYTES, read_json_table
+from chimera_core.scoring.built_in_files import CHECKSUMS, NAME
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +43,11 @@ class Scores:
         """Give a figure of a cell; None where there is none."""
         found = self.cells.get(cell_id, {}).get(name)
         return None if found is None else found["value"]
+
+    @property
+    def reference_images(self) -> int:
+        """Count the images of the reference that realism was measured by; 0 without one."""
+        return max((cell["realism"]["n"] for cell in self.cells.values() if "realism" in cell), default=0)
 
 
 def score_cells(
@@ -87,8 +93,9 @@ def score_cells(
 
 
 def open_scorecard(comparison: Comparison, device: str) -> Any:
-    """Build the scorecard of an experiment: its judges and its reference."""
+    """Build the scorecard of an experiment: its judges, and its reference or the one that comes along."""
     from chimera_core.devices import select_device
+    from chimera_core.scoring.built_in import BuiltInReference
     from chimera_core.scoring.judge.judge import load_judge
     from chimera_core.scoring.scorecard import Scorecard
 
@@ -99,7 +106,9 @@ def open_scorecard(comparison: Comparison, device: str) -> Any:
         for table in experiment.file.judges.values()
     ]
     cache = experiment.host.settings.path("cache") / "judged"
-    reference, size = reference_images(comparison), experiment.file.top.size
+    size = experiment.file.top.size
+    images = reference_images(comparison)
+    reference = BuiltInReference() if images is None else images
     metrics = {name: choice.load() for name, choice in experiment.metrics.items()}
     return Scorecard(judges, reference=reference, size=size, cache=cache, metrics=metrics)
 
@@ -255,11 +264,11 @@ def _key(comparison: Comparison, parents: ParentTuple) -> str:
     )
 
 
-def reference_identity(file: ExperimentFile) -> list[Any] | None:
-    """Return what decides the reference; None without one."""
+def reference_identity(file: ExperimentFile) -> list[Any]:
+    """Return what decides the reference."""
     table = file.reference
     if table is None:
-        return None
+        return [NAME, sorted(CHECKSUMS.items())]
     return [*data_identity(table.source, table.options), table.split, table.images]
 
 

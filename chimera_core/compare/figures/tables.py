@@ -35,6 +35,7 @@ from chimera_core.report.record import (
     Tuple,
 )
 from chimera_core.runs.record import read_run_record
+from chimera_core.scoring.built_in_files import NAME
 from chimera_core.scoring.formula import FORMULA, RESIZE
 from chimera_core.scoring.plugin_metrics import described
 from chimera_core.statistics import CONFIDENCE
@@ -88,7 +89,6 @@ def _record(
     notes: Sequence[str],
 ) -> ComparisonRecord:
     experiment, top = comparison.experiment, comparison.experiment.file.top
-    reference = experiment.file.reference
     return ComparisonRecord(
         name=top.name,
         confidence=CONFIDENCE,
@@ -99,7 +99,7 @@ def _record(
         command=command,
         judges=[Judge(name=judge_name(comparison, key), resize=RESIZE) for key in experiment.judges],
         formula=FORMULA,
-        reference=None if reference is None else Reference(name=reference.source, n=reference.images),
+        reference=_reference(comparison, scores),
         notes=list(notes),
         metrics={
             name: PluginMetric.model_validate(about) for name, about in described(experiment.metrics).items()
@@ -109,6 +109,13 @@ def _record(
         cells=[_cell(c, records.get(c.id), scores) for c in comparison.all_cells],
         **vars(summarise(comparison, made, scores)),
     )
+
+
+def _reference(comparison: Comparison, scores: Scores) -> Reference | None:
+    table = comparison.experiment.file.reference
+    if table is not None:
+        return Reference(name=table.source, n=table.images)
+    return Reference(name=NAME, n=scores.reference_images) if scores.reference_images else None
 
 
 def _tuple(parents: ParentTuple, folder: Path) -> Tuple:

@@ -54,6 +54,8 @@ class Look:
         coat: how much of each parent's coat they wear, (n, P); None where parents are no photographs.
         montage: how much of them is laid or pasted together of the parents' own pixels, (n,); None if those are not known.
         patches: distance of their patches from each parent's picture, (n, P); None where a parent's is not known.
+        missing: why there is no ``realism``, if there is none.
+        no_leakage: why the probabilities tell no leakage, if they do not.
     """
 
     judge: str
@@ -69,6 +71,8 @@ class Look:
     coat: Tensor | None = None
     montage: Tensor | None = None
     patches: Tensor | None = None
+    missing: str = NO_REFERENCE
+    no_leakage: str | None = None
 
 
 def card_of(looks: Sequence[Look], index: int, weights: Sequence[float]) -> dict[str, Measurement]:
@@ -209,12 +213,14 @@ def _wanted(weights: Sequence[float]) -> list[int]:
 
 def _headline(look: Look, index: int, weights: Sequence[float]) -> dict[str, Measurement]:
     if look.realism is None:
-        missing = Measurement(None, 0, look.judge, NO_REFERENCE)
+        missing = Measurement(None, 0, look.judge, look.missing)
         return {"leakage": missing, "realism": missing, "fused": missing, "score": missing}
     leakage = float(look.probabilities[index, :, -1].mean())
     realism = float(look.realism[index])
     found = {
-        "leakage": _by_views(look, leakage),
+        "leakage": _by_views(look, leakage)
+        if look.no_leakage is None
+        else Measurement(None, 0, look.judge, look.no_leakage),
         "realism": Measurement(realism, look.reference, look.judge),
     }
     if math.isnan(realism):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from chimera_core.images import write_png
 from chimera_core.scoring import parents as parents_seen
+from chimera_core.scoring import pictures as pictures_seen
 from chimera_core.scoring.formula import FORMULA
 
 Here = Callable[..., tuple[int, str, str]]
@@ -77,7 +78,28 @@ def test_the_table_says_what_is_missing_and_why(here: Here, pictures: Path) -> N
     header = next(line for line in lines if "image" in line)
     assert header.split()[:2] == ["image", "weights"] and header.split()[-1] == "score"
     assert any(line.startswith(" 2.png") and "0.75 0.25" in line and "n/a" in line for line in lines)
-    assert "n/a: no reference set of animals was given" in lines
+    small = (
+        "the built-in reference serves from 64 px, not at 32: give a reference of your own, or a larger size"
+    )
+    assert f"n/a: {small}" in lines
+
+
+@pytest.mark.slow
+def test_without_a_reference_the_one_that_comes_along_serves_and_is_named(
+    here: Here, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures_seen, "load_finder", lambda: None)
+    monkeypatch.setattr(pictures_seen, "find_subject", lambda finder, image: (image[:1] > 0.4).float())
+    code, out, err = here(
+        *("score", "made", "--parents", "a.png", "b.png", "--judge", "robust-small-64", "--json")
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["size"] == 64 and found["reference"] == {"name": "built-in", "n": 1486}
+    for row in found["images"]:
+        for name in ("leakage", "realism", "fused", "score"):
+            assert 0 <= row["metrics"][name]["value"] <= 1, name
+    assert "no features of whole pictures" in found["set"]["recall"]["reason"]
 
 
 @pytest.mark.slow
