@@ -17,6 +17,7 @@ from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError, MissingDataError, RunError
 
 pytest.importorskip("datasets")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
