@@ -159,7 +159,8 @@ def _bring(entry: AssetEntry, path: Path, progress: Progress, timeout_s: float) 
         try:
             _bring_from(url, entry, path, part, progress, timeout_s)
         except DownloadError as error:
-            causes.append(f"{urlsplit(url).hostname or 'file'}: {error}")
+            where = "the hub" if url.startswith(HUB) else urlsplit(url).hostname or "file"
+            causes.append(f"{where}: {error}")
         else:
             progress(entry.size, entry.size)
             return

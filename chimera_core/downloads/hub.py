@@ -144,6 +144,7 @@ _REASONS = {
     "RevisionNotFoundError": "it has no such revision: check it",
     "EntryNotFoundError": "the repository has no such file: check its name",
     "RemoteEntryNotFoundError": "the repository has no such file: check its name",
+    "LocalEntryNotFoundError": "the hub cannot be reached, or its offline mode is on (HF_HUB_OFFLINE)",
     "OfflineModeIsEnabled": "the hub's offline mode is on: unset HF_HUB_OFFLINE",
     "LocalTokenNotFoundError": "you are not logged in: `hf auth login`",
 }

@@ -11,6 +11,7 @@ from typing import Any
 from chimera_core.api import (
     ChimeraError,
     ConfigError,
+    DataError,
     RunError,
     check_may_download,
     hub_reason,
@@ -87,7 +88,7 @@ def _bring_into(
             cache_dir=cache,
             download_config=datasets.DownloadConfig(cache_dir=cache),
         )
-        check_builder(builder, config.name)
+        check_builder(builder, config.name, within=f"hf://datasets/{config.name}@{known.commit}/")
     is_files = type(builder).__module__.endswith(".imagefolder")
     if config.stream:
         tables = {
@@ -164,4 +165,6 @@ def _asking(name: str) -> Iterator[None]:
     ) as error:  # the library's border: it has errors of its own, httpx's, fsspec's and the disk's
         if isinstance(error, ValueError) and "BuilderConfig" in str(error):
             raise ConfigError(f"{name}: {one_line(error, limit=240)}: choose one with --config") from error
+        if isinstance(error, ValueError):  # of what lies there, not of the network
+            raise DataError(f"{name} cannot be read as a data set ({one_line(error, limit=240)})") from error
         raise RunError(f"cannot download {name} ({hub_reason(error)})") from error

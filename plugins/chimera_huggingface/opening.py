@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,8 +40,10 @@ def open_folder(path: Path, config: str) -> Mapping[str, Any]:
         elif not any(path.iterdir()):
             raise MissingDataError(f"'{path}' holds no data set ({describe_folder(path)})")
         else:
-            builder = datasets.load_dataset_builder(str(path), config or None, cache_dir=cache)
-            check_builder(builder, str(path))
+            home = os.path.abspath(path)
+            _check_card(Path(home))
+            builder = datasets.load_dataset_builder(home, config or None, cache_dir=cache)
+            check_builder(builder, home, within=home + os.sep)
             builder.download_and_prepare()
             found = builder.as_dataset()
     if isinstance(found, datasets.Dataset):
@@ -48,17 +51,61 @@ def open_folder(path: Path, config: str) -> Mapping[str, Any]:
     return {str(split): one for split, one in found.items()}
 
 
-def check_builder(builder: Any, where: str) -> None:
-    """Refuse what the library would read in another way than the few that hold pictures.
+def check_builder(builder: Any, where: str, *, within: str) -> None:
+    """Refuse what the library would read in another way than the few that hold pictures, or from elsewhere.
 
+    Args:
+        builder: of the library.
+        where: the data set lies, for the message.
+        within: how the names of all its files begin. Its card may name any file of this machine, or an address.
     Raises:
-        DataError: naming the way.
+        DataError: naming the way, or the file.
     """
     kind = type(builder).__module__.rpartition(".")[2]
     if kind not in BUILDERS:
         raise DataError(
             f"{where} is read by the library's '{kind}', which is not used here: images come from {', '.join(BUILDERS)}"
         )
+    for file in (str(f) for some in (builder.config.data_files or {}).values() for f in some):
+        if not (file if "://" in file else os.path.abspath(file)).startswith(within) or "/../" in file:
+            raise _elsewhere(where, file)
+
+
+def _check_card(folder: Path) -> None:
+    """Refuse a card whose files lie elsewhere, before the library asks an address for them."""
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCard
+
+    named: list[Any] = []
+    if (folder / "README.md").is_file():
+        named.append(MetadataConfigs.from_dataset_card_data(DatasetCard.load(folder / "README.md").data))
+    if (folder / ".huggingface.yaml").is_file():
+        import yaml
+
+        named.append(yaml.safe_load((folder / ".huggingface.yaml").read_text(encoding="utf-8")))
+    for word in _words_of(named):
+        if "://" in word or os.path.isabs(word) or ".." in Path(word).parts:
+            raise _elsewhere(str(folder), word)
+
+
+def _words_of(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key in ("configs", "data_files", "data_dir", "path"):
+            yield from _words_of(value.get(key))
+        for inner in value.values():
+            if isinstance(inner, Mapping):
+                yield from _words_of(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _words_of(inner)
+
+
+def _elsewhere(where: str, file: str) -> DataError:
+    return DataError(
+        f"{where} names '{one_line(file, limit=100)}', which lies outside of it and is not read: leave it out of its card"
+    )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from chimera_core import open_source
 from chimera_core.api import ConfigError, DataError, MissingDataError, RunError
 
 pytest.importorskip("datasets")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -136,6 +137,16 @@ def test_a_row_that_names_a_file_of_this_machine_does_not_bring_it_along(
             DataError, match=r"row \d names '.*', a file outside the data set, which is not read"
         ):
             split[index]
+
+
+def test_a_card_of_the_hub_that_names_a_file_of_this_machine_does_not_bring_it_along(
+    hub: Hub, tmp_path: Path
+) -> None:
+    mine = write_parquet(tmp_path / "mine") / "train-00000-of-00001.parquet"
+    card = f"---\nconfigs:\n- config_name: default\n  data_files: '{mine}'\n---\n"
+    hub.repositories["datasets", "owner/sly"] = Repository({"README.md": card.encode()})
+    with pytest.raises(DataError, match=r"owner/sly .*(lies outside of it|don't belong to owner/sly)"):
+        bring(name="owner/sly")
 
 
 def test_what_the_hub_refuses_is_one_line_with_the_mend(hub: Hub, drawn: Repository) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from chimera_huggingface.checking import draw_tables, encode, write_parquet, write_saved
 from PIL import Image, ImageOps
+from toys.hub import Hub
 
 from chimera_core import open_source
 from chimera_core.api import ChimeraError, ConfigError, DataError, MissingDataError
@@ -199,6 +200,43 @@ def test_a_folder_that_would_run_code_or_unpickle_does_neither(tmp_path: Path) -
 class Trap:
     def __reduce__(self) -> Any:
         return (pytest.fail, ("unpickled",))
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "{hub}/x.parquet",
+        "hf://datasets/owner/name/x.parquet",
+        "{elsewhere}/*.parquet",
+        "../written/*.parquet",
+    ],
+)
+@pytest.mark.parametrize("form", ["data_files: '{0}'", "data_files: [{{split: train, path: ['{0}']}}]"])
+def test_a_folder_whose_card_names_files_elsewhere_reads_none_and_asks_nobody(
+    tmp_path: Path, named: str, form: str
+) -> None:
+    hub = Hub()
+    word = named.format(hub=hub.address, elsewhere=write_parquet(tmp_path / "written"))
+    folder = write_parquet(tmp_path / "data")
+    card = form.format(word)
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  {card}\n---\n")
+    with pytest.raises(DataError, match="lies outside of it and is not read"):
+        open_source("huggingface", path=str(folder))
+    (folder / "README.md").rename(folder / ".huggingface.yaml")
+    (folder / ".huggingface.yaml").write_text(f"configs:\n- config_name: default\n  {card}\n")
+    with pytest.raises(DataError, match="lies outside of it and is not read"):
+        open_source("huggingface", path=str(folder))
+    hub.stop()
+    assert hub.asked == []
+
+
+def test_a_card_may_name_the_folder_s_own_files(tmp_path: Path) -> None:
+    folder = write_parquet(tmp_path / "data", images=4)
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: small\n  data_files: [{split: holdout, path: 'test-*.parquet'}]\n---\n"
+    )
+    source = open_source("huggingface", path=str(folder), config="small")
+    assert dict(source.info.splits) == {"holdout": 4}
 
 
 def test_damaged_files_are_one_line(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def published(here: Here, *more: object) -> str:
     return out.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_an_export_travels_by_the_hub_and_is_used_by_its_address(
     run: Path, hub: Hub, here: Here, tmp_path: Path
 ) -> None:
