@@ -89,6 +89,7 @@ def scored(judge: Judge, *, size: int) -> tuple[Scorecard, dict[str, float | Non
     return card, {k: f.value for k, f in figures.items()}, {k: f.reason for k, f in figures.items()}
 
 
+@pytest.mark.slow
 def test_what_is_read_is_what_the_pictures_would_give(shipped: Path) -> None:
     judge = Judge("toy", Coarse())
     found = BuiltInReference().seen_by(judge, size=64)
