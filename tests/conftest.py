@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +37,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell starts its background jobs deaf to Ctrl-C, and what they start stays so: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Laws hold however slow the machine: a time is no assertion.
+hypothesis.settings.register_profile("chimera", deadline=None)
+hypothesis.settings.load_profile("chimera")
 
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
