@@ -65,7 +65,7 @@ def test_names_and_paths_stay_and_only_what_is_none_of_these_becomes_a_file(tmp_
         (Image.fromarray(drawn()).quantize(8), None),
         (Image.fromarray(drawn()[:, :, 0] > 99), None),
     ],
-    ids=lambda value: f"{type(value).__name__}-{getattr(value, 'mode', getattr(value, 'dtype', ''))}",
+    ids=lambda value: f"{type(value).__name__}-{getattr(value, 'dtype', getattr(value, 'mode', ''))}",
 )  # fmt: skip
 def test_pictures_in_memory_come_as_they_are(given: Any, expected: Any) -> None:
     found = taken(given)
