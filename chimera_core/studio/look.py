@@ -8,25 +8,28 @@ from typing import Any
 from chimera_core.studio.workshop import Job
 
 STYLE = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; padding: 16px 20px 40px !important; }
+.gradio-container { max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; box-sizing: border-box; }
+main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-sizing: border-box; max-width: 100%; }
+@media (max-width: 600px) { main.app, .gradio-container > .main { padding: 10px 10px 30px !important; } }
 #head h1 { font-size: 1.7rem; margin: 0; letter-spacing: -0.02em; }
 #head p { margin: 2px 0 0; color: var(--body-text-color-subdued); }
 .step h2 { font-size: 1.05rem; margin: 14px 0 2px; }
 .step p { margin: 0; color: var(--body-text-color-subdued); }
-.caption { min-height: 1.4em; font-size: 0.9rem; }
+.caption { min-height: 1.3em; font-size: 0.9rem; padding: 0 2px; }
 .caption .wrong, #status .wrong { color: var(--error-text-color, #b91c1c); font-weight: 600; }
 .dark .caption .wrong, .dark #status .wrong { color: #fca5a5; }
 #make { font-size: 1.15rem; min-height: 52px; }
 #stage { min-height: 320px; }
-#status { min-height: 2.2em; }
+#status { min-height: 2.2em; padding: 0 2px; }
 #status .bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; margin-top: 4px; }
 #status .bar i { display: block; height: 100%; background: var(--color-accent); transition: width 0.2s linear; }
 #status .bar.unknown i { width: 30%; animation: to-and-fro 1.6s ease-in-out infinite alternate; }
 @keyframes to-and-fro { from { margin-left: 0; } to { margin-left: 70%; } }
 @media (prefers-reduced-motion: reduce) { #status .bar i { animation: none !important; transition: none; } }
-#why { color: var(--body-text-color-subdued); font-size: 0.92rem; }
+#why { padding: 0 2px; color: var(--body-text-color-subdued); font-size: 0.92rem; }
+#compare-row { align-items: flex-end; }
 #examples button { min-height: 44px; }
-#command textarea { font-family: var(--font-mono); font-size: 0.88rem; }
+#command textarea { width: 0; min-width: 100%; font-family: var(--font-mono); font-size: 0.88rem; }
 .runs { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 16px; }
 .runs article { border: 1px solid var(--border-color-primary); border-radius: 10px; padding: 14px; background: var(--block-background-fill); overflow-wrap: anywhere; }
 .runs h3 { margin: 0 0 2px; font-size: 1rem; }
@@ -34,7 +37,17 @@ STYLE = """
 .runs img { width: 100%; border-radius: 6px; margin-top: 8px; background: #fff; }
 footer { display: none !important; }
 """
-# Gradio marks these two states for screen readers by itself; the language of the page is always English.
+SCRIPT = """
+() => {
+  // Gradio's label of a text with a copy button belongs to the button.
+  const name = () => {
+    const command = document.querySelector('#command textarea');
+    if (command && !command.ariaLabel) command.ariaLabel = 'Command that makes the same picture';
+  };
+  name();
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+}
+"""
 
 
 def theme(gradio: Any) -> Any:

@@ -27,7 +27,7 @@ def build_page(studio: Studio) -> Any:
         session = gr.State(Session())
         gr.Markdown(HEAD, elem_id="head")
         with gr.Tabs():
-            with gr.Tab("Make a creature", id="make"):
+            with gr.Tab("Make", id="make"):
                 with gr.Row(equal_height=False):
                     with gr.Column(scale=6, min_width=320):
                         parents = ParentsPart(studio)
@@ -36,7 +36,7 @@ def build_page(studio: Studio) -> Any:
                         creature = CreaturePart(studio)
                         keep = KeepPart(studio)
                 more = MorePart(studio)
-            with gr.Tab("Trainings and comparisons", id="trainings") as tab:
+            with gr.Tab("Trainings", id="trainings") as tab:
                 trainings = TrainingsPart(studio)
         creature.keep, creature.more = keep, more
         parents.wire(session, fuser=fuser, creature=creature)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # So long the slider must rest before what was not drawn yet is begun.
 _REST_S = 0.2
 _SHOW_EVERY_S = 0.25
-_EMPTY = "# Your creature appears here\nDrop two photographs, then press the button."
+_FIRST = "Your creature appears below: drop two photographs on the left, then press the button."
 
 
 class CreaturePart:
@@ -39,7 +39,7 @@ class CreaturePart:
                 "Make the creature", variant="primary", interactive=False, elem_id="make", scale=4
             )
             self.cancel = gr.Button("Cancel", interactive=False, elem_id="cancel", scale=1, min_width=90)
-        self.status = gr.HTML(elem_id="status")
+        self.status = gr.HTML(plain(_FIRST), padding=False, elem_id="status")
         self.stage = gr.Image(
             label="Creature",
             interactive=False,
@@ -47,11 +47,10 @@ class CreaturePart:
             format="png",
             height=420,
             buttons=["fullscreen"],
-            placeholder=_EMPTY,
             elem_id="stage",
             alt_text="The creature, once it is made",
         )
-        self.why = gr.HTML(elem_id="why")
+        self.why = gr.HTML(padding=False, elem_id="why")
         self.line = gr.Slider(
             0,
             100,
@@ -204,7 +203,7 @@ class CreaturePart:
 
     def _stop(self, held: Session) -> tuple[Any, Any]:
         self.studio.stop(held)
-        return plain("Stopped."), gr.update(interactive=False)
+        return plain("Stopping ..."), gr.update(interactive=False)
 
 
 def why(creature: Creature) -> str:

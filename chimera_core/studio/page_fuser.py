@@ -31,7 +31,7 @@ class FuserPart:
         self.fuser = gr.Dropdown(
             [("Automatic", "")], value="", label="Fuser", elem_id="fuser", filterable=True
         )
-        self.summary = gr.HTML(elem_classes="caption", elem_id="summary")
+        self.summary = gr.HTML(padding=False, elem_classes="caption", elem_id="summary")
         self.preset = gr.Dropdown(
             [_NO_PRESET], value=_NO_PRESET, label="Preset", visible=False, elem_id="preset"
         )

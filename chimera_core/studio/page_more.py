@@ -35,7 +35,7 @@ class MorePart:
             self.alternatives = gr.Button(f"{ALTERNATIVES} alternatives", elem_id="alternatives")
             self.sweep = gr.Button("From one to the other", elem_id="sweep")
             self.gif = gr.Button("Moving picture (GIF)", elem_id="gif")
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_id="compare-row"):
             self.others = gr.Dropdown(
                 [],
                 value=[],
@@ -46,7 +46,7 @@ class MorePart:
                 scale=4,
             )
             self.compare = gr.Button("Compare", elem_id="compare", scale=1, min_width=120)
-        self.note = gr.HTML(elem_id="more-note", elem_classes="caption")
+        self.note = gr.HTML(padding=False, elem_id="more-note", elem_classes="caption")
         self.gallery = gr.Gallery(
             label="Choose one to take it",
             columns=4,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ class ParentsPart:
                     elem_id="tool",
                 )
                 self.reset = gr.Button("Forget my corrections", size="sm", elem_id="reset")
-            self.hint = gr.HTML(elem_id="hint")
+            self.hint = gr.HTML(padding=False, elem_id="hint")
             with gr.Row():
                 self.whose = gr.Radio(
                     [("First", 0), ("Second", 1), ("Third", 2)], value=0, label="Whose outline to brush"
@@ -91,7 +91,7 @@ class ParentsPart:
                 elem_id=f"parent-{k + 1}",
                 alt_text=TITLES[k],
             )
-            caption = gr.HTML(elem_classes="caption", elem_id=f"found-{k + 1}")
+            caption = gr.HTML(padding=False, elem_classes="caption", elem_id=f"found-{k + 1}")
             name = gr.Dropdown(
                 known,
                 value=None,
@@ -130,7 +130,7 @@ class ParentsPart:
                 return
             self._put(held, k, slot)
             yield {self.names[k]: None, **self._changed(held, creature)}
-            yield from self.look(held)
+            yield from looked(k, held)
 
         def named(k: int, name: str | None, held: Session) -> Iterator[Any]:
             name = (name or "").strip()
@@ -146,7 +146,20 @@ class ParentsPart:
                 return
             self._put(held, k, Slot(name, name, False))
             yield {self.images[k]: None, **self._changed(held, creature)}
-            yield from self.look(held)
+            yield from looked(k, held)
+
+        def looked(k: int, held: Session) -> Iterator[Any]:
+            """Look, and take back a parent that cannot be read."""
+            placed = held.parents[k]
+            error = yield from self.look(held)
+            if error and held.parents[k] is placed:
+                held.parents[k] = None
+                yield {
+                    self.images[k]: None,
+                    self.names[k]: None,
+                    self.captions[k]: wrong(error),
+                    **self._changed(held, creature),
+                }
 
         def cleared(k: int, held: Session) -> dict[Any, Any]:
             held.parents[k] = None
@@ -209,10 +222,10 @@ class ParentsPart:
             **quiet,
         )
 
-    def look(self, held: Session) -> Iterator[Any]:
-        """Let the worker look at the parents, and show what it found."""
+    def look(self, held: Session) -> Generator[Any, None, str]:
+        """Let the worker look at the parents, and show what it found; give what went wrong, if anything did."""
         if not held.filled:
-            return
+            return ""
         job = self.studio.look(held)
         places = held.filled
         while not job.wait(_LOOK_S):
@@ -223,9 +236,10 @@ class ParentsPart:
                     if not held.looks[k]
                 }
         if job.state != "done":
-            text = wrong(job.error) if job.error else ""
-            yield {self.captions[places[-1]]: text}
-            return
+            yield {
+                self.captions[k]: wrong(job.error) if job.error and k == places[-1] else "" for k in places
+            }
+            return job.error
         shown: dict[Any, Any] = {}
         for found in job.result["parents"]:
             k = found["place"]
@@ -237,6 +251,7 @@ class ParentsPart:
             shown[self.images[k]] = gr.update(value=found["file"] or None, alt_text=alt)
             shown[self.captions[k]] = plain(f"{slot.shown}: {found['text']}")
         yield shown
+        return ""
 
     def _put(self, held: Session, k: int, slot: Slot | None) -> None:
         held.parents[k] = slot

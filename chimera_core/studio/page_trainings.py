@@ -18,7 +18,7 @@ class TrainingsPart:
     def __init__(self, studio: Studio) -> None:
         self.below = studio.host.settings.path("runs")
         gr.Markdown("## Trainings and comparisons on this machine", elem_classes="step")
-        self.cards = gr.HTML(elem_id="runs")
+        self.cards = gr.HTML(padding=False, elem_id="runs")
         self.timer = gr.Timer(_EVERY_S, active=False)
 
     def wire(self, tab: Any) -> None:

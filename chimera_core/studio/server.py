@@ -148,7 +148,7 @@ def _guarded(studio: Any, *, hosts: Collection[str] | None, password: str) -> Gu
     from fastapi import FastAPI
     from fastapi.responses import FileResponse, PlainTextResponse
 
-    from chimera_core.studio.look import STYLE
+    from chimera_core.studio.look import SCRIPT, STYLE
     from chimera_core.studio.page import build_page, page_theme
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -173,6 +173,7 @@ def _guarded(studio: Any, *, hosts: Collection[str] | None, password: str) -> Gu
         path="/",
         theme=page_theme(),
         css=STYLE,
+        js=SCRIPT,
         footer_links=[],
         run_history=False,
         show_error=True,

@@ -59,6 +59,7 @@ class Session:
     job: Job | None = None
     ahead: Job | None = None
     turn: int = 0
+    stops: int = 0
     clicks: list[tuple[float, float]] = field(default_factory=list)
 
     @property
@@ -122,6 +123,7 @@ class Studio:
         self._classes = self.workshop.put("facts")
         self.workshop.put("warm", is_urgent=False)
         self._drawn: OrderedDict[str, Creature] = OrderedDict()
+        self._reasons: dict[tuple[object, ...], str] = {}
         self._lock = threading.Lock()
 
     def fusers(self) -> list[FuserFacts]:
@@ -183,9 +185,10 @@ class Studio:
     def _keep(self, ask: Ask, job: Job, options: Mapping[tuple[str, ...], Any]) -> Creature:
         result = job.result
         took_s = time.monotonic() - (job.begun or time.monotonic())
-        remarks = (*([result["chosen"]] if result["chosen"] else []), *result["pictures"], *job.remarks)
+        chosen = [f"fuser: {result['chosen']}"] if result["chosen"] else []
+        remarks = self._with_reason(ask, [*chosen, *job.remarks, *result["pictures"]])
         creature = Creature(
-            ask, result["file"], result["fuser"], tuple(result["size"]), tuple(remarks), options, took_s
+            ask, result["file"], result["fuser"], tuple(result["size"]), remarks, options, took_s
         )
         with self._lock:
             self._drawn[ask.identity] = creature
@@ -194,16 +197,26 @@ class Studio:
                 Path(oldest.file).unlink(missing_ok=True)
         return creature
 
+    def _with_reason(self, ask: Ask, remarks: Sequence[str]) -> tuple[str, ...]:
+        """Add why a fuser was chosen, which it says once for the same parents."""
+        key = (ask.parents, ask.masks, ask.fuser, repr(ask.options))
+        reason = next((line for line in remarks if line.startswith("fuser: ")), None)
+        if reason is None and key in self._reasons:
+            return (self._reasons[key], *remarks)
+        if reason is not None:
+            self._reasons[key] = reason
+        return tuple(remarks)
+
     def draw_ahead(self, session: Session, steps: Sequence[Sequence[float]]) -> None:
         """Draw neighbours of the creature shown while nobody waits, so that the slider finds them made."""
-        shown, turn = session.shown, session.turn
+        shown, turn = session.shown, (session.turn, session.stops)
         if shown is None or shown.took_s > _AHEAD_MOST_S:
             return
 
         def work() -> None:
             end = time.monotonic() + _AHEAD_S
             for weights in steps:
-                if session.turn != turn or time.monotonic() > end:
+                if (session.turn, session.stops) != turn or time.monotonic() > end:
                     return
                 try:
                     for _ in self.drawing(session, shown.ask.at(weights), is_urgent=False):
@@ -219,7 +232,7 @@ class Studio:
 
     def stop(self, session: Session) -> None:
         """Stop what a tab waits for, and what is drawn ahead for it."""
-        session.turn += 1
+        session.stops += 1
         for job in (session.job, session.ahead):
             if job is not None:
                 self.workshop.stop(job)

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -199,7 +200,11 @@ class Workshop:
             case "stopped":
                 job.end("stopped")
             case "error":
-                job.end("failed", error=event["text"])
+                job.end("failed", error=self._without_private_folder(event["text"]))
+
+    def _without_private_folder(self, text: str) -> str:
+        """Call files as the user does: where they are kept is nothing to him."""
+        return re.sub(re.escape(f"{self.folder}{os.sep}") + r"\w+/([0-9a-f]+/)?", "", text)
 
     def _start(self) -> None:
         """Start a worker that knows nothing yet."""
