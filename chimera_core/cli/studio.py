@@ -12,6 +12,7 @@ import click
 from chimera_core.cli._host import plugin_host
 from chimera_core.cli._output import print_json
 from chimera_core.errors import ConfigError
+from chimera_core.studio.notebook import NEEDS_EXTRA
 
 
 @click.command()
@@ -54,7 +55,7 @@ def studio(
     Everything stays on this machine; what was uploaded is removed when the studio ends. End it with Ctrl-C.
     """
     if importlib.util.find_spec("gradio") is None:
-        raise ConfigError("chimera studio needs the extra: pip install 'chimera-toolkit[studio]'")
+        raise ConfigError(NEEDS_EXTRA)
     if password == "-":
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     password = password or os.environ.get("CHIMERA_STUDIO_PASSWORD", "")

@@ -30,7 +30,7 @@ _PATHS = re.compile(
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
-    "connect-src 'self' data: blob:; frame-ancestors 'self'; form-action 'self'; base-uri 'self'; object-src 'none'"
+    "connect-src 'self' data: blob:; form-action 'self'; base-uri 'self'; object-src 'none'"
 )
 _WRONG_PASSWORD_S = 1.0
 
@@ -42,6 +42,7 @@ class Guard:
         app: the page.
         hosts: names under which it may be asked for; None: any, where a password protects it.
         password: that every request must bring; empty: none.
+        may_be_framed: by notebooks on this machine.
     """
 
     def __init__(
@@ -50,10 +51,13 @@ class Guard:
         *,
         hosts: Iterable[str] | None,
         password: str = "",
+        may_be_framed: bool = False,
     ) -> None:
         self._app = app
         self._hosts = None if hosts is None else frozenset(hosts)
         self._password = password
+        frames = "'self' http://localhost:* http://127.0.0.1:* vscode-webview:" if may_be_framed else "'self'"
+        self._policy = f"{_POLICY}; frame-ancestors {frames}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or refuse it in one line."""
@@ -79,7 +83,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 present = {key.lower() for key, _ in message["headers"]}
                 own = (
-                    (b"content-security-policy", _POLICY.encode()),
+                    (b"content-security-policy", self._policy),
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"no-referrer"),
                     (b"cross-origin-resource-policy", b"same-origin"),

@@ -58,6 +58,7 @@ def serving(
     port: int | None = None,
     password: str = "",
     share: bool = False,
+    may_be_framed: bool = False,
     plugins: PluginHost | None = None,
 ) -> Iterator[Serving]:
     """Serve a studio for as long as the context lasts; its private folder goes with it.
@@ -67,6 +68,7 @@ def serving(
         port: to listen on; 0: any free one; None: the first free one from ``DEFAULT_PORT`` on.
         password: that every request must bring.
         share: let Gradio's servers make a public address that leads here.
+        may_be_framed: let a notebook of this machine show it in a frame.
         plugins: installed ones when None.
     Raises:
         ConfigError: if Gradio is not installed, or the address is open to others without password.
@@ -89,7 +91,7 @@ def serving(
         studio = Studio(folder, plugins or default_host())
         workshop = studio.workshop
         is_local = host in LOOPBACK and not share
-        app = _guarded(studio, hosts=LOOPBACK if is_local else None, password=password)
+        app = _guarded(studio, hosts=LOOPBACK if is_local else None, password=password, framed=may_be_framed)
         running = _serve(app, listener, host, share=share)
         try:
             yield running
@@ -142,7 +144,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
     ) from trouble
 
 
-def _guarded(studio: Any, *, hosts: Collection[str] | None, password: str) -> Guard:
+def _guarded(studio: Any, *, hosts: Collection[str] | None, password: str, framed: bool) -> Guard:
     """Build the page, with the route of runs before it and the guard around it."""
     import gradio
     from fastapi import FastAPI
@@ -183,7 +185,7 @@ def _guarded(studio: Any, *, hosts: Collection[str] | None, password: str) -> Gu
         mcp_server=False,
         enable_monitoring=False,
     )
-    return Guard(mounted, hosts=hosts, password=password)
+    return Guard(mounted, hosts=hosts, password=password, may_be_framed=framed)
 
 
 def _serve(app: Any, listener: socket.socket, host: str, *, share: bool) -> Serving:
