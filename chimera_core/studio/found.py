@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chimera_core.errors import ChimeraError
+from chimera_core.files.own_folders import make_folder
 from chimera_core.records import Parent
 from chimera_core.subjects.finder import SubjectFinder
 
@@ -162,13 +163,12 @@ def merge_brushed(found: Any, brushed: Any) -> Any:
 
 def _kept(folder: Path, pixels: Any) -> Path:
     """Write a preview under a name that its pixels decide."""
-    from PIL import Image
+    from chimera_core.images import write_png
 
     name = hashlib.sha256(pixels.tobytes()).hexdigest()[:20]
-    path = folder / "looks" / f"{name}.webp"
+    path = make_folder(folder / "looks", within=folder) / f"{name}.png"
     if not path.is_file():
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=90)
+        write_png(path, pixels)
     return path
 
 
@@ -182,6 +182,8 @@ def brush_outline(tasks: Tasks, job: Mapping[str, Any], *, remark: Remark) -> di
     """
     from PIL import Image
 
+    from chimera_core.images import write_png
+
     arguments = dict(job["arguments"])
     arguments["parents"] = arguments["parents"] * 2
     arguments["masks"] = arguments["masks"] * 2
@@ -190,7 +192,6 @@ def brush_outline(tasks: Tasks, job: Mapping[str, Any], *, remark: Remark) -> di
     found = SubjectFinder("auto", device=fusion.device).find(parent).mask[0].cpu().numpy()
     with Image.open(job["brushed"]) as painted:
         merged = merge_brushed(found, np.asarray(painted.convert("RGBA")))
-    path = tasks.folder / "masks" / f"{job['name']}.png"
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(merged).save(path)
+    path = make_folder(tasks.folder / "masks", within=tasks.folder) / f"{job['name']}.png"
+    write_png(path, np.repeat(merged[..., None], 3, axis=2))
     return {"file": str(path)}

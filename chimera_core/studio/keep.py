@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chimera_core.files.atomic import atomic_path
 from chimera_core.files.toml import to_toml
 from chimera_core.options.flags import Flag
 from chimera_core.studio.asks import Ask
@@ -79,7 +80,7 @@ def write_settings(path: Path, ask: Ask, command: str) -> Path:
     names, masks = file_names(ask), mask_names(ask)
     again = "chimera fuse --config config.toml -o creature.png"
     comment = f"# Makes the picture again, in this folder:\n#   {again}\n# or:\n#   {command}\n"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_entry(SETTINGS), comment + to_toml(ask.table(names, masks)))
         for name, parent in zip(names, ask.parents, strict=True):
             if Path(parent).is_absolute():

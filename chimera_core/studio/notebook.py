@@ -54,7 +54,7 @@ def studio(*, height: int = 900) -> NotebookStudio:
         python_command("-m", "chimera_core.studio.beside"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     line = process.stdout.readline()

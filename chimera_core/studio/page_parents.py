@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.files.own_folders import make_folder
 from chimera_core.models.fusers import is_class_name
 from chimera_core.studio.asks import MAX_PARENTS
 from chimera_core.studio.look import plain, working, wrong
@@ -293,7 +294,8 @@ class ParentsPart:
         import secrets
 
         import numpy as np
-        from PIL import Image
+
+        from chimera_core.images import write_png
 
         slot = held.parents[whose]
         layers = [layer for layer in (painted or {}).get("layers", []) if np.asarray(layer)[..., 3].any()]
@@ -301,9 +303,9 @@ class ParentsPart:
             yield {self.hint: wrong("nothing is painted yet")}
             return
         name = secrets.token_hex(8)
-        brushed = self.studio.folder / "masks" / f"{name}-brushed.png"
-        brushed.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.asarray(layers[0], dtype=np.uint8)).save(brushed)
+        folder = self.studio.folder
+        brushed = make_folder(folder / "masks", within=folder) / f"{name}-brushed.png"
+        write_png(brushed, np.asarray(layers[0], dtype=np.uint8))
         arguments = held.looking()["arguments"] | {"parents": [slot.word], "masks": [held.masks[whose]]}
         try:
             made = self.studio.workshop.ask("brush", arguments=arguments, brushed=str(brushed), name=name)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from chimera_core.errors import ChimeraError, DataError
-from chimera_core.files.atomic import quote
+from chimera_core.files.atomic import atomic_path, quote
 from chimera_core.files.names import name_trouble
+from chimera_core.files.own_folders import make_folder, remove_file
 from chimera_core.images import check_picture
 from chimera_core.library.collections import ShippedPictures
 from chimera_core.library.lookup import Names
@@ -57,13 +58,14 @@ def take_upload(folder: Path, file: Path, name: str) -> Slot:
         with open(file, "rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()[:16]
         kept = folder / "parents" / digest / file_name(name)
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(kept.parent, within=folder)
         if not kept.is_file():
-            shutil.copyfile(file, kept)
+            with atomic_path(kept) as temporary:
+                shutil.copyfile(file, temporary)
             _drop_oldest(folder / "parents", but=kept)
         return Slot(str(kept), kept.name, True)
     finally:
-        file.unlink(missing_ok=True)
+        remove_file(file, within=folder)
 
 
 def file_name(name: str) -> str:
@@ -126,4 +128,4 @@ def _drop_oldest(folder: Path, *, but: Path) -> None:
         if path != but:
             total -= path.stat().st_size
             files = files[1:]
-            path.unlink(missing_ok=True)
+            remove_file(path, within=folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import tempfile
 from contextlib import suppress
@@ -50,4 +49,4 @@ def remove_abandoned(place: Path) -> None:
 def remove_private_folder(folder: Path) -> None:
     """Remove a studio's folder with all that is in it."""
     if folder.name.startswith(f".{_NAME}."):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder, within=folder.parent)

@@ -13,6 +13,7 @@ from typing import Any
 
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.files.atomic import disk_trouble
+from chimera_core.files.own_folders import make_folder
 from chimera_core.plugins.discovery import PluginHost, default_host
 from chimera_core.studio.guard import LOOPBACK, Guard
 from chimera_core.studio.parents import MAX_UPLOAD
@@ -115,7 +116,7 @@ def _prepare_gradio(folder: str) -> None:
     os.environ["GRADIO_TEMP_DIR"] = os.path.join(folder, "page")
     for name in ("GRADIO_SHARE", "GRADIO_ALLOWED_PATHS", "GRADIO_ROOT_PATH", "GRADIO_SSR_MODE"):
         os.environ.pop(name, None)
-    os.makedirs(os.environ["GRADIO_TEMP_DIR"], exist_ok=True)
+    make_folder(os.environ["GRADIO_TEMP_DIR"], within=folder)
     tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"]  # uploads begin there
 
 

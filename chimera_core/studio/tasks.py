@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import ChimeraError
+from chimera_core.files.own_folders import make_folder
 from chimera_core.fusing.fusion import Fusion
 from chimera_core.fusing.request import FusionRequest, check_request
 from chimera_core.library.visibility_cache import VisibilityCache
@@ -122,7 +123,7 @@ class Tasks:
         weights, seed = request.weights[0], request.seeds[0]
         made = fusion.make(weights, [seed], progress=progress, opacity=True)[0]
         path = self.folder / "made" / f"{job['name']}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, within=self.folder)
         write_png(path, to_uint8(made), text=fusion.text(weights, seed))
         return {
             "file": str(path),
@@ -147,7 +148,7 @@ class Tasks:
             progress(min(1.0, (done + share % 1) / count), 1.0)
 
         path = self.folder / "made" / f"{job['name']}.gif"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, within=self.folder)
         frames, text = sweep_frames(fusion, progress=report)
         write_moving_sweep(path, frames, text)
         return {"file": str(path), "fuser": fusion.fuser_name}
