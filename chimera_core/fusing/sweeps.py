@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chimera_core.fusing.fusion import Fusion
 
-GIF_FPS = 6
+FPS = 6
+"""Of moving sweeps."""
 
 
 def sweep_frames(
@@ -34,8 +34,20 @@ def sweep_frames(
     }
 
 
-def write_moving_sweep(path: Path, frames: Sequence[Any], text: Mapping[str, str]) -> None:
-    """Write the frames there and back, as an endless GIF."""
-    from chimera_core.images import write_gif
+def there_and_back(frames: Sequence[Any]) -> list[Any]:
+    """Give the frames of a moving sweep, which ends where it begins."""
+    even = _of_one_size(frames)
+    return [*even, *even[-2:0:-1]]
 
-    write_gif(path, [*frames, *frames[-2:0:-1]], fps=GIF_FPS, text=text)
+
+def _of_one_size(frames: Sequence[UInt8]) -> list[UInt8]:
+    """Lay frames on white of the largest height and width, in the middle: some fusers' shapes follow the weights."""
+    import numpy as np
+
+    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
+    even = []
+    for frame in frames:
+        down, right = height - frame.shape[0], width - frame.shape[1]
+        margins = ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
+        even.append(np.pad(frame, margins, constant_values=255) if down or right else frame)
+    return even

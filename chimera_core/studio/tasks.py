@@ -134,7 +134,8 @@ class Tasks:
         }
 
     def _write_gif(self, job: Mapping[str, Any], *, progress: Progress, remark: Remark) -> dict[str, Any]:
-        from chimera_core.fusing.sweeps import sweep_frames, write_moving_sweep
+        from chimera_core.fusing.sweeps import FPS, sweep_frames, there_and_back
+        from chimera_core.images import write_gif
 
         fusion = self.open(job["arguments"], job["steps"], remark=remark)
         count, done, last = len(fusion.request.weights), 0, 0.0
@@ -150,7 +151,7 @@ class Tasks:
         path = self.folder / "made" / f"{job['name']}.gif"
         make_folder(path.parent, within=self.folder)
         frames, text = sweep_frames(fusion, progress=report)
-        write_moving_sweep(path, frames, text)
+        write_gif(path, there_and_back(frames), fps=FPS, text=text)
         return {"file": str(path), "fuser": fusion.fuser_name}
 
 

@@ -27,7 +27,7 @@ from chimera_core.studio.private_folder import remove_private_folder
 
 _LOOK_S = 0.05
 # So long a worker has to stop by itself.
-PATIENCE_S = 1.0
+PATIENCE_S = 0.7
 
 
 class Job:
