@@ -24,6 +24,8 @@ MAX_UPLOAD = 64 << 20
 MAX_KEPT, MAX_KEPT_BYTES = 400, 2 << 30
 """Photographs and bytes that a studio keeps; the oldest go first."""
 
+_CANNOT_BE_SHOWN = re.compile(r"[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -69,15 +71,22 @@ def take_upload(folder: Path, file: Path, name: str) -> Slot:
 
 
 def file_name(name: str) -> str:
-    """Give the name that a file had, without folders and what no system takes in a name."""
-    bare = PureWindowsPath(name).name or "picture"
-    bare = re.sub(r"[\x00-\x1f\x7f\"*/:<>?\\|\u202a-\u202e\u2066-\u2069]", "_", bare).strip(" .") or "picture"
-    if name_trouble(bare):
-        bare = f"picture-{bare}"
+    """Give the name that a file had, without folders and what cannot be in a name here.
+
+    It stays as it is where it can: the copied command names the user's own file.
+    """
+    bare = _CANNOT_BE_SHOWN.sub("_", PureWindowsPath(name).name).strip(" .")
+    if os.name == "nt":
+        bare = re.sub(r'["*:<>?|]', "_", bare)
     stem, suffix = os.path.splitext(bare)
-    while len((stem + suffix).encode("utf-8", "surrogatepass")) > 200:
+    while len((stem + suffix).encode("utf-8", "replace")) > 200:
         stem = stem[:-1]
-    return (stem + suffix).encode("utf-8", "replace").decode()
+    bare = (stem + suffix).encode("utf-8", "replace").decode()
+    return (
+        f"picture{'-' if bare else ''}{bare}"
+        if not bare or (os.name == "nt" and name_trouble(bare))
+        else bare
+    )
 
 
 def known_names(host: PluginHost) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chimera_core.images.reading import read_png_text
+from chimera_core.images.notes import read_notes
 
 Picture = Callable[..., Path]
 
@@ -64,7 +64,7 @@ def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same
     page.browser.execute_script("document.querySelectorAll('#gallery .grid-container button')[2].click()")
     page.done("seed 2")
     file = page.download("#keep-png", tmp_path / "png")
-    kept, text = file.read_bytes(), read_png_text(file)
+    kept, text = file.read_bytes(), read_notes(file)
     assert json.loads(text["chimera.parents"]) == ["lion.png", "zebra.png"]
     assert (text["chimera.seed"], json.loads(text["chimera.weights"])) == ("2", [0.5, 0.5])
     options = json.loads(text["chimera.options"])
