@@ -229,13 +229,10 @@ class ParentsPart:
             return ""
         job = self.studio.look(held)
         places = held.filled
+        new = [k for k in places if not held.looks[k]]
         while not job.wait(_LOOK_S):
-            if not job.remarks:
-                yield {
-                    self.captions[k]: working(job, "Looking for the animal")
-                    for k in places
-                    if not held.looks[k]
-                }
+            if new:
+                yield {self.captions[k]: working(job, "Looking for the animal") for k in new}
         if job.state != "done":
             yield {
                 self.captions[k]: wrong(job.error) if job.error and k == places[-1] else "" for k in places
