@@ -18,7 +18,7 @@ def main() -> int:
 
             def wait_for_the_end() -> None:
                 sys.stdin.read()
-                running.ended.set()
+                running.server.should_exit = True
 
             threading.Thread(target=wait_for_the_end, daemon=True).start()
             running.wait()

@@ -79,7 +79,7 @@ def _described(
 def sentence(confidence: float | None, facts: Mapping[str, Any], *, own: bool) -> str:
     """Say in words what the drawing shows: whoever cannot see it reads this."""
     if own:
-        outline = "your outline"
+        outline = "outline (as given)"
     elif not confidence:
         return "No animal was found: the whole picture is taken. Brush its outline to mend that."
     else:

@@ -13,6 +13,11 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 @media (max-width: 600px) { main.app, .gradio-container > .main { padding: 10px 10px 30px !important; } }
 #head h1 { font-size: 1.7rem; margin: 0; letter-spacing: -0.02em; }
 #head p { margin: 2px 0 0; color: var(--body-text-color-subdued); }
+.caption .html-container, #status .html-container, #why .html-container, #hint .html-container, #runs .html-container { padding: 0 !important; }
+#gallery .grid-wrap, #history .grid-wrap { max-height: none !important; min-height: 0 !important; height: auto !important; overflow: visible !important; }
+#gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(150px, 44%), 1fr)) !important; }
+#history .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
+#gallery, #history { max-width: 100%; }
 .step h2 { font-size: 1.05rem; margin: 14px 0 2px; }
 .step p { margin: 0; color: var(--body-text-color-subdued); }
 .caption { min-height: 1.3em; font-size: 0.9rem; padding: 0 2px; }
@@ -27,6 +32,7 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 @keyframes to-and-fro { from { margin-left: 0; } to { margin-left: 70%; } }
 @media (prefers-reduced-motion: reduce) { #status .bar i { animation: none !important; transition: none; } }
 #why { padding: 0 2px; color: var(--body-text-color-subdued); font-size: 0.92rem; }
+.dark button[role=tab][aria-selected=true] { color: var(--primary-300) !important; }
 #compare-row { align-items: flex-end; }
 #examples button { min-height: 44px; }
 #command textarea { width: 0; min-width: 100%; font-family: var(--font-mono); font-size: 0.88rem; }
@@ -65,6 +71,17 @@ def theme(gradio: Any) -> Any:
         button_primary_background_fill_dark="*primary_700",
         button_primary_text_color="white",
         block_label_text_size="*text_sm",
+        # What others call subdued is too pale to be read on white.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_title_text_color="*neutral_700",
+        block_label_text_color="*neutral_700",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        color_accent="*primary_700",
+        slider_color="*primary_600",
     )
 
 

@@ -39,7 +39,7 @@ class NotebookStudio:
         )
 
 
-def studio(*, height: int = 900) -> NotebookStudio:
+def open_studio(*, height: int = 900) -> NotebookStudio:
     """Open the studio; the last line of a cell shows its page below.
 
     Args:

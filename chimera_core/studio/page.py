@@ -15,6 +15,8 @@ from chimera_core.studio.page_parents import ParentsPart
 from chimera_core.studio.page_trainings import TrainingsPart
 from chimera_core.studio.session import Session, Studio
 
+# Every so many seconds copies that are older than so many go.
+_DELETE_CACHE = (3600, 6 * 3600)
 HEAD = """
 # Chimera Studio
 Two photographs of animals in, one creature out. Everything stays on this machine.
@@ -23,7 +25,7 @@ Two photographs of animals in, one creature out. Everything stays on this machin
 
 def build_page(studio: Studio) -> Any:
     """Lay out the page and wire it: ``gradio.Blocks``."""
-    with gr.Blocks(title="Chimera Studio", analytics_enabled=False) as page:
+    with gr.Blocks(title="Chimera Studio", analytics_enabled=False, delete_cache=_DELETE_CACHE) as page:
         session = gr.State(Session())
         gr.Markdown(HEAD, elem_id="head")
         with gr.Tabs():

@@ -30,7 +30,6 @@ class MorePart:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         gr.Markdown("## 5. See more of them", elem_classes="step")
-        self.made: dict[int, list[Creature]] = {}
         with gr.Row():
             self.alternatives = gr.Button(f"{ALTERNATIVES} alternatives", elem_id="alternatives")
             self.sweep = gr.Button("From one to the other", elem_id="sweep")
@@ -77,7 +76,7 @@ class MorePart:
             "api_visibility": "private",
             "concurrency_limit": None,
         }
-        shown = [self.note, self.gallery, self.listed, creature.cancel]
+        shown = [self.note, self.gallery, self.listed, creature.status, creature.cancel]
 
         def alternatives(held: Session) -> Iterator[Any]:
             yield from self._draw(
@@ -112,7 +111,7 @@ class MorePart:
         self.gif.click(
             lambda held: (yield from self._move(held, creature)),
             [session],
-            [self.note, self.moving, self.keep_gif, creature.cancel],
+            [self.note, self.moving, self.keep_gif, creature.status, creature.cancel],
             **quiet,
         )
         self.others.focus(self._offer, None, [self.others], **quiet)
@@ -138,6 +137,7 @@ class MorePart:
         except ChimeraError as error:
             yield {self.note: wrong(str(error))}
             return
+        yield {creature.status: ""}  # what was drawn there is not wanted any more
         made: list[tuple[str, str]] = []
         listed: list[Creature] = []
         failures: list[str] = []
@@ -158,12 +158,7 @@ class MorePart:
             except ChimeraError as error:
                 failures.append(f"{label}: {error}")
             yield {
-                self.gallery: gr.update(
-                    value=list(made),
-                    visible=bool(made),
-                    selected_index=None,
-                    columns=FRAMES if len(asks) == FRAMES else 4,
-                ),
+                self.gallery: gr.update(value=list(made), visible=bool(made), selected_index=None),
                 self.listed: list(listed),
             }
         text = wrong("; ".join(failures)) if failures else plain("Choose one to take it.")
@@ -177,6 +172,7 @@ class MorePart:
         except ChimeraError as error:
             yield {self.note: wrong(str(error))}
             return
+        yield {creature.status: ""}
         steps = sweep_weights(ask.weights, FRAMES)
         job = self.studio.workshop.put(
             "gif", arguments=ask.arguments(), steps=steps, name=f"{ask.identity}/{title_of(ask)}"

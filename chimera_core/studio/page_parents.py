@@ -228,7 +228,7 @@ class ParentsPart:
         if not held.filled:
             return ""
         job = self.studio.look(held)
-        places = held.filled
+        places, asked = held.filled, list(held.parents)
         new = [k for k in places if not held.looks[k]]
         while not job.wait(_LOOK_S):
             if new:
@@ -242,7 +242,7 @@ class ParentsPart:
         for found in job.result["parents"]:
             k = found["place"]
             slot = held.parents[k]
-            if slot is None:
+            if slot is None or slot is not asked[k]:  # another one was put there meanwhile
                 continue
             held.looks[k] = found
             alt = f"{slot.shown}. {found['text']}"

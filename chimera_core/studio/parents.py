@@ -106,10 +106,10 @@ def example_parents(host: PluginHost) -> list[tuple[str, tuple[str, ...]]]:
     shipped = ShippedPictures().pictures()
     examples: list[tuple[str, tuple[str, ...]]] = []
     if {"astronaut", "cat"} <= shipped.keys():
-        examples.append(("Astronaut with a cat's head", ("astronaut", "cat")))
-        examples.append(("Cat with an astronaut's face", ("cat", "astronaut")))
+        examples.append(("astronaut + cat", ("astronaut", "cat")))
+        examples.append(("cat + astronaut", ("cat", "astronaut")))
     if "person-cat" in host.registry.models or "faces-128" in host.registry.models:
-        examples.append(("Person and cat, all made up", ("person", "cat")))
+        examples.append(("person + cat, both made up", ("person", "cat")))
     return examples
 
 

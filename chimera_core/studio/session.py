@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.files.own_folders import remove_file
+from chimera_core.files.own_folders import remove_tree
 from chimera_core.fusing.weights import sweep_weights
 from chimera_core.options.flags import Flag
 from chimera_core.plugins.discovery import PluginHost
@@ -195,7 +195,7 @@ class Studio:
             self._drawn[ask.identity] = creature
             while len(self._drawn) > _MOST_DRAWN:
                 _, oldest = self._drawn.popitem(last=False)
-                remove_file(oldest.file, within=self.folder)
+                remove_tree(Path(oldest.file).parent, within=self.folder)
         return creature
 
     def _with_reason(self, ask: Ask, remarks: Sequence[str]) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def _article(card: RunCard) -> str:
     if card.source:
         facts.append(f"on {card.source}")
     if card.written:
-        facts.append(card.written)
+        facts.append(card.written[:16].replace("T", " "))
     parts = [f"<h3>{html.escape(card.name)}</h3>", f"<p>{html.escape(' · '.join(facts))}</p>"]
     if card.report:
         parts.append(

@@ -61,10 +61,18 @@ class Page:
     def __init__(self, browser: Any, address: str) -> None:
         self.browser, self.address = browser, address
 
-    def open(self, *, width: int = 1280, dark: bool = False) -> Page:
-        size = {"width": width, "height": 1600, "deviceScaleFactor": 1, "mobile": width < 500}
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    def resize(self, width: int) -> None:
+        size = {"width": width, "height": 1600, "deviceScaleFactor": 1, "mobile": False}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def overflow(self) -> int:
+        """Give how many pixels the page is wider than its window."""
+        script = "const d = document.documentElement; return d.scrollWidth - d.clientWidth"
+        return int(self.browser.execute_script(script))
+
+    def open(self, *, width: int = 1280, dark: bool = False) -> Page:
+        self.resize(width)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.browser.get(self.address)
         self.until(lambda: self.browser.find_element("css selector", "#parent-1 input[type=file]"))
@@ -94,22 +102,34 @@ class Page:
         self.until(find).send_keys(str(file))
 
     def press(self, selector: str) -> None:
-        element = self.until(lambda: self.browser.find_element("css selector", selector))
-        self.until(element.is_enabled)
-        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
+        def pressed() -> bool:  # what is found may be drawn anew before it is clicked
+            element = self.browser.find_element("css selector", selector)
+            self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+            if not element.is_enabled():
+                return False
+            element.click()
+            return True
+
+        self.until(pressed)
 
     def choose(self, selector: str, label: str) -> None:
         """Choose an entry of a list by its label."""
         from selenium.webdriver.common.keys import Keys
 
-        field = self.until(lambda: self.browser.find_element("css selector", f"{selector} input"))
-        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
-        field.click()
-        field.send_keys(Keys.CONTROL, "a")
-        field.send_keys(label)
         entry = f"//ul[@role='listbox']//li[normalize-space(.)={json.dumps(label)} or @aria-label={json.dumps(label)}]"
-        self.until(lambda: self.browser.find_element("xpath", entry)).click()
+
+        def chosen() -> bool:
+            field = self.browser.find_element("css selector", f"{selector} input")
+            self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
+            field.click()
+            field.send_keys(Keys.CONTROL, "a")
+            field.send_keys(label)
+            found = self.browser.find_elements("xpath", entry)
+            if found:
+                found[0].click()
+            return bool(found)
+
+        self.until(chosen)
 
     def set_range(self, selector: str, value: float) -> None:
         """Move a slider."""

@@ -61,6 +61,9 @@ def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same
     page.make()
     page.press("#alternatives")
     page.until(lambda: "Choose one" in page.text("#more-note"))
+    page.resize(390)
+    assert page.overflow() <= 0
+    page.resize(1280)
     page.browser.execute_script("document.querySelectorAll('#gallery .grid-container button')[2].click()")
     page.done("seed 2")
     file = page.download("#keep-png", tmp_path / "png")
@@ -164,16 +167,60 @@ def test_two_tabs_draw_without_knowing_each_other(page: Any, parents: tuple[Path
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_is_never_wider_than_its_window(page: Any, width: int) -> None:
     page.open(width=width)
-    room, wide = page.browser.execute_script(
-        "const d = document.documentElement; return [d.clientWidth, d.scrollWidth]"
-    )
-    assert wide <= room
+    assert page.overflow() <= 0
     unnamed = page.browser.execute_script(
         "return [...document.querySelectorAll('button, input:not([type=file]), textarea')].filter((e) => e.offsetWidth"
         " && !(e.innerText || e.ariaLabel || e.title || e.labels?.length || e.getAttribute('aria-labelledby')))"
         ".map((e) => e.outerHTML.slice(0, 120))"
     )
     assert unnamed == []
+
+
+def test_real_photographs_show_head_and_outline_and_are_fused_as_by_the_command(
+    page: Any, photos: Path, chimera: Any, studio: Any, tmp_path: Path
+) -> None:
+    page.open()
+    page.drop(1, photos / "llama.jpg")
+    page.drop(2, photos / "german_shepherd.jpg")
+    page.until(lambda: all("outline, head" in page.text(f"#found-{k}") for k in (1, 2)))
+    page.choose("#fuser", "parts")
+    page.make()
+    page.set_range("#weight", 30)
+    page.done("70 : 30")
+    page.set_range("#weight", 50)
+    page.done("50 : 50")
+    kept = page.download("#keep-png", tmp_path / "png")
+    done = chimera(*shlex.split(page.command)[1:-1], tmp_path / "again.png", cwd=photos, env=studio.environ)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.png").read_bytes() == kept.read_bytes()
+
+
+LUMINANCE = """
+const light = (rgb) => rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const colour = (element, key) => getComputedStyle(element)[key].match(/[\\d.]+/g).map(Number);
+const ground = (element) => {
+  for (; element; element = element.parentElement) {
+    const found = colour(element, "backgroundColor");
+    if (found.length === 3 || found[3] === 1) return light(found.slice(0, 3));
+  }
+  return light(colour(document.body, "backgroundColor").slice(0, 3));
+};
+return [...document.querySelectorAll("h1, h2, p, label, button:enabled, span, input, textarea:enabled")]
+  .filter((e) => e.offsetWidth && [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+  .filter((e) => !e.closest("button:disabled"))
+  .map((e) => {
+    const [ink, paper] = [light(colour(e, "color").slice(0, 3)), ground(e)];
+    return [(Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05), e.textContent.trim().slice(0, 40)];
+  }).filter(([contrast]) => contrast < 4.5);
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_stands_out_in_light_and_dark(page: Any, dark: bool) -> None:
+    page.open(dark=dark)
+    # What the Web Content Accessibility Guidelines ask of text.
+    assert page.browser.execute_script(LUMINANCE) == []
 
 
 def test_a_killed_studio_leaves_nothing_behind(tmp_path: Path) -> None:
