@@ -157,7 +157,6 @@ def check_creature_file(
     return CreatureFile(path, form, check_quality(quality, form))
 
 
-
 def files_in_the_way(files: Sequence[CreatureFile]) -> list[os.PathLike[str]]:
     """List the paths among places."""
     return [file.path for file in files if file.path is not None]

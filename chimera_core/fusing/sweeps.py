@@ -40,7 +40,7 @@ def there_and_back(frames: Sequence[Any]) -> list[Any]:
     return [*even, *even[-2:0:-1]]
 
 
-def _of_one_size(frames: Sequence[UInt8]) -> list[UInt8]:
+def _of_one_size(frames: Sequence[Any]) -> list[Any]:
     """Lay frames on white of the largest height and width, in the middle: some fusers' shapes follow the weights."""
     import numpy as np
 
