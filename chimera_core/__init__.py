@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from chimera_core.components.by_name import open_source
     from chimera_core.fusing.fusion import FusionResult, fuse
     from chimera_core.models.encoders import load_encoder
+    from chimera_core.studio.notebook import open_studio
 
-__all__ = ["FusionResult", "__version__", "fuse", "load_encoder", "open_source"]
+__all__ = ["FusionResult", "__version__", "fuse", "load_encoder", "open_source", "open_studio"]
 
 
 def __getattr__(name: str) -> Any:

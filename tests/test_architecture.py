@@ -119,13 +119,14 @@ def modules_after(code: str) -> set[str]:
         "from chimera_core.cli.root import run; run(['fuse', 'a.jpg', '--weights', '2'])",
         "from chimera_core.cli.root import run; run(['report', 'no-such-run'])",
         "from chimera_core.cli.root import run; run(['library', 'list'])",
+        "from chimera_core.cli.root import run; run(['studio', '--help'])",
         "from chimera_core.cli.root import run; run(['fuse', 'cat', 'no-such-animal'])",
     ],
 )
 def test_start_up_imports_nothing_heavy(code: str) -> None:
     loaded = modules_after(code)
     assert "chimera_core" in loaded
-    assert not loaded & {"torch", "timm", "torchvision", "numpy", "PIL", "cv2", "skimage"}
+    assert not loaded & {"torch", "timm", "torchvision", "numpy", "PIL", "cv2", "skimage", "gradio"}
 
 
 def test_every_name_of_the_api_resolves() -> None:

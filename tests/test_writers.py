@@ -48,6 +48,10 @@ EXCUSED = {
         "chimera_core/files/locks.py",
         "_put",
     ): "makes a new name, or none: at once and whole, which atomic_path does not promise",
+    (
+        "chimera_core/studio/private_folder.py",
+        "make_private_folder",
+    ): "mkdir alone makes it nobody else's from the first moment, and refuses what is there",
     ("chimera_core/runs/record.py", "work_in"): "removes locks of a run that never began, and empty folders",
 }
 

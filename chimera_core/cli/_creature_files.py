@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from chimera_core.cli._streams import stdout_for_bytes
 from chimera_core.errors import ConfigError, RunError
 from chimera_core.files.atomic import disk_trouble, quote
+from chimera_core.fusing.sweeps import FPS, there_and_back
 from chimera_core.images import check_output, write_gif
 from chimera_core.images.formats import (
     FORMATS,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from chimera_core.images.upright import UInt8
 
 FORMAT_NAMES = tuple(form.suffix.removeprefix(".") for form in FORMATS)
-FPS = 6
-"""Of moving sweeps."""
 STDOUT = "-"
 
 
@@ -82,13 +81,12 @@ class CreatureFile:
 
     def write_moving(self, frames: Sequence[UInt8], text: Mapping[str, str]) -> str:
         """Write frames, uint8 (H, W, 3) each, there and back; gives a line for the user, or none."""
-        even = _of_one_size(frames)
-        there_and_back = [*even, *even[-2:0:-1]]
+        moving = there_and_back(frames)
         if self.path is not None:
-            return self._film(self.path, there_and_back, text)
+            return self._film(self.path, moving, text)
         with tempfile.TemporaryDirectory(prefix="chimera-") as folder:
             file = Path(folder, f"sweep{self.form.suffix}")
-            line = self._film(file, there_and_back, text)
+            line = self._film(file, moving, text)
             self._send(file.read_bytes())
         return line
 
@@ -157,19 +155,6 @@ def check_creature_file(
     if not form.moves:
         check_side(side, form)
     return CreatureFile(path, form, check_quality(quality, form))
-
-
-def _of_one_size(frames: Sequence[UInt8]) -> list[UInt8]:
-    """Lay frames on white of the largest height and width, in the middle: some fusers' shapes follow the weights."""
-    import numpy as np
-
-    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
-    even = []
-    for frame in frames:
-        down, right = height - frame.shape[0], width - frame.shape[1]
-        margins = ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
-        even.append(np.pad(frame, margins, constant_values=255) if down or right else frame)
-    return even
 
 
 def files_in_the_way(files: Sequence[CreatureFile]) -> list[os.PathLike[str]]:

@@ -283,17 +283,11 @@ def _write_triangle(request: FusionRequest, side: int, file: CreatureFile) -> Fu
 
 def _frames(request: FusionRequest) -> tuple[list[Any], dict[str, str], Fusion]:
     """Make a creature of each weights: uint8 (H, W, 3), what the file says of them, and what made them."""
-    from chimera_core.images.pixels import to_uint8
+    from chimera_core.fusing.sweeps import sweep_frames
 
-    fusion, steps = _open(request), request.weights
-    frames: list[Any] = []
-    with progress("fusing", parts=len(steps)) as report:
-        for weights in steps:
-            frames.append(to_uint8(fusion.make(weights, request.seeds, progress=report)[0]))
-            report(1, 1)
-    text = fusion.text(steps[0], request.seeds[0]) | {
-        "chimera.weights": str([[round(w, 6) for w in s] for s in steps])
-    }
+    fusion = _open(request)
+    with progress("fusing", parts=len(request.weights)) as report:
+        frames, text = sweep_frames(fusion, progress=report)
     return frames, text, fusion
 
 

@@ -21,6 +21,7 @@ from chimera_core.options.config import suggest
 _COMMANDS = {
     "demo": "Make",
     "fuse": "Make",
+    "studio": "Make",
     "score": "Measure",
     "compare": "Measure",
     "report": "Measure",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from chimera_core.errors import ConfigError, PluginError
 from chimera_core.files.atomic import refuse_inputs
 from chimera_core.fusing.backgrounds import set_background
 from chimera_core.fusing.incoming import take_in
-from chimera_core.fusing.parents import ParentReader
+from chimera_core.fusing.parents import ParentReader, PhotographKey
 from chimera_core.fusing.provenance import provenance
 from chimera_core.fusing.request import FusionRequest, check_limits, check_request, untrained
 from chimera_core.library.fetching import fetch_into_library
@@ -45,9 +45,16 @@ class Fusion:
 
     Args:
         fuser: loaded before, for a request that differs in its parents alone; None: it is loaded.
+        photographs: read before, for requests that share them; see ``ParentReader``.
     """
 
-    def __init__(self, request: FusionRequest, *, fuser: FusionGenerator | None = None) -> None:
+    def __init__(
+        self,
+        request: FusionRequest,
+        *,
+        fuser: FusionGenerator | None = None,
+        photographs: MutableMapping[PhotographKey, Parent] | None = None,
+    ) -> None:
         from chimera_core.devices import select_device
 
         self.request = request
@@ -59,7 +66,7 @@ class Fusion:
                 raise untrained(request.fuser.component)
             accepts, most = self.fuser.accepts, self.fuser.max_parents
             check_limits(request.fuser.label, request.parents, accepts=accepts, most=most)
-        self._parents = ParentReader(request, accepts=self.fuser.accepts)
+        self._parents = ParentReader(request, accepts=self.fuser.accepts, kept=photographs)
 
     def make(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 # enough for a small animal's coat, and a 50-megapixel photograph stays affordable.
 PARENT_SIZE = 1024
 
+PhotographKey = tuple[object, ...]
+"""What decides which pixels and which mask a photograph is read as."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -32,11 +36,20 @@ class ParentReader:
 
     Args:
         accepts: what its fuser takes, ``"photo"`` or ``"class"`` or both.
+        kept: photographs that were read before, which requests share: fusers keep what they found in a parent. New ones
+            are put into it. None: each is read.
     """
 
-    def __init__(self, request: FusionRequest, *, accepts: frozenset[str]) -> None:
+    def __init__(
+        self,
+        request: FusionRequest,
+        *,
+        accepts: frozenset[str],
+        kept: MutableMapping[PhotographKey, Parent] | None = None,
+    ) -> None:
         self.request = request
         self._accepts = accepts
+        self._kept = {} if kept is None else kept
         self._source: DatasetSource | None = None
         self._sampled: dict[tuple[int, int], Parent] = {}
         self._known = [self._read(k) for k in range(len(request.parents))]
@@ -57,6 +70,26 @@ class ParentReader:
             return Parent(name, class_name=name)
         if not Path(name).is_file():
             return None if "photo" in self._accepts else Parent(name, class_name=name)
+        key = self._key(index)
+        if key not in self._kept:
+            self._kept[key] = self._read_photograph(index)
+        return self._kept[key]
+
+    def _key(self, index: int) -> PhotographKey:
+        """Give all that decides what is read; a name alone may stand for other pixels tomorrow."""
+        request = self.request
+        mask = request.masks[index] if index < len(request.masks) else "auto"
+        found = request.pictures[index] if request.pictures else None
+        limit = max(PARENT_SIZE, request.size)
+        files = tuple(
+            (name, Path(name).stat().st_mtime_ns)
+            for name in (request.parents[index], mask)
+            if Path(name).is_file()
+        )
+        return (files, mask, limit, request.square, found.name if found else "")
+
+    def _read_photograph(self, index: int) -> Parent:
+        name = self.request.parents[index]
         from chimera_core.images import read_picture
         from chimera_core.images.pixels import from_uint8, middle_square
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,11 @@ _ENCODER = "timm:timm"
 def load_outline_encoder(device: torch.device) -> FeatureEncoder:
     """Load the encoder from whose features outlines are read, frozen."""
     return load_encoder(_ENCODER, device=device).requires_grad_(False)
+
+
+# What was found in a parent, for as long as that lives: the fuser that draws, the one that chose it and the one that
+# gives its coat each have a finder, and would all look for the same animal.
+_FOUND: WeakKeyDictionary[Parent, dict[tuple[str, str], Outline]] = WeakKeyDictionary()
 
 
 class SubjectFinder:
@@ -78,7 +85,7 @@ class SubjectFinder:
             elif self.mode == "whole":
                 mask = torch.ones_like(image[:1])
             else:
-                found = self._look(image)
+                found = self._look_once(parent, image)
                 mask = or_whole(found.mask)
                 self._confidences[parent] = found.confidence
             self._found[parent] = Subject(image, mask)
@@ -101,6 +108,15 @@ class SubjectFinder:
             else:
                 self._heads[parent] = head_map(self._network(), image, mask).to(mask)
         return self._heads[parent]
+
+    def _look_once(self, parent: Parent, image: Tensor) -> Outline:
+        if self._finder is not None:  # a plugin's may have options, or a state
+            return self._look(image)
+        kept = _FOUND.setdefault(parent, {})
+        key = (self.outline, str(self.device))
+        if key not in kept:
+            kept[key] = self._look(image)
+        return kept[key]
 
     def _look(self, image: Tensor) -> Outline:
         if self._finder is not None:

@@ -1,0 +1,121 @@
+"""How the page looks: system fonts, calm colours that stand out in light and dark, room to breathe."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from chimera_core.studio.workshop import Job
+
+STYLE = """
+.gradio-container { max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; box-sizing: border-box; }
+main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-sizing: border-box; max-width: 100%; }
+@media (max-width: 600px) { main.app, .gradio-container > .main { padding: 10px 10px 30px !important; } }
+#head h1 { font-size: 1.7rem; margin: 0; letter-spacing: -0.02em; }
+#head p { margin: 2px 0 0; color: var(--body-text-color-subdued); }
+.caption .html-container, #status .html-container, #why .html-container, #hint .html-container, #runs .html-container { padding: 0 !important; }
+#gallery .grid-wrap, #history .grid-wrap { max-height: none !important; min-height: 0 !important; height: auto !important; overflow: visible !important; }
+#gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(150px, 44%), 1fr)) !important; }
+#history .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
+#gallery, #history { max-width: 100%; }
+.step h2 { font-size: 1.05rem; margin: 14px 0 2px; }
+.step p { margin: 0; color: var(--body-text-color-subdued); }
+.caption { min-height: 1.3em; font-size: 0.9rem; padding: 0 2px; }
+.caption .wrong, #status .wrong { color: var(--error-text-color, #b91c1c); font-weight: 600; }
+.dark .caption .wrong, .dark #status .wrong { color: #fca5a5; }
+#make { font-size: 1.15rem; min-height: 52px; }
+#stage { min-height: 320px; }
+#status { min-height: 2.2em; padding: 0 2px; }
+#status .bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; margin-top: 4px; }
+#status .bar i { display: block; height: 100%; background: var(--color-accent); transition: width 0.2s linear; }
+#status .bar.unknown i { width: 30%; animation: to-and-fro 1.6s ease-in-out infinite alternate; }
+@keyframes to-and-fro { from { margin-left: 0; } to { margin-left: 70%; } }
+@media (prefers-reduced-motion: reduce) { #status .bar i { animation: none !important; transition: none; } }
+#why { padding: 0 2px; color: var(--body-text-color-subdued); font-size: 0.92rem; }
+.dark button[role=tab][aria-selected=true] { color: var(--primary-300) !important; }
+#compare-row { align-items: flex-end; }
+#examples button { min-height: 44px; }
+#command textarea { width: 0; min-width: 100%; font-family: var(--font-mono); font-size: 0.88rem; }
+.runs { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 16px; }
+.runs article { border: 1px solid var(--border-color-primary); border-radius: 10px; padding: 14px; background: var(--block-background-fill); overflow-wrap: anywhere; }
+.runs h3 { margin: 0 0 2px; font-size: 1rem; }
+.runs p { margin: 2px 0; font-size: 0.88rem; color: var(--body-text-color-subdued); }
+.runs img { width: 100%; border-radius: 6px; margin-top: 8px; background: #fff; }
+footer { display: none !important; }
+"""
+SCRIPT = """
+() => {
+  // Gradio's label of a text with a copy button belongs to the button.
+  const name = () => {
+    const command = document.querySelector('#command textarea');
+    if (command && !command.ariaLabel) command.ariaLabel = 'Command that makes the same picture';
+  };
+  name();
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+}
+"""
+
+
+def theme(gradio: Any) -> Any:
+    """Give the theme: Gradio's plain one with fonts of the system, for none is fetched."""
+    font = gradio.themes.utils.fonts.Font
+    return gradio.themes.Default(
+        primary_hue=gradio.themes.colors.teal,
+        secondary_hue=gradio.themes.colors.teal,
+        neutral_hue=gradio.themes.colors.slate,
+        font=[font("system-ui"), font("sans-serif")],
+        font_mono=[font("ui-monospace"), font("monospace")],
+    ).set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_text_color="white",
+        block_label_text_size="*text_sm",
+        # What others call subdued is too pale to be read on white.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_title_text_color="*neutral_700",
+        block_label_text_color="*neutral_700",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        color_accent="*primary_700",
+        slider_color="*primary_600",
+    )
+
+
+def wrong(text: str) -> str:
+    """Write a line that says what went wrong."""
+    return f'<span class="wrong" role="alert">{html.escape(text)}</span>'
+
+
+def plain(text: str) -> str:
+    """Write a line of text: whatever it holds, it is text."""
+    return f"<span>{html.escape(text)}</span>"
+
+
+def working(job: Job, what: str, ahead: int = 0) -> str:
+    """Write how far a job is, and how long it may take still."""
+    if job.state == "waiting":
+        others = "another picture" if ahead <= 1 else f"{ahead} other pictures"
+        text, share = (f"Waiting for {others} ..." if ahead else f"{what} ..."), 0.0
+    else:
+        share = job.share
+        text = f"{what} ..."
+        if share > 0.02:
+            text = f"{what} ... {share:.0%}"
+        if (left := job.left_s) is not None and share < 1:
+            text += f", about {_duration(left)} left"
+    percent = f"{100 * share:.0f}"
+    bar = (
+        f'<div class="bar" role="progressbar" aria-label="{html.escape(what)}" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
+        if share > 0.02
+        else f'<div class="bar unknown" role="progressbar" aria-label="{html.escape(what)}"><i></i></div>'
+    )
+    return f"<span>{html.escape(text)}</span>{bar}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(1, seconds):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,175 @@
+"""How two animals become one: the fuser, its presets, and its options, which plugins declare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from chimera_core.errors import ChimeraError
+from chimera_core.fusing.backgrounds import BACKGROUNDS
+from chimera_core.options.flags import Flag
+from chimera_core.studio.asks import DEFAULT_SIZE, SIZES
+from chimera_core.studio.fuser_options import in_force, read_value, shown_items
+from chimera_core.studio.look import plain, wrong
+from chimera_core.studio.session import Session, Studio
+
+if TYPE_CHECKING:
+    from chimera_core.studio.page_parents import ParentsPart
+
+_NO_PRESET = "without"
+_GROUNDS = {"keep": "as in the first photograph", "white": "white", "transparent": "none (transparent)"}
+
+
+class FuserPart:
+    """The choice of a fuser, and its options."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        gr.Markdown("## 2. How they become one", elem_classes="step")
+        self.fuser = gr.Dropdown(
+            [("Automatic", "")], value="", label="Fuser", elem_id="fuser", filterable=True
+        )
+        self.summary = gr.HTML(padding=False, elem_classes="caption", elem_id="summary")
+        self.preset = gr.Dropdown(
+            [_NO_PRESET], value=_NO_PRESET, label="Preset", visible=False, elem_id="preset"
+        )
+        self.version = gr.State(0)
+        with gr.Accordion("Size, ground and all options of the fuser", open=False, elem_id="options"):
+            with gr.Row():
+                self.size = gr.Dropdown(
+                    [(f"{size} pixels", size) for size in SIZES],
+                    value=DEFAULT_SIZE,
+                    label="Size (shorter side)",
+                    elem_id="size",
+                )
+                self.background = gr.Dropdown(
+                    [(_GROUNDS[name], name) for name in BACKGROUNDS],
+                    value="keep",
+                    label="Ground",
+                    elem_id="ground",
+                )
+            self.options = gr.Group()
+
+    def choices(self) -> dict[Any, Any]:
+        """Fill the list, as soon as the worker says what there is."""
+        fusers = self.studio.fusers()
+        return {self.fuser: gr.update(choices=[(f.label, f.name) for f in fusers], value="")}
+
+    def wire(self, session: Any, *, parents: ParentsPart) -> None:
+        """Let a choice show its options."""
+        studio = self.studio
+        quiet: dict[str, Any] = {
+            "show_progress": "hidden",
+            "api_visibility": "private",
+            "concurrency_limit": None,
+        }
+
+        def chosen(name: str | None, held: Session) -> Any:
+            held.fuser, held.preset, held.options = name or "", "", {}
+            facts = next((f for f in studio.fusers() if f.name == held.fuser), None)
+            trained = facts is not None and "photo" not in facts.accepts
+            held.size = None if trained else held.size or DEFAULT_SIZE
+            presets = facts.presets if facts else ()
+            listed = [_NO_PRESET, *((f"{p} - {summary}", p) for p, summary in presets)]
+            yield {
+                self.summary: plain(facts.summary if facts else ""),
+                self.preset: gr.update(choices=listed, value=_NO_PRESET, visible=bool(presets)),
+            }
+            if len(held.filled) > 1:
+                yield from parents.look(held)
+
+        def with_preset(name: str, held: Session) -> None:
+            held.preset, held.options = "" if name == _NO_PRESET else name, {}
+
+        self.fuser.change(
+            chosen, [self.fuser, session], [self.summary, self.preset, *parents.outputs], **quiet
+        )
+        self.preset.input(with_preset, [self.preset, session], None, **quiet)
+        self.size.input(lambda size, held: setattr(held, "size", size), [self.size, session], None, **quiet)
+        self.background.input(
+            lambda name, held: setattr(held, "background", name), [self.background, session], None, **quiet
+        )
+        with self.options:
+
+            @gr.render(  # type: ignore[untyped-decorator]
+                inputs=[session, self.fuser, self.preset, self.version],
+                concurrency_limit=None,
+                show_progress="hidden",
+            )
+            def controls(held: Session, fuser: str, preset: str, version: int) -> None:
+                held.fuser, held.preset = fuser or "", "" if preset == _NO_PRESET else preset
+                try:
+                    flags = studio.flags(held)
+                except ChimeraError as error:
+                    gr.HTML(wrong(str(error)))
+                    return
+                _write_controls(flags, held, session)
+
+
+def _write_controls(flags: Sequence[Flag], held: Session, session: Any) -> None:
+    shown = [flag for flag in flags if not flag.hidden]
+    if not shown:
+        gr.HTML(plain("This fuser has no options."))
+    for flag in shown:
+        control = _control(flag, held.options.get(flag.path))
+
+        def note(given: Any, held: Session, flag: Flag = flag) -> None:
+            value = read_value(flag, given)
+            if value is None:
+                held.options.pop(flag.path, None)
+            else:
+                held.options[flag.path] = value
+
+        control.change(
+            note,
+            [control, session],
+            None,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+            queue=False,
+        )
+
+
+def _control(flag: Flag, given: Any) -> Any:
+    """Make the control of one option: what it takes, its bounds, its help and the value in force."""
+    name = flag.name.lstrip("-")
+    label = name.replace("-", " ").replace(".", ": ")
+    value = in_force(flag) if given is None else given
+    how: dict[str, Any] = {
+        "label": label,
+        "info": _help(flag),
+        "elem_id": f"option-{name}",
+        "interactive": True,
+    }
+    if flag.multiple:
+        lines = given if given is not None else shown_items(flag)
+        return gr.Textbox("\n".join(map(str, lines)), lines=2, placeholder="one per line", **how)
+    if flag.type is bool:
+        return gr.Checkbox(bool(value), **how)
+    if flag.choices is not None:
+        return gr.Dropdown(list(flag.choices), value=None if value is None else str(value), **how)
+    if flag.form == "plain" and flag.type in (int, float):
+        low, high = flag.minimum, flag.maximum
+        if low is not None and high is not None and not (flag.open_minimum or flag.open_maximum):
+            step = 1 if flag.type is int else _step(high - low)
+            return gr.Slider(low, high, value=low if value is None else value, step=step, **how)
+        precision = 0 if flag.type is int else None
+        return gr.Number(value, minimum=low, maximum=high, precision=precision, **how)
+    return gr.Textbox("" if value is None else str(value), **how)
+
+
+def _help(flag: Flag) -> str:
+    """Give an option's help; what Gradio would read as markup stays text."""
+    text = flag.help[:1].upper() + flag.help[1:]
+    if flag.minimum is not None or flag.maximum is not None:
+        low = "" if flag.minimum is None else f"from {flag.minimum:g}"
+        high = "" if flag.maximum is None else f"to {flag.maximum:g}"
+        text += f" ({' '.join(filter(None, (low, high)))})"
+    return "".join(f"\\{c}" if c in "\\`*_[]<>!#" else c for c in text)
+
+
+def _step(span: float) -> float:
+    return 0.01 if span <= 3 else 0.1 if span <= 30 else 1.0

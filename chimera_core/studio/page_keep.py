@@ -1,0 +1,91 @@
+"""What to take away: the picture, the command that makes it again, the settings with the photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from chimera_core.errors import ChimeraError
+from chimera_core.studio.keep import command_for, title_of, write_settings
+from chimera_core.studio.session import Creature, Session, Studio
+from chimera_core.studio.weights import caption
+
+if TYPE_CHECKING:
+    from chimera_core.studio.page_creature import CreaturePart
+
+
+class KeepPart:
+    """Downloads, the command, and the creatures made before."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        gr.Markdown("## 4. Keep it", elem_classes="step")
+        with gr.Row():
+            self.png = gr.DownloadButton("Picture (PNG)", interactive=False, elem_id="keep-png")
+            self.settings = gr.DownloadButton(
+                "Settings and photographs (ZIP)", interactive=False, elem_id="keep-settings"
+            )
+        self.command = gr.Textbox(
+            label="The same from a terminal, where your photographs lie",
+            placeholder="chimera fuse ...",
+            lines=2,
+            interactive=False,
+            buttons=["copy"],
+            elem_id="command",
+        )
+        self.history = gr.Gallery(
+            label="Made so far (choose one to bring it back)",
+            columns=6,
+            height="auto",
+            object_fit="contain",
+            allow_preview=False,
+            interactive=False,
+            elem_id="history",
+            visible=False,
+        )
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a new creature changes."""
+        return [self.png, self.settings, self.command, self.history]
+
+    def shown(self, held: Session, creature: Creature) -> dict[Any, Any]:
+        """Offer what a creature can be kept as."""
+        command = ""
+        try:
+            command = command_for(creature.ask, self.studio.flags(held), creature.options)
+            settings = write_settings(
+                Path(creature.file).with_name(f"{title_of(creature.ask)}.zip"), creature.ask, command
+            )
+        except (ChimeraError, OSError):
+            settings = None
+        made = [(c.file, caption(c.ask.weights)) for c in reversed(held.history)]
+        return {
+            self.png: gr.update(value=creature.file, interactive=True),
+            self.settings: gr.update(value=settings and str(settings), interactive=settings is not None),
+            self.command: command,
+            self.history: gr.update(value=made, visible=len(made) > 1, selected_index=None),
+        }
+
+    def wire(self, session: Any, *, creature: CreaturePart) -> None:
+        """Let a creature of before come back."""
+        creature_part = creature
+
+        def back(held: Session, event: gr.SelectData) -> dict[Any, Any]:
+            chosen = list(reversed(held.history))[event.index]
+            held.turn += 1
+            held.seed = chosen.ask.seed
+            shown = creature_part.shown(held, chosen)
+            shown.pop(self.history, None)
+            return shown
+
+        self.history.select(
+            back,
+            [session],
+            creature.outputs,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        )

@@ -1,0 +1,210 @@
+"""Alternatives, a sweep of weights and other fusers, side by side; one that pleases becomes the creature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from chimera_core.errors import ChimeraError
+from chimera_core.fusing.weights import sweep_weights
+from chimera_core.studio.asks import Ask
+from chimera_core.studio.fuser_options import AUTOMATIC, nested
+from chimera_core.studio.keep import title_of
+from chimera_core.studio.look import plain, working, wrong
+from chimera_core.studio.session import Creature, Session, Studio
+from chimera_core.studio.weights import caption
+
+if TYPE_CHECKING:
+    from chimera_core.studio.page_creature import CreaturePart
+
+ALTERNATIVES, FRAMES = 4, 7
+_MOST_COMPARED = 6
+
+
+class MorePart:
+    """Three ways to see more than one creature."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        gr.Markdown("## 5. See more of them", elem_classes="step")
+        with gr.Row():
+            self.alternatives = gr.Button(f"{ALTERNATIVES} alternatives", elem_id="alternatives")
+            self.sweep = gr.Button("From one to the other", elem_id="sweep")
+            self.gif = gr.Button("Moving picture (GIF)", elem_id="gif")
+        with gr.Row(elem_id="compare-row"):
+            self.others = gr.Dropdown(
+                [],
+                value=[],
+                multiselect=True,
+                label="Compare with other fusers",
+                max_choices=_MOST_COMPARED,
+                elem_id="others",
+                scale=4,
+            )
+            self.compare = gr.Button("Compare", elem_id="compare", scale=1, min_width=120)
+        self.note = gr.HTML(padding=False, elem_id="more-note", elem_classes="caption")
+        self.gallery = gr.Gallery(
+            label="Choose one to take it",
+            columns=4,
+            height="auto",
+            object_fit="contain",
+            allow_preview=False,
+            interactive=False,
+            visible=False,
+            elem_id="gallery",
+        )
+        self.listed = gr.State([])
+        self.moving = gr.Image(
+            label="Moving picture",
+            interactive=False,
+            type="filepath",
+            visible=False,
+            height=320,
+            buttons=["fullscreen"],
+            elem_id="moving",
+            alt_text="The creature, from one parent to the other and back",
+        )
+        self.keep_gif = gr.DownloadButton("Keep the moving picture (GIF)", visible=False, elem_id="keep-gif")
+
+    def wire(self, session: Any, *, creature: CreaturePart) -> None:
+        """Let the buttons draw, and a chosen picture become the creature."""
+        quiet: dict[str, Any] = {
+            "show_progress": "hidden",
+            "api_visibility": "private",
+            "concurrency_limit": None,
+        }
+        shown = [self.note, self.gallery, self.listed, creature.status, creature.cancel]
+
+        def alternatives(held: Session) -> Iterator[Any]:
+            yield from self._draw(
+                held,
+                lambda ask: [
+                    (ask.with_seed(ask.seed + k), f"seed {ask.seed + k}") for k in range(ALTERNATIVES)
+                ],
+                creature,
+            )
+
+        def sweep(held: Session) -> Iterator[Any]:
+            yield from self._draw(
+                held,
+                lambda ask: [(ask.at(w), caption(w)) for w in rounded_sweep(ask.weights, FRAMES)],
+                creature,
+            )
+
+        def compare(held: Session, names: list[str]) -> Iterator[Any]:
+            labels = {f.name: f.label for f in self.studio.fusers()}
+            wanted = list(dict.fromkeys([held.fuser, *(names or [])]))
+            yield from self._draw(
+                held,
+                lambda ask: [
+                    (ask if name == held.fuser else _by(ask, name), labels.get(name, name)) for name in wanted
+                ],
+                creature,
+            )
+
+        self.alternatives.click(alternatives, [session], shown, **quiet)
+        self.sweep.click(sweep, [session], shown, **quiet)
+        self.compare.click(compare, [session, self.others], shown, **quiet)
+        self.gif.click(
+            lambda held: (yield from self._move(held, creature)),
+            [session],
+            [self.note, self.moving, self.keep_gif, creature.status, creature.cancel],
+            **quiet,
+        )
+        self.others.focus(self._offer, None, [self.others], **quiet)
+
+        def take(held: Session, listed: Sequence[Creature], event: gr.SelectData) -> dict[Any, Any]:
+            chosen = listed[event.index]
+            held.turn += 1
+            held.seed = chosen.ask.seed
+            return creature.shown(held, chosen)
+
+        self.gallery.select(take, [session, self.listed], creature.outputs, **quiet)
+
+    def _offer(self) -> Any:
+        fusers = [f for f in self.studio.fusers() if f.name != AUTOMATIC and "photo" in f.accepts]
+        return gr.update(choices=[(f.label, f.name) for f in fusers])
+
+    def _draw(self, held: Session, asks_of: Any, creature: CreaturePart) -> Iterator[Any]:
+        """Draw several, showing each as soon as it is there; what fails says why and leaves the others."""
+        held.turn += 1
+        turn = held.turn
+        try:
+            asks = asks_of(held.ask())
+        except ChimeraError as error:
+            yield {self.note: wrong(str(error))}
+            return
+        yield {creature.status: ""}  # what was drawn there is not wanted any more
+        made: list[tuple[str, str]] = []
+        listed: list[Creature] = []
+        failures: list[str] = []
+        for k, (ask, label) in enumerate(asks):
+            try:
+                for step in self.studio.drawing(held, ask):
+                    if isinstance(step, Creature):
+                        made.append((step.file, label))
+                        listed.append(step)
+                    elif step.state == "stopped" or held.turn != turn:
+                        yield {self.note: plain("Stopped."), creature.cancel: gr.update(interactive=False)}
+                        return
+                    else:
+                        note = working(
+                            step, f"Drawing {k + 1} of {len(asks)}", self.studio.workshop.ahead_of(step)
+                        )
+                        yield {self.note: note, creature.cancel: gr.update(interactive=True)}
+            except ChimeraError as error:
+                failures.append(f"{label}: {error}")
+            yield {
+                self.gallery: gr.update(value=list(made), visible=bool(made), selected_index=None),
+                self.listed: list(listed),
+            }
+        text = wrong("; ".join(failures)) if failures else plain("Choose one to take it.")
+        yield {self.note: text, creature.cancel: gr.update(interactive=False)}
+
+    def _move(self, held: Session, creature: CreaturePart) -> Iterator[Any]:
+        """Write the GIF of a sweep, as ``chimera fuse --sweep`` does."""
+        held.turn += 1
+        try:
+            ask = held.ask()
+        except ChimeraError as error:
+            yield {self.note: wrong(str(error))}
+            return
+        yield {creature.status: ""}
+        steps = sweep_weights(ask.weights, FRAMES)
+        job = self.studio.workshop.put(
+            "gif", arguments=ask.arguments(), steps=steps, name=f"{ask.identity}/{title_of(ask)}"
+        )
+        held.job = job
+        while not job.wait(0.25):
+            note = working(job, "Drawing the moving picture", self.studio.workshop.ahead_of(job))
+            yield {self.note: note, creature.cancel: gr.update(interactive=True)}
+        if job.state == "done":
+            file = job.result["file"]
+            yield {
+                self.moving: gr.update(value=file, visible=True),
+                self.keep_gif: gr.update(value=file, visible=True),
+                self.note: plain(f"Done: {Path(file).name}"),
+            }
+        else:
+            yield {self.note: wrong(job.error) if job.error else plain("Stopped.")}
+        yield {creature.cancel: gr.update(interactive=False)}
+
+
+def rounded_sweep(weights: Sequence[float], frames: int) -> list[tuple[float, ...]]:
+    """Give a sweep's weights in hundredths that sum to 1, which a command can repeat to the bit."""
+    steps = []
+    for step in sweep_weights(weights, frames):
+        rounded = [round(w, 2) for w in step]
+        rounded[-1] = round(1 - sum(rounded[:-1]), 2)
+        steps.append(tuple(max(0.0, w) for w in rounded))
+    return steps
+
+
+def _by(ask: Ask, fuser: str) -> Ask:
+    """Ask for the same of another fuser, with its own options."""
+    from dataclasses import replace
+
+    return replace(ask, fuser=fuser, preset="", options=nested({}))

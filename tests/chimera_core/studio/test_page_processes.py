@@ -1,0 +1,237 @@
+"""The page in a real browser: what a person does on it, with a stranger's fuser that answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from chimera_core.images.notes import read_notes
+
+Picture = Callable[..., Path]
+
+
+@pytest.fixture
+def parents(picture: Picture) -> tuple[Path, Path]:
+    return picture("lion.png", size=(96, 64)), picture("zebra.png", colour=(20, 90, 200), size=(80, 80))
+
+
+def with_tint(page: Any, parents: tuple[Path, ...]) -> None:
+    page.open()
+    for place, file in enumerate(parents, 1):
+        page.drop(place, file)
+        page.until(lambda place=place: page.text(f"#found-{place}"))
+    page.until(lambda: "Looking" not in page.text("#found-1") + page.text(f"#found-{len(parents)}"))
+    page.choose("#fuser", "tint")
+    page.until(lambda: "tint" in page.text("#summary"))
+
+
+def test_two_photographs_become_a_creature_that_the_slider_turns(
+    page: Any, parents: tuple[Path, Path]
+) -> None:
+    with_tint(page, parents)
+    page.make()
+    assert "50 : 50" in page.text("#status") and "tint (a toy)" in page.text("#why").lower()
+    before = page.stage
+    page.set_range("#weight", 30)
+    page.done("70 : 30")
+    assert page.stage != before
+    assert page.trouble() == []
+    assert {url.split("/")[2] for url in page.asked() if url.startswith("http")} == {
+        page.address.split("/")[2]
+    }
+
+
+def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same_bytes(
+    page: Any, parents: tuple[Path, Path], chimera: Any, studio: Any, tmp_path: Path
+) -> None:
+    with_tint(page, parents)
+    page.press("#options button")
+    page.set_range("#option-strength", 7)
+    page.choose("#option-tint", "blue")
+    page.make()
+    page.press("#alternatives")
+    page.until(lambda: "Choose one" in page.text("#more-note"))
+    page.resize(390)
+    assert page.overflow() <= 0
+    page.resize(1280)
+    page.browser.execute_script("document.querySelectorAll('#gallery .grid-container button')[2].click()")
+    page.done("seed 2")
+    file = page.download("#keep-png", tmp_path / "png")
+    kept, text = file.read_bytes(), read_notes(file)
+    assert json.loads(text["chimera.parents"]) == ["lion.png", "zebra.png"]
+    assert (text["chimera.seed"], json.loads(text["chimera.weights"])) == ("2", [0.5, 0.5])
+    options = json.loads(text["chimera.options"])
+    assert (options["strength"], options["tint"]) == (7, "blue")
+
+    words = shlex.split(page.command)
+    assert words[:2] == ["chimera", "fuse"] and {"--strength", "--tint"} <= set(words)
+    environ = studio.environ
+    done = chimera(*words[1:-1], tmp_path / "again.png", cwd=parents[0].parent, env=environ)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.png").read_bytes() == kept
+
+    with zipfile.ZipFile(page.download("#keep-settings", tmp_path / "zip")) as archive:
+        archive.extractall(tmp_path / "settings")
+    done = chimera(
+        "fuse", "--config", "config.toml", "-o", tmp_path / "3.png", cwd=tmp_path / "settings", env=environ
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "3.png").read_bytes() == kept
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["that reports progress", "that reports none"])
+def test_cancel_stops_a_fuser_within_two_seconds_and_the_page_goes_on(
+    page: Any, parents: tuple[Path, Path], deaf: bool
+) -> None:
+    with_tint(page, parents)
+    page.press("#options button")
+    page.set_range("#option-wait", 50)
+    if deaf:
+        page.press("#option-deaf input")
+    page.press("#make")
+    page.until(lambda: "Drawing" in page.text("#status"))
+    if not deaf:
+        page.until(lambda: "left" in page.text("#status"))
+    begun = time.monotonic()
+    page.press("#cancel")
+    page.until(lambda: "Stopped" in page.text("#status"))
+    assert time.monotonic() - begun < 2
+    page.set_range("#option-wait", 0)
+    page.make()
+
+
+def test_three_animals_share_the_weight_and_move_as_a_gif(
+    page: Any, parents: tuple[Path, Path], picture: Picture, tmp_path: Path
+) -> None:
+    with_tint(page, parents)
+    page.press("#add-third")
+    page.drop(3, picture("okapi.png", colour=(90, 40, 30)))
+    page.until(lambda: "okapi" in page.text("#found-3") and "Looking" not in page.text("#found-3"))
+    page.set_range("#share-3", 50)
+    page.until(
+        lambda: (
+            page.browser.find_element("css selector", "#share-1 input[type=range]").get_attribute("value")
+            == "25"
+        )
+    )
+    page.make()
+    assert "25 : 25 : 50" in page.text("#status")
+    page.press("#gif")
+    page.until(lambda: "Done" in page.text("#more-note"))
+    with Image.open(page.download("#keep-gif", tmp_path / "gif")) as moving:
+        assert moving.format == "GIF" and moving.n_frames > 5
+
+
+def test_names_stay_text_and_broken_files_are_refused_by_name(
+    page: Any, picture: Picture, tmp_path: Path
+) -> None:
+    page.open()
+    hostile = picture("<img src=x onerror=alert(1)>.png".replace("/", ""))
+    page.drop(1, hostile)
+    page.until(lambda: "Found" in page.text("#found-1") or "No animal" in page.text("#found-1"))
+    assert "onerror" in page.text("#found-1")
+    assert page.browser.execute_script("return document.querySelectorAll('img[onerror]').length") == 0
+    broken = tmp_path / "broken & sad.png"
+    broken.write_bytes(hostile.read_bytes()[:60])
+    page.drop(2, broken)
+    page.until(lambda: "broken & sad.png" in page.text("#found-2"))
+    assert not page.browser.find_element("css selector", "#make").is_enabled()
+    assert page.trouble() == []
+
+
+def test_two_tabs_draw_without_knowing_each_other(page: Any, parents: tuple[Path, Path]) -> None:
+    with_tint(page, parents)
+    page.make()
+    first, stage = page.browser.current_window_handle, page.stage
+    page.browser.switch_to.new_window("tab")
+    try:
+        with_tint(page, parents[::-1])
+        page.make()
+        assert page.stage != stage
+    finally:
+        page.browser.close()
+        page.browser.switch_to.window(first)
+    assert page.stage == stage
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_is_never_wider_than_its_window(page: Any, width: int) -> None:
+    page.open(width=width)
+    assert page.overflow() <= 0
+    unnamed = page.browser.execute_script(
+        "return [...document.querySelectorAll('button, input:not([type=file]), textarea')].filter((e) => e.offsetWidth"
+        " && !(e.innerText || e.ariaLabel || e.title || e.labels?.length || e.getAttribute('aria-labelledby')))"
+        ".map((e) => e.outerHTML.slice(0, 120))"
+    )
+    assert unnamed == []
+
+
+def test_real_photographs_show_head_and_outline_and_are_fused_as_by_the_command(
+    page: Any, photos: Path, chimera: Any, studio: Any, tmp_path: Path
+) -> None:
+    page.open()
+    page.drop(1, photos / "llama.jpg")
+    page.drop(2, photos / "german_shepherd.jpg")
+    page.until(lambda: all("outline, head" in page.text(f"#found-{k}") for k in (1, 2)))
+    page.choose("#fuser", "parts")
+    page.make()
+    page.set_range("#weight", 30)
+    page.done("70 : 30")
+    page.set_range("#weight", 50)
+    page.done("50 : 50")
+    kept = page.download("#keep-png", tmp_path / "png")
+    done = chimera(*shlex.split(page.command)[1:-1], tmp_path / "again.png", cwd=photos, env=studio.environ)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.png").read_bytes() == kept.read_bytes()
+
+
+LUMINANCE = """
+const light = (rgb) => rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const colour = (element, key) => getComputedStyle(element)[key].match(/[\\d.]+/g).map(Number);
+const ground = (element) => {
+  for (; element; element = element.parentElement) {
+    const found = colour(element, "backgroundColor");
+    if (found.length === 3 || found[3] === 1) return light(found.slice(0, 3));
+  }
+  return light(colour(document.body, "backgroundColor").slice(0, 3));
+};
+return [...document.querySelectorAll("h1, h2, p, label, button:enabled, span, input, textarea:enabled")]
+  .filter((e) => e.offsetWidth && [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+  .filter((e) => !e.closest("button:disabled"))
+  .map((e) => {
+    const [ink, paper] = [light(colour(e, "color").slice(0, 3)), ground(e)];
+    return [(Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05), e.textContent.trim().slice(0, 40)];
+  }).filter(([contrast]) => contrast < 4.5);
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_stands_out_in_light_and_dark(page: Any, dark: bool) -> None:
+    page.open(dark=dark)
+    # What the Web Content Accessibility Guidelines ask of text.
+    assert page.browser.execute_script(LUMINANCE) == []
+
+
+def test_a_killed_studio_leaves_nothing_behind(tmp_path: Path) -> None:
+    from toys.studio_server import start_studio
+
+    served = start_studio(tmp_path)
+    private = served.private
+    assert os.stat(private).st_mode & 0o777 == 0o700
+    served.process.send_signal(signal.SIGKILL)
+    served.process.wait()
+    end = time.monotonic() + 20
+    while private.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not private.exists()
