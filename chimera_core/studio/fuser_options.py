@@ -19,6 +19,7 @@ from chimera_core.runs.record import RECORD, read_run_record
 
 AUTOMATIC = ""
 """What the page calls the fuser that ``chimera fuse`` takes without ``--fuser``."""
+AUTOMATIC_SUMMARY = "Looks at the photographs and takes what suits them; it says what, and why."
 OWN_FLAGS = (
     "--fuser",
     "--preset",
@@ -63,9 +64,7 @@ def list_fusers(host: PluginHost, classes: Sequence[Mapping[str, Any]]) -> list[
         classes: what a worker says of the components (``Tasks``): a fuser that must be trained first is left out.
     """
     known = {str(facts["name"]): facts for facts in classes}
-    automatic = FuserFacts(
-        AUTOMATIC, "Automatic", "Looks at the photographs and takes what suits them; it says what, and why."
-    )
+    automatic = FuserFacts(AUTOMATIC, "Automatic", AUTOMATIC_SUMMARY)
     fusers: list[FuserFacts] = []
     controls: list[FuserFacts] = []
     for component in host.components(KIND):

@@ -11,7 +11,7 @@ from chimera_core.errors import ChimeraError
 from chimera_core.fusing.backgrounds import BACKGROUNDS
 from chimera_core.options.flags import Flag
 from chimera_core.studio.asks import DEFAULT_SIZE, SIZES
-from chimera_core.studio.fuser_options import in_force, read_value, shown_items
+from chimera_core.studio.fuser_options import AUTOMATIC_SUMMARY, in_force, read_value, shown_items
 from chimera_core.studio.look import plain, wrong
 from chimera_core.studio.session import Session, Studio
 
@@ -31,7 +31,9 @@ class FuserPart:
         self.fuser = gr.Dropdown(
             [("Automatic", "")], value="", label="Fuser", elem_id="fuser", filterable=True
         )
-        self.summary = gr.HTML(padding=False, elem_classes="caption", elem_id="summary")
+        self.summary = gr.HTML(
+            plain(AUTOMATIC_SUMMARY), padding=False, elem_classes="caption", elem_id="summary"
+        )
         self.preset = gr.Dropdown(
             [_NO_PRESET], value=_NO_PRESET, label="Preset", visible=False, elem_id="preset"
         )

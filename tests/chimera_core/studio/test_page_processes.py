@@ -56,6 +56,8 @@ def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same
 ) -> None:
     with_tint(page, parents)
     page.press("#options button")
+    page.until(lambda: "How strong <b>the tint</b> is" in page.text("#option-strength"))
+    assert "<i>tint</i>" in page.text("#summary")
     page.set_range("#option-strength", 7)
     page.choose("#option-tint", "blue")
     page.make()
