@@ -164,13 +164,13 @@ def _control(flag: Flag, given: Any) -> Any:
 
 
 def _help(flag: Flag) -> str:
-    """Give an option's help; what Gradio would read as markup stays text."""
+    """Give an option's help, with its bounds."""
     text = flag.help[:1].upper() + flag.help[1:]
     if flag.minimum is not None or flag.maximum is not None:
         low = "" if flag.minimum is None else f"from {flag.minimum:g}"
         high = "" if flag.maximum is None else f"to {flag.maximum:g}"
         text += f" ({' '.join(filter(None, (low, high)))})"
-    return "".join(f"\\{c}" if c in "\\`*_[]<>!#" else c for c in text)
+    return text
 
 
 def _step(span: float) -> float:
