@@ -94,11 +94,9 @@ def demo(ctx: click.Context, folder: Path, seed: int, device: str, config: str |
 
         fusion = open_fusion([WEIGHTS], CREATURE_SIZE)
         creature = fusion.make(WEIGHTS, [seed], progress=report)[0]
-        report(1, 1)
         small = open_fusion(steps, GRID_SIZE)
         for weights in steps:
             row.append(to_uint8(small.make(weights, [seed], progress=report)[0]))
-            report(1, 1)
     ends = [to_uint8(resize_shorter(p.image, GRID_SIZE)) for p in small.parents(seed) if p.image is not None]
     captions = [NAMES[0], *(_caption(w) for w in steps), NAMES[1]]
     sheet = grid(

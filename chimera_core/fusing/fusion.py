@@ -81,7 +81,7 @@ class Fusion:
         Args:
             weights: one per parent, sum 1 (``check_weights``).
             seeds: image k depends on ``seeds[k]`` alone.
-            progress: called with (done, total) while it works.
+            progress: called with (done, total) while it works, and once, at its end, with done = total.
             opacity: keep a cut-out's fourth channel; else it is laid over white.
         Returns:
             float32 (len(seeds), 3, H, W) in [0, 1], or (len(seeds), 4, H, W), on the CPU.
@@ -92,18 +92,16 @@ class Fusion:
 
         from chimera_core.images.pixels import over_white
 
-        if progress is not None:
-            self.fuser.progress = progress
+        # Parents that depend on the seed come one by one.
+        pieces = [[seed] for seed in seeds] if self._parents.depend_on_seed else [list(seeds)]
+        drawn: list[Tensor] = []
         with self._downloads():
-            if not self._parents.depend_on_seed:
-                made = self.fuser.fuse(self.parents(seeds[0]), weights, seeds=seeds, size=self.request.size)
-            else:
-                made = torch.cat(
-                    [
-                        self.fuser.fuse(self.parents(s), weights, seeds=[s], size=self.request.size)
-                        for s in seeds
-                    ]
-                )
+            for piece in pieces:
+                if progress is not None:
+                    self.fuser.progress = _part_of(progress, len(drawn), len(pieces))
+                parents = self.parents(piece[0])
+                drawn.append(self.fuser.fuse(parents, weights, seeds=piece, size=self.request.size))
+        made = drawn[0] if len(drawn) == 1 else torch.cat(drawn)
         check_made(made, len(seeds), self.request.fuser.label, size=self.request.size)
         made = set_background(
             made,
@@ -113,6 +111,8 @@ class Fusion:
             device=self.device,
             remark=self.fuser.remark,
         )
+        if progress is not None:
+            progress(1, 1)
         return made if opacity else over_white(made)
 
     def _downloads(self) -> AbstractContextManager[None]:
@@ -135,6 +135,18 @@ class Fusion:
     def text(self, weights: Sequence[float], seed: int) -> dict[str, str]:
         """Give what is written into the PNG of one creature."""
         return provenance(self.request, self.fuser_name, weights, seed)
+
+
+def _part_of(
+    progress: Callable[[float, float], None], index: int, count: int
+) -> Callable[[float, float], None]:
+    """Report a fuser's progress as that of one piece of several; its own end is not yet that of the whole."""
+
+    def report(done: float, total: float) -> None:
+        if total > 0:
+            progress(min((index + done / total) / count, 0.99), 1)
+
+    return report
 
 
 def check_made(made: Any, count: int, name: str, *, size: int | None = None) -> None:

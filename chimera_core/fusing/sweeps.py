@@ -28,7 +28,6 @@ def sweep_frames(
     frames: list[Any] = []
     for weights in steps:
         frames.append(to_uint8(fusion.make(weights, seeds, progress=progress)[0]))
-        progress(1, 1)
     return frames, fusion.text(steps[0], seeds[0]) | {
         "chimera.weights": str([[round(w, 6) for w in s] for s in steps])
     }

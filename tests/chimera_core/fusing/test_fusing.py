@@ -51,6 +51,8 @@ class Mix(FusionGenerator):
             return torch.zeros(1, 1, size, size)
         if self.config.shape == "nan":
             return torch.full((len(seeds), 3, size, size), float("nan"))
+        for done in (1, 2):
+            self.progress(done, 2)
         squares = [resize_shorter(p.image, size)[:, :size, :size] for p in parents]
         mixed = sum(w * s for w, s in zip(weights, squares, strict=True))
         made = [
@@ -108,6 +110,19 @@ def test_image_k_depends_on_its_own_seed_alone(host, picture) -> None:
     fusion = Fusion(plan)
     four = fusion.make((0.5, 0.5), [5, 6, 7, 8])
     assert torch.equal(four[2], fusion.make((0.5, 0.5), [7])[0])
+
+
+@pytest.mark.parametrize("by_seed", [False, True])
+def test_progress_ends_once_however_many_pieces_and_whatever_the_fuser_reports(
+    host, picture, classes: Path, by_seed: bool
+) -> None:
+    """A sweep counts the ends: a fuser that reports its own would have been counted twice."""
+    parents = ["cat", "dog"] if by_seed else [picture("a.png"), picture("b.png")]
+    source = {"source": "folder", "source_options": {"root": str(classes)}} if by_seed else {}
+    fusion = Fusion(check_request(parents, [(0.5, 0.5)], n=3, fuser="mix", size=8, host=host, **source))
+    seen: list[float] = []
+    fusion.make([0.5, 0.5], [0, 1, 2], progress=lambda done, total: seen.append(done / total))
+    assert seen == sorted(seen) and [share for share in seen if share >= 1] == [1]
 
 
 def test_the_text_tells_the_origin_without_folders(host, picture) -> None:
