@@ -119,7 +119,7 @@ def test_progress_ends_once_however_many_pieces_and_whatever_the_fuser_reports(
     """A sweep counts the ends: a fuser that reports its own would have been counted twice."""
     parents = ["cat", "dog"] if by_seed else [picture("a.png"), picture("b.png")]
     source = {"source": "folder", "source_options": {"root": str(classes)}} if by_seed else {}
-    fusion = Fusion(check_request(parents, [(0.5, 0.5)], count=3, fuser="mix", size=8, host=host, **source))
+    fusion = Fusion(check_request(parents, [(0.5, 0.5)], count=3, fuser="mix", size=16, host=host, **source))
     seen: list[float] = []
     fusion.make([0.5, 0.5], [0, 1, 2], progress=lambda done, total: seen.append(done / total))
     assert seen == sorted(seen) and [share for share in seen if share >= 1] == [1]
