@@ -138,4 +138,4 @@ def _read_table(path: Path) -> dict[str, Any]:
 def _write_table(path: Path, table: dict[str, Any]) -> None:
     make_folder(path.parent)
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(table, indent=2), encoding="utf-8")
+        temporary.write_text(json.dumps(table, indent=2), encoding="utf-8", newline="\n")

@@ -73,7 +73,7 @@ def find_copy(config: HuggingFaceConfig) -> tuple[Path, Record]:
 def write_record(folder: Path, record: Record) -> None:
     """Write what is known of a copy into its folder."""
     with atomic_path(folder / RECORD) as path:
-        path.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
+        path.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8", newline="\n")
 
 
 def note_latest(config: HuggingFaceConfig, commit: str) -> None:
@@ -81,7 +81,7 @@ def note_latest(config: HuggingFaceConfig, commit: str) -> None:
     path = family_of(config) / LATEST
     table = _read_table(path) | {config.revision: commit}
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(table, indent=2), encoding="utf-8")
+        temporary.write_text(json.dumps(table, indent=2), encoding="utf-8", newline="\n")
 
 
 def _read_table(path: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ def write_pets(root: Path, *, breeds: Sequence[str] = BREEDS, images: int = 4) -
                 _write(base / "annotations" / "trimaps" / f"{name}.png", trimap)
                 lines.append(f"{name} {label} {1 if breed[0].isupper() else 2} {label}")
         with atomic_path(base / "annotations" / f"{split}.txt") as path:
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     return root
 
 

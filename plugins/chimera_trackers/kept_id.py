@@ -27,7 +27,7 @@ def write_id(folder: Path, tracker: str, known_as: str) -> None:
         RunError: if the disk refuses.
     """
     with atomic_path(_file(folder, tracker)) as path:
-        path.write_text(known_as + "\n", encoding="utf-8")
+        path.write_text(known_as + "\n", encoding="utf-8", newline="\n")
 
 
 def _file(folder: Path, tracker: str) -> Path:

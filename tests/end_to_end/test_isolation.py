@@ -220,7 +220,13 @@ def errors_of(done: Any) -> list[str]:
 def test_our_own_plugins_are_well_in_bad_company(rows: list[dict[str, Any]]) -> None:
     ours = {r["name"]: (r["status"], r["trust"]) for r in rows if r["distribution"] == "chimera-toolkit"}
     assert ours.keys() >= {"folder", "timm", "style-transfer"}
-    assert set(ours.values()) == {("ok", "first-party")}
+    assert {trust for _, trust in ours.values()} == {"first-party"}
+    # What trainings log to is extras, each by itself.
+    assert {name for name, (status, _) in ours.items() if status != "ok"} <= {
+        "tensorboard",
+        "wandb",
+        "mlflow",
+    }
 
 
 @pytest.mark.parametrize("bad", BROKEN, ids=lambda bad: bad.name)

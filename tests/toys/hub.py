@@ -66,9 +66,10 @@ class Hub(ThreadingHTTPServer):
     def lend(self, monkeypatch: Any, home: Path) -> None:
         """Let the libraries of this process take this hub for theirs, and keep what they fetch below ``home``."""
         import datasets
-        from huggingface_hub import constants
+        from huggingface_hub import close_session, constants
 
         monkeypatch.setenv("no_proxy", "*")
+        close_session()  # one that another test began keeps that test's proxies
         template = self.address + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "ENDPOINT", self.address)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
