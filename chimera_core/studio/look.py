@@ -96,17 +96,18 @@ def plain(text: str) -> str:
 
 
 def working(job: Job, what: str, ahead: int = 0) -> str:
-    """Write how far a job is, and how long it may take still."""
+    """Write how far a job is, how long it took so far, and how long it may take still where that is known."""
     if job.state == "waiting":
         others = "another picture" if ahead <= 1 else f"{ahead} other pictures"
         text, share = (f"Waiting for {others} ..." if ahead else f"{what} ..."), 0.0
     else:
         share = job.share
-        text = f"{what} ..."
-        if share > 0.02:
-            text = f"{what} ... {share:.0%}"
+        facts = [f"{share:.0%}"] if share > 0.02 else []
+        if (elapsed := job.elapsed_s) >= 2:
+            facts.append(f"{_duration(elapsed)} so far")
         if (left := job.left_s) is not None and share < 1:
-            text += f", about {_duration(left)} left"
+            facts.append(f"about {_duration(left)} left")
+        text = f"{what} ... {', '.join(facts)}".rstrip()
     percent = f"{100 * share:.0f}"
     bar = (
         f'<div class="bar" role="progressbar" aria-label="{html.escape(what)}" aria-valuemin="0" aria-valuemax="100" '

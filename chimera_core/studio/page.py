@@ -41,6 +41,7 @@ def build_page(studio: Studio) -> Any:
             with gr.Tab("Trainings", id="trainings") as tab:
                 trainings = TrainingsPart(studio)
         creature.keep, creature.more = keep, more
+        creature.parents, creature.fuser = parents, fuser
         parents.wire(session, fuser=fuser, creature=creature)
         fuser.wire(session, parents=parents)
         creature.wire(session)

@@ -61,30 +61,26 @@ class KeepPart:
             )
         except (ChimeraError, OSError):
             settings = None
-        made = [(c.file, caption(c.ask.weights)) for c in reversed(held.history)]
+        before = held.history[::-1]
+        made = [(c.file, f"{caption(c.ask.weights)}, seed {c.ask.seed}") for c in before]
+        shown = before.index(creature) if creature in before else None
         return {
             self.png: gr.update(value=creature.file, interactive=True),
             self.settings: gr.update(value=settings and str(settings), interactive=settings is not None),
             self.command: command,
-            self.history: gr.update(value=made, visible=len(made) > 1, selected_index=None),
+            self.history: gr.update(value=made, visible=len(made) > 1, selected_index=shown),
         }
 
     def wire(self, session: Any, *, creature: CreaturePart) -> None:
         """Let a creature of before come back."""
-        creature_part = creature
 
         def back(held: Session, event: gr.SelectData) -> dict[Any, Any]:
-            chosen = list(reversed(held.history))[event.index]
-            held.turn += 1
-            held.seed = chosen.ask.seed
-            shown = creature_part.shown(held, chosen)
-            shown.pop(self.history, None)
-            return shown
+            return creature.back(held, held.history[::-1][event.index])
 
         self.history.select(
             back,
             [session],
-            creature.outputs,
+            creature.everything,
             show_progress="hidden",
             api_visibility="private",
             concurrency_limit=None,

@@ -69,6 +69,16 @@ class MorePart:
         )
         self.keep_gif = gr.DownloadButton("Keep the moving picture (GIF)", visible=False, elem_id="keep-gif")
 
+    @property
+    def moved(self) -> list[Any]:
+        """The moving picture, and the button that keeps it."""
+        return [self.moving, self.keep_gif, self.note]
+
+    def still(self) -> dict[Any, Any]:
+        """Take the moving picture away: it shows other parents."""
+        hidden = gr.update(value=None, visible=False)
+        return {self.moving: hidden, self.keep_gif: hidden, self.note: ""}
+
     def wire(self, session: Any, *, creature: CreaturePart) -> None:
         """Let the buttons draw, and a chosen picture become the creature."""
         quiet: dict[str, Any] = {
@@ -117,12 +127,9 @@ class MorePart:
         self.others.focus(self._offer, None, [self.others], **quiet)
 
         def take(held: Session, listed: Sequence[Creature], event: gr.SelectData) -> dict[Any, Any]:
-            chosen = listed[event.index]
-            held.turn += 1
-            held.seed = chosen.ask.seed
-            return creature.shown(held, chosen)
+            return creature.back(held, listed[event.index])
 
-        self.gallery.select(take, [session, self.listed], creature.outputs, **quiet)
+        self.gallery.select(take, [session, self.listed], creature.everything, **quiet)
 
     def _offer(self) -> Any:
         fusers = [f for f in self.studio.fusers() if f.name != AUTOMATIC and "photo" in f.accepts]
@@ -148,13 +155,13 @@ class MorePart:
                         made.append((step.file, label))
                         listed.append(step)
                     elif step.state == "stopped" or held.turn != turn:
-                        yield {self.note: plain("Stopped."), creature.cancel: gr.update(interactive=False)}
+                        yield {self.note: plain("Stopped."), **creature.working(False)}
                         return
                     else:
                         note = working(
                             step, f"Drawing {k + 1} of {len(asks)}", self.studio.workshop.ahead_of(step)
                         )
-                        yield {self.note: note, creature.cancel: gr.update(interactive=True)}
+                        yield {self.note: note, **creature.working(True)}
             except ChimeraError as error:
                 failures.append(f"{label}: {error}")
             yield {
@@ -162,7 +169,7 @@ class MorePart:
                 self.listed: list(listed),
             }
         text = wrong("; ".join(failures)) if failures else plain("Choose one to take it.")
-        yield {self.note: text, creature.cancel: gr.update(interactive=False)}
+        yield {self.note: text, **creature.working(False)}
 
     def _move(self, held: Session, creature: CreaturePart) -> Iterator[Any]:
         """Write the GIF of a sweep, as ``chimera fuse --sweep`` does."""
@@ -180,7 +187,7 @@ class MorePart:
         held.job = job
         while not job.wait(0.25):
             note = working(job, "Drawing the moving picture", self.studio.workshop.ahead_of(job))
-            yield {self.note: note, creature.cancel: gr.update(interactive=True)}
+            yield {self.note: note, **creature.working(True)}
         if job.state == "done":
             file = job.result["file"]
             yield {
@@ -190,7 +197,7 @@ class MorePart:
             }
         else:
             yield {self.note: wrong(job.error) if job.error else plain("Stopped.")}
-        yield {creature.cancel: gr.update(interactive=False)}
+        yield {**creature.working(False)}
 
 
 def rounded_sweep(weights: Sequence[float], frames: int) -> list[tuple[float, ...]]:

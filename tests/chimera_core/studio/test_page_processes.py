@@ -134,6 +134,41 @@ def test_three_animals_share_the_weight_and_move_as_a_gif(
         assert moving.format == "GIF" and moving.n_frames > 5
 
 
+def test_a_creature_of_before_brings_back_all_that_it_was_made_of(
+    page: Any, parents: tuple[Path, Path]
+) -> None:
+    with_tint(page, parents)
+    page.press("#options button")
+    page.set_range("#option-strength", 7)
+    page.make()
+    first = page.command
+    page.set_range("#weight", 30)
+    page.done("70 : 30")
+    page.set_range("#option-strength", 2)
+    page.make()
+    page.until(lambda: "--strength 2" in page.command)
+    page.browser.execute_script(
+        "[...document.querySelectorAll('#history .grid-container button')].at(-1).click()"
+    )
+    page.done("50 : 50")
+    assert page.command == first
+    page.until(lambda: page.value("#weight") == "50" and page.value("#option-strength") == "7")
+    page.make()
+    assert page.command == first
+
+
+def test_a_name_that_nobody_knows_leaves_what_was_there(page: Any, parents: tuple[Path, Path]) -> None:
+    with_tint(page, parents)
+    page.until(lambda: "Looking" not in page.text("#found-1") + page.text("#found-2"))
+    found = page.text("#found-1")
+    page.type("#name-2", "unicorn")
+    page.until(lambda: "No picture called 'unicorn'" in page.text("#found-2"))
+    assert "corn'?" not in page.text("#found-2") and "--" not in page.text("#found-2")
+    assert page.text("#found-1") == found
+    page.make()
+    assert "zebra.png" in page.command
+
+
 def test_names_stay_text_and_broken_files_are_refused_by_name(
     page: Any, picture: Picture, tmp_path: Path
 ) -> None:
