@@ -19,7 +19,7 @@ from chimera_core.studio.session import Session, Studio
 _DELETE_CACHE = (3600, 6 * 3600)
 HEAD = """
 # Chimera Studio
-Two photographs of animals in, one creature out. Everything stays on this machine.
+Photographs of two or three animals in, one creature out. Everything stays on this machine.
 """
 
 

@@ -70,6 +70,7 @@ class CreaturePart:
                 gr.Slider(0, 100, value=33, step=1, label=label, elem_id=f"share-{k + 1}", min_width=120)
                 for k, label in enumerate(("First (%)", "Second (%)", "Third (%)"))
             ]
+        self.roles = gr.HTML(padding=False, elem_id="roles", elem_classes="caption")
 
     @property
     def outputs(self) -> list[Any]:
@@ -83,6 +84,7 @@ class CreaturePart:
             self.line,
             self.three,
             *self.shares,
+            self.roles,
             *(self.keep.outputs if hasattr(self, "keep") else []),
         ]
 
@@ -136,7 +138,7 @@ class CreaturePart:
         """Give the sliders as a tab holds them."""
         names = [_short(slot.shown) for slot in held.parents if slot]
         count = len(names)
-        shown: dict[Any, Any] = {self.three: gr.update(visible=count == 3)}
+        shown: dict[Any, Any] = {self.three: gr.update(visible=count == 3), self.roles: ""}
         if count == 3:
             shown[self.line] = gr.update(visible=False)
             for k, slider in enumerate(self.shares):
@@ -215,10 +217,20 @@ class CreaturePart:
             self.stage: gr.update(value=creature.file, alt_text=alt),
             self.status: plain(f"Done{took}. {caption(creature.ask.weights)}, seed {creature.ask.seed}."),
             self.why: plain(why(creature)),
+            self.roles: plain(self._roles(creature)) if len(creature.ask.weights) > 2 else "",
             **self.working(False),
             self.make: gr.update(value="Make it again"),
             **self.keep.shown(held, creature),
         }
+
+    def _roles(self, creature: Creature) -> str:
+        """Say what each parent gives: by the fuser's remark, else by its summary."""
+        for line in creature.remarks:
+            name, bracket, reason = line.partition(" (")
+            if bracket and name == f"fuser: {creature.fuser.split(':')[-1]}" and " of " in reason:
+                return f"{reason[:1].upper()}{reason[1:].rstrip(')')}."
+        facts = next((f for f in self.studio.fusers() if f.name == creature.fuser), None)
+        return f"{facts.label}: {facts.summary}." if facts and facts.summary else ""
 
     def _draw_ahead(self, held: Session) -> None:
         if held.shown is not None and len(held.shown.ask.weights) == 2:

@@ -30,7 +30,7 @@ class FuserPart:
         self.studio = studio
         gr.Markdown("## 2. How they become one", elem_classes="step")
         self.fuser = gr.Dropdown(
-            [("Automatic", "")], value="", label="Fuser", elem_id="fuser", filterable=True
+            [("Automatic", "")], value="", label="Method", elem_id="fuser", filterable=True
         )
         self.summary = gr.HTML(
             plain(AUTOMATIC_SUMMARY), padding=False, elem_classes="caption", elem_id="summary"
@@ -39,7 +39,7 @@ class FuserPart:
             [_NO_PRESET], value=_NO_PRESET, label="Preset", visible=False, elem_id="preset"
         )
         self.version = gr.State(0)
-        with gr.Accordion("Size, ground and all options of the fuser", open=False, elem_id="options"):
+        with gr.Accordion("Size, background and all options of the method", open=False, elem_id="options"):
             with gr.Row():
                 self.size = gr.Dropdown(
                     [(f"{size} pixels", size) for size in SIZES],
@@ -50,7 +50,7 @@ class FuserPart:
                 self.background = gr.Dropdown(
                     [(_GROUNDS[name], name) for name in BACKGROUNDS],
                     value="keep",
-                    label="Ground",
+                    label="Background",
                     elem_id="ground",
                 )
             self.options = gr.Group()
@@ -136,7 +136,7 @@ class FuserPart:
 def _write_controls(flags: Sequence[Flag], held: Session, session: Any) -> None:
     shown = [flag for flag in flags if not flag.hidden]
     if not shown:
-        gr.HTML(plain("This fuser has no options."))
+        gr.HTML(plain("This method has no options."))
     for flag in shown:
         control = _control(flag, held.options.get(flag.path))
 

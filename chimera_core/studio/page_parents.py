@@ -11,7 +11,7 @@ import gradio as gr
 from chimera_core.errors import ChimeraError
 from chimera_core.models.fusers import is_class_name
 from chimera_core.studio.asks import MAX_PARENTS
-from chimera_core.studio.look import plain, working, wrong
+from chimera_core.studio.look import plain, scroll_to, working, wrong
 from chimera_core.studio.page_corrections import CorrectionsPart
 from chimera_core.studio.parents import (
     Slot,
@@ -188,6 +188,7 @@ class ParentsPart:
                 **quiet,
             )
         for button, names in self.examples:
+            button.click(None, js=scroll_to("make"))
             button.click(
                 lambda held, names=names: (yield from example(names, held)), [session], every, **quiet
             )

@@ -45,6 +45,9 @@ def test_two_photographs_become_a_creature_that_the_slider_turns(
     page.set_range("#weight", 30)
     page.done("70 : 30")
     assert page.stage != before
+    # A number that is typed half would be drawn, an emptied one is none.
+    number = "return document.querySelector('#weight input[type=number]')"
+    assert page.browser.execute_script(f"{number}.readOnly") and page.value("#weight") == "30"
     assert page.trouble() == []
     assert {url.split("/")[2] for url in page.asked() if url.startswith("http")} == {
         page.address.split("/")[2]
