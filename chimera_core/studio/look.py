@@ -42,10 +42,10 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .runs p { margin: 2px 0; font-size: 0.88rem; color: var(--body-text-color-subdued); }
 .runs img { width: 100%; border-radius: 6px; margin-top: 8px; background: #fff; }
 /* A slider's number is there to be read. */
-.block:has(input[type=range]) input[type=number] { pointer-events: none; border: 0 !important; background: none !important;
-  box-shadow: none !important; text-align: right; appearance: textfield; -moz-appearance: textfield; min-width: 3.5em; }
-.block:has(input[type=range]) input[type=number]::-webkit-inner-spin-button { display: none; }
-.block:has(input[type=range]) .reset-button { display: none; }
+.tab-like-container input[type=number] { pointer-events: none; border: 0 !important; background: none !important;
+  box-shadow: none !important; text-align: right; padding: 0 !important; width: 3.2em !important; appearance: textfield; -moz-appearance: textfield; min-width: 0 !important; }
+.tab-like-container input[type=number]::-webkit-inner-spin-button { display: none; }
+.tab-like-container button { display: none; }
 [id^=share-] .head { display: grid !important; grid-template-columns: minmax(0, 1fr) auto; align-items: center; }
 [id^=share-] [data-testid=block-info] { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; display: block; margin: 0; }
 .legend { margin: 0; font-size: 0.88rem; color: var(--body-text-color-subdued); }
@@ -68,6 +68,7 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
   #parent-1 label[data-testid=block-label], #parent-2 label[data-testid=block-label] { max-width: calc(100% - 30px); font-size: 0.75rem; }
   #parent-1 label[data-testid=block-label] > span, #parent-2 label[data-testid=block-label] > span { display: none; }
   #parent-1 button[aria-label*=ullscreen], #parent-2 button[aria-label*=ullscreen] { display: none !important; }
+  [id^=share-] { min-width: 100% !important; }
   #options { overflow-x: clip !important; }
   .gradio-container { overflow-x: clip; }
 }
@@ -82,7 +83,7 @@ SCRIPT = """
   };
   // A slider's number shows where it stands: half-typed numbers would be drawn, and an emptied box is no number at all.
   const numbers = () => {
-    for (const box of document.querySelectorAll('.block:has(input[type=range]) input[type=number]')) {
+    for (const box of document.querySelectorAll('.tab-like-container input[type=number]')) {
       if (box.readOnly) continue;
       box.readOnly = true;
       box.tabIndex = -1;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -136,13 +137,15 @@ class CreaturePart:
 
     def sliders(self, held: Session) -> dict[Any, Any]:
         """Give the sliders as a tab holds them."""
-        names = [_short(slot.shown) for slot in held.parents if slot]
+        names = [
+            _short(Path(slot.shown).stem if slot.is_file else slot.shown) for slot in held.parents if slot
+        ]
         count = len(names)
         shown: dict[Any, Any] = {self.three: gr.update(visible=count == 3), self.roles: ""}
         if count == 3:
             shown[self.line] = gr.update(visible=False)
             for k, slider in enumerate(self.shares):
-                shown[slider] = gr.update(value=round(held.shares[k]), label=f"{names[k]} (%)")
+                shown[slider] = gr.update(value=round(held.shares[k]), label=names[k])
         else:
             label = f"{names[0]} (left) to {names[1]} (right), %" if count == 2 else _LINE
             shown[self.line] = gr.update(visible=True, value=held.shares[1], label=label)
@@ -165,7 +168,11 @@ class CreaturePart:
 
     def stopped(self, held: Session, text: str) -> dict[Any, Any]:
         """Say how drawing ended without a creature; the sliders say again what the picture shows."""
-        sliders = self.sliders(held) if held.restore_weights() else {}
+        sliders: dict[Any, Any] = {}
+        if held.restore_weights():
+            sliders = self.sliders(held)
+        if held.shown is not None and (held.missing or held.ask() != held.shown.ask):
+            text += plain(" The picture below was made of other settings than those that stand here.")
         return {self.status: text, **self.working(False), **sliders}
 
     def draw(self, held: Session, ask: Ask | None = None, *, rest_s: float = 0.0) -> Iterator[Any]:

@@ -113,6 +113,13 @@ def test_cancel_stops_a_fuser_within_two_seconds_and_the_page_goes_on(
     assert time.monotonic() - begun < 2
     page.set_range("#option-wait", 0)
     page.make()
+    page.set_range("#option-wait", 50)
+    page.set_range("#weight", 30)
+    page.until(lambda: "Drawing" in page.text("#status"))
+    page.press("#cancel")
+    page.until(lambda: "Stopped" in page.text("#status") and "other settings" in page.text("#status"))
+    page.until(lambda: page.value("#weight") == "50")
+    assert page.text("#cancel") == "Cancel"
 
 
 def test_three_animals_share_the_weight_and_move_as_a_gif(
