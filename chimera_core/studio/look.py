@@ -35,7 +35,7 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .dark button[role=tab][aria-selected=true] { color: var(--primary-300) !important; }
 #compare-row { align-items: flex-end; }
 #examples button { min-height: 44px; }
-#command textarea { width: 0; min-width: 100%; font-family: var(--font-mono); font-size: 0.88rem; }
+#command textarea { width: 0; min-width: 100%; field-sizing: content; height: auto !important; max-height: none !important; font-family: var(--font-mono); font-size: 0.88rem; }
 .runs { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 16px; }
 .runs article { border: 1px solid var(--border-color-primary); border-radius: 10px; padding: 14px; background: var(--block-background-fill); overflow-wrap: anywhere; }
 .runs h3 { margin: 0 0 2px; font-size: 1rem; }
@@ -63,7 +63,7 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .dark input[type=radio]:not(:checked), .dark input[type=checkbox]:not(:checked) { border: 2px solid var(--neutral-400) !important; }
 .dark #brush canvas, .dark #brush .image-container { background: transparent !important; }
 @media (max-width: 600px) {
-  #command textarea { font-size: 0.78rem; word-break: break-all; }
+  #command textarea { font-size: 0.78rem; overflow-wrap: anywhere; }
   #parent-1, #parent-2 { padding-top: 46px !important; }
   #parent-1 label[data-testid=block-label], #parent-2 label[data-testid=block-label] { max-width: calc(100% - 30px); font-size: 0.75rem; }
   #parent-1 label[data-testid=block-label] > span, #parent-2 label[data-testid=block-label] > span { display: none; }

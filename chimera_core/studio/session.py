@@ -30,7 +30,7 @@ _LOOK_S = 0.1
 
 @dataclass(frozen=True)
 class Creature:
-    """A picture that was made: what was asked for, the file, what its fuser remarked, and how the page stood."""
+    """A picture that was made: what was asked for, the file, its fuser's remarks, and how the page stood."""
 
     ask: Ask
     file: str
@@ -47,8 +47,7 @@ class Creature:
     def shares(self) -> list[float]:
         """Where the sliders stood, in per cent by place."""
         weights = iter(self.ask.weights)
-        shares = [round(100 * next(weights, 0.0), 1) if slot else 0.0 for slot in self.parents]
-        return [float(share) for share in shares]
+        return [float(round(100 * next(weights, 0.0), 1)) if slot else 0.0 for slot in self.parents]
 
 
 @dataclass
