@@ -53,7 +53,7 @@ class CorrectionsPart:
             self.hint = gr.HTML(padding=False, elem_id="hint", elem_classes="caption")
             self.editor = gr.ImageEditor(
                 type="numpy",
-                label="Brush: green adds to the animal, red takes away",
+                label="Brush",
                 sources=(),
                 transforms=(),
                 layers=False,

@@ -226,7 +226,7 @@ class CreaturePart:
             self.why: plain(why(creature)),
             self.roles: plain(self._roles(creature)) if len(creature.ask.weights) > 2 else "",
             **self.working(False),
-            self.make: gr.update(value="Make it again"),
+            self.make: gr.update(value="Make it again", interactive=not held.missing),
             **self.keep.shown(held, creature),
         }
 
