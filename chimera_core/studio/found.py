@@ -54,30 +54,64 @@ def look_at_parents(tasks: Tasks, job: Mapping[str, Any], *, remark: Remark) -> 
     finder = SubjectFinder("auto", device=fusion.device)
     return {
         "parents": [
-            {"place": place, **_described(tasks.folder, finder, parent, facts)}
-            for place, parent, facts in zip(places, parents, seen, strict=True)
+            {"place": place, **_described(tasks.folder, finder, parent, facts, _hints(arguments, k))}
+            for k, (place, parent, facts) in enumerate(zip(places, parents, seen, strict=True))
         ]
     }
 
 
+def _hints(arguments: Mapping[str, Any], k: int) -> dict[str, list[float]]:
+    """Give the head and the neck that the user set for one parent, each as four shares of the picture."""
+    hints = {}
+    for part, option in (("head", "head_box"), ("neck", "neck")):
+        lines = arguments.get("options", {}).get(option) or []
+        if k < len(lines) and lines[k] != "auto":
+            try:
+                hints[part] = [float(value) for value in lines[k].split(",")]
+            except ValueError:  # the fuser's own options say what is wrong with it
+                continue
+    return {part: values for part, values in hints.items() if len(values) == 4}
+
+
+def _with_hints(facts: Mapping[str, Any], hints: Mapping[str, list[float]]) -> dict[str, Any]:
+    """Put what the user set in place of what the fuser made of it."""
+    head, neck = hints.get("head"), hints.get("neck")
+    given: dict[str, Any] = {"head": {**(facts.get("head") or {}), "box": head}} if head else {}
+    if neck:
+        given["neck"] = {**(facts.get("neck") or {}), "nape": neck[:2], "throat": neck[2:]}
+    return {**facts, **given}
+
+
 def _described(
-    folder: Path, finder: SubjectFinder, parent: Parent, facts: Mapping[str, Any]
+    folder: Path,
+    finder: SubjectFinder,
+    parent: Parent,
+    facts: Mapping[str, Any],
+    hints: Mapping[str, list[float]],
 ) -> dict[str, Any]:
     if parent.image is None:
         return {"file": "", "text": "The fuser draws its own.", "facts": {}}
     mask = finder.find(parent).mask[0].cpu().numpy()
     confidence = finder.confidence(parent)
     pixels = (parent.image.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
+    facts = _with_hints(facts, hints)
     drawn = draw_findings(pixels, mask if confidence is None or confidence > 0 else None, facts)
     return {
         "file": str(_kept(folder, drawn)),
-        "text": sentence(confidence, facts, own=parent.mask is not None),
+        "text": sentence(confidence, facts, own=parent.mask is not None, given=tuple(hints)),
         "facts": {key: facts.get(key) for key in ("head", "neck", "face")},
     }
 
 
-def sentence(confidence: float | None, facts: Mapping[str, Any], *, own: bool) -> str:
-    """Say in words what the drawing shows: whoever cannot see it reads this."""
+def sentence(
+    confidence: float | None, facts: Mapping[str, Any], *, own: bool, given: Sequence[str] = ()
+) -> str:
+    """Say in words what the drawing shows: whoever cannot see it reads this.
+
+    Args:
+        own: whether the outline is the user's.
+        given: ``head`` and ``neck`` where the user set them.
+    """
     if own:
         outline = "outline (as given)"
     elif not confidence:
@@ -86,11 +120,13 @@ def sentence(confidence: float | None, facts: Mapping[str, Any], *, own: bool) -
         outline = "outline" if confidence >= _SURE else "an unsure outline"
     found = [outline]
     head, neck, face = facts.get("head"), facts.get("neck"), facts.get("face")
-    if head:
+    if "head" in given:
+        found.append("head (as given)")
+    elif head:
         sure = (neck or {}).get("confidence", 1.0)
         found.append("head" if sure >= _SURE else "an unsure head")
     if neck:
-        found.append("neck")
+        found.append("neck (as given)" if "neck" in given else "neck")
     if face:
         found.append("face")
     return "Found: " + ", ".join(found) + "."

@@ -75,7 +75,7 @@ def list_fusers(host: PluginHost, classes: Sequence[Mapping[str, Any]]) -> list[
         name = spec.name if len(host.namesakes(component)) == 1 else component.full_name
         entry = FuserFacts(
             name,
-            f"{name} (a control)" if spec.is_control else name,
+            f"{name} (only to compare with)" if spec.is_control else name,
             spec.summary,
             tuple((preset.name, preset.summary) for preset in spec.presets),
             facts["most"],

@@ -71,11 +71,12 @@ def mask_names(ask: Ask) -> list[str]:
     return [f"{MASKS}/{k + 1}.png" if mask != "auto" else "auto" for k, mask in enumerate(ask.masks)]
 
 
-def write_settings(path: Path, ask: Ask, command: str) -> Path:
+def write_settings(path: Path, ask: Ask, command: str, picture: Path | None = None) -> Path:
     """Write a ZIP that makes the picture anywhere: ``config.toml``, the photographs and the brushed outlines.
 
     Args:
         command: that a reader may type instead.
+        picture: that was made, to lie beside them.
     """
     names, masks = file_names(ask), mask_names(ask)
     again = "chimera fuse --config config.toml -o creature.png"
@@ -85,6 +86,9 @@ def write_settings(path: Path, ask: Ask, command: str) -> Path:
         for name, parent in zip(names, ask.parents, strict=True):
             if Path(parent).is_absolute():
                 archive.writestr(_entry(name), Path(parent).read_bytes())
+        if picture is not None:
+            name = distinct_names([*names, f"{title_of(ask)}.png"])[-1]
+            archive.writestr(_entry(name), picture.read_bytes())
         for name, mask in zip(masks, ask.masks, strict=False):
             if mask != "auto":
                 archive.writestr(_entry(name), Path(mask).read_bytes())

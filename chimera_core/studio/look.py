@@ -35,12 +35,43 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .dark button[role=tab][aria-selected=true] { color: var(--primary-300) !important; }
 #compare-row { align-items: flex-end; }
 #examples button { min-height: 44px; }
-#command textarea { width: 0; min-width: 100%; font-family: var(--font-mono); font-size: 0.88rem; }
+#command textarea { width: 0; min-width: 100%; field-sizing: content; height: auto !important; max-height: none !important; font-family: var(--font-mono); font-size: 0.88rem; }
 .runs { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 16px; }
 .runs article { border: 1px solid var(--border-color-primary); border-radius: 10px; padding: 14px; background: var(--block-background-fill); overflow-wrap: anywhere; }
 .runs h3 { margin: 0 0 2px; font-size: 1rem; }
 .runs p { margin: 2px 0; font-size: 0.88rem; color: var(--body-text-color-subdued); }
 .runs img { width: 100%; border-radius: 6px; margin-top: 8px; background: #fff; }
+/* A slider's number is there to be read. */
+.tab-like-container input[type=number] { pointer-events: none; border: 0 !important; background: none !important;
+  box-shadow: none !important; text-align: right; padding: 0 !important; width: 3.2em !important; appearance: textfield; -moz-appearance: textfield; min-width: 0 !important; }
+.tab-like-container input[type=number]::-webkit-inner-spin-button { display: none; }
+.tab-like-container button { display: none; }
+[id^=share-] .head { display: grid !important; grid-template-columns: minmax(0, 1fr) auto; align-items: center; }
+[id^=share-] [data-testid=block-info] { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; display: block; margin: 0; }
+.legend { margin: 0; font-size: 0.88rem; color: var(--body-text-color-subdued); }
+.legend i { display: inline-block; width: 16px; height: 4px; border-radius: 2px; margin: 0 4px 3px 10px; }
+.legend .outline { background: rgb(0, 200, 170); } .legend .head { background: rgb(255, 176, 0); }
+.legend .neck { background: rgb(255, 90, 95); } .legend .face { background: rgb(90, 150, 255); }
+/* Labels stand above the photographs, not on them. */
+#parent-1, #parent-2, #parent-3, #stage, #moving, #gallery, #history { padding-top: 30px !important; }
+#more-progress { align-items: center; min-height: 1.5em; }
+#cancel { min-height: 52px; }
+#gallery .caption-label, #history .caption-label { white-space: normal !important; overflow: visible !important;
+  text-overflow: clip !important; max-width: 100% !important; font-size: 0.72rem !important; line-height: 1.2; }
+#gallery, #history { overflow: hidden !important; }
+:root { color-scheme: light; } .dark, :root.dark, :root:has(.dark) { color-scheme: dark; }
+.dark input[type=radio]:not(:checked), .dark input[type=checkbox]:not(:checked) { border: 2px solid var(--neutral-400) !important; }
+.dark #brush canvas, .dark #brush .image-container { background: transparent !important; }
+@media (max-width: 600px) {
+  #command textarea { font-size: 0.78rem; overflow-wrap: anywhere; }
+  #parent-1, #parent-2 { padding-top: 46px !important; }
+  #parent-1 label[data-testid=block-label], #parent-2 label[data-testid=block-label] { max-width: calc(100% - 30px); font-size: 0.75rem; }
+  #parent-1 label[data-testid=block-label] > span, #parent-2 label[data-testid=block-label] > span { display: none; }
+  #parent-1 button[aria-label*=ullscreen], #parent-2 button[aria-label*=ullscreen] { display: none !important; }
+  [id^=share-] { min-width: 100% !important; }
+  #options { overflow-x: clip !important; }
+  .gradio-container { overflow-x: clip; }
+}
 footer { display: none !important; }
 """
 SCRIPT = """
@@ -50,8 +81,21 @@ SCRIPT = """
     const command = document.querySelector('#command textarea');
     if (command && !command.ariaLabel) command.ariaLabel = 'Command that makes the same picture';
   };
-  name();
-  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+  // A slider's number shows where it stands: half-typed numbers would be drawn, and an emptied box is no number at all.
+  const numbers = () => {
+    for (const box of document.querySelectorAll('.tab-like-container input[type=number]')) {
+      if (box.readOnly) continue;
+      box.readOnly = true;
+      box.tabIndex = -1;
+      box.setAttribute('aria-hidden', 'true');
+    }
+  };
+  const both = () => { name(); numbers(); };
+  both();
+  new MutationObserver(both).observe(document.body, {childList: true, subtree: true});
+  window.addEventListener('beforeunload', (event) => {
+    if (document.querySelector('#stage img')) event.preventDefault();
+  });
 }
 """
 
@@ -85,6 +129,14 @@ def theme(gradio: Any) -> Any:
     )
 
 
+def scroll_to(name: str) -> str:
+    """Write the script that brings a part of the page into sight."""
+    return (
+        f"() => {{ const e = document.getElementById({name!r}); if (e) setTimeout(() => "
+        "e.scrollIntoView({block: 'center', behavior: 'smooth'}), 300); }"
+    )
+
+
 def wrong(text: str) -> str:
     """Write a line that says what went wrong."""
     return f'<span class="wrong" role="alert">{html.escape(text)}</span>'
@@ -96,17 +148,18 @@ def plain(text: str) -> str:
 
 
 def working(job: Job, what: str, ahead: int = 0) -> str:
-    """Write how far a job is, and how long it may take still."""
+    """Write how far a job is, how long it took so far, and how long it may take still where that is known."""
     if job.state == "waiting":
         others = "another picture" if ahead <= 1 else f"{ahead} other pictures"
         text, share = (f"Waiting for {others} ..." if ahead else f"{what} ..."), 0.0
     else:
         share = job.share
-        text = f"{what} ..."
-        if share > 0.02:
-            text = f"{what} ... {share:.0%}"
+        facts = [f"{share:.0%}"] if share > 0.02 else []
+        if (elapsed := job.elapsed_s) >= 2:
+            facts.append(f"{_duration(elapsed)} so far")
         if (left := job.left_s) is not None and share < 1:
-            text += f", about {_duration(left)} left"
+            facts.append(f"about {_duration(left)} left")
+        text = f"{what} ... {', '.join(facts)}".rstrip()
     percent = f"{100 * share:.0f}"
     bar = (
         f'<div class="bar" role="progressbar" aria-label="{html.escape(what)}" aria-valuemin="0" aria-valuemax="100" '

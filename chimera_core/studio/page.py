@@ -19,7 +19,7 @@ from chimera_core.studio.session import Session, Studio
 _DELETE_CACHE = (3600, 6 * 3600)
 HEAD = """
 # Chimera Studio
-Two photographs of animals in, one creature out. Everything stays on this machine.
+Photographs of two or three animals in, one creature out. Everything stays on this machine.
 """
 
 
@@ -41,6 +41,7 @@ def build_page(studio: Studio) -> Any:
             with gr.Tab("Trainings", id="trainings") as tab:
                 trainings = TrainingsPart(studio)
         creature.keep, creature.more = keep, more
+        creature.parents, creature.fuser = parents, fuser
         parents.wire(session, fuser=fuser, creature=creature)
         fuser.wire(session, parents=parents)
         creature.wire(session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from chimera_core.errors import ChimeraError
 from chimera_core.fusing.backgrounds import BACKGROUNDS
 from chimera_core.options.flags import Flag
 from chimera_core.studio.asks import DEFAULT_SIZE, SIZES
-from chimera_core.studio.fuser_options import AUTOMATIC_SUMMARY, in_force, read_value, shown_items
+from chimera_core.studio.fuser_options import AUTOMATIC_SUMMARY, FuserFacts, in_force, read_value, shown_items
 from chimera_core.studio.look import plain, wrong
 from chimera_core.studio.session import Session, Studio
 
@@ -29,7 +30,7 @@ class FuserPart:
         self.studio = studio
         gr.Markdown("## 2. How they become one", elem_classes="step")
         self.fuser = gr.Dropdown(
-            [("Automatic", "")], value="", label="Fuser", elem_id="fuser", filterable=True
+            [("Automatic", "")], value="", label="Method", elem_id="fuser", filterable=True
         )
         self.summary = gr.HTML(
             plain(AUTOMATIC_SUMMARY), padding=False, elem_classes="caption", elem_id="summary"
@@ -38,7 +39,7 @@ class FuserPart:
             [_NO_PRESET], value=_NO_PRESET, label="Preset", visible=False, elem_id="preset"
         )
         self.version = gr.State(0)
-        with gr.Accordion("Size, ground and all options of the fuser", open=False, elem_id="options"):
+        with gr.Accordion("Size, background and all options of the method", open=False, elem_id="options"):
             with gr.Row():
                 self.size = gr.Dropdown(
                     [(f"{size} pixels", size) for size in SIZES],
@@ -49,7 +50,7 @@ class FuserPart:
                 self.background = gr.Dropdown(
                     [(_GROUNDS[name], name) for name in BACKGROUNDS],
                     value="keep",
-                    label="Ground",
+                    label="Background",
                     elem_id="ground",
                 )
             self.options = gr.Group()
@@ -58,6 +59,33 @@ class FuserPart:
         """Fill the list, as soon as the worker says what there is."""
         fusers = self.studio.fusers()
         return {self.fuser: gr.update(choices=[(f.label, f.name) for f in fusers], value="")}
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a creature of before may change."""
+        return [self.fuser, self.summary, self.preset, self.size, self.background, self.version]
+
+    def shown(self, held: Session) -> dict[Any, Any]:
+        """Show the fuser and its options as a tab holds them."""
+        return {
+            **self._described(held),
+            self.fuser: gr.update(value=held.fuser),
+            self.size: gr.update(value=held.size),
+            self.background: gr.update(value=held.background),
+            self.version: time.monotonic_ns(),
+        }
+
+    def _facts(self, held: Session) -> FuserFacts | None:
+        return next((f for f in self.studio.fusers() if f.name == held.fuser), None)
+
+    def _described(self, held: Session) -> dict[Any, Any]:
+        facts = self._facts(held)
+        presets = facts.presets if facts else ()
+        listed = [_NO_PRESET, *((f"{p} - {summary}", p) for p, summary in presets)]
+        return {
+            self.summary: plain(facts.summary if facts else ""),
+            self.preset: gr.update(choices=listed, value=held.preset or _NO_PRESET, visible=bool(presets)),
+        }
 
     def wire(self, session: Any, *, parents: ParentsPart) -> None:
         """Let a choice show its options."""
@@ -70,22 +98,17 @@ class FuserPart:
 
         def chosen(name: str | None, held: Session) -> Any:
             held.fuser, held.preset, held.options = name or "", "", {}
-            facts = next((f for f in studio.fusers() if f.name == held.fuser), None)
+            facts = self._facts(held)
             trained = facts is not None and "photo" not in facts.accepts
             held.size = None if trained else held.size or DEFAULT_SIZE
-            presets = facts.presets if facts else ()
-            listed = [_NO_PRESET, *((f"{p} - {summary}", p) for p, summary in presets)]
-            yield {
-                self.summary: plain(facts.summary if facts else ""),
-                self.preset: gr.update(choices=listed, value=_NO_PRESET, visible=bool(presets)),
-            }
+            yield self._described(held)
             if len(held.filled) > 1:
                 yield from parents.look(held)
 
         def with_preset(name: str, held: Session) -> None:
             held.preset, held.options = "" if name == _NO_PRESET else name, {}
 
-        self.fuser.change(
+        self.fuser.input(
             chosen, [self.fuser, session], [self.summary, self.preset, *parents.outputs], **quiet
         )
         self.preset.input(with_preset, [self.preset, session], None, **quiet)
@@ -113,7 +136,7 @@ class FuserPart:
 def _write_controls(flags: Sequence[Flag], held: Session, session: Any) -> None:
     shown = [flag for flag in flags if not flag.hidden]
     if not shown:
-        gr.HTML(plain("This fuser has no options."))
+        gr.HTML(plain("This method has no options."))
     for flag in shown:
         control = _control(flag, held.options.get(flag.path))
 

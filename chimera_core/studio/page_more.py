@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -13,7 +12,7 @@ from chimera_core.fusing.weights import sweep_weights
 from chimera_core.studio.asks import Ask
 from chimera_core.studio.fuser_options import AUTOMATIC, nested
 from chimera_core.studio.keep import title_of
-from chimera_core.studio.look import plain, working, wrong
+from chimera_core.studio.look import plain, scroll_to, working, wrong
 from chimera_core.studio.session import Creature, Session, Studio
 from chimera_core.studio.weights import caption
 
@@ -33,19 +32,23 @@ class MorePart:
         with gr.Row():
             self.alternatives = gr.Button(f"{ALTERNATIVES} alternatives", elem_id="alternatives")
             self.sweep = gr.Button("From one to the other", elem_id="sweep")
-            self.gif = gr.Button("Moving picture (GIF)", elem_id="gif")
+            self.gif = gr.Button("Make a moving picture", elem_id="gif")
         with gr.Row(elem_id="compare-row"):
             self.others = gr.Dropdown(
                 [],
                 value=[],
                 multiselect=True,
-                label="Compare with other fusers",
+                label="Compare with other methods",
                 max_choices=_MOST_COMPARED,
                 elem_id="others",
                 scale=4,
             )
             self.compare = gr.Button("Compare", elem_id="compare", scale=1, min_width=120)
-        self.note = gr.HTML(padding=False, elem_id="more-note", elem_classes="caption")
+        with gr.Row(elem_id="more-progress"):
+            self.note = gr.HTML(padding=False, elem_id="more-note", elem_classes="caption")
+            self.cancel = gr.Button(
+                "Cancel", visible=False, size="sm", elem_id="more-cancel", scale=0, min_width=90
+            )
         self.gallery = gr.Gallery(
             label="Choose one to take it",
             columns=4,
@@ -67,7 +70,17 @@ class MorePart:
             elem_id="moving",
             alt_text="The creature, from one parent to the other and back",
         )
-        self.keep_gif = gr.DownloadButton("Keep the moving picture (GIF)", visible=False, elem_id="keep-gif")
+        self.keep_gif = gr.DownloadButton("Save the moving picture (GIF)", visible=False, elem_id="keep-gif")
+
+    @property
+    def moved(self) -> list[Any]:
+        """The moving picture, and the button that keeps it."""
+        return [self.moving, self.keep_gif, self.note]
+
+    def still(self) -> dict[Any, Any]:
+        """Take the moving picture away: it shows other parents."""
+        hidden = gr.update(value=None, visible=False)
+        return {self.moving: hidden, self.keep_gif: hidden, self.note: ""}
 
     def wire(self, session: Any, *, creature: CreaturePart) -> None:
         """Let the buttons draw, and a chosen picture become the creature."""
@@ -76,7 +89,7 @@ class MorePart:
             "api_visibility": "private",
             "concurrency_limit": None,
         }
-        shown = [self.note, self.gallery, self.listed, creature.status, creature.cancel]
+        shown = [self.note, self.cancel, self.gallery, self.listed, creature.status, creature.cancel]
 
         def alternatives(held: Session) -> Iterator[Any]:
             yield from self._draw(
@@ -105,24 +118,28 @@ class MorePart:
                 creature,
             )
 
-        self.alternatives.click(alternatives, [session], shown, **quiet)
-        self.sweep.click(sweep, [session], shown, **quiet)
-        self.compare.click(compare, [session, self.others], shown, **quiet)
-        self.gif.click(
+        events = [
+            self.alternatives.click(alternatives, [session], shown, **quiet),
+            self.sweep.click(sweep, [session], shown, **quiet),
+            self.compare.click(compare, [session, self.others], shown, **quiet),
+        ]
+        moved = self.gif.click(
             lambda held: (yield from self._move(held, creature)),
             [session],
-            [self.note, self.moving, self.keep_gif, creature.status, creature.cancel],
+            [self.note, self.cancel, self.moving, self.keep_gif, creature.status, creature.cancel],
             **quiet,
         )
+        for event, shows in [*((event, "gallery") for event in events), (moved, "moving")]:
+            event.then(None, js=scroll_to(shows))
+        for button in (self.alternatives, self.sweep, self.compare, self.gif):
+            button.click(None, js=scroll_to("more-progress"))
+        self.cancel.click(lambda held: self.studio.stop(held), [session], None, **{**quiet, "queue": False})
         self.others.focus(self._offer, None, [self.others], **quiet)
 
         def take(held: Session, listed: Sequence[Creature], event: gr.SelectData) -> dict[Any, Any]:
-            chosen = listed[event.index]
-            held.turn += 1
-            held.seed = chosen.ask.seed
-            return creature.shown(held, chosen)
+            return creature.back(held, listed[event.index])
 
-        self.gallery.select(take, [session, self.listed], creature.outputs, **quiet)
+        self.gallery.select(take, [session, self.listed], creature.everything, **quiet)
 
     def _offer(self) -> Any:
         fusers = [f for f in self.studio.fusers() if f.name != AUTOMATIC and "photo" in f.accepts]
@@ -148,13 +165,13 @@ class MorePart:
                         made.append((step.file, label))
                         listed.append(step)
                     elif step.state == "stopped" or held.turn != turn:
-                        yield {self.note: plain("Stopped."), creature.cancel: gr.update(interactive=False)}
+                        yield {self.note: plain("Stopped."), **self._working(creature, False)}
                         return
                     else:
                         note = working(
                             step, f"Drawing {k + 1} of {len(asks)}", self.studio.workshop.ahead_of(step)
                         )
-                        yield {self.note: note, creature.cancel: gr.update(interactive=True)}
+                        yield {self.note: note, **self._working(creature, True)}
             except ChimeraError as error:
                 failures.append(f"{label}: {error}")
             yield {
@@ -162,7 +179,10 @@ class MorePart:
                 self.listed: list(listed),
             }
         text = wrong("; ".join(failures)) if failures else plain("Choose one to take it.")
-        yield {self.note: text, creature.cancel: gr.update(interactive=False)}
+        yield {self.note: text, **self._working(creature, False)}
+
+    def _working(self, creature: CreaturePart, is_working: bool) -> dict[Any, Any]:
+        return {**creature.working(is_working), self.cancel: gr.update(visible=is_working)}
 
     def _move(self, held: Session, creature: CreaturePart) -> Iterator[Any]:
         """Write the GIF of a sweep, as ``chimera fuse --sweep`` does."""
@@ -180,17 +200,17 @@ class MorePart:
         held.job = job
         while not job.wait(0.25):
             note = working(job, "Drawing the moving picture", self.studio.workshop.ahead_of(job))
-            yield {self.note: note, creature.cancel: gr.update(interactive=True)}
+            yield {self.note: note, **self._working(creature, True)}
         if job.state == "done":
             file = job.result["file"]
             yield {
                 self.moving: gr.update(value=file, visible=True),
                 self.keep_gif: gr.update(value=file, visible=True),
-                self.note: plain(f"Done: {Path(file).name}"),
+                self.note: plain("Done: press Save below it to keep it."),
             }
         else:
             yield {self.note: wrong(job.error) if job.error else plain("Stopped.")}
-        yield {creature.cancel: gr.update(interactive=False)}
+        yield self._working(creature, False)
 
 
 def rounded_sweep(weights: Sequence[float], frames: int) -> list[tuple[float, ...]]:

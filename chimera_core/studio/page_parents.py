@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from chimera_core.errors import ChimeraError, ConfigError
-from chimera_core.files.own_folders import make_folder
+from chimera_core.errors import ChimeraError
 from chimera_core.models.fusers import is_class_name
 from chimera_core.studio.asks import MAX_PARENTS
-from chimera_core.studio.look import plain, working, wrong
-from chimera_core.studio.parents import Slot, example_parents, known_names, take_upload
+from chimera_core.studio.look import plain, scroll_to, working, wrong
+from chimera_core.studio.page_corrections import CorrectionsPart
+from chimera_core.studio.parents import (
+    Slot,
+    example_parents,
+    is_known,
+    known_names,
+    take_upload,
+    unknown_name,
+)
 from chimera_core.studio.photograph import Photograph
 from chimera_core.studio.session import Session, Studio
 
@@ -23,6 +29,10 @@ if TYPE_CHECKING:
     from chimera_core.studio.page_fuser import FuserPart
 
 TITLES = ("First animal: gives the body", "Second animal: gives the head", "Third animal: gives its coat")
+LEGEND = (
+    '<p class="legend">Drawn over each: <i class="outline"></i>outline <i class="head"></i>head <i class="neck"></i>neck '
+    '<i class="face"></i>face</p>'
+)
 DROP = "# Drop a photograph here\nor click to choose one"
 _LOOK_S = 0.2
 
@@ -36,49 +46,22 @@ class ParentsPart:
         self.names: list[Any] = []
         self.captions: list[Any] = []
         self.columns: list[Any] = []
-        gr.Markdown("## 1. Choose two animals", elem_classes="step")
+        gr.Markdown("## 1. Choose two animals, or three", elem_classes="step")
         known = known_names(studio.host)
         with gr.Row():
             for k in range(MAX_PARENTS - 1):
                 self._place(k, known)
         self.add = gr.Button("Add a third animal", size="sm", elem_id="add-third")
-        with gr.Row(visible=False) as self.third:
+        with gr.Column(visible=False) as self.third:
             self._place(2, known)
+            self.remove = gr.Button("Remove the third animal", size="sm", elem_id="remove-third")
+        gr.HTML(LEGEND, padding=False, elem_id="legend")
         with gr.Row(elem_id="examples"):
             self.examples = [
                 (gr.Button(f"Try: {title}", size="sm"), names)
                 for title, names in example_parents(studio.host)
             ]
-        with gr.Accordion("Correct what was found", open=False):
-            gr.Markdown(
-                "Orange is the head, red the neck, green the outline. To move a head or a neck, choose it here and click two "
-                "points on the photograph above: opposite corners of the head, or both ends of the neck."
-            )
-            with gr.Row():
-                self.tool = gr.Radio(
-                    [("Nothing", ""), ("Head", "head_box"), ("Neck", "neck")],
-                    value="",
-                    label="What my clicks set",
-                    elem_id="tool",
-                )
-                self.reset = gr.Button("Forget my corrections", size="sm", elem_id="reset")
-            self.hint = gr.HTML(padding=False, elem_id="hint")
-            with gr.Row():
-                self.whose = gr.Radio(
-                    [("First", 0), ("Second", 1), ("Third", 2)], value=0, label="Whose outline to brush"
-                )
-                self.load_brush = gr.Button("Show it for brushing", size="sm", elem_id="load-brush")
-            self.editor = gr.ImageEditor(
-                type="numpy",
-                label="Brush: green adds to the animal, red takes away",
-                sources=(),
-                transforms=(),
-                layers=False,
-                brush=gr.Brush(default_size=24, colors=["#00c853", "#d50000"], color_mode="fixed"),
-                visible=False,
-                elem_id="brush",
-            )
-            self.use_brush = gr.Button("Use this outline", size="sm", visible=False, elem_id="use-brush")
+        self.corrections = CorrectionsPart(studio)
 
     def _place(self, k: int, known: list[str]) -> None:
         with gr.Column(min_width=150) as column:
@@ -109,12 +92,35 @@ class ParentsPart:
     @property
     def outputs(self) -> list[Any]:
         """What a look may change."""
-        return [*self.images, *self.captions, *self.names]
+        return [*self.images, *self.captions, *self.names, self.third, self.add]
+
+    def shown(self, held: Session) -> dict[Any, Any]:
+        """Show the parents as a tab holds them."""
+        shown: dict[Any, Any] = {}
+        for k in range(MAX_PARENTS):
+            shown |= self._place_shown(held, k)
+        has_third = held.parents[2] is not None
+        return {
+            **shown,
+            self.third: gr.update(visible=has_third),
+            self.add: gr.update(visible=not has_third),
+        }
+
+    def _place_shown(self, held: Session, k: int) -> dict[Any, Any]:
+        """Show one parent, and what was found."""
+        slot, found = held.parents[k], held.looks[k]
+        text = f"{slot.shown}: {found['text']}" if slot and found else slot.shown if slot else ""
+        alt = f"{slot.shown}. {found['text']}" if slot and found else TITLES[k]
+        return {
+            self.images[k]: gr.update(value=found.get("file") or None, alt_text=alt),
+            self.captions[k]: plain(text) if text else "",
+            self.names[k]: slot.word if slot and not slot.is_file else None,
+        }
 
     def wire(self, session: Any, *, fuser: FuserPart, creature: CreaturePart) -> None:
         """Let the places do what they are for."""
         studio = self.studio
-        every = [*self.outputs, self.third, self.add, *creature.outputs]
+        every = [*self.outputs, *creature.outputs, *self.corrections.outputs, *creature.more.moved]
         quiet: dict[str, Any] = {
             "show_progress": "hidden",
             "api_visibility": "private",
@@ -127,53 +133,42 @@ class ParentsPart:
             try:
                 slot = take_upload(studio.folder, Path(given["path"]), given["name"])
             except ChimeraError as error:
-                yield {self.images[k]: None, self.captions[k]: wrong(str(error))}
+                yield {**self._place_shown(held, k), self.captions[k]: wrong(str(error))}
                 return
-            self._put(held, k, slot)
-            yield {self.names[k]: None, **self._changed(held, creature)}
-            yield from looked(k, held)
+            yield from placed(k, slot, held)
 
         def named(k: int, name: str | None, held: Session) -> Iterator[Any]:
             name = (name or "").strip()
             if not name:
                 return
-            try:
-                if len(name) > 100 or not is_class_name(name):
-                    raise ConfigError(
-                        "type the name of an animal, such as cat; drop a photograph to use that"
-                    )
-            except ChimeraError as error:
-                yield {self.captions[k]: wrong(str(error))}
+            if len(name) > 100 or not is_class_name(name):
+                yield {**self._place_shown(held, k), self.captions[k]: wrong(unknown_name(studio.host, name))}
                 return
-            self._put(held, k, Slot(name, name, False))
-            yield {self.images[k]: None, **self._changed(held, creature)}
-            yield from looked(k, held)
+            yield from placed(k, Slot(name, name, False), held)
 
-        def looked(k: int, held: Session) -> Iterator[Any]:
-            """Look, and take back a parent that cannot be read."""
-            placed = held.parents[k]
-            error = yield from self.look(held)
-            if error and held.parents[k] is placed:
-                held.parents[k] = None
-                yield {
-                    self.images[k]: None,
-                    self.names[k]: None,
-                    self.captions[k]: wrong(error),
-                    **self._changed(held, creature),
-                }
+        def placed(k: int, slot: Slot, held: Session) -> Iterator[Any]:
+            """Put a parent in its place and look; one that cannot be read leaves the one that was there."""
+            before = held.standing()
+            self._put(held, k, slot)
+            error = yield from self.look(held, at=k)
+            if held.parents[k] is not slot:  # another one was put there meanwhile
+                return
+            if error:
+                held.stand(before, k)
+                if not slot.is_file and not is_known(studio.host, slot.word):
+                    error = unknown_name(studio.host, slot.word)
+                yield {**self._place_shown(held, k), self.captions[k]: wrong(error)}
+                return
+            yield {**self._place_shown(held, k), **self._changed(held, creature)}
 
         def cleared(k: int, held: Session) -> dict[Any, Any]:
-            held.parents[k] = None
-            held.masks[k], held.looks[k] = "auto", {}
-            return {self.captions[k]: "", self.names[k]: None, **self._changed(held, creature)}
+            self._put(held, k, None)
+            return {**self._place_shown(held, k), **self._changed(held, creature)}
 
         def example(names: tuple[str, ...], held: Session) -> Iterator[Any]:
             for k in range(MAX_PARENTS):
                 self._put(held, k, Slot(names[k], names[k], False) if k < len(names) else None)
-            shown: dict[Any, Any] = {self.images[k]: None for k in range(MAX_PARENTS)}
-            shown |= {self.names[k]: names[k] if k < len(names) else None for k in range(MAX_PARENTS)}
-            shown |= {self.captions[k]: "" for k in range(MAX_PARENTS)}
-            yield {**shown, **self._changed(held, creature)}
+            yield {**self.shown(held), **self._changed(held, creature)}
             yield from self.look(held)
             yield from creature.draw(held)
 
@@ -192,13 +187,8 @@ class ParentsPart:
                 every,
                 **quiet,
             )
-            self.images[k].select(
-                _clicker(self, fuser, k),
-                [session, self.tool],
-                [*self.outputs, self.hint, fuser.version],
-                **quiet,
-            )
         for button, names in self.examples:
+            button.click(None, js=scroll_to("make"))
             button.click(
                 lambda held, names=names: (yield from example(names, held)), [session], every, **quiet
             )
@@ -207,151 +197,62 @@ class ParentsPart:
             outputs=[self.third, self.add],
             **quiet,
         )
-        self.reset.click(
-            lambda held: (yield from self._forget(held)),
+        self.remove.click(
+            lambda held: {
+                **cleared(2, held),
+                self.third: gr.update(visible=False),
+                self.add: gr.update(visible=True),
+            },
             [session],
-            [*self.outputs, self.hint, self.editor, self.use_brush, fuser.version],
+            every,
             **quiet,
         )
-        self.load_brush.click(
-            self._load_brush, [session, self.whose], [self.editor, self.use_brush, self.hint], **quiet
-        )
-        self.use_brush.click(
-            lambda held, whose, painted: (yield from self._use_brush(held, whose, painted)),
-            [session, self.whose, self.editor],
-            [*self.outputs, self.hint],
-            **quiet,
-        )
+        self.corrections.wire(session, parents=self, fuser=fuser, creature=creature)
 
-    def look(self, held: Session) -> Generator[Any, None, str]:
-        """Let the worker look at the parents, and show what it found; give what went wrong, if anything did."""
+    def look(self, held: Session, *, at: int | None = None) -> Generator[Any, None, str]:
+        """Let the worker look at the parents, and show what it found; give what went wrong, if anything did.
+
+        Args:
+            at: the place that was changed, whose line says what goes on; None: those where nothing was found yet.
+        """
         if not held.filled:
             return ""
         job = self.studio.look(held)
-        places, asked = held.filled, list(held.parents)
-        new = [k for k in places if not held.looks[k]]
+        asked = list(held.parents)
+        new = [k for k in held.filled if not held.looks[k]] if at is None else [at]
         while not job.wait(_LOOK_S):
             if new:
                 yield {self.captions[k]: working(job, "Looking for the animal") for k in new}
         if job.state != "done":
-            yield {
-                self.captions[k]: wrong(job.error) if job.error and k == places[-1] else "" for k in places
-            }
+            lines = {k: self._place_shown(held, k)[self.captions[k]] for k in new}
+            if job.error:
+                lines[new[-1] if new else held.filled[-1]] = wrong(job.error)
+            yield {self.captions[k]: line for k, line in lines.items()}
             return job.error
         shown: dict[Any, Any] = {}
         for found in job.result["parents"]:
             k = found["place"]
             slot = held.parents[k]
-            if slot is None or slot is not asked[k]:  # another one was put there meanwhile
-                continue
-            held.looks[k] = found
-            alt = f"{slot.shown}. {found['text']}"
-            shown[self.images[k]] = gr.update(value=found["file"] or None, alt_text=alt)
-            shown[self.captions[k]] = plain(f"{slot.shown}: {found['text']}")
+            if slot is not None and slot is asked[k]:  # no other one was put there meanwhile
+                held.looks[k] = found
+                shown |= self._place_shown(held, k)
         yield shown
         return ""
 
     def _put(self, held: Session, k: int, slot: Slot | None) -> None:
         held.parents[k] = slot
-        held.masks[k], held.looks[k] = "auto", {}
+        held.masks[k], held.looks[k], held.clicks = "auto", {}, []
         for path in ("head_box", "neck"):  # a hint was meant for the picture before
             lines = held.options.get((path,))
             if isinstance(lines, list) and k < len(lines):
-                lines[k] = "auto"
+                held.options[(path,)] = [*lines[:k], "auto", *lines[k + 1 :]]
 
     def _changed(self, held: Session, creature: CreaturePart) -> dict[Any, Any]:
-        held.shares = [100 / 3] * 3 if len(held.filled) == 3 else [50.0, 50.0, 50.0]
-        third = held.parents[2] is not None
-        more = {self.third: gr.update(visible=True), self.add: gr.update(visible=False)} if third else {}
-        return {**more, **creature.controls(held)}
-
-    def _forget(self, held: Session) -> Iterator[Any]:
-        held.options.pop(("head_box",), None)
-        held.options.pop(("neck",), None)
-        held.masks, held.clicks = ["auto"] * MAX_PARENTS, []
-        yield {
-            self.hint: plain("Your corrections are forgotten."),
-            self.editor: gr.update(visible=False),
-            self.use_brush: gr.update(visible=False),
-        }
-        yield from self.look(held)
-
-    def _load_brush(self, held: Session, whose: int) -> dict[Any, Any]:
-        found = held.looks[whose]
-        if not found.get("file"):
-            return {self.hint: wrong("drop a photograph there first")}
-        value = {"background": found["file"], "layers": [], "composite": None}
-        return {
-            self.editor: gr.update(value=value, visible=True),
-            self.use_brush: gr.update(visible=True),
-            self.hint: plain("Paint green where animal is missing, red where there is too much of it."),
-        }
-
-    def _use_brush(self, held: Session, whose: int, painted: Any) -> Iterator[Any]:
-        import secrets
-
-        import numpy as np
-
-        from chimera_core.images import write_png
-
-        slot = held.parents[whose]
-        layers = [layer for layer in (painted or {}).get("layers", []) if np.asarray(layer)[..., 3].any()]
-        if slot is None or not layers:
-            yield {self.hint: wrong("nothing is painted yet")}
-            return
-        name = secrets.token_hex(8)
-        folder = self.studio.folder
-        brushed = make_folder(folder / "masks", within=folder) / f"{name}-brushed.png"
-        write_png(brushed, np.asarray(layers[0], dtype=np.uint8))
-        arguments = held.looking()["arguments"] | {"parents": [slot.word], "masks": [held.masks[whose]]}
-        try:
-            made = self.studio.workshop.ask("brush", arguments=arguments, brushed=str(brushed), name=name)
-        except ChimeraError as error:
-            yield {self.hint: wrong(str(error))}
-            return
-        held.masks[whose] = made["file"]
-        yield {self.hint: plain("Your outline is used from now on.")}
-        yield from self.look(held)
-
-
-def _clicker(part: ParentsPart, fuser: FuserPart, k: int) -> Any:
-    """Make the function that takes clicks on one parent's picture. Gradio finds the event by its annotation."""
-
-    def clicked(held: Session, tool: str, event: gr.SelectData) -> Iterator[Any]:
-        from PIL import Image
-
-        file = held.looks[k].get("file")
-        if not tool or not file:
-            return
-        if not any(flag.path == (tool,) and flag.multiple for flag in part.studio.flags(held)):
-            yield {
-                part.hint: wrong(f"this fuser takes no {tool.replace('_box', '')}: choose parts or Automatic")
-            }
-            return
-        with Image.open(file) as shown:
-            width, height = shown.size
-        x, y = event.index[0] / width, event.index[1] / height
-        held.clicks.append((min(1.0, max(0.0, x)), min(1.0, max(0.0, y))))
-        if len(held.clicks) % 2:
-            where = "opposite corner of the head" if tool == "head_box" else "other end of the neck"
-            yield {part.hint: plain(f"Now click the {where}.")}
-            return
-        (x0, y0), (x1, y1) = held.clicks[-2:]
-        held.clicks = []
-        if tool == "head_box":
-            x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
-            if x1 - x0 < 0.01 or y1 - y0 < 0.01:
-                yield {part.hint: wrong("that is no box: click two opposite corners")}
-                return
-        place = held.filled.index(k)
-        lines = [*held.options.get((tool,), [])]
-        lines += ["auto"] * (place + 1 - len(lines))
-        lines[place] = ",".join(f"{value:.3f}" for value in (x0, y0, x1, y1))
-        held.options[(tool,)] = lines
-        yield {
-            part.hint: plain("Noted. Make the creature again to see it."),
-            fuser.version: time.monotonic_ns(),
-        }
-        yield from part.look(held)
-
-    return clicked
+        """Show what other parents change: the weights begin anew, and what was made of those before goes."""
+        held.shares = [34.0, 33.0, 33.0] if len(held.filled) == MAX_PARENTS else [50.0] * MAX_PARENTS
+        more = (
+            {self.third: gr.update(visible=True), self.add: gr.update(visible=False)}
+            if held.parents[2]
+            else {}
+        )
+        return {**more, **creature.controls(held), **self.corrections.closed(), **creature.more.still()}

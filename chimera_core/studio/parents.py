@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import re
@@ -10,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from chimera_core.errors import ChimeraError, DataError
-from chimera_core.files.atomic import atomic_path, quote
+from chimera_core.errors import ChimeraError, ConfigError, DataError
+from chimera_core.files.atomic import atomic_path, one_line, quote
 from chimera_core.files.names import name_trouble
 from chimera_core.files.own_folders import make_folder, remove_file
 from chimera_core.images import check_picture
 from chimera_core.library.collections import ShippedPictures
+from chimera_core.library.folder import Library
 from chimera_core.library.lookup import Names
+from chimera_core.library.matching import plain_name
 from chimera_core.plugins.discovery import PluginHost
 
 MAX_UPLOAD = 64 << 20
@@ -90,15 +93,41 @@ def file_name(name: str) -> str:
 
 
 def known_names(host: PluginHost) -> list[str]:
-    """List names that stand for a parent: pictures of the library and collections, and classes of models."""
+    """List names that stand for a parent, animals first: pictures of the library and collections, classes of models."""
     pictures = {name for _, name, _ in Names(host)}
-    classes = {
-        c
-        for model in host.registry.models.values()
-        if model.kind == "fusion-generator"
-        for c in model.classes
+    classes = _classes(host, "fusion-generator")
+    animals = animal_names(host)
+    return sorted(pictures | classes, key=lambda name: (name not in animals, name))
+
+
+def animal_names(host: PluginHost) -> set[str]:
+    """Give the names that models know, the user's own, and those in a collection's folder of animals."""
+    models = {plain_name(name) for name in _classes(host)}
+    return _classes(host, "fusion-generator") | {
+        name
+        for place, name, files in Names(host)
+        if name in models or isinstance(place, Library) or any("animals" in file.parts for file in files)
     }
-    return sorted(pictures | classes)
+
+
+def is_known(host: PluginHost, name: str) -> bool:
+    """Say whether there is a picture of that name, or one that is meant by it."""
+    try:
+        return name in _classes(host, "fusion-generator") or Names(host).match(name) is not None
+    except ConfigError:
+        return False
+
+
+def unknown_name(host: PluginHost, name: str) -> str:
+    """Write the line about a name that has no picture here, with the animal that was probably meant."""
+    near = difflib.get_close_matches(name.casefold().replace(" ", "_"), sorted(animal_names(host)), n=1)
+    meant = f" Did you mean '{near[0]}'?" if near else ""
+    return f"No picture called {quote(one_line(name, limit=40))} on this machine.{meant} Drop a photograph instead."
+
+
+def _classes(host: PluginHost, kind: str = "") -> set[str]:
+    """Give the classes that models of a kind know; of any kind without one."""
+    return {c for model in host.registry.models.values() if kind in ("", model.kind) for c in model.classes}
 
 
 def example_parents(host: PluginHost) -> list[tuple[str, tuple[str, ...]]]:

@@ -30,7 +30,7 @@ _LOOK_S = 0.1
 
 @dataclass(frozen=True)
 class Creature:
-    """A picture that was made: what was asked for, the file, and what its fuser remarked."""
+    """A picture that was made: what was asked for, the file, its fuser's remarks, and how the page stood."""
 
     ask: Ask
     file: str
@@ -39,6 +39,15 @@ class Creature:
     remarks: tuple[str, ...] = ()
     options: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
     took_s: float = 0.0
+    parents: tuple[Slot | None, ...] = ()
+    masks: tuple[str, ...] = ()
+    looks: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def shares(self) -> list[float]:
+        """Where the sliders stood, in per cent by place."""
+        weights = iter(self.ask.weights)
+        return [float(round(100 * next(weights, 0.0), 1)) if slot else 0.0 for slot in self.parents]
 
 
 @dataclass
@@ -61,12 +70,49 @@ class Session:
     ahead: Job | None = None
     turn: int = 0
     stops: int = 0
-    clicks: list[tuple[float, float]] = field(default_factory=list)
+    clicks: list[tuple[str, int, float, float]] = field(default_factory=list)
 
     @property
     def filled(self) -> list[int]:
         """The places where there is a parent."""
         return [k for k, slot in enumerate(self.parents) if slot is not None]
+
+    def standing(self) -> tuple[list[Any], ...]:
+        """Give parents, masks, what was found, and hints as they are."""
+        hints = [(path, self.options.get((path,))) for path in ("head_box", "neck")]
+        return list(self.parents), list(self.masks), list(self.looks), hints
+
+    def stand(self, before: tuple[list[Any], ...], k: int) -> None:
+        """Put one parent back as it was."""
+        parents, masks, looks, hints = before
+        self.parents[k], self.masks[k], self.looks[k] = parents[k], masks[k], looks[k]
+        for path, lines in hints:
+            if lines is not None:
+                self.options[(path,)] = lines
+
+    @property
+    def missing(self) -> str:
+        """What is to be done before a creature can be made; empty: nothing."""
+        if self.parents[0] is not None and self.parents[1] is not None:
+            return ""
+        if not self.filled:
+            return "Drop two photographs, or type the names of two animals."
+        return f"Drop the {'first' if self.parents[0] is None else 'second'} animal, too, or type its name."
+
+    def restore(self, creature: Creature) -> None:
+        """Set everything that a creature was made of."""
+        self.parents, self.masks = list(creature.parents), list(creature.masks)
+        self.looks, self.shares = [dict(look) for look in creature.looks], creature.shares
+        ask = creature.ask
+        self.fuser, self.preset, self.options = ask.fuser, ask.preset, dict(creature.options)
+        self.seed, self.size, self.background, self.clicks = ask.seed, ask.size, ask.background, []
+
+    def restore_weights(self) -> bool:
+        """Set the weights and the seed of the creature that is shown, if it is one of these parents; say whether it is."""
+        if self.shown is None or list(self.shown.parents) != self.parents:
+            return False
+        self.shares, self.seed = self.shown.shares, self.shown.ask.seed
+        return True
 
     def ask(self) -> Ask:
         """Give what is asked for as the page stands.
@@ -74,9 +120,9 @@ class Session:
         Raises:
             ConfigError: if there are no two parents.
         """
+        if self.missing:
+            raise ConfigError(self.missing)
         slots = [self.parents[k] for k in self.filled]
-        if len(slots) < 2:
-            raise ConfigError("a chimera needs two animals: drop another photograph, or type its name")
         shares = [self.shares[k] for k in self.filled]
         weights = (
             weights_of_line(self.shares[self.filled[1]]) if len(slots) == 2 else weights_of_three(shares)
@@ -168,7 +214,7 @@ class Studio:
         if (creature := self.drawn(ask)) is not None:
             yield creature
             return
-        options = dict(session.options)
+        places = _places(session, ask)
         job = self.draw(session, ask, is_urgent=is_urgent)
         if is_urgent:
             session.job = job
@@ -177,19 +223,19 @@ class Studio:
         while not job.wait(_LOOK_S):
             yield job
         if job.state == "done":
-            yield self._keep(ask, job, options)
+            yield self._keep(ask, job, places)
         elif job.state == "failed":
             raise ConfigError(job.error)
         else:
             yield job
 
-    def _keep(self, ask: Ask, job: Job, options: Mapping[tuple[str, ...], Any]) -> Creature:
+    def _keep(self, ask: Ask, job: Job, places: Mapping[str, Any]) -> Creature:
         result = job.result
         took_s = time.monotonic() - (job.begun or time.monotonic())
         chosen = [f"fuser: {result['chosen']}"] if result["chosen"] else []
         remarks = self._with_reason(ask, [*chosen, *job.remarks, *result["pictures"]])
         creature = Creature(
-            ask, result["file"], result["fuser"], tuple(result["size"]), remarks, options, took_s
+            ask, result["file"], result["fuser"], tuple(result["size"]), remarks, took_s=took_s, **places
         )
         with self._lock:
             self._drawn[ask.identity] = creature
@@ -237,3 +283,18 @@ class Studio:
         for job in (session.job, session.ahead):
             if job is not None:
                 self.workshop.stop(job)
+
+
+def _places(session: Session, ask: Ask) -> dict[str, Any]:
+    """Give how the page stands, for a creature to bring back: another fuser has none of the options set there."""
+    shown = session.shown
+    stands: Session | Creature = session
+    words = tuple(slot.word for slot in session.parents if slot)
+    if words != ask.parents and shown is not None and shown.ask.parents == ask.parents:
+        stands = shown  # drawn ahead for it, while other parents were put there
+    return {
+        "options": dict(stands.options) if ask.options == nested(stands.options) else {},
+        "parents": tuple(stands.parents),
+        "masks": tuple(stands.masks),
+        "looks": tuple(dict(look) for look in stands.looks),
+    }

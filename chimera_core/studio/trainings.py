@@ -45,8 +45,9 @@ def cards_html(cards: Sequence[RunCard], below: Path) -> str:
     """Write the cards; whatever names hold is text."""
     if not cards:
         return (
-            f"<p>No trainings or comparisons in {html.escape(str(below))} yet. Begin one with "
-            "<code>chimera fuser train gan</code> or <code>chimera compare</code>, and watch it grow here.</p>"
+            "<p>When you train a method of your own, or compare methods, from a terminal, pictures of how far it is grow here. "
+            "Begin with <code>chimera fuser train gan</code> or <code>chimera compare</code>; "
+            f"the page looks into {html.escape(str(below))}.</p>"
         )
     return f'<div class="runs">{"".join(map(_article, cards))}</div>'
 

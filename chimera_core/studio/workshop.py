@@ -26,6 +26,8 @@ from chimera_core.processes import python_command
 from chimera_core.studio.private_folder import remove_private_folder
 
 _LOOK_S = 0.05
+# From so many reports over so much of the work on, its pace is known; silent for so long, it is not any more.
+_LEAST_REPORTS, _LEAST_SHARE, _SILENCE_S, _MOST_GROWTH_S = 4, 0.05, 1.5, 1.0
 # So long a worker has to stop by itself.
 PATIENCE_S = 0.7
 
@@ -42,6 +44,8 @@ class Job:
         self.state = "waiting"
         self.share = 0.0
         self.begun: float | None = None
+        self._reports: list[tuple[float, float]] = []
+        self._least_left = float("inf")
         self.remarks: list[str] = []
         self.result: dict[str, Any] = {}
         self.error = ""
@@ -52,13 +56,43 @@ class Job:
         """Whether nothing more will come."""
         return self._ended.is_set()
 
+    def report(self, share: float) -> None:
+        """Note how far it is.
+
+        Args:
+            share: of the work, in [0, 1].
+        """
+        self.share = max(0.0, min(1.0, share))
+        self._reports.append((time.monotonic(), self.share))
+        if (left := self._estimate()) is not None:
+            self._least_left = min(self._least_left, left)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it was begun."""
+        return 0.0 if self.begun is None else time.monotonic() - self.begun
+
     @property
     def left_s(self) -> float | None:
-        """Seconds left, as far as its own progress tells; None where that cannot be known yet."""
-        if self.begun is None or self.share < 0.05:
+        """Seconds left where its progress moves steadily; None where that cannot be known: it never grows."""
+        left = self._estimate()
+        if left is None or left > self._least_left + _MOST_GROWTH_S:
             return None
-        elapsed = time.monotonic() - self.begun
-        return elapsed / self.share * (1 - self.share)
+        times = [at for at, _ in self._reports[-2:]]
+        silent_s = time.monotonic() - times[1]
+        if silent_s > _SILENCE_S + 2 * (times[1] - times[0]):
+            return None
+        self._least_left = min(self._least_left, max(0.0, left - silent_s))
+        return self._least_left
+
+    def _estimate(self) -> float | None:
+        """Give the seconds left at the last report, at the pace since the first."""
+        if len(self._reports) < _LEAST_REPORTS:
+            return None
+        (first, before), (last, share) = self._reports[0], self._reports[-1]
+        if share - before < _LEAST_SHARE:
+            return None
+        return (last - first) / (share - before) * (1 - share)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for its end; say whether it came."""
@@ -191,7 +225,7 @@ class Workshop:
     def _take(self, job: Job, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "progress":
-                job.share = max(0.0, min(1.0, event["share"]))
+                job.report(event["share"])
             case "remark":
                 job.remarks.append(event["line"])
             case "end":

@@ -141,6 +141,20 @@ class Page:
         self.until(lambda: self.browser.find_element("css selector", f"{selector} input[type=range]"))
         self.browser.execute_script(script, f"{selector} input[type=range]", str(value))
 
+    def value(self, selector: str) -> str:
+        """Give where a slider stands."""
+        script = "return document.querySelector(arguments[0]).value"
+        return str(self.browser.execute_script(script, f"{selector} input[type=range]"))
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into a list that takes other words, too."""
+        from selenium.webdriver.common.keys import Keys
+
+        field = self.until(lambda: self.browser.find_element("css selector", f"{selector} input"))
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
+        field.click()
+        field.send_keys(text, Keys.ENTER)
+
     def make(self) -> None:
         self.press("#make")
         self.done()

@@ -45,6 +45,9 @@ def test_two_photographs_become_a_creature_that_the_slider_turns(
     page.set_range("#weight", 30)
     page.done("70 : 30")
     assert page.stage != before
+    # A number that is typed half would be drawn, an emptied one is none.
+    number = "return document.querySelector('#weight input[type=number]')"
+    assert page.browser.execute_script(f"{number}.readOnly") and page.value("#weight") == "30"
     assert page.trouble() == []
     assert {url.split("/")[2] for url in page.asked() if url.startswith("http")} == {
         page.address.split("/")[2]
@@ -110,6 +113,13 @@ def test_cancel_stops_a_fuser_within_two_seconds_and_the_page_goes_on(
     assert time.monotonic() - begun < 2
     page.set_range("#option-wait", 0)
     page.make()
+    page.set_range("#option-wait", 50)
+    page.set_range("#weight", 30)
+    page.until(lambda: "Drawing" in page.text("#status"))
+    page.press("#cancel")
+    page.until(lambda: "Stopped" in page.text("#status") and "other settings" in page.text("#status"))
+    page.until(lambda: page.value("#weight") == "50")
+    assert page.text("#cancel") == "Cancel"
 
 
 def test_three_animals_share_the_weight_and_move_as_a_gif(
@@ -132,6 +142,48 @@ def test_three_animals_share_the_weight_and_move_as_a_gif(
     page.until(lambda: "Done" in page.text("#more-note"))
     with Image.open(page.download("#keep-gif", tmp_path / "gif")) as moving:
         assert moving.format == "GIF" and moving.n_frames > 5
+
+
+def test_a_creature_of_before_brings_back_all_that_it_was_made_of(
+    page: Any, parents: tuple[Path, Path]
+) -> None:
+    with_tint(page, parents)
+    page.press("#options button")
+    page.set_range("#option-strength", 7)
+    page.make()
+    first = page.command
+    page.set_range("#weight", 30)
+    page.done("70 : 30")
+    page.set_range("#option-strength", 2)
+    page.make()
+    page.until(lambda: "--strength 2" in page.command)
+    page.browser.execute_script(
+        "[...document.querySelectorAll('#history .grid-container button')].at(-1).click()"
+    )
+    page.done("50 : 50")
+    assert page.command == first
+    page.until(lambda: page.value("#weight") == "50" and page.value("#option-strength") == "7")
+    page.make()
+    assert page.command == first
+    page.press("#parent-1 button[aria-label*=lear]")
+    page.until(lambda: "Drop the first animal, too" in page.text("#status"))
+    assert not page.browser.find_element("css selector", "#make").is_enabled()
+    page.browser.execute_script("document.querySelector('#history .grid-container button').click()")
+    page.done("50 : 50")
+    assert "lion" in page.text("#found-1")
+    page.make()
+
+
+def test_a_name_that_nobody_knows_leaves_what_was_there(page: Any, parents: tuple[Path, Path]) -> None:
+    with_tint(page, parents)
+    page.until(lambda: "Looking" not in page.text("#found-1") + page.text("#found-2"))
+    found = page.text("#found-1")
+    page.type("#name-2", "unicorn")
+    page.until(lambda: "No picture called 'unicorn'" in page.text("#found-2"))
+    assert "corn'?" not in page.text("#found-2") and "--" not in page.text("#found-2")
+    assert page.text("#found-1") == found
+    page.make()
+    assert "zebra.png" in page.command
 
 
 def test_names_stay_text_and_broken_files_are_refused_by_name(

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from chimera_core.errors import DataError
-from chimera_core.studio.parents import distinct_names, file_name, take_upload
+from chimera_core.plugins.discovery import discover
+from chimera_core.plugins.registry import Registry
+from chimera_core.plugins.settings import read_settings
+from chimera_core.studio.parents import distinct_names, file_name, is_known, take_upload, unknown_name
 
 Picture = Callable[..., Path]
 
@@ -45,6 +48,20 @@ def test_a_hundred_broken_files_give_a_hundred_lines(private: Path, picture: Pic
         assert f"broken {k}.png" in str(error.value) and str(private) not in str(error.value)
         assert "\n" not in str(error.value)
     assert not list(private.rglob("*.png"))
+
+
+def test_a_name_without_a_picture_is_refused_with_an_animal_that_may_be_meant(
+    tmp_path: Path, picture: Picture
+) -> None:
+    (tmp_path / "library/lion").mkdir(parents=True)
+    picture("a.png").rename(tmp_path / "library/lion/a.png")
+    settings = read_settings({"CHIMERA_LIBRARY": str(tmp_path / "library")}, Path("no-such-file"))
+    host = discover(settings, Registry(), ())
+    assert is_known(host, "lions") and not is_known(host, "unicorn") and not is_known(host, "a/b")
+    assert unknown_name(host, "lyon") == (
+        "No picture called 'lyon' on this machine. Did you mean 'lion'? Drop a photograph instead."
+    )
+    assert "\n" not in unknown_name(host, "a\nb" * 99)
 
 
 @pytest.mark.parametrize(
