@@ -165,6 +165,13 @@ def test_a_creature_of_before_brings_back_all_that_it_was_made_of(
     page.until(lambda: page.value("#weight") == "50" and page.value("#option-strength") == "7")
     page.make()
     assert page.command == first
+    page.press("#parent-1 button[aria-label='Remove Image']")
+    page.until(lambda: "Drop the first animal, too" in page.text("#status"))
+    assert not page.browser.find_element("css selector", "#make").is_enabled()
+    page.browser.execute_script("document.querySelector('#history .grid-container button').click()")
+    page.done("70 : 30")  # the newest one
+    assert "lion" in page.text("#found-1")
+    page.until(lambda: page.browser.find_element("css selector", "#make").is_enabled())
 
 
 def test_a_name_that_nobody_knows_leaves_what_was_there(page: Any, parents: tuple[Path, Path]) -> None:
