@@ -67,7 +67,7 @@ def ask(folder: Path, runs: Sequence[Path], weights: list[float], count: int, rn
     for number, choice in enumerate(chosen, 1):
         choice["choice"] = number
     for start in range(0, len(chosen), ROWS):
-        rows = [[_shown(path, c["size"]) for path in c["pictures"]] for c in chosen[start : start + ROWS]]
+        rows = [[shown(path, c["size"]) for path in c["pictures"]] for c in chosen[start : start + ROWS]]
         captions = [[f"{c['choice']}: parent 1", "parent 2", "X", "Y"] for c in chosen[start : start + ROWS]]
         write_png(folder / f"sheet-{start // ROWS + 1:02d}.png", grid(rows, captions=captions))
     _write(folder / "key.csv", chosen, FIELDS[:-2])
@@ -151,7 +151,7 @@ def _for_x(row: Mapping[str, Any], viewers: Sequence[str]) -> float:
     return statistics.mean(row[viewer] == "X" for viewer in viewers)
 
 
-def _shown(path: Path, size: int) -> np.ndarray[Any, Any]:
+def shown(path: Path, size: int) -> np.ndarray[Any, Any]:
     """Read a picture as it is scored, and enlarge it for viewers."""
     with Image.open(path) as picture:
         square = ImageOps.fit(picture.convert("RGB"), (min(picture.size),) * 2)
