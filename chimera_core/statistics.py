@@ -1,4 +1,4 @@
-"""Intervals and tests over pairs of parents: what may be said about fusers, and what not.
+"""Intervals and tests: what may be said about fusers over pairs of parents, and about shares, and what not.
 
 Creatures of the same parents are not independent, whatever their seeds and weights, so parents are what is drawn anew
 and compared: a fuser has one mean for each tuple of parents.
@@ -6,6 +6,7 @@ and compared: a fuser has one mean for each tuple of parents.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ RESAMPLES = 9999
 LEAST_PAIRS = 5
 """Of fewer tuples the bootstrap tells nothing: of two it spans the two, whatever they stand for."""
 
+_Z = 1.959963984540054  # the normal distribution holds 95 % within so many deviations
 _ROUNDING = 1e-12
 """Values that differ by no more are equal: the bootstrap's correction divides by powers of what they differ by."""
 
@@ -155,6 +157,24 @@ def holm(ps: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(ps) - rank) * ps[k]))
         corrected[k] = largest
     return corrected
+
+
+def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+    """Give the 95 % interval of a share that was seen as ``correct`` of ``n``.
+
+    Unlike the textbook's p ± 1.96 s it stays within [0, 1], and n of n leaves room for doubt.
+
+    Raises:
+        ValueError: if n is 0.
+    Source: Wilson 1927, doi:10.1080/01621459.1927.10502953; Brown, Cai and DasGupta 2001 recommend it for small n.
+    """
+    if n <= 0:
+        raise ValueError("of no images there is no share")
+    share, z2 = correct / n, _Z**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    # Exact at the ends, where rounding would leave 1e-17.
+    return (0.0 if correct == 0 else centre - half), (1.0 if correct == n else centre + half)
 
 
 def tied_with(name: str, tests: Sequence[PairedTest]) -> list[str]:

@@ -17,6 +17,7 @@ from chimera_core.cli.parsing.command import ComponentCommand, Selector, compone
 from chimera_core.cli.parsing.config_file import given
 from chimera_core.components.trained import find_trained
 from chimera_core.errors import ConfigError
+from chimera_core.files.atomic import one_line
 from chimera_core.models.run_options import ENCODER, read_options
 from chimera_core.options.layers import build_config
 from chimera_core.options.training import EncoderTraining
@@ -35,6 +36,8 @@ class _EvaluateCommand(ComponentCommand):
         return ComponentCommand.parse_args(command, ctx, args)
 
     def _source_of(self, ctx: click.Context, args: list[str]) -> str | None:
+        if given(args, "--source") is not None:
+            return None
         if (path := given(args, "--config")) is not None:
             options: Mapping[str, Any] = read_options_file(Path(path))
         elif (name := first_argument(self, ctx, args)) is not None:
@@ -56,7 +59,14 @@ class _EvaluateCommand(ComponentCommand):
     type=click.Path(path_type=Path),
     help="A training's options: its source, size and held-out images are used.  [default: the run's own]",
 )
-@click.option("--split", help="Split to use.  [default: the one it was validated on]")
+@click.option(
+    "--source",
+    help="Any other data set, whose classes are matched by name; its options are --source.*.  [default: the training's]",
+)
+@click.option(
+    "--split",
+    help="Split to use.  [default: the one it was validated on; of another source, the one to test on]",
+)
 @click.option(
     "--attack",
     "attacks",
@@ -86,6 +96,7 @@ def evaluate(
     ctx: click.Context,
     name: str,
     config_path: Path | None,
+    source: str | None,
     split: str | None,
     attacks: tuple[str, ...],
     eps: str | None,
@@ -99,8 +110,10 @@ def evaluate(
 ) -> None:
     """Measure a trained encoder: accuracy, macro F1, by domain and under attacks.
 
-    NAME is a run, a file of `chimera encoder export`, or a model; the last two need --config. Where the data lie
-    elsewhere now, --source.root says where, as the source's other options do.
+    NAME is a run, a file of `chimera encoder export`, or a model; the last two need --config or --source. Where the
+    run's data lie elsewhere now, --source.root says where, as the source's other options do. --source names data that
+    it did not learn from: images of classes that it does not know are left out. A run keeps what was found in
+    evaluations.jsonl.
     """
     from chimera_core.evaluation.encoder import evaluate_trained
 
@@ -120,6 +133,7 @@ def evaluate(
             trained,
             host,
             data=data,
+            source=source,
             source_options=component_values(ctx, "source"),
             split=split,
             attacks=attacks,
@@ -135,11 +149,8 @@ def evaluate(
     if as_json:
         print_json(found)
         return
-    rows = [("all", str(found["n"]), f"{found['accuracy']:.1%}", f"{found['macro_f1']:.1%}")]
-    rows += [
-        (d["domain"], str(d["n"]), f"{d['accuracy']:.1%}", f"{d['macro_f1']:.1%}") for d in found["domains"]
-    ]
-    print_table((f"split {found['split']}", "images", "accuracy", "macro F1"), rows)
+    rows = [_row("all", found), *(_row(one_line(d["domain"], limit=40), d) for d in found["domains"])]
+    print_table((f"split {found['split']}", "images", "accuracy", "95 %", "macro F1"), rows)
     if found["attacks"]:
         print_table(
             ("attack", "accuracy"), [(name, f"{value:.1%}") for name, value in found["attacks"].items()]
@@ -149,6 +160,11 @@ def evaluate(
             click.echo(line)
         if not found["masking"]:
             click.echo("no sign of masked gradients")
+
+
+def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
+    interval = f"{found['accuracy_low']:.1%} to {found['accuracy_high']:.1%}"
+    return name, str(found["n"]), f"{found['accuracy']:.1%}", interval, f"{found['macro_f1']:.1%}"
 
 
 def _fraction(text: str | None, norm: str) -> float:

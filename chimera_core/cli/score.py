@@ -31,6 +31,10 @@ _COLUMNS = ("leakage", "weight_error", "novelty", "realism", "fused", "score")
 )
 @click.option("--source", help="Data set in which classes find their images; its options are --source.*.")
 @click.option(
+    "--split",
+    help="Split whose images stand for the classes, e.g. test: images that a run never saw.  [default: the one to learn from]",
+)
+@click.option(
     "--reference",
     type=click.Path(),
     help="Folder of animals of many kinds.  [default: what comes along, for the included judges]",
@@ -72,6 +76,7 @@ def score(
     more: tuple[str, ...],
     weights: tuple[tuple[float, ...], ...],
     source: str | None,
+    split: str | None,
     reference: str | None,
     judges: tuple[str, ...],
     metrics: tuple[str, ...],
@@ -100,6 +105,7 @@ def score(
         reference=reference,
         source=source,
         source_options=component_values(ctx, "source"),
+        split=split,
         preset=preset,
         count=count,
         seed=seed,

@@ -68,7 +68,9 @@ class DataLosses:
             parts.append(f"{pairs} in two splits")
         for names, where in ((self.only_train, "to learn from"), (self.only_val, "to validate on")):
             if names:
-                parts.append(f"{_some(names)} {'has' if len(names) == 1 else 'have'} images {where} only")
+                parts.append(
+                    f"{list_classes(names)} {'has' if len(names) == 1 else 'have'} images {where} only"
+                )
         return "; ".join(parts)
 
 
@@ -117,7 +119,8 @@ def refuse_losses(lost: DataLosses) -> None:
         raise DataError(f"--strict-data: {lost}: mend the data, or leave --strict-data out")
 
 
-def _some(names: Sequence[str]) -> str:
+def list_classes(names: Sequence[str]) -> str:
+    """Name the first few classes of several, and count the others: ``classes ant, bee, cat and 9 more``."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     what = "class" if len(names) == 1 else "classes"
     return f"{what} {', '.join(one_line(name, limit=40) for name in names[:_SHOWN])}{more}"

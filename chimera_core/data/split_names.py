@@ -43,6 +43,29 @@ def learning_split(names: Iterable[str]) -> str:
     return min(filter(is_train_name, known), key=lambda n: TRAIN_NAMES.index(n.lower()), default=known[0])
 
 
+def split_to_test_on(counts: Mapping[str, int], named: str | None = None) -> str:
+    """Choose the split of data that nothing was learned from, to measure on: ``test`` before those to validate on.
+
+    Args:
+        counts: images by split.
+        named: the user's choice, or None.
+    Raises:
+        ConfigError: if a split does not exist or is empty, or it is not clear which is meant.
+    """
+    filled = [name for name, count in counts.items() if count]
+    if named is not None:
+        if (found := spelled_in(filled, named)) is None:
+            raise ConfigError(f"there is no split '{named}' with images" + suggest(named, filled))
+        return found
+    by_meaning = {name.lower(): name for name in filled}
+    for name in ("test", "testing", *VAL_NAMES):
+        if name in by_meaning:
+            return by_meaning[name]
+    if len(filled) != 1:
+        raise ConfigError(f"which split is to be measured on? say --split ({', '.join(filled)})")
+    return filled[0]
+
+
 def name_splits(counts: Mapping[str, int], train: str | None, val: str | None) -> tuple[str, str]:
     """Choose the splits to learn from and to validate on.
 

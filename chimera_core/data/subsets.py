@@ -37,6 +37,18 @@ class SubsetSplit:
         return self.split.take(self.origins[indices])
 
 
+class RelabelledSplit(SubsetSplit):
+    """The examples of a split with other labels; those whose label is negative are left out.
+
+    Args:
+        labels: int64, one for each example of the split.
+    """
+
+    def __init__(self, split: ImageSplit, labels: Tensor) -> None:
+        super().__init__(split, (labels >= 0).nonzero()[:, 0])
+        self.labels = labels[self.origins]
+
+
 class JoinedSplit:
     """Several splits, one after the other, as one."""
 

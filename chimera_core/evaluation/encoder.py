@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,25 +14,28 @@ from chimera_core.attacks.budget import check_budget
 from chimera_core.attacks.catalogue import Attack, standard_attacks
 from chimera_core.components.choice import Choice, choose
 from chimera_core.components.trained import Trained, model_file
-from chimera_core.data.batches import Batch, ImageSplit, evaluation_batches
-from chimera_core.data.losses import count_losses
+from chimera_core.data.batches import Batch, evaluation_batches
 from chimera_core.data.subsets import spread_subset
 from chimera_core.devices import select_device
-from chimera_core.errors import ConfigError, PluginError
+from chimera_core.errors import ConfigError, PluginError, RunError
 from chimera_core.evaluation.attacked import evaluate_attacks, masking_attacks, masking_signs
+from chimera_core.evaluation.data import MeasuredImages, other_images, own_images
+from chimera_core.files.own_folders import open_own
 from chimera_core.interfaces.additions import AdversarialAttack
 from chimera_core.interfaces.components import FeatureEncoder, no_progress
 from chimera_core.interfaces.guards import MEND, check_pixels
 from chimera_core.models.encoders import load_trained, read_training
 from chimera_core.models.header import ExportedEncoder, read_header
-from chimera_core.options.config import suggest
-from chimera_core.options.training import EncoderTraining
+from chimera_core.options.config import SourceRef, suggest
+from chimera_core.options.training import EncoderTraining, ImageTraining
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.randomness import Draw
-from chimera_core.training.data import Data, choose_splits, open_data
+from chimera_core.statistics import wilson_interval
 from chimera_core.training.encoder_plan import check_encoder
 from chimera_core.training.parts.accuracy import count_predictions
 
+FILE = "evaluations.jsonl"
+"""In a run's folder: what was measured of it, one JSON object a line."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +44,7 @@ def evaluate_trained(
     host: PluginHost,
     *,
     data: EncoderTraining | None = None,
+    source: str | None = None,
     source_options: Mapping[str, Any] | None = None,
     split: str | None = None,
     attacks: Sequence[str] = (),
@@ -51,64 +57,58 @@ def evaluate_trained(
     device: str = "auto",
     progress: Callable[[float, float], None] = no_progress,
 ) -> dict[str, Any]:
-    """Evaluate the best weights of a run, or an exported encoder, in fp32.
+    """Evaluate the best weights of a run, or an exported encoder, in fp32; what is found of a run is kept in its folder.
 
     Args:
         data: the training whose source, size and held-out part are used; None: the run's own.
-        source_options: laid over those of its source: where the data lie now, say.
-        split: which; None: the one that the training validates on.
+        source: any other, whose classes are matched by name; None: the training's.
+        source_options: of ``source``; without one, laid over those of the training's: where the data lie now, say.
+        split: which; None: the one that the training validates on, of another source the one to test on.
         eps: their radius, on the [0, 1] pixel scale.
         norm: ``linf`` or ``l2``.
         masking: also look for signs of masked gradients, by four attacks of its own.
         limit: only so many images, evenly out of the split.
         progress: called with (done, total) in images.
     Returns:
-        ``{split, n, accuracy, macro_f1, attacks: {name: accuracy}, domains: [{domain, n, accuracy, macro_f1}]}``;
-        with attacks also ``worst``, ``eps`` and ``norm``; with masking also ``masking``, a sentence for each sign.
+        ``{key, source, split, n, accuracy, accuracy_low, accuracy_high, macro_f1, left_out, unknown_classes, attacks:
+        {name: accuracy}, domains: [{domain, n, accuracy, accuracy_low, accuracy_high, macro_f1}]}``; with attacks also
+        ``worst``, ``eps`` and ``norm``; with masking also ``masking``, a sentence for each sign. ``key`` names data and
+        split; ``accuracy_low`` to ``accuracy_high`` is Wilson's 95 % interval.
     Raises:
         ChimeraError: for an encoder, split or attack that cannot be used.
     """
     where = select_device(device)
     chosen = _find_attacks(attacks, host, eps=eps, norm=norm)
-    encoder, classes, config = _what_and_on_what(trained, host, data)
-    if source_options:
-        options = {**config.source.options, **source_options}
-        config = config.model_copy(update={"source": config.source.model_copy(update={"options": options})})
+    encoder, measured, size = _what_and_on_what(trained, host, data, source, source_options or {}, split)
     encoder = encoder.to(where)
-    # Another split than its own is of all domains.
-    whole = split is not None and split != config.val_split
-    data_now = open_data(
-        config, host, whole=whole, check=lambda listed: _images(listed.images, config, split)
-    )
-    packed = data_now.images
-    if lost := count_losses(data_now.source.opened.info, packed):
-        _log.warning("source %s: %s", config.source.short_name, lost)
-    if list(packed.classes) != list(classes or packed.classes):
-        raise ConfigError(
-            f"the source has other classes now than {trained} learned: name other data, or train another"
-        )
-    images, name = _images(packed, config, split)
-    if limit is not None:
-        images = spread_subset(images, limit)
+    images = measured.images if limit is None else spread_subset(measured.images, limit)
     if not len(images):
-        raise ConfigError(f"split '{name}' has no images: name another")
-    check_encoder(encoder, classes=len(packed.classes), size=config.size, name=trained.name)
+        raise ConfigError(f"split '{measured.split}' has no images: name another")
+    check_encoder(encoder, classes=len(measured.classes), size=size, name=trained.name)
     total = len(images)
     counts = count_predictions(
         encoder,
         evaluation_batches(images, batch=batch, device=where),
-        classes=len(packed.classes),
-        domains=len(packed.domains),
+        classes=len(measured.classes),
+        domains=len(measured.domains),
         device=where,
         progress=lambda done: progress(0 if chosen or masking else done, total),
     )
     found: dict[str, Any] = {
-        "split": name,
+        "key": measured.key,
+        "source": measured.source,
+        "split": measured.split,
         "n": counts.n,
         "accuracy": counts.accuracy,
+        **_interval(counts.accuracy, counts.n),
         "macro_f1": counts.macro_f1,
+        "left_out": measured.left_out,
+        "unknown_classes": list(measured.unknown),
         "attacks": {},
-        "domains": counts.by_domain(packed.domains) if packed.domains else [],
+        "domains": [
+            row | _interval(row["accuracy"], row["n"])
+            for row in (counts.by_domain(measured.domains) if measured.domains else ())
+        ],
     }
     if chosen:
         batches = _noted(evaluation_batches(images, batch=batch, device=where), total, progress)
@@ -117,30 +117,59 @@ def evaluate_trained(
         found |= {"worst": results.accuracy("worst"), "eps": eps, "norm": norm}
     if masking:
         batches = _noted(evaluation_batches(images, batch=batch, device=where), total, progress)
-        looking = masking_attacks(norm=norm, eps=eps, shape=(3, config.size, config.size))
+        looking = masking_attacks(norm=norm, eps=eps, shape=(3, size, size))
         found["masking"] = masking_signs(evaluate_attacks(encoder, batches, looking, seed=seed))
+    if trained.form == "run" and trained.path is not None:
+        _keep(trained.path, found | {"limit": limit, "seed": seed})
     return found
 
 
 def _what_and_on_what(
-    trained: Trained, host: PluginHost, data: EncoderTraining | None
-) -> tuple[FeatureEncoder, Sequence[str], EncoderTraining]:
-    """Load what is evaluated: the encoder, the classes that it knows, and the training that names the data."""
+    trained: Trained,
+    host: PluginHost,
+    data: EncoderTraining | None,
+    source: str | None,
+    source_options: Mapping[str, Any],
+    split: str | None,
+) -> tuple[FeatureEncoder, MeasuredImages, int]:
+    """Load what is evaluated: the encoder, the images, and their side in pixels."""
+    config: EncoderTraining | None
     if trained.form == "run" and trained.path is not None:
-        config, record = read_training(trained.path, host)
-        return load_trained(trained, host), record.get("classes", ()), data or config
-    if data is None:
-        raise ConfigError(f"{trained} does not say on which data: give a training's --config")
-    path = trained.path or model_file(host, trained.name)
-    return load_trained(trained, host), read_header(path, ExportedEncoder).classes, data
+        own, record = read_training(trained.path, host)
+        config, classes, size = data or own, record.get("classes", ()), own.size
+    else:
+        if data is None and source is None:
+            raise ConfigError(
+                f"{trained} does not say on which data: give a training's --config, or name a --source"
+            )
+        header = read_header(trained.path or model_file(host, trained.name), ExportedEncoder)
+        config, classes, size = data, header.classes, header.size
+    encoder = load_trained(trained, host)
+    if source is not None:
+        named = SourceRef(name=source, options=dict(source_options))
+        shape = {"size": config.size, "fit": config.fit} if config else {"size": size}
+        other = ImageTraining.model_validate({"source": named, **shape})
+        return encoder, other_images(other, host, trained, classes, split=split), other.size
+    assert config is not None
+    if source_options:
+        options = {**config.source.options, **source_options}
+        config = config.model_copy(update={"source": config.source.model_copy(update={"options": options})})
+    return encoder, own_images(config, host, trained, classes, split=split), config.size
 
 
-def _images(packed: Data, config: EncoderTraining, split: str | None) -> tuple[ImageSplit, str]:
-    _, val, val_name = choose_splits(packed, config)
-    name = split or val_name
-    if split is not None and split not in packed.splits and split != val_name:
-        raise ConfigError(f"there is no split '{split}'" + suggest(split, {**packed.splits, val_name: val}))
-    return (val if name == val_name else packed.splits[name]), name
+def _interval(accuracy: float, n: int) -> dict[str, float]:
+    low, high = wilson_interval(round(accuracy * n), n)
+    return {"accuracy_low": low, "accuracy_high": high}
+
+
+def _keep(run: Path, found: Mapping[str, Any]) -> None:
+    """Add what was found to what the run's folder keeps of other data, splits and attacks."""
+    line = json.dumps(found, ensure_ascii=False)
+    try:
+        with open_own(run / FILE, "append") as file:
+            file.write(line.encode() + b"\n")
+    except (OSError, RunError) as error:  # somebody else's run, say: the answer is what was asked for
+        _log.warning("what was found is not kept in the run: %s", error)
 
 
 def _find_attacks(names: Sequence[str], host: PluginHost, *, eps: float, norm: str) -> dict[str, Attack]:

@@ -86,6 +86,40 @@ def spelled_in(known: Iterable[str], name: str) -> str | None:
     return next((other for other in listed if nfc(other) == wanted), None)
 
 
+def in_words(text: str) -> str:
+    """Spell a name in small letters, its words joined by ``_``; without apostrophes and the dot of "St. Bernard".
+
+    ``Golden Eagle``, ``golden-eagle`` and ``GOLDEN_EAGLE`` are spelled alike.
+    """
+    name = re.sub(r"\.(?=\s)|['’]", "", unicodedata.normalize("NFKC", text).casefold())
+    return "_".join(filter(None, re.split(r"[\s_-]+", name)))
+
+
+def match_names(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Find names among others, however their capitals, accents, spaces, ``-`` and ``_`` are spelled.
+
+    Returns:
+        The name as ``known`` spells it, by each of ``names`` that is there: the very same one first, then the only one
+        that differs in spelling alone.
+    """
+    listed = list(known)
+    alike: dict[str, list[str]] = {}
+    for other in listed:
+        alike.setdefault(_unspaced(other), []).append(other)
+    found: dict[str, str] = {}
+    for name in names:
+        candidates = alike.get(_unspaced(name), [])
+        if (same := spelled_in(candidates, name)) is not None:
+            found[name] = same
+        elif len(candidates) == 1:
+            found[name] = candidates[0]
+    return found
+
+
+def _unspaced(name: str) -> str:
+    return in_words(name).replace("_", "")
+
+
 def same_file(names: Iterable[str]) -> tuple[str, str] | None:
     """Give the first two names that are one file on a disk that tells no capitals or spellings of accents apart."""
     seen: dict[str, str] = {}

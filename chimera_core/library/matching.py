@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable
 
 from chimera_core.errors import ConfigError
 from chimera_core.files.atomic import one_line, quote
-from chimera_core.files.names import is_device
+from chimera_core.files.names import in_words, is_device
 
 MAX_CHARACTERS, MAX_BYTES = 60, 180
 # A letter or two is a name by itself, but says nothing as a word of another.
@@ -97,9 +96,7 @@ def plain_name(text: str) -> str:
         ConfigError: if it holds anything but letters, digits, spaces, ``-``, ``_``, apostrophes and the dot of
             "St. Bernard", is empty or too long, or is reserved by some system.
     """
-    name = unicodedata.normalize("NFKC", text).casefold()
-    name = re.sub(r"\.(?=\s)|['’]", "", name)
-    name = "_".join(filter(None, re.split(r"[\s_-]+", name)))
+    name = in_words(text)
     shown = quote(one_line(text, limit=80))
     if not name:
         raise ConfigError(f"{shown} is not a name: use letters and digits, such as golden_eagle")

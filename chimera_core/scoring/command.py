@@ -105,7 +105,7 @@ def _parent(plan: ScorePlan, name: str, mask: str = "auto") -> ParentImages:
     if not is_class_name(name) or plan.source is None:
         return parent_of_file(Path(name), mask=None if mask == "auto" else Path(mask), size=plan.size)
     source, options = plan.source
-    return parent_of_class(plan.host, name, source=source, options=options, size=plan.size)
+    return parent_of_class(plan.host, name, source=source, options=options, size=plan.size, split=plan.split)
 
 
 def _plain(card: Mapping[str, Measurement]) -> dict[str, Any]:

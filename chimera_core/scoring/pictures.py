@@ -17,7 +17,7 @@ from chimera_core.data.split_names import learning_split
 from chimera_core.data.subsets import SubsetSplit, spread_subset
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files.atomic import quote
-from chimera_core.files.names import spelled_in
+from chimera_core.files.names import match_names
 from chimera_core.images import read_mask, read_picture
 from chimera_core.images.pixels import from_uint8, middle_square
 from chimera_core.interfaces.components import FeatureEncoder
@@ -101,25 +101,28 @@ def parent_of_class(
     source: str,
     options: Mapping[str, Any],
     size: int,
+    split: str | None = None,
     shown: Path | None = None,
 ) -> ParentImages:
     """Take real images of a class as a parent, ``CLASS_IMAGES`` at most, spread evenly.
 
     Args:
-        name: of the class; accents may be spelled in either way.
-        source: where it has images, in the split to learn from.
+        name: of the class, which the source may spell with other capitals, spaces, - and _.
+        source: where it has images.
+        split: in which; None: the one to learn from.
         shown: the one image of it that every fuser was given, if there is such.
     Raises:
         ConfigError: if the source has no such class, or no image of it.
     """
-    split, classes = packed_split(host, source, options, size=size)
-    own_name = spelled_in(classes, name)
+    images_of, classes = packed_split(host, source, options, size=size, split=split)
+    own_name = match_names([name], classes).get(name)
     if own_name is None:
         raise ConfigError(f"source {source} has no class {quote(name)}" + suggest(name, classes))
-    own = (split.labels == classes.index(own_name)).nonzero().flatten()
+    own = (images_of.labels == classes.index(own_name)).nonzero().flatten()
     if not len(own):
-        raise ConfigError(f"source {source} has no image of class {quote(name)} to learn from")
-    part = spread_subset(SubsetSplit(split, own), CLASS_IMAGES)
+        where = f"in split '{split}'" if split else "to learn from"
+        raise ConfigError(f"source {source} has no image of class {quote(name)} {where}")
+    part = spread_subset(SubsetSplit(images_of, own), CLASS_IMAGES)
     images = part.take(torch.arange(len(part))).float() / 255
     picture = None if shown is None else from_uint8(read_picture(shown).on_white())[None]
     return ParentImages(name, images, shown=picture)

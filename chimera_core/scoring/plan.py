@@ -45,6 +45,7 @@ class ScorePlan:
         metrics: of plugins, by the names of their figures.
         reference: folder of animals; None for what comes along of such.
         source: where classes find their images, with its options.
+        split: of the source; None: the one to learn from.
     """
 
     parents: tuple[str, ...]
@@ -59,6 +60,7 @@ class ScorePlan:
     device: str
     host: PluginHost
     metrics: Mapping[str, Choice] = field(default_factory=dict)
+    split: str | None = None
 
 
 def plan_score(
@@ -71,6 +73,7 @@ def plan_score(
     reference: str | None,
     source: str | None,
     source_options: Mapping[str, Any],
+    split: str | None = None,
     preset: str | None,
     count: int,
     seed: int,
@@ -119,6 +122,8 @@ def plan_score(
     if fusion is not None:  # what the judge sees is what is fused: of names, their pictures and outlines
         parents, masks = fusion.parents, fusion.masks
     _check_parents(parents, named)
+    if split is not None and not any(map(is_class_name, parents)):
+        raise ConfigError("--split says which images stand for a class, but no parent is one: leave it out")
     names = tuple(judges) or (default_judge(host, fusion.fuser if fusion else None),)
     for k, name in enumerate(names):
         judge_of(host, name)
@@ -141,6 +146,7 @@ def plan_score(
         device,
         host,
         choose_metrics(host, metrics),
+        split,
     )
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import pytest
 import torch
 from chimera_iwildcam.config import IWildCamConfig
 from chimera_iwildcam.source import IWildCamSource
+from chimera_iwildcam.wilds_package import open_dataset, score
 from PIL import Image
 
-from chimera_core import open_source
+from chimera_core import load_encoder, open_source
 from chimera_core.api import ConfigError, DataError
 from chimera_core.data.checking import checked_info
+from chimera_core.data.preparing import plan_packing, prepare
+from chimera_core.plugins.discovery import default_host
 from chimera_core.testing.fixtures.iwildcam import write_iwildcam
 
 SPLITS = ("train", "val", "test", "id_val", "id_test")
@@ -222,3 +227,45 @@ def test_masks_beside_the_images_are_those_of_their_animals(tmp_path: Path) -> N
     assert torch.equal(
         split.mask(1), torch.from_numpy(instances > 0)[None] * torch.tensor(255, dtype=torch.uint8)
     )
+
+
+@pytest.mark.slow
+def test_macro_f1_of_an_encoder_on_cameras_that_it_never_saw_is_wilds_own(
+    root: Path,
+    tmp_path: Path,
+    here: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    settings_read_anew: None,
+) -> None:
+    """Of data with the classes in another order and spelling, one of which nobody learned."""
+    monkeypatch.setenv("CHIMERA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CHIMERA_RUNS", str(tmp_path / "runs"))
+    learned = open_source("iwildcam", root=str(root)).info.classes
+    known = [learned[0], *(name.replace(" ", "_").title() for name in learned[:0:-1])]
+    counts = {"train": 40, "val": 12, "test": 60, "id_val": 12, "id_test": 12}
+    there = write_iwildcam(
+        tmp_path / "there", classes=[*known, "bee", "wasp", "ant"], height=24, seed=7, per_split=counts
+    )
+    train = "encoder train --source iwildcam --encoder cnn --encoder.widths 8 --encoder.widths 16 --size 16 --batch 8"
+    rest = "--lr 0.01 --images 240 --precision fp32 --device cpu --run one"
+    code, _, err = here(*train.split(), "--source.root", root, *rest.split())
+    assert code == 0, err
+    evaluate = "encoder evaluate one --source iwildcam --split test --device cpu --json --source.root"
+    code, out, err = here(*evaluate.split(), there)
+    assert code == 0, err
+    found = json.loads(out)
+    packed = prepare(plan_packing(default_host(), "iwildcam", {"root": str(there)}, size=16)).split("test")
+    with torch.no_grad():
+        said = load_encoder("one")(packed.take(torch.arange(len(packed))).float() / 255).argmax(1).tolist()
+    predictions = [0 if k == 0 else len(learned) - k for k in said]  # label 1 there is the last one here
+    kept = [k for k, label in enumerate(packed.labels.tolist()) if label < len(learned)]
+    source = open_source("iwildcam", root=str(there))
+    assert isinstance(source, IWildCamSource)
+    rows = [source._rows_of("test")[k] for k in kept]
+    official = score(open_dataset(there / "iwildcam_v2.0"), rows, [predictions[k] for k in kept])
+    assert found["macro_f1"] == pytest.approx(official["F1-macro_all"], abs=1e-6)
+    assert found["accuracy"] == pytest.approx(official["acc_avg"], abs=1e-6)
+    assert len({*said}) > 1 and found["n"] == len(kept)
+    assert {*found["unknown_classes"]} and {*found["unknown_classes"]} <= {"bee", "wasp", "ant"}
+    assert found["left_out"] == len(packed) - len(kept) > 0
+    assert sum(row["n"] for row in found["domains"]) == found["n"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from chimera_core.errors import DataError
 from chimera_core.files.atomic import quote, write_text_atomic
 from chimera_core.files.tables import csv_text
+from chimera_core.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from chimera_core.training.study.domains import Domain
 
 JSON = "study.json"
 CSV = "study.csv"
-_Z = 1.959963984540054  # the normal distribution holds 95 % within so many deviations
 
 
 @dataclass(frozen=True)
@@ -51,24 +50,6 @@ class Row:
     folder: str | None = None
     reason: str | None = None
     notes: tuple[str, ...] = ()
-
-
-def wilson_interval(correct: int, n: int) -> tuple[float, float]:
-    """Give the 95 % interval of a share that was seen as ``correct`` of ``n``.
-
-    Unlike the textbook's p ± 1.96 s it stays within [0, 1], and n of n leaves room for doubt.
-
-    Raises:
-        ValueError: if n is 0.
-    Source: Wilson 1927, doi:10.1080/01621459.1927.10502953; Brown, Cai and DasGupta 2001 recommend it for small n.
-    """
-    if n <= 0:
-        raise ValueError("of no images there is no share")
-    share, z2 = correct / n, _Z**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    # Exact at the ends, where rounding would leave 1e-17.
-    return (0.0 if correct == 0 else centre - half), (1.0 if correct == n else centre + half)
 
 
 def row_without_result(

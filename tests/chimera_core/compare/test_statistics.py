@@ -15,6 +15,7 @@ from chimera_core.statistics import (
     means_by_tuple,
     tied_with,
     wilcoxon_p,
+    wilson_interval,
 )
 
 
@@ -108,3 +109,17 @@ def test_kendall_tau_counts_pairs_in_and_out_of_order() -> None:
     # Of the three pairs of (1, 2, 3) and (1, 3, 2), two agree and one does not.
     assert kendall_tau([1, 2, 3], [1, 3, 2]) == pytest.approx(1 / 3)
     assert kendall_tau([1], [2]) is None and kendall_tau([1, 1], [1, 2]) is None
+
+
+# Wilson's interval by hand: centre (p + z²/2n) / (1 + z²/n), half z / (1 + z²/n) · sqrt(p(1 - p)/n + z²/4n²).
+@pytest.mark.parametrize(
+    ("correct", "n", "low", "high"),
+    [(8, 10, 0.4902, 0.9433), (5, 10, 0.2366, 0.7634), (0, 5, 0.0, 0.4345), (5, 5, 0.5655, 1.0)],
+)
+def test_the_interval_is_wilsons(correct: int, n: int, low: float, high: float) -> None:
+    assert wilson_interval(correct, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_no_images_have_no_interval() -> None:
+    with pytest.raises(ValueError, match="no share"):
+        wilson_interval(0, 0)

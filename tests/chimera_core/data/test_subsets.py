@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from chimera_core.data.batches import TensorSplit
-from chimera_core.data.split_names import name_splits
-from chimera_core.data.subsets import JoinedSplit, hold_out, hold_out_plainly, of_domains
+from chimera_core.data.split_names import name_splits, split_to_test_on
+from chimera_core.data.subsets import JoinedSplit, RelabelledSplit, hold_out, hold_out_plainly, of_domains
 from chimera_core.errors import ConfigError
 
 
@@ -56,6 +56,13 @@ def test_a_part_gives_the_images_of_the_whole() -> None:
     assert part.nbytes == 2 * 12
 
 
+def test_images_whose_label_means_nothing_elsewhere_are_left_out() -> None:
+    split = TensorSplit(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1), torch.tensor([0, 1, 2, 1, 0]))
+    found = RelabelledSplit(split, torch.tensor([7, -1, 3])[split.labels])
+    assert found.labels.tolist() == [7, 3, 7] and found.origins.tolist() == [0, 2, 4]
+    assert found.take(torch.tensor([1])).flatten().tolist() == [2]
+
+
 def test_a_domain_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match="no domain 'd'"):
         of_domains(split([0]), ["d"], ["a"])
@@ -91,3 +98,25 @@ def test_no_split_is_left_to_validate_on_when_all_are_joined() -> None:
 def test_where_no_name_says_it_the_user_is_asked() -> None:
     with pytest.raises(ConfigError, match=r"say --train-split \(a, b\)"):
         name_splits({"a": 5, "b": 5}, None, None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "named", "expected"),
+    [
+        ({"train": 5, "val": 2, "Test": 2}, None, "Test"),
+        ({"train": 5, "val": 2, "test": 0}, None, "val"),
+        ({"all": 5}, None, "all"),
+        ({"train": 5, "test": 2}, "train", "train"),
+    ],
+)
+def test_what_nothing_was_learned_from_is_measured_on_its_test_split(
+    counts: dict[str, int], named: str | None, expected: str
+) -> None:
+    assert split_to_test_on(counts, named) == expected
+
+
+def test_a_split_to_measure_on_must_be_there_and_be_clear() -> None:
+    with pytest.raises(ConfigError, match=r"there is no split 'tset' with images \(did you mean 'test'"):
+        split_to_test_on({"train": 5, "test": 5}, "tset")
+    with pytest.raises(ConfigError, match=r"say --split \(a, b\)"):
+        split_to_test_on({"a": 5, "b": 5})

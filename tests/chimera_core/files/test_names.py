@@ -11,7 +11,15 @@ from PIL import Image
 
 from chimera_core.errors import ConfigError, DataError
 from chimera_core.files import names as file_names
-from chimera_core.files.names import is_device, name_trouble, nfc, path_trouble, same_file, spelled_in
+from chimera_core.files.names import (
+    is_device,
+    match_names,
+    name_trouble,
+    nfc,
+    path_trouble,
+    same_file,
+    spelled_in,
+)
 from chimera_core.files.own_folders import check_file_part, check_file_parts
 from chimera_core.images import check_output
 from chimera_core.library.folder import Library
@@ -106,6 +114,22 @@ def test_the_very_same_spelling_comes_first() -> None:
     assert spelled_in([PARTED], COMPOSED) == PARTED
     assert spelled_in(["cat"], "Cat") is None
     assert nfc(PARTED) == COMPOSED
+
+
+@pytest.mark.parametrize(
+    "written", ["sea lion", "Sea Lion", "sea_lion", "SEA-LION", "sealion", " sea  lion "]
+)
+def test_names_match_whatever_their_capitals_and_what_joins_their_words(written: str) -> None:
+    assert match_names([written, "walrus"], ["Sea_lion", "seal"]) == {written: "Sea_lion"}
+
+
+def test_of_names_that_differ_in_spelling_alone_only_the_very_same_one_is_meant() -> None:
+    known = ["sea lion", "sealion", COMPOSED, "cat"]
+    assert match_names(["sea lion", "Sea_Lion", PARTED, "CAT"], known) == {
+        "sea lion": "sea lion",
+        PARTED: COMPOSED,
+        "CAT": "cat",
+    }
 
 
 def test_folders_of_domains_are_distinct_and_no_device() -> None:

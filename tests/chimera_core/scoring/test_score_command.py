@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chimera_core.errors import ConfigError, DataError
 from chimera_core.images import write_png
+from chimera_core.plugins.discovery import default_host
 from chimera_core.scoring import parents as parents_seen
 from chimera_core.scoring import pictures as pictures_seen
 from chimera_core.scoring.formula import FORMULA
+from chimera_core.scoring.pictures import parent_of_class
 
 Here = Callable[..., tuple[int, str, str]]
 Picture = Callable[..., Path]
@@ -119,6 +123,21 @@ def test_a_model_of_classes_is_scored_against_real_images_of_a_source(here: Here
     assert found["set"]["collapsed"]["value"] in (0, 1) and found["set"]["ignores-weights"]["value"] in (0, 1)
 
 
+def test_classes_are_seen_in_the_split_and_spelling_that_a_source_has(pictures: Path) -> None:
+    host, people = default_host(), {"root": "people"}
+    for name in ("train", "test"):
+        (pictures / "people" / name).mkdir()
+    for name in ("person", "cat"):
+        os.rename(pictures / "people" / name, pictures / "people" / "train" / name)
+    os.rename(pictures / "people" / "train" / "cat", pictures / "people" / "test" / "Tabby_Cat")
+    seen = parent_of_class(host, "tabby cat", source="folder", options=people, size=16, split="test")
+    assert (seen.label, len(seen.images)) == ("tabby cat", 6)
+    with pytest.raises(ConfigError, match="has no image of class 'person' in split 'test'"):
+        parent_of_class(host, "person", source="folder", options=people, size=16, split="test")
+    with pytest.raises(DataError, match=r"has no split 'tset' \(it has: "):
+        parent_of_class(host, "person", source="folder", options=people, size=16, split="tset")
+
+
 MISTAKES: list[tuple[list[str], str]] = [
     (["made", "--parents", "a.png", "missing.png"], "missing.png"),
     (["nothing.png", "--parents", "a.png", "b.png"], "nothing.png"),
@@ -137,6 +156,10 @@ MISTAKES: list[tuple[list[str], str]] = [
         "pictures have one --weights",
     ),
     (["made", "--parents", "a.png", "b.png", "--preset", "x"], "--preset is for a fuser"),
+    (
+        ["made", "--parents", "a.png", "b.png", "--split", "test"],
+        "--split says which images stand for a class",
+    ),
     (["made", "--parents", "a.png", "b.png", "--judge", "robust-lite"], "did you mean 'robust-lite0'?"),
     (
         ["made", "--parents", "a.png", "b.png", *("--judge", "robust-lite0") * 2],

@@ -147,7 +147,11 @@ def test_evaluate_gives_the_contract(run: Path, here: Here) -> None:
     code, out, err = here("encoder", "evaluate", "one", "--json", "--device", "cpu")
     assert code == 0, err
     found = json.loads(out)
-    assert found.keys() == {"split", "n", "accuracy", "macro_f1", "attacks", "domains"}
+    assert found.keys() == {
+        *("key", "source", "split", "n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1"),
+        *("left_out", "unknown_classes", "attacks", "domains"),
+    }
+    assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"] or found["accuracy"] == 1
     assert found["split"] == "val" and found["n"] == 24 and found["attacks"] == {}
     last = [line for line in read_metrics(run) if "val_accuracy" in line][-1]
     assert found["accuracy"] == pytest.approx(last["val_accuracy"], abs=1e-6)

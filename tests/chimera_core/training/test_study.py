@@ -15,10 +15,11 @@ from chimera_core.data.batches import TensorSplit
 from chimera_core.errors import ConfigError
 from chimera_core.options.training import lay
 from chimera_core.runs.config import read_config
+from chimera_core.statistics import wilson_interval
 from chimera_core.training.data import ListedData
 from chimera_core.training.study.domains import choose_domains, count_domains, name_folders
 from chimera_core.training.study.options import EncoderStudy
-from chimera_core.training.study.table import summarise, wilson_interval
+from chimera_core.training.study.table import summarise
 
 Make = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]
@@ -51,20 +52,6 @@ def without_timings(value: Any) -> Any:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
-
-
-# Wilson's interval by hand: centre (p + z²/2n) / (1 + z²/n), half z / (1 + z²/n) · sqrt(p(1 - p)/n + z²/4n²).
-@pytest.mark.parametrize(
-    ("correct", "n", "low", "high"),
-    [(8, 10, 0.4902, 0.9433), (5, 10, 0.2366, 0.7634), (0, 5, 0.0, 0.4345), (5, 5, 0.5655, 1.0)],
-)
-def test_the_interval_is_wilsons(correct: int, n: int, low: float, high: float) -> None:
-    assert wilson_interval(correct, n) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_no_images_have_no_interval() -> None:
-    with pytest.raises(ValueError, match="no share"):
-        wilson_interval(0, 0)
 
 
 def test_the_first_domains_are_counted_as_people_do_unless_the_source_orders_them() -> None:
