@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.stats import kendalltau
 
 from chimera_core.statistics import compare_paired, holm, wilcoxon_p
@@ -22,6 +21,7 @@ Array = NDArray[np.float64]
 DRAWS = 1000
 # As if every two fusers had met once more with a tie: keeps one that always loses at a finite strength.
 PRIOR = 0.5
+STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,30 @@ def wins_of(rankings: Sequence[Sequence[Sequence[str]]], fusers: Sequence[str]) 
 
 
 def strengths_of(wins: Array) -> Array:
-    """Fit strengths to choices, (fusers, fusers) or more that are summed; their mean is 0."""
-    total = wins.reshape(-1, *wins.shape[-2:]).sum(0) + PRIOR * (1 - np.eye(wins.shape[-1]))
+    """Fit strengths to choices, (..., fusers, fusers), by Newton's method; (..., fusers), of mean 0."""
+    fusers = wins.shape[-1]
+    total = wins + PRIOR * (1 - np.eye(fusers))
+    met = total + np.swapaxes(total, -1, -2)
+    strengths = np.zeros(wins.shape[:-1])
+    for _ in range(STEPS):
+        chance = 1 / (1 + np.exp(strengths[..., None, :] - strengths[..., :, None]))
+        slope = (total - met * chance).sum(-1)
+        spread = met * chance * (1 - chance)
+        # Strengths are known up to a constant: the added one fixes their mean.
+        bend = np.eye(fusers) * spread.sum(-1)[..., None] - spread + 1 / fusers
+        strengths = strengths + np.linalg.solve(bend, slope[..., None])[..., 0].clip(-1, 1)
+    return strengths - strengths.mean(-1, keepdims=True)
 
-    def loss(s: Array) -> tuple[float, Array]:
-        apart = s[:, None] - s[None, :]
-        missed = total / (1 + np.exp(apart))
-        return float((total * np.logaddexp(0, -apart)).sum()), missed.sum(0) - missed.sum(1)
 
-    found = minimize(loss, np.zeros(len(total)), jac=True, method="BFGS").x
-    return np.asarray(found - found.mean())
+def redrawn_wins(wins: Array, *, seed: int = 0) -> tuple[NDArray[np.int64], Array]:
+    """Draw pairs of parents anew, (draws, pairs), and sum their choices, (draws, fusers, fusers)."""
+    chosen = np.random.default_rng(seed).integers(0, len(wins), (DRAWS, len(wins)))
+    return chosen, np.stack([wins[rows].sum(0) for rows in chosen])
 
 
-def intervals_of(wins: Array, *, seed: int = 0) -> tuple[Array, Array]:
+def intervals_of(wins: Array) -> tuple[Array, Array]:
     """Give the 95 % interval of each strength, over pairs of parents."""
-    rng = np.random.default_rng(seed)
-    drawn = [strengths_of(wins[rng.integers(0, len(wins), len(wins))]) for _ in range(DRAWS)]
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    low, high = np.percentile(strengths_of(redrawn_wins(wins)[1]), [2.5, 97.5], axis=0)
     return low, high
 
 
@@ -92,12 +99,9 @@ def tau_of(first: Array, second: Array) -> float:
     return float(kendalltau(first, second).statistic)
 
 
-def tau_interval_of(wins: Array, scores: Array, *, seed: int = 0) -> tuple[float, float]:
+def tau_interval_of(wins: Array, scores: Array) -> tuple[float, float]:
     """Give the 95 % interval of tau between strengths and mean scores, over pairs of parents."""
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(DRAWS):
-        chosen = rng.integers(0, len(wins), len(wins))
-        drawn.append(tau_of(strengths_of(wins[chosen]), scores[chosen].mean(0)))
+    chosen, summed = redrawn_wins(wins)
+    drawn = [tau_of(s, scores[rows].mean(0)) for s, rows in zip(strengths_of(summed), chosen, strict=True)]
     low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)

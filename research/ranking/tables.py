@@ -52,7 +52,7 @@ def ranking_of(kind: str) -> Ranking:
 def strengths_table(kind: str) -> str:
     """Fusers by strength, best first, with the mean score."""
     found = ranking_of(kind)
-    strengths = strengths_of(found.wins)
+    strengths = strengths_of(found.wins.sum(0))
     low, high = intervals_of(found.wins)
     won = found.wins.sum((0, 2)) / (found.wins + found.wins.transpose(0, 2, 1)).sum((0, 2))
     lines = ["| fuser | strength | choices won | score | creatures |", "|---|---|---|---|---|"]
@@ -75,7 +75,7 @@ def statements(kind: str) -> str:
     ]
     viewers = sum(d.p_choices < LEVEL for d in differences)
     score = sum(d.p_score < LEVEL for d in differences)
-    strengths, means = strengths_of(found.wins), found.scores.mean(0)
+    strengths, means = strengths_of(found.wins.sum(0)), found.scores.mean(0)
     low, high = tau_interval_of(found.wins, found.scores)
     lines = [
         f"Of {len(differences)} pairs of fusers viewers tell {viewers} apart and the score {score}; they agree on {len(both)} "

@@ -1,0 +1,81 @@
+"""Strengths out of viewers' rankings, and tables of the documentation that are drawn, not typed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+RESEARCH = Path(__file__).parents[2] / "research"
+
+
+@pytest.fixture(autouse=True)
+def research(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(RESEARCH))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] in ("ranking", "redraw"):
+            del sys.modules[name]
+
+
+def test_strengths_are_found_again() -> None:
+    from ranking.strengths import intervals_of, strengths_of
+
+    true = np.array([1.5, 0.5, -0.5, -1.5])
+    chance = 1 / (1 + np.exp(true[None, :] - true[:, None]))
+    wins = np.random.default_rng(0).binomial(30, np.broadcast_to(chance, (60, 4, 4))).astype(float)
+    for wins_of_pair in wins:
+        lower = np.tril_indices(4, -1)
+        wins_of_pair[lower] = 30 - wins_of_pair.T[lower]
+        np.fill_diagonal(wins_of_pair, 0)
+    found = strengths_of(wins.sum(0))
+    low, high = intervals_of(wins)
+    assert np.abs(found - true).max() < 0.15
+    assert ((low < found) & (found < high)).all()
+
+
+def test_a_fuser_that_made_nothing_is_last_and_two_of_them_tie() -> None:
+    from ranking.strengths import wins_of
+
+    (wins,) = wins_of([[["a", "b"], ["b", "a"]]], ["a", "b", "none", "nothing"])
+    assert wins[0, 1] == wins[1, 0] == 1
+    assert wins[0, 2] == wins[1, 3] == 2 and wins[2, 0] == 0
+    assert wins[2, 3] == wins[3, 2] == 1
+    assert not wins.diagonal().any()
+
+
+def test_a_difference_shows_only_where_most_pairs_of_parents_agree() -> None:
+    from ranking.strengths import differences_of, wins_of
+
+    orders = [[["a", "b", "c"], ["b", "a", "c"]]] * 20
+    scores = np.random.default_rng(0).uniform(size=(20, 1)) + np.array([[0.1, 0.1, 0.0]])
+    a_b, a_c, b_c = differences_of(["a", "b", "c"], wins_of(orders, ["a", "b", "c"]), scores)
+    assert (a_b.choices, a_b.p_choices, a_b.p_score) == (0.5, 1, 1)
+    assert a_c.choices == b_c.choices == 1 and max(a_c.p_choices, b_c.p_choices) < 0.001
+    assert a_c.score == pytest.approx(0.1) and a_c.p_score < 0.001
+
+
+def test_what_stands_between_the_marks_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import redraw
+
+    (tmp_path / "ranking").mkdir()
+    tables = tmp_path / "ranking" / "tables.py"
+    tables.write_text("TABLES = {'one': lambda: '| 1 |'}\n")
+    monkeypatch.setattr(redraw, "RESEARCH", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- drawn: ranking/one -->\n| typed |\n<!-- /drawn -->\nafter\n")
+    ((path, text),) = redraw.redrawn(tmp_path)
+    assert path == page
+    assert text == "before\n<!-- drawn: ranking/one -->\n\n| 1 |\n\n<!-- /drawn -->\nafter\n"
+    page.write_text(text)
+    assert list(redraw.redrawn(tmp_path)) == []
+
+
+def test_no_table_of_the_documentation_was_typed_over() -> None:
+    import redraw
+
+    assert [str(path) for path, _ in redraw.redrawn(redraw.DOCS)] == []
