@@ -21,6 +21,8 @@ import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+from toys.browser import open_browser
+from toys.hub import Hub
 
 # As `chimera fuse` does, before torch is imported: on cores that other work keeps busy, threads that spin while they
 # wait made a test of 6 s last for minutes.
@@ -126,6 +128,19 @@ def settings_read_anew() -> Iterator[None]:
     yield
     plugins._discover_once.cache_clear()
 
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings_read_anew: None) -> Iterator[Hub]:
+    """Give a stand-in that this process takes for the Hugging Face hub, with assets of its own."""
+    monkeypatch.setenv("CHIMERA_ASSETS", str(tmp_path / "assets"))
+    running = Hub()
+    running.lend(monkeypatch, tmp_path / "home")
+    yield running
+    running.stop()
+
+
+# One for the tests of a module.
+browser = pytest.fixture(scope="module")(open_browser)
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

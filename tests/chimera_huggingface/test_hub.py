@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,6 @@ from chimera_core.api import ConfigError, DataError, MissingDataError, RunError
 
 pytest.importorskip("datasets")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings_read_anew: None) -> Iterator[Hub]:
-    monkeypatch.setenv("CHIMERA_ASSETS", str(tmp_path / "assets"))
-    running = Hub()
-    running.lend(monkeypatch, tmp_path / "home")
-    yield running
-    running.stop()
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

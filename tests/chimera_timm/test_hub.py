@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import chimera_cnn
@@ -19,15 +18,6 @@ from chimera_core.models.encoders import resolve_encoder
 from chimera_core.plugins.discovery import default_host
 
 pytest.importorskip("huggingface_hub")
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings_read_anew: None) -> Iterator[Hub]:
-    monkeypatch.setenv("CHIMERA_ASSETS", str(tmp_path / "assets"))
-    running = Hub()
-    running.lend(monkeypatch, tmp_path / "home")
-    yield running
-    running.stop()
 
 
 @pytest.fixture

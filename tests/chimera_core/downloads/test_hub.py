@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,9 @@ WEIGHTS, CONFIG = b"weights" * 5000, b'{"a": 1}'
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    running = Hub()
-    running.lend(monkeypatch, tmp_path / "home")
-    running.repositories["models", "owner/net"] = Repository(
-        {"net.safetensors": WEIGHTS, "config.json": CONFIG}
-    )
-    yield running
-    running.stop()
+def hub(hub: Hub) -> Hub:
+    hub.repositories["models", "owner/net"] = Repository({"net.safetensors": WEIGHTS, "config.json": CONFIG})
+    return hub
 
 
 @pytest.mark.parametrize(("file", "body"), [("net.safetensors", WEIGHTS), ("config.json", CONFIG)])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,18 +10,6 @@ from typing import Any
 
 import pytest
 from toys.studio_server import Served, end_studio, start_studio
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--window-size=1280,1600",
-)
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +20,6 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert not list(Path(served.environ["TMPDIR"]).glob(".chimera-studio.*")), "it left its folder"
     printed = (served.folder / "stderr").read_text()
     assert "Traceback" not in printed, [line for line in printed.splitlines() if line[:1] not in ("", " ")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: extra 'test'")
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no chromium and chromedriver on this machine: apt-get install chromium chromium-driver")
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(
-        options=options, service=Service(DRIVER, env={**os.environ, "SE_OFFLINE": "true"})
-    )
-    yield driver
-    driver.quit()
 
 
 class Page:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,12 +31,9 @@ def run(
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    running = Hub()
-    running.lend(monkeypatch, tmp_path / "home")
+def hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_login")
-    yield running
-    running.stop()
+    return hub
 
 
 def published(here: Here, *more: object) -> str:
