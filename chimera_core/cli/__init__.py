@@ -12,7 +12,7 @@ def main(args: Sequence[str] | None = None) -> None:
         from chimera_core.cli._interrupts import end_by_signals
         from chimera_core.processes import keep_current_folder_out
 
-        end_by_signals()
+        restore_signals = end_by_signals()
         keep_current_folder_out()
         from chimera_core.cli._streams import prepare_streams
 
@@ -20,6 +20,7 @@ def main(args: Sequence[str] | None = None) -> None:
         from chimera_core.cli.root import run
 
         code = run(args)
+        restore_signals()
     except KeyboardInterrupt:
         print("chimera: interrupted", file=sys.stderr)
         code = 130

@@ -5,12 +5,13 @@ from __future__ import annotations
 import _thread
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 _RETRY_S = 0.05
 
 
-def end_by_signals() -> None:
+def end_by_signals() -> Callable[[], None]:
     """Let SIGTERM, and SIGHUP when a terminal goes, end a command as Ctrl-C does; all wait until an import is through.
 
     So files that are half written are removed, and records say ``interrupted``. What is set otherwise stays: a signal
@@ -18,6 +19,10 @@ def end_by_signals() -> None:
 
     Torn apart, an import may swallow the KeyboardInterrupt: torch goes on without numpy and fails later, and the
     import system's own callbacks print a traceback and carry on (2 of 28 trials). A second signal does not wait.
+
+    Returns:
+        what sets signals as they were, for when the command is through: raised while Python ends, a KeyboardInterrupt
+        is printed with its traceback, of processes that their launcher stops because another one was killed, say.
     """
     is_waiting = is_retry = False
 
@@ -40,10 +45,18 @@ def end_by_signals() -> None:
         timer.daemon = True
         timer.start()
 
+    before = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
-            signal.signal(number, handle)
+            before[number] = signal.signal(number, handle)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            if signal.getsignal(number) is handle:
+                signal.signal(number, handler)
+
+    return restore
 
 
 def _is_importing(frame: FrameType | None) -> bool:
