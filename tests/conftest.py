@@ -172,9 +172,12 @@ def obey(order):
     os.environ.update(order["environ"])
     named = order["environ"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[1:1] = [path for path in named if path and path not in sys.path]
+    sys.argv[1:] = order.get("arguments", [])  # runs keep it, and trainings start themselves with it
     code = 0
     try:
-        exec(order["code"], {"__name__": "__main__"}) if "code" in order else main(order["arguments"])
+        exec(order.get("code", ""), {"__name__": "__main__"})
+        if "arguments" in order:
+            main(order["arguments"])
     except SystemExit as end:
         code = end.code or 0
     except BaseException:
@@ -267,7 +270,7 @@ class ForkServer:
         )
 
     def start(self, order: Mapping[str, object], *, cwd: Path, environ: Mapping[str, str]) -> Forked:
-        """Start a process for an order of ``arguments`` to the command, or of Python ``code``."""
+        """Start a process for an order of ``arguments`` to the command, of Python ``code``, or of both, code first."""
         assert self._process.stdin and self._process.stdout
         place = self._folder / str(self._count)
         self._count += 1

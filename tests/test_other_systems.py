@@ -161,7 +161,7 @@ def test_the_everyday_commands_work_on_other_systems(system: str, tmp_path: Path
     rows = f'tuples = [["{PARTED[0]}", "{COMPOSED[1]}"]]\nsource = "folder"\noptions = {{ root = "data" }}\n'
     (tmp_path / "experiment.toml").write_text(
         f'name = "{COMPOSED[1]}"\nsize = 32\nseeds = [0]\nweights = [[0.5, 0.5]]\n[parents]\n{rows}'
-        '[fusers.average]\nfuser = "pixel-average"\n',
+        '[judge]\nencoder = "robust-small-64"\n[fusers.average]\nfuser = "pixel-average"\n',
         encoding="utf-8-sig",  # an editor of Windows
         newline="\r\n",
     )
@@ -178,7 +178,7 @@ def test_the_everyday_commands_work_on_other_systems(system: str, tmp_path: Path
                 "--size",
                 "32",
                 "--workers",
-                "2",
+                "1",
             ],
             [*fusing, "-o", str(tmp_path / "Größe.png")],
             ["library", "add", "Größe", photographs[0]],

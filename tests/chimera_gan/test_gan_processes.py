@@ -17,7 +17,7 @@ from PIL import Image
 from chimera_core.runs.checkpoints import list_checkpoints
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
-IMAGES = 320
+IMAGES = 240
 PATIENCE_S = 900.0  # against hanging for ever, on cores that others keep busy
 SMALL = ("--channels", 4, "--noise", 8, "--batch", 8, "--size", 28)
 BLIND = ("--encoder", "timm", "--encoder.model", "test_efficientnet", "--encoder.weights", "none")
@@ -69,7 +69,7 @@ KINDS: dict[str, tuple[object, ...]] = {
     ),
 }
 CONFIG = """
-images = 320
+images = 240
 precision = "fp32"
 device = "cpu"
 log_images = 16

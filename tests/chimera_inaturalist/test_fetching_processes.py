@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-PICTURES = 15
+PICTURES = 8
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toys.forked_workers import FORKED_WORKERS
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -26,7 +27,8 @@ def test_a_slow_folder_a_full_disk_kills_moved_data_and_swapping_change_no_byte(
     server = fork_server(sys.executable, environ)
 
     def start(arguments: list[str], cwd: Path, environ: Mapping[str, str]) -> Any:
-        return server.start({"arguments": arguments}, cwd=cwd, environ=environ)
+        code = FORKED_WORKERS if arguments[0] == "compare" else ""
+        return server.start({"code": code, "arguments": arguments}, cwd=cwd, environ=environ)
 
     code = day["main"](["--files", "60", "--images", "384", "--folder", str(tmp_path / "day")], start)
     lines = capsys.readouterr().out.splitlines()

@@ -105,7 +105,10 @@ def test_json_has_the_documented_keys(here: Any, pair: Any, tmp_path: Path) -> N
 
 
 def test_without_a_fuser_a_line_says_which_one_works_and_why(here: Any, pair: Any, tmp_path: Path) -> None:
-    code, out, err = here("fuse", *pair, "--size", "32", "-o", tmp_path / "o.png", "--json")
+    few = tmp_path / "few.toml"
+    few.write_text("[plugins.style.options.style-transfer]\niterations = 2\n")
+    line = ("--registry", few, "fuse", *pair, "--size", "32", "-o", tmp_path / "o.png", "--json")
+    code, out, err = here(*line)
     assert code == 0, err
     answer = json.loads(out)
     (line,) = [line for line in err.splitlines() if line.startswith("fuser: ")]
@@ -177,7 +180,7 @@ def test_masks_decide_what_changes(here: Any, pair: Any, tmp_path: Path) -> None
     mask = np.zeros((48, 64), np.uint8)
     mask[:, 32:] = 255
     Image.fromarray(mask).save(tmp_path / "right.png")
-    command = ("fuse", *pair, "--fuser", "style-transfer", "--size", "48", "--weights", "0,1")
+    command = ("fuse", *pair, *QUICK, "--size", "48", "--weights", "0,1")
     assert (
         here(*command, "--mask", tmp_path / "right.png", "--mask", "none", "-o", tmp_path / "o.png")[0] == 0
     )

@@ -98,7 +98,8 @@ def test_source_encoder_and_fuser_run_together(lifted: Any, picture: Any, tmp_pa
         picture(f"{name}.png", colour=colour).rename(tmp_path / "set" / name / "1.png")
     source = ("--source", "folder", "--source.root", tmp_path / "set")
     quick = ("--size", 32, "--device", "cpu", "-o", tmp_path / "out.png")
-    done = lifted.chimera("fuse", "cat", "dog", *source, *quick)
+    fuser = ("--fuser", "style-transfer", "--iterations", 2)
+    done = lifted.chimera("fuse", "cat", "dog", *fuser, *source, *quick)
     assert done.returncode == 0, done.stderr
     assert min(read_picture(tmp_path / "out.png").rgb.shape[:2]) == 32
     lifted.uninstall("chimera-folder-alone")

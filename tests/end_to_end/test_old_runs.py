@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toys.forked_workers import FORKED_WORKERS
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 # As in tests/golden/test_losses.py: how far kernels of another machine lead a training against PGD.
@@ -80,7 +81,7 @@ class Old:
         self._server = fork_server(sys.executable, self._environ)
 
     def __call__(self, *arguments: object) -> str:
-        order = {"arguments": [str(argument) for argument in arguments]}
+        order = {"code": FORKED_WORKERS, "arguments": [str(argument) for argument in arguments]}
         done = self._server.run(order, cwd=self.folder, environ=self._environ)
         assert done.returncode == 0, done.stderr
         return str(done.stdout)

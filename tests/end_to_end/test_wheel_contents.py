@@ -191,7 +191,7 @@ def test_what_a_wheel_carries_is_there_at_once_and_gone_with_it(
 
     # Its metric asks the local server for the asset, once, and is in the scorecard.
     red, blue = picture("red.png", colour=(200, 40, 40)), picture("blue.png", colour=(40, 40, 200))
-    line = ("score", here / "sky.png", "--parents", red, blue, "--weights", ".5,.5", "--judge", "robust-lite0",
+    line = ("score", here / "sky.png", "--parents", red, blue, "--weights", ".5,.5", "--judge", "robust-small-64",
             "--size", 32, "--metric", "offset", "--json")  # fmt: skip
     assert asked[1] == []
     scored = json.loads(run(*line))

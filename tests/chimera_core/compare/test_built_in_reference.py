@@ -13,8 +13,7 @@ from chimera_core.compare.experiment.plan import check_experiment, lay_out
 from chimera_core.compare.figures import scoring
 from chimera_core.plugins.discovery import default_host
 from chimera_core.report.page import write_report
-from chimera_core.scoring import built_in_files, pictures
-from chimera_core.scoring import parents as parents_seen
+from chimera_core.scoring import built_in_files
 
 Write = Callable[..., Path]
 Here = Callable[..., tuple[int, str, str]]
@@ -33,13 +32,10 @@ def test_figures_are_measured_again_by_another_built_in_reference_and_not_by_one
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers", "few_views")
 def test_a_comparison_without_a_reference_ranks_and_names_the_built_in_one(
-    experiment: Write, place: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+    experiment: Write, place: Path, here: Here
 ) -> None:
-    for few in ("_VIEWS", "_WHOLE", "_EXPOSURES", "_GROUND_VIEWS"):
-        monkeypatch.setattr(parents_seen, few, 4)
-    monkeypatch.setattr(pictures, "load_finder", lambda: None)
-    monkeypatch.setattr(pictures, "find_subject", lambda finder, image: (image[:1] > 0.4).float())
     path = experiment(
         ("size = 16", "size = 64"),
         ("seeds = [0, 1]", "seeds = [0]"),

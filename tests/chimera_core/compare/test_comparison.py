@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from toys.forked_workers import FORKED_WORKERS
 
 from chimera_core.compare.estimate import estimate_cost
 from chimera_core.compare.experiment.plan import Comparison, check_experiment
@@ -65,6 +65,7 @@ def coloured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
     experiment: Write, place: Path, coloured: None, here: Here
 ) -> None:
@@ -129,7 +130,7 @@ def test_an_experiment_becomes_tables_and_going_on_computes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.usefixtures("forked_workers", "few_views")
 def test_a_dry_run_leaves_nothing_behind(experiment: Write, place: Path, here: Here) -> None:
     text = '[fusers.mix]\nfuser = "faulty"\noptions = { pause_s = 0.2 }\n'
     code, out, err = here(
@@ -193,7 +194,7 @@ def recorded(run: Path) -> dict[str, dict[str, Any]]:
     return records
 
 
-def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for_records(run: Path, count: int, process: Any) -> None:
     while len(list((run / "cells").glob("*.json"))) < count and process.poll() is None:
         time.sleep(0.005)
 
@@ -201,25 +202,13 @@ def wait_for_records(run: Path, count: int, process: subprocess.Popen[str]) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_whole_cells_and_says_130(
-    experiment: Write, place: Path, number: signal.Signals
+    experiment: Write, place: Path, number: signal.Signals, fork_server: Callable[..., Any]
 ) -> None:
     path = experiment(("seeds = [0, 1]", f"seeds = {list(range(0, 400, 2))}"), fusers=SLOW)
     run = place / "run"
-    command = [
-        str(Path(sys.executable).parent / "chimera"),
-        "compare",
-        str(path),
-        "--run",
-        str(run),
-        "--jobs",
-        "1",
-    ]
-    process = subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    line = ["compare", str(path), "--run", str(run), "--jobs", "1"]
+    order = {"code": FORKED_WORKERS, "arguments": line}
+    process = fork_server(sys.executable, os.environ).start(order, cwd=place, environ=os.environ)
     try:
         wait_for_records(run, 10, process)
         process.send_signal(number)

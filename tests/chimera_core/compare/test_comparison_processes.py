@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from toys.forked_workers import FORKED_WORKERS
 
 from chimera_core.compare.experiment.cells import read_record
 
 EXPERIMENT = """name = "small"
 size = 16
-seeds = [0, 2, 4, 6, 8]
+seeds = [0, 2, 4]
 weights = [[1, 0], [0.5, 0.5]]
 [parents]
 tuples = [["a.png", "b.png"]]
@@ -30,31 +31,18 @@ options = { pause_s = 0.1 }
 fuser = "cut-and-blend"
 options = { subject = "ellipse" }
 """
-# The command, with workers that are forked (importing torch takes longer than all of the comparison), and with judges
-# that take no time and call every creature half good.
+# Judges that take no time and call every creature half good.
 CODE = """
-import functools, os, subprocess, sys, types
-from chimera_core.cli import main
 from chimera_core.compare import run
 from chimera_core.compare.figures import scoring
-from chimera_core.compare.making import pool, worker
-
-def work():
-    os.closerange(3, 1024)
-    sys.stdin = open(0)
-    worker.main()
-    os._exit(0)
 
 def measure(card, comparison, parents, cells, missing, missing_sets, kept, folder):
     figure = {"value": 0.5, "n": 8, "extractor": "a judge", "reason": None}
     kept["cells"].update({cell.id: {"score": figure, "log_odds": figure} for cell in missing})
     kept["sets"].update({scoring._set_key(cells[fuser]): {"ignores-weights": figure} for fuser in missing_sets})
 
-pool.subprocess = types.SimpleNamespace(**vars(subprocess))
-pool.subprocess.Popen = functools.partial(subprocess.Popen, preexec_fn=work)
 run.open_scorecard = scoring.open_scorecard = lambda comparison, device: True
 scoring._measure = measure
-main(%r)
 """
 
 
@@ -80,7 +68,7 @@ def work(
         path = folder / "small.toml"
         path.write_text(EXPERIMENT)
         line = ["compare", str(path), "--run", str(folder / name), "--jobs", "2", "--device", "cpu"]
-        return server.start({"code": CODE % (line,)}, cwd=folder, environ=environ)
+        return server.start({"code": FORKED_WORKERS + CODE, "arguments": line}, cwd=folder, environ=environ)
 
     def records(name: str) -> dict[str, Any]:
         cells = [p.stem for p in (folder / name / "cells").glob("*.json")]

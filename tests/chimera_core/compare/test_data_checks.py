@@ -103,6 +103,7 @@ def test_data_of_a_training_are_looked_at_before_the_first_training_starts(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers", "few_views")
 def test_parents_that_no_judge_can_see_are_said_before_their_creatures_are_made(
     experiment: Write, here: Here, place: Path
 ) -> None:

@@ -93,6 +93,7 @@ def test_only_what_a_change_touches_is_made_again(experiment: Write, place: Path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_cell_without_its_picture_or_with_a_torn_record_is_made_again(
     experiment: Write, place: Path
 ) -> None:

@@ -19,12 +19,12 @@ Here = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.usefixtures("forked_workers", "few_views")
 def test_a_metric_of_a_plugin_is_in_the_tables_and_in_the_report(
     experiment: Write, place: Path, here: Here
 ) -> None:
     path = experiment(
-        ('encoder = "cnn"', 'encoder = "robust-lite0"'),
+        ('encoder = "cnn"', 'encoder = "robust-small-64"'),
         ("seeds = [0, 1]", 'seeds = [0]\nmetrics = ["brightness"]'),
         ("size = 16", "size = 32"),
     )
@@ -39,7 +39,7 @@ def test_a_metric_of_a_plugin_is_in_the_tables_and_in_the_report(
         text = (run / page).read_text()
         assert "fakes:brightness" in text and "0 for a pixel average" in text
     code, out, err = here("score", run / "cells", "--parents", place / "a.png", place / "b.png", "--size", 32,
-                          "--judge", "robust-lite0", "--metric", "brightness", "--json")  # fmt: skip
+                          "--judge", "robust-small-64", "--metric", "brightness", "--json")  # fmt: skip
     assert code == 0, err
     found = json.loads(out)
     assert found["plugin_metrics"]["fakes:brightness"]["distribution"] == "fake-toys"

@@ -66,6 +66,7 @@ def data(place: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_encoders_and_fusers_are_trained_once_and_stand_in_the_cells(
     experiment: Write, data: Path, place: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_fusers_are_looked_up_once_to_check_an_experiment_that_trains_some(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_trainings_and_figures_stand_where_the_data_have_moved(
     experiment: Write, data: Path, place: Path
 ) -> None:
@@ -149,6 +151,7 @@ def test_trainings_and_figures_stand_where_the_data_have_moved(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_training_that_was_interrupted_goes_on_where_its_data_lie_now(
     experiment: Write, data: Path, place: Path
 ) -> None:
@@ -198,7 +201,8 @@ def test_neither_trainings_nor_workers_run_code_of_the_folder_they_are_called_in
         (place / f"{name}.py").write_text(
             f"open({str(place / 'ran')!r}, 'a').write({name!r})\nraise SystemExit(9)\n"
         )
-    path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), fusers=ENCODER + FUSER)
+    alone = FUSER.replace(', encoder = "small"', "")  # one training: all start alike
+    path = experiment(('encoder = "cnn"', 'encoder = "robust-lite0"'), fusers=alone)
     run = place / "run"
     run.mkdir()
     trained = train_first(check_experiment(path, default_host()), run, device="cpu", notify=lambda line: None)
@@ -234,6 +238,7 @@ def test_mistakes_in_trainings_are_said_before_anything_starts(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 def test_a_training_that_fails_says_its_last_words(experiment: Write, data: Path, place: Path) -> None:
     path = experiment(
         ("batch = 8", "batch = 4096"),
@@ -250,6 +255,7 @@ def test_a_training_that_fails_says_its_last_words(experiment: Write, data: Path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers", "few_views")
 def test_the_estimate_says_what_it_leaves_out_where_something_is_trained_first(
     experiment: Write, data: Path, place: Path, here: Callable[..., tuple[int, str, str]]
 ) -> None:

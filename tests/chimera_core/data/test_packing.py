@@ -104,7 +104,7 @@ def test_the_number_of_workers_changes_no_byte(folder: Path, request_of: Make) -
 def test_workers_are_no_orphans_however_processes_begin(folder: Path, request_of: Make, method: str) -> None:
     """What a fork server starts has that server for a parent, and hands its way of starting on to its workers."""
     process = multiprocessing.get_context(method).Process(
-        target=prepare, args=(request_of(folder),), kwargs={"workers": 2}
+        target=prepare, args=(request_of(folder),), kwargs={"workers": 1}
     )
     process.start()
     process.join()

@@ -44,7 +44,7 @@ def work(
 
 
 def test_killed_at_random_instants_it_goes_on_to_the_same_bytes(work: Any) -> None:
-    work.kill_at_random_instants(few=3)
+    work.kill_at_random_instants(few=2)
 
 
 def test_of_two_that_prepare_at_once_one_waits_and_both_have_it(work: Any) -> None:

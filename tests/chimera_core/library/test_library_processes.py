@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PICTURES = 12
+PICTURES = 8
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -18,6 +19,19 @@ from PIL import Image
 from chimera_core.images.notes import read_notes
 
 Picture = Callable[..., Path]
+Command = Callable[..., None]
+
+
+@pytest.fixture
+def command(studio: Any, fork_server: Callable[..., Any]) -> Command:
+    """Run the command line that the page gives, beside the studio and with its plugin."""
+
+    def run(*words: object, cwd: Path) -> None:
+        order = {"arguments": [str(word) for word in words]}
+        done = fork_server(sys.executable, studio.environ).run(order, cwd=cwd, environ=studio.environ)
+        assert done.returncode == 0, done.stderr
+
+    return run
 
 
 @pytest.fixture
@@ -55,7 +69,7 @@ def test_two_photographs_become_a_creature_that_the_slider_turns(
 
 
 def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same_bytes(
-    page: Any, parents: tuple[Path, Path], chimera: Any, studio: Any, tmp_path: Path
+    page: Any, parents: tuple[Path, Path], command: Command, tmp_path: Path
 ) -> None:
     with_tint(page, parents)
     page.press("#options button")
@@ -80,17 +94,12 @@ def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same
 
     words = shlex.split(page.command)
     assert words[:2] == ["chimera", "fuse"] and {"--strength", "--tint"} <= set(words)
-    environ = studio.environ
-    done = chimera(*words[1:-1], tmp_path / "again.png", cwd=parents[0].parent, env=environ)
-    assert done.returncode == 0, done.stderr
+    command(*words[1:-1], tmp_path / "again.png", cwd=parents[0].parent)
     assert (tmp_path / "again.png").read_bytes() == kept
 
     with zipfile.ZipFile(page.download("#keep-settings", tmp_path / "zip")) as archive:
         archive.extractall(tmp_path / "settings")
-    done = chimera(
-        "fuse", "--config", "config.toml", "-o", tmp_path / "3.png", cwd=tmp_path / "settings", env=environ
-    )
-    assert done.returncode == 0, done.stderr
+    command("fuse", "--config", "config.toml", "-o", tmp_path / "3.png", cwd=tmp_path / "settings")
     assert (tmp_path / "3.png").read_bytes() == kept
 
 
@@ -126,6 +135,8 @@ def test_three_animals_share_the_weight_and_move_as_a_gif(
     page: Any, parents: tuple[Path, Path], picture: Picture, tmp_path: Path
 ) -> None:
     with_tint(page, parents)
+    page.press("#options button")
+    page.choose("#size", "256 pixels")
     page.press("#add-third")
     page.drop(3, picture("okapi.png", colour=(90, 40, 30)))
     page.until(lambda: "okapi" in page.text("#found-3") and "Looking" not in page.text("#found-3"))
@@ -218,34 +229,21 @@ def test_two_tabs_draw_without_knowing_each_other(page: Any, parents: tuple[Path
     assert page.stage == stage
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_is_never_wider_than_its_window(page: Any, width: int) -> None:
-    page.open(width=width)
-    assert page.overflow() <= 0
-    unnamed = page.browser.execute_script(
-        "return [...document.querySelectorAll('button, input:not([type=file]), textarea')].filter((e) => e.offsetWidth"
-        " && !(e.innerText || e.ariaLabel || e.title || e.labels?.length || e.getAttribute('aria-labelledby')))"
-        ".map((e) => e.outerHTML.slice(0, 120))"
-    )
-    assert unnamed == []
-
-
 def test_real_photographs_show_head_and_outline_and_are_fused_as_by_the_command(
-    page: Any, photos: Path, chimera: Any, studio: Any, tmp_path: Path
+    page: Any, photos: Path, command: Command, tmp_path: Path
 ) -> None:
     page.open()
     page.drop(1, photos / "llama.jpg")
     page.drop(2, photos / "german_shepherd.jpg")
     page.until(lambda: all("outline, head" in page.text(f"#found-{k}") for k in (1, 2)))
     page.choose("#fuser", "parts")
+    page.press("#options button")
+    page.choose("#size", "256 pixels")
     page.make()
     page.set_range("#weight", 30)
     page.done("70 : 30")
-    page.set_range("#weight", 50)
-    page.done("50 : 50")
     kept = page.download("#keep-png", tmp_path / "png")
-    done = chimera(*shlex.split(page.command)[1:-1], tmp_path / "again.png", cwd=photos, env=studio.environ)
-    assert done.returncode == 0, done.stderr
+    command(*shlex.split(page.command)[1:-1], tmp_path / "again.png", cwd=photos)
     assert (tmp_path / "again.png").read_bytes() == kept.read_bytes()
 
 
@@ -270,9 +268,19 @@ return [...document.querySelectorAll("h1, h2, p, label, button:enabled, span, in
 """
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_text_stands_out_in_light_and_dark(page: Any, dark: bool) -> None:
-    page.open(dark=dark)
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
+def test_the_page_is_never_wider_than_its_window_and_its_text_stands_out(
+    page: Any, width: int, dark: bool
+) -> None:
+    page.open(width=width, dark=dark)
+    assert page.overflow() <= 0
+    unnamed = page.browser.execute_script(
+        "return [...document.querySelectorAll('button, input:not([type=file]), textarea')].filter((e) => e.offsetWidth"
+        " && !(e.innerText || e.ariaLabel || e.title || e.labels?.length || e.getAttribute('aria-labelledby')))"
+        ".map((e) => e.outerHTML.slice(0, 120))"
+    )
+    assert unnamed == []
+    page.resize(1280)
     # What the Web Content Accessibility Guidelines ask of text.
     assert page.browser.execute_script(LUMINANCE) == []
 

@@ -20,7 +20,7 @@ from chimera_core.files.weights import load_state
 from chimera_core.runs.checkpoints import list_checkpoints
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
-IMAGES = 1200
+IMAGES = 720
 LOG_IMAGES = 40
 # Only against hanging for ever: on cores that others keep busy, a start of torch in three processes has taken minutes.
 PATIENCE_S = 600.0
@@ -35,7 +35,8 @@ VARIED = ["--trainer", "robust:pgd", "--trainer.steps", 2, "--augment", "rand-au
 class Workshop:
     """A folder with pictures, a plugin and a cache, and ``chimera encoder train`` started in it.
 
-    Each start is a process of its own, forked from one that has imported torch; what starts others is as installed.
+    Each start is a process of its own, forked from one that has imported torch. What trains together is started by it as
+    the installed command does.
     """
 
     def __init__(self, folder: Path, site: Path, pictures: Path, fork_server: Callable[..., Any]) -> None:
@@ -49,17 +50,12 @@ class Workshop:
         }
         self.server = fork_server(sys.executable, self.environ)
 
-    def start(self, run: str, *more: object) -> Any:
+    def start(self, run: str, *more: object, first: str = "") -> Any:
+        """Start a training; ``first`` is Python code that its process runs before."""
         line = ["encoder", "train", "--run", run, *map(str, more)]
-        if "--devices" not in more:
-            return self.server.start({"arguments": line}, cwd=self.folder, environ=self.environ)
-        return subprocess.Popen(
-            [sys.executable, "-m", "chimera_core.cli", *line],
-            env=self.environ,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        order = {"code": f"{first}\nfrom chimera_core.cli import main\nmain({line})"}
+        return self.server.start(
+            order if first else {"arguments": line}, cwd=self.folder, environ=self.environ
         )
 
     def train(self, run: str, *more: object) -> tuple[int, str]:
@@ -289,7 +285,7 @@ def test_a_run_that_is_being_trained_is_left_alone(workshop: Workshop) -> None:
 
 
 def test_two_that_begin_a_run_without_a_name_at_once_are_two_runs(workshop: Workshop) -> None:
-    short = ["--images=400" if x == "--images" else x for x in workshop.new() if x != str(IMAGES)]
+    short = ["--images=240" if x == "--images" else x for x in workshop.new() if x != str(IMAGES)]
     line = ["encoder", "train", *map(str, short)]
     start = lambda: workshop.server.start({"arguments": line}, cwd=workshop.folder, environ=workshop.environ)  # noqa: E731
     pair = [start() for _ in range(2)]
@@ -298,27 +294,29 @@ def test_two_that_begin_a_run_without_a_name_at_once_are_two_runs(workshop: Work
     assert len({out for out, _ in outs}) == 2
 
 
+OF_A_TERMINAL = """
+import os, sys
+os.setsid()
+terminal = os.open({name!r}, os.O_RDWR | os.O_NOCTTY)
+for number in range(3):
+    os.dup2(terminal, number)
+sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+"""
+
+
 def test_a_lost_terminal_saves(workshop: Workshop) -> None:
     """SIGHUP with a terminal that answers every write with an error."""
     import pty
 
     run = workshop.run("hung-up")
     main, side = pty.openpty()
-    line = [Path(sys.executable).with_name("chimera"), "encoder", "train", "--run", "hung-up"]
-    process = subprocess.Popen(
-        [str(w) for w in [*line, *workshop.new("--images=10M")]],
-        env=workshop.environ,
-        cwd=workshop.folder,
-        stdin=side,
-        stdout=side,
-        stderr=side,
-        start_new_session=True,
-    )
-    os.close(side)
+    first = OF_A_TERMINAL.format(name=os.ttyname(side))
+    process = workshop.start("hung-up", *workshop.new("--images=10M"), first=first)
     wait_for(lambda: has_metrics(run), process)
+    os.close(side)
     os.close(main)
     process.send_signal(signal.SIGHUP)
-    process.wait(PATIENCE_S)
+    process.communicate(timeout=PATIENCE_S)
     record = json.loads((run / "run.json").read_text())
     assert record["status"] == "interrupted"
     assert (
@@ -326,31 +324,14 @@ def test_a_lost_terminal_saves(workshop: Workshop) -> None:
     )
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_under_nohup_a_training_outlives_its_terminal(workshop: Workshop, devices: int) -> None:
-    run = workshop.run(f"nohup-{devices}")
-    short = [
-        "--images=800" if x == "--images" else x
-        for x in workshop.new("--devices", devices)
-        if x != str(IMAGES)
-    ]
-    process = subprocess.Popen(
-        [
-            "nohup",
-            Path(sys.executable).with_name("chimera"),
-            "encoder",
-            "train",
-            "--run",
-            run.name,
-            *map(str, short),
-        ],
-        env=workshop.environ,
-        cwd=workshop.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+# What nohup does before it becomes the command; test_private_processes.py has it do so for two that train together.
+IGNORING_HANGUPS = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)"
+
+
+def test_under_nohup_a_training_outlives_its_terminal(workshop: Workshop) -> None:
+    run = workshop.run("nohup")
+    short = ["--images=800" if x == "--images" else x for x in workshop.new() if x != str(IMAGES)]
+    process = workshop.start(run.name, *short, first=IGNORING_HANGUPS)
     wait_for(lambda: has_metrics(run), process)
     process.send_signal(signal.SIGHUP)
     _, err = process.communicate(timeout=PATIENCE_S)
@@ -365,7 +346,7 @@ def test_processes_whose_agent_was_killed_still_hold_their_run(workshop: Worksho
     ranks = children_of(process.pid)
     try:
         process.kill()
-        process.wait()
+        process.communicate(timeout=PATIENCE_S)
         code, err = workshop.train("orphans", "--resume")
         assert code == 2 and re.search(rf"is being trained by process ({ranks[0]}|{ranks[1]}) on ", err), err
     finally:

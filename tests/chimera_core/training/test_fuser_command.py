@@ -369,11 +369,14 @@ def test_dry_run_counts_and_writes_nothing(mean: Path, pictures: Path, here: Her
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(
-    run: Path, mean: Path, pictures: Path, chimera: Any, tiny_site: Path
+    run: Path, mean: Path, pictures: Path, fork_server: Callable[..., Any], tiny_site: Path
 ) -> None:
-    words = arguments(pictures, "--devices", 2, "--run", "both")
-    done = chimera(*words, cwd=mean, env={**os.environ, "PYTHONPATH": str(tiny_site)})
-    assert done.returncode == 0, done.stderr
+    words = [str(word) for word in arguments(pictures, "--run", "both")]
+    environ = {**os.environ, "PYTHONPATH": str(tiny_site)}
+    server = fork_server(sys.executable, environ)
+    for process in server.start_together(words, 2, cwd=mean, environ=environ):
+        _, err = process.communicate()
+        assert process.returncode == 0, err
     from chimera_core import fuse
 
     one, both = (fuse(["class-0", "class-1"], fuser=name).images for name in ("one", "both"))

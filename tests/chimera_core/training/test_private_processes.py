@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -91,10 +94,9 @@ def test_a_socket_on_all_addresses_would_be_noticed() -> None:
         assert all(map(is_loopback, listening({os.getpid()})))
 
 
-@pytest.fixture
-def strangers_folder(tmp_path: Path) -> Path:
+def write_modules(place: Path) -> Path:
     """Make a folder with files that Python would take for its own modules."""
-    folder = tmp_path / "stranger"
+    folder = place / "stranger"
     folder.mkdir()
     for name in MODULES:
         (folder / f"{name}.py").write_text(
@@ -103,45 +105,89 @@ def strangers_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_processes_that_train_together_listen_here_alone_and_run_no_code_of_the_current_folder(
-    strangers_folder: Path, tmp_path: Path, tiny_site: Path, pictures: Path
-) -> None:
+@dataclass
+class Pair:
+    """What was seen of two processes that trained together, under nohup, in a stranger's folder.
+
+    Args:
+        code: that they ended with.
+        err: what they printed.
+        hung_up: whether SIGHUP came while they trained.
+        processes: most that there were at once, with the one that started the two.
+        addresses: on which any of them listened, as the kernel spells them.
+        strangers: the folder.
+        temporary: the folder of temporary files.
+        run: of the training.
+    """
+
+    code: int
+    err: str
+    hung_up: bool
+    processes: int
+    addresses: set[str]
+    strangers: Path
+    temporary: Path
+    run: Path
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, tiny_site: Path, pictures: Path) -> Pair:
+    folder = tmp_path_factory.mktemp("pair")
+    strangers, run = write_modules(folder), folder / "runs" / "pair"
     line = (
         f"encoder train --source folder --source.root {pictures} --encoder tiny --encoder.size 16 --trainer plain "
-        "--size 16 --batch 8 --images 240 --device cpu --precision fp32 --devices 2 --run pair"
+        "--size 16 --batch 8 --images 800 --log-images 40 --device cpu --precision fp32 --devices 2 --run pair"
     )
     environ = os.environ | {
         "PYTHONPATH": str(tiny_site),
-        "CHIMERA_CACHE": str(tmp_path / "cache"),
-        "CHIMERA_RUNS": str(tmp_path / "runs"),
-        "TMPDIR": str(tmp_path),
+        "CHIMERA_CACHE": str(folder / "cache"),
+        "CHIMERA_RUNS": str(run.parent),
+        "TMPDIR": str(folder),
         "OMP_NUM_THREADS": "1",
     }
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("chimera"), *line.split()],
-        cwd=strangers_folder,
+        ["nohup", Path(sys.executable).with_name("chimera"), *line.split()],
+        cwd=strangers,
         env=environ,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     seen: set[str] = set()
-    together, end = 0, time.monotonic() + PATIENCE_S
+    together, end, metrics = 0, time.monotonic() + PATIENCE_S, run / "metrics.jsonl"
+    hung_up = False
     while process.poll() is None and time.monotonic() < end:
         tree = tree_of(process.pid)
         seen |= listening(tree)
         together = max(together, len(tree))
-        time.sleep(0.1)
+        if not hung_up and metrics.exists() and metrics.stat().st_size:
+            process.send_signal(signal.SIGHUP)
+            hung_up = True
+        time.sleep(0.2)
     _, err = process.communicate(timeout=10)
-    assert process.returncode == 0, err
-    assert together >= 3
-    assert seen, "gloo's own sockets were not met: the processes did not talk"
-    assert [address for address in seen if not is_loopback(address)] == []
-    assert not (strangers_folder / "ran").exists(), (strangers_folder / "ran").read_text()
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(("chimera-", "torchelastic"))]
+    return Pair(process.returncode, err, hung_up, together, seen, strangers, folder, run)
 
 
-def test_processes_of_multiprocessing_run_no_code_of_the_current_folder(strangers_folder: Path) -> None:
+def test_processes_that_train_together_listen_here_alone_and_run_no_code_of_the_current_folder(
+    pair: Pair,
+) -> None:
+    assert pair.code == 0, pair.err
+    assert pair.processes >= 3
+    assert pair.addresses, "gloo's own sockets were not met: the processes did not talk"
+    assert [address for address in pair.addresses if not is_loopback(address)] == []
+    assert not (pair.strangers / "ran").exists(), (pair.strangers / "ran").read_text()
+    left = [p for p in pair.temporary.iterdir() if p.name.startswith(("chimera-", "torchelastic"))]
+    assert not left
+
+
+def test_under_nohup_two_that_train_together_outlive_their_terminal(pair: Pair) -> None:
+    assert pair.hung_up and pair.code == 0, pair.err
+    assert json.loads((pair.run / "run.json").read_text())["status"] == "done"
+
+
+def test_processes_of_multiprocessing_run_no_code_of_the_current_folder(tmp_path: Path) -> None:
+    strangers_folder = write_modules(tmp_path)
     code = """
 import multiprocessing, sys
 sys.path[:] = [p for p in sys.path if p]  # as in the installed command

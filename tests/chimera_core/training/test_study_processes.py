@@ -1,11 +1,10 @@
-"""``chimera encoder study`` as it is installed: killed or interrupted, and gone on with."""
+"""``chimera encoder study`` in processes of its own: killed or interrupted, and gone on with."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +15,6 @@ import pytest
 
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
 
-CHIMERA = Path(sys.executable).with_name("chimera")
 ARGUMENTS = [
     "--source",
     "folder",
@@ -48,10 +46,7 @@ Start = Callable[..., Any]
 def start(
     tmp_path_factory: pytest.TempPathFactory, make_pictures: Callable[..., Path], fork_server: Start
 ) -> Start:
-    """Start the command on three domains: one to learn from, one with few images, one with a single class.
-
-    What is ``installed`` begins with nothing; the rest is forked from a process that has imported torch.
-    """
+    """Start the command on three domains: one to learn from, one with few images, one with a single class."""
     folder = tmp_path_factory.mktemp("study")
     for name, classes, each in (("a", 3, 20), ("b", 2, 3), ("c", 1, 20), ("d", 2, 30)):
         make_pictures(folder / "cameras" / name, classes=classes, train=each, val=0, flat=True)
@@ -59,18 +54,9 @@ def start(
     environ |= {"CHIMERA_RUNS": str(folder / "runs")}
     server = fork_server(sys.executable, environ)
 
-    def call(*arguments: object, installed: bool = False) -> Any:
+    def call(*arguments: object) -> Any:
         line = ["encoder", "study", *map(str, arguments)]
-        if not installed:
-            return server.start({"arguments": line}, cwd=folder, environ=environ)
-        return subprocess.Popen(
-            [CHIMERA, *line],
-            env=environ,
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return server.start({"arguments": line}, cwd=folder, environ=environ)
 
     return call
 
@@ -117,7 +103,7 @@ def assert_same(one: Path, two: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("whole") / "run"
-    code, out, err = finish(start(*new(run), "--json", installed=True))
+    code, out, err = finish(start(*new(run), "--json"))
     assert code == 0, err
     assert without_timings(json.loads(out))["rows"] == table_of(run)["rows"]
     return run
