@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -44,6 +45,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("chimera", deadline=None)
 hypothesis.settings.load_profile("chimera")
 
+# Of all that is imported and collected hardly anything is garbage: looking for it took two fifths of the collection,
+# and would take its share of each test.
+gc.disable()
+
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 
@@ -52,6 +57,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # pytest-xdist would begin with the files of most tests: those of few but long ones are last, and a process waits.
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks

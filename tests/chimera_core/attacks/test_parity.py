@@ -79,10 +79,10 @@ def test_autoattack_is_the_strongest_and_leaves_the_global_generator_alone(encod
 def test_autoattack_takes_networks_and_images_that_lie_channels_last(encoder: FeatureEncoder) -> None:
     from chimera_core.attacks.catalogue import AutoAttack
 
-    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(5))
+    x = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(5))
     x = x.contiguous(memory_format=torch.channels_last)
     encoder.to(memory_format=torch.channels_last)
     with torch.no_grad():
         y = encoder(x).argmax(1)
-    x_adv = AutoAttack(0.002)(encoder, x, y, draw=Draw(0, 0, torch.arange(2)))
+    x_adv = AutoAttack(0.002)(encoder, x, y, draw=Draw(0, 0, torch.arange(8)))
     assert (x_adv - x).abs().max() <= 0.002 + 1e-6
