@@ -27,7 +27,7 @@ TASKS = {
     "plugins list": "plugins list",
     "fuse": "fuse one.png two.png --fuser style-transfer --size 128 --iterations 2 --device cpu -o out.png",
     "modern-64, 20 steps": f"fuser train gan --preset modern-64 {BLIND} --judge none --sample-images 160 {TRAIN}",
-    "small-64, 20 steps": f"encoder train --encoder cnn --preset small-64 --trainer standard {TRAIN}",
+    "small-64, 20 steps": f"encoder train --encoder cnn --trainer standard {TRAIN}",
     "compare, 20 cells": "compare cells.toml --run new --jobs 1 --device cpu",
 }
 # Two fusers, and the two controls that every comparison adds to them, at five seeds: 20 cells.

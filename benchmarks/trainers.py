@@ -59,7 +59,7 @@ def measure(name: str, data: Path, folder: Path, *, minutes: float, seed: int, e
     """Train with one trainer, if that has not been done, and attack what came out."""
     run = folder / f"{name}-{seed}"
     options: list[object] = [
-        *("--source", "folder", "--source.root", data, "--encoder", "cnn", "--preset", "small-64"),
+        *("--source", "folder", "--source.root", data, "--encoder", "cnn"),
         *(
             "--trainer",
             name,

@@ -14,6 +14,7 @@ from chimera_core.cli._host import plugin_host
 from chimera_core.cli.parsing.command import ComponentCommand, Selector, component_values, first_argument
 from chimera_core.cli.parsing.config_file import check_command, given, read_option_file, use_file
 from chimera_core.cli.parsing.options import FlagOption, put_in_force
+from chimera_core.components.choice import owners_of_preset
 from chimera_core.errors import ConfigError
 from chimera_core.options.flags import flags_of
 from chimera_core.options.layers import Layer
@@ -40,7 +41,7 @@ class TrainingCommand(ComponentCommand):
         use_file(ctx, layers[-1] if layers and "--resume" not in args and given(args, "--config") else None)
         below = ctx.meta["chimera.below"] = _laid(layers)
         command = copy.copy(self)
-        command.selectors = [self.aim(s, args, below, host) for s in self.selectors]
+        command.selectors = [self.aim(_by_preset(s, args, host), args, below, host) for s in self.selectors]
         layers = [
             *(layer for s in command.selectors for layer in self._preset_of(s, ctx, args, below, host)),
             *layers,
@@ -77,6 +78,15 @@ class TrainingCommand(ComponentCommand):
         if named is not None and host.has(selector.kind, named, stored=True):
             named = host.find_stored(selector.kind, named).full_name
         return selector if named is None else replace(selector, default=named)
+
+
+def _by_preset(selector: Selector, args: Sequence[str], host: PluginHost) -> Selector:
+    """Let a selector without a default take the one component that has the preset which a line names."""
+    preset = given(args, selector.preset_flag)
+    if preset is None or selector.default is not None or not selector.flag:
+        return selector
+    owners = owners_of_preset(host, selector.kind, preset)
+    return replace(selector, default=owners[0].full_name) if len(owners) == 1 else selector
 
 
 def training_options(model: type[TrainingOptions], *, leave_out: Collection[str] = ()) -> Decorator:

@@ -10,10 +10,11 @@ from typing import Any, Generic, TypeVar
 import click
 
 from chimera_core.cli._host import plugin_host
-from chimera_core.cli._training import asked_options, read_options_file
+from chimera_core.cli._training import COMPONENTS, asked_options, read_options_file
 from chimera_core.cli._training_run import find_folder
 from chimera_core.cli.parsing.command import Selector
-from chimera_core.components.choice import layered_options, option_layers
+from chimera_core.cli.parsing.options import origins_in_force
+from chimera_core.components.choice import layered_options, option_layers, owners_of_preset
 from chimera_core.errors import ConfigError
 from chimera_core.options.layers import Layer, build_config, check_layer, merge
 from chimera_core.options.training import TrainingOptions, lay
@@ -48,7 +49,12 @@ class TrainingKind(Generic[OptionsT]):
 
 @dataclass(frozen=True)
 class TrainingRequest(Generic[OptionsT]):
-    """What a command line asks for; ``may_fill``: options of the encoder that are taken from the source."""
+    """What a command line asks for.
+
+    Args:
+        may_fill: options of the encoder that are taken from the source.
+        origins: who says what, of the training's own options that are not left at their defaults.
+    """
 
     config: OptionsT
     folder: Path
@@ -57,6 +63,7 @@ class TrainingRequest(Generic[OptionsT]):
     dry_run: bool
     as_json: bool
     may_fill: tuple[str, ...] = field(default=())
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_request(
@@ -91,11 +98,18 @@ def read_request(
         config = resumed_config(folder, repeated, host, model=kind.model, kind=kind.kind, where=kind.where)
     else:
         config, may_fill = _merged(lay(ctx.meta["chimera.below"], asked), host, presets, kind)
-    return TrainingRequest(config, folder, run_name is not None, resume, dry_run, as_json, may_fill)
+    named = run_name is not None
+    origins = _origins(ctx, config, asked)
+    return TrainingRequest(config, folder, named, resume, dry_run, as_json, may_fill, origins)
 
 
 def _parameter(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
+
+
+def _origins(ctx: click.Context, config: TrainingOptions, asked: Mapping[str, Any]) -> dict[str, str]:
+    said = {**origins_in_force(ctx), **dict.fromkeys(asked, "the command line")}
+    return {name: said[name] for name in type(config).model_fields if name in said and name not in COMPONENTS}
 
 
 def _merged(
@@ -106,9 +120,10 @@ def _merged(
 ) -> tuple[OptionsT, tuple[str, ...]]:
     """Merge default < registry < preset < file < flag; tell which of the encoder's options the source may fill in."""
     merged = dict(given)
+    from_presets: dict[str, Any] = {}
     may_fill: tuple[str, ...] = ()
     for selector in kind.selectors:
-        table = _named_table(merged.get(selector.key), selector)
+        table = _named_table(merged.get(selector.key), selector, host, presets.get(selector.key))
         name, own = table["name"], table.get("options", {})
         component = host.find(selector.kind, name)
         preset = presets.get(selector.key) or table.get("preset")
@@ -116,17 +131,20 @@ def _merged(
         for known in component.spec.presets:
             if known.name == preset:
                 check_layer(kind.model, Layer(f"preset {preset}", known.training), where=kind.where)
-                merged = lay(known.training, merged)
+                from_presets = lay(from_presets, known.training)
         merged[selector.key] = {"name": name, "options": options}
         if selector.key == "encoder":
             may_fill = tuple(option for option in _SOURCE_DECIDES if option not in own)
-    return build_config(kind.model, merged, where=kind.where), may_fill
+    return build_config(kind.model, lay(from_presets, merged), where=kind.where), may_fill
 
 
-def _named_table(given: Any, selector: Selector) -> dict[str, Any]:
-    """Give the table of a component, which has a name and no unknown key."""
+def _named_table(given: Any, selector: Selector, host: PluginHost, preset: str | None) -> dict[str, Any]:
+    """Give the table of a component, which has a name, or that of the only one with its preset, and no unknown key."""
     key = selector.key
     table: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
+    owners = owners_of_preset(host, selector.kind, preset) if preset and selector.flag else []
+    if "name" not in table and key not in _DEFAULTS and len(owners) == 1:
+        table["name"] = owners[0].full_name
     if "name" not in table:
         if key not in _DEFAULTS:
             mend = f"{selector.flag} NAME" if selector.flag else "chimera fuser train NAME"
@@ -153,6 +171,7 @@ def _with_presets(
     its own, whatever these have become.
     """
     repeated = dict(given)
+    from_presets: dict[str, Any] = {}
     before = config_file.read_config(folder / config_file.FILE)
     for selector in (s for s in selectors if s.preset_flag):
         key = selector.key
@@ -167,6 +186,6 @@ def _with_presets(
         own = {k: v for k, v in layer.values.items() if key != "encoder" or k not in _SOURCE_DECIDES}
         known = next((p for p in component.spec.presets if p.name == preset), None)
         if known is not None:
-            repeated = lay(known.training, repeated)
+            from_presets = lay(from_presets, known.training)
         repeated[key] = {**table, "options": merge(own, table.get("options", {}))}
-    return repeated
+    return lay(from_presets, repeated)

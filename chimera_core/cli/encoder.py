@@ -23,6 +23,7 @@ from chimera_core.cli._training_run import Report, train_run
 from chimera_core.cli.encoder_evaluate import evaluate
 from chimera_core.cli.encoder_study import study
 from chimera_core.cli.parsing.groups import Group
+from chimera_core.files.atomic import one_line
 from chimera_core.models.run_options import ENCODER
 from chimera_core.options.training import EncoderTraining
 from chimera_core.plugins.discovery import PluginHost
@@ -85,6 +86,9 @@ def _show_dry_run(request: TrainingRequest[EncoderTraining], host: PluginHost) -
 
     config = request.config
     found = describe_encoder(config, host, may_fill=request.may_fill)
+    found["options"] = {
+        name: {"value": getattr(config, name), "from": origin} for name, origin in request.origins.items()
+    }
     if request.as_json:
         print_json(found)
         return
@@ -94,7 +98,13 @@ def _show_dry_run(request: TrainingRequest[EncoderTraining], host: PluginHost) -
     click.echo(
         f"images: {found['train_images']:,} to learn from, {found['val_images']:,} to validate on ({found['val_split']})"
     )
-    click.echo(f"shapes: {tuple(found['input'])} -> {tuple(found['logits'])}, {found['steps']:,} steps")
+    length = f"{found['steps']:,} steps" if found["steps"] is not None else f"{found['minutes']:g} minutes"
+    click.echo(f"shapes: {tuple(found['input'])} -> {tuple(found['logits'])}, {length}")
+    by_origin: dict[str, list[str]] = {}
+    for name, option in found["options"].items():
+        by_origin.setdefault(option["from"], []).append(f"{name.replace('_', '-')} {option['value']}")
+    for origin, options in by_origin.items():
+        click.echo(one_line(f"options, from {origin}: {', '.join(options)}"))
     click.echo(f"parameters: {found['parameters']:,}, of which {found['learned']:,} learn")
     click.echo(
         f"memory: {size['total'] / _GIB:.2f} GiB of {size['available'] / _GIB:.2f} GiB: weights "

@@ -125,11 +125,7 @@ def option_layers(component: Component, host: PluginHost, preset: str | None) ->
     if preset is not None:
         by_name = {p.name: p for p in component.spec.presets}
         if preset not in by_name:
-            owners = [
-                c.spec.name
-                for c in host.components(component.kind)
-                if any(p.name == preset for p in c.spec.presets)
-            ]
+            owners = [c.spec.name for c in owners_of_preset(host, component.kind, preset)]
             known = suggest(preset, by_name) if by_name else " (it has none)"
             if owners:
                 known = f": it belongs to {' and '.join(dict.fromkeys(owners))}; name that one"
@@ -138,6 +134,11 @@ def option_layers(component: Component, host: PluginHost, preset: str | None) ->
     for layer in layers:
         check_options(component, host, layer)
     return layers
+
+
+def owners_of_preset(host: PluginHost, kind: str, preset: str) -> list[Component]:
+    """List the components that have a preset of a name."""
+    return [c for c in host.components(kind) if any(p.name == preset for p in c.spec.presets)]
 
 
 def layered_options(

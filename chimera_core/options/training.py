@@ -108,6 +108,11 @@ class ImageTraining(TrainingOptions):
 class EncoderTraining(ImageTraining):
     """How an encoder is trained, on what, by whom."""
 
+    max_minutes: float | None = option(
+        None,
+        help="stop after this many minutes of training, interruptions apart; without --images and --epochs, the length",
+        gt=0,
+    )
     encoder: EncoderRef = option(..., help="network")
     trainer: TrainerRef = option(TrainerRef(name="standard"), help="training method, e.g. standard or pgd")
     validate_images: ImageCount | None = option(None, help="validate every so many images", ge=1)
@@ -133,6 +138,11 @@ class EncoderTraining(ImageTraining):
     ema: float = option(
         0.0, help="decay per step of a moving average of the weights (EMA), e.g. 0.999; 0: none", ge=0, lt=1
     )
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether minutes are the length, and the schedule goes by the clock."""
+        return self.max_minutes is not None and self.images is None and self.epochs is None
 
 
 class FuserTraining(ImageTraining):

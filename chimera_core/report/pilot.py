@@ -20,6 +20,7 @@ from chimera_core.report.power import (
     choices_needed,
     correlation,
     factor_to_be_safe,
+    fewest_pairs,
     pairs_needed,
     shown_by,
     spread_of,
@@ -87,7 +88,7 @@ def plan_of(
         "pilot": {"pairs": fewest, "seeds": len(record.seeds), "weights": len(record.weights)},
         "fusers": rows,
         "remarks": [
-            *_remarks(fewest, spreads),
+            *_remarks(fewest, spreads, level),
             *(
                 f"{a} - {b}: left out, for only {counted(_measured(table), 'pair')} of parents had both measured"
                 for (a, b), table in pairs.items()
@@ -150,7 +151,7 @@ def _to_be_safe(pairs: int | None, spread: Spread) -> int | None:
     return found if found is None or found <= MOST else None
 
 
-def _remarks(pairs: int, spreads: Sequence[Spread]) -> list[str]:
+def _remarks(pairs: int, spreads: Sequence[Spread], level: float) -> list[str]:
     from scipy import stats
 
     found = []
@@ -160,6 +161,8 @@ def _remarks(pairs: int, spreads: Sequence[Spread]) -> list[str]:
             f"a pilot of {pairs} pairs is small: the standard deviations are known within a factor of {low:.2f} to "
             f"{high:.2f} only (80 %), and the pairs that are needed within its square"
         )
+    if pairs < (least := fewest_pairs(level)):
+        found.append(f"{pairs} pairs are never significant at p < {level:.2g}: that takes {least} at least")
     if all(spread.seeds is None for spread in spreads):
         found.append("the pilot has one seed: what more seeds would bring is not known")
     return found

@@ -66,6 +66,8 @@ def describe_encoder(
     fits = memory.total(share) <= available
     return {
         **_facts(plan.device, resolved.precision, plan.data, steps=plan.total_steps, batch=resolved.batch),
+        **({"steps": None, "images": None} if plan.is_timed else {}),
+        "minutes": resolved.max_minutes,
         "classes": len(plan.classes),
         "input": [resolved.batch, 3, resolved.size, resolved.size],
         "logits": [resolved.batch, len(plan.classes)],

@@ -70,6 +70,11 @@ def plan_encoder(
             "take --devices 1"
         )
     check_augmentation(config.augment, host)
+    if config.is_timed and config.warmup_images:
+        raise ConfigError(
+            "a training whose length is --max-minutes has no --warmup-images: give --images or --epochs, too, or take "
+            "--schedule one-cycle, which has a rise of its own"
+        )
     learned = open_training_data(
         config,
         host,
@@ -102,6 +107,7 @@ def plan_encoder(
         data=learned,
         device=device,
         total_steps=steps,
+        is_timed=config.is_timed,
         logger=find_logger(config, host),
         encoder=encoder,
         trainer=trainer,
@@ -173,7 +179,7 @@ def _cadences(config: EncoderTraining, images: int, steps: int) -> dict[str, Any
     total = steps * config.batch
     validate = config.validate_images or max(images, total // 20)
     return {
-        **filled_length(config, total),
+        **filled_length(config, total, is_timed=config.is_timed),
         "validate_images": validate,
         "checkpoint_images": config.checkpoint_images or validate,
     }

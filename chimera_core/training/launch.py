@@ -221,6 +221,13 @@ def average(fabric: Fabric, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(zip(detached, stacked, strict=True))
 
 
+def average_number(fabric: Fabric, value: float) -> float:
+    """Average a number over the processes, which then all have the same; alone there is nothing to wait for."""
+    if fabric.world_size == 1:
+        return value
+    return float(_sum(torch.tensor(value, device=fabric.device))) / fabric.world_size
+
+
 def average_gradients(fabric: Fabric, parameters: Iterable[nn.Parameter]) -> None:
     """Average gradients over the processes, by hand: DDP carries no gradients of gradients.
 

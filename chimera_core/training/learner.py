@@ -32,6 +32,8 @@ class TrainingPlan(ABC):
     data: TrainingData
     device: torch.device
     total_steps: int
+    is_timed: bool = False
+    """Whether ``max_minutes`` are the length; then ``total_steps`` are a guess that only cadences are reckoned from."""
     logger: Choice | None = None
     """Of a plugin, where the training logs beside its own files."""
 

@@ -85,7 +85,8 @@ def train(
     )
     rate = schedule(config.schedule, total_images=total, warmup_images=config.warmup_images)
     guard, means = NanGuard(), Means()
-    step, position = 0, 0
+    # Where the schedule is, in images: of a length in minutes, by the share of these that has passed.
+    step, position, place = 0, 0, 0
     best: dict[str, Any] | None = None
 
     def restore_training_state(checkpoint: checkpoints.Checkpoint) -> None:
@@ -108,7 +109,7 @@ def train(
         return Engine(
             device=device,
             images=images,
-            rate=rate(images) * guard.factor,
+            rate=rate(place if plan.is_timed else images) * guard.factor,
             rank=fabric.global_rank,
             world_size=fabric.world_size,
             autocast=fabric.autocast,
@@ -162,21 +163,25 @@ def train(
         save(good=True)
     stream = batches.from_step(step)
     clock.start_lap(step * config.batch)
-    time_is_up = interrupted = measure_now = False
+    interrupted = measure_now = False
+    begun = step
+    (time_is_up,) = launch.agree(fabric, plan.is_timed and clock.is_over)  # of a run that goes on
     stalled = _has_stalled(best, learner.patience)  # of a run that goes on: it may have ended so
-    while step < plan.total_steps and not (time_is_up or interrupted or stalled):
+    while (plan.is_timed or step < plan.total_steps) and not (time_is_up or interrupted or stalled):
         batch = next(stream)
         before, images = step * config.batch, (step + 1) * config.batch
         seed_step(config.seed, step, fabric.global_rank)
+        if plan.is_timed:
+            place = round(total * launch.average_number(fabric, clock.share))
         draw = Draw(config.seed, batch.epoch, batch.indices, step=step)
         lent = engine(before)
         scalars = launch.average(fabric, learner.step(batch, draw=draw, engine=lent))
         guard.check(torch.stack([scalars[name] for name in learner.watched or scalars]))
         means.add(scalars)
         step += 1
-        progress(images, total)
+        progress(images, images / max(clock.share, 1e-3) if plan.is_timed else total)
 
-        is_last = step == plan.total_steps
+        is_last = not plan.is_timed and step == plan.total_steps
         log_now = is_due(config.log_images or 0, before, images)
         measure_now = is_due(learner.measure_images, before, images) or is_last
         draw_now = is_due(learner.sample_images, before, images) or is_last
@@ -228,9 +233,12 @@ def train(
 
     images = step * config.batch
     status: Literal["done", "stopped", "interrupted"] = "done"
-    if step < plan.total_steps:
+    if plan.is_timed:
+        status = "interrupted" if interrupted else "done" if time_is_up else "stopped"
+    elif step < plan.total_steps:
         status = "interrupted" if interrupted else "stopped"
-    if status == "stopped" and not stalled:
+    ended_by_time = status == ("done" if plan.is_timed else "stopped") and step > begun
+    if ended_by_time and not stalled:
         if not measure_now:
             measure(images)
         if is_first:

@@ -84,10 +84,10 @@ def count_steps(config: TrainingOptions, images: int) -> int:
     return max(1, round(epochs * (images // config.batch)))
 
 
-def filled_length(config: TrainingOptions, total: int) -> dict[str, Any]:
-    """Fill in the length, and how often to log, where the user does not say: 200 lines."""
+def filled_length(config: TrainingOptions, total: int, *, is_timed: bool = False) -> dict[str, Any]:
+    """Fill in the length, but where that is a time, and how often to log, where the user does not say: 200 lines."""
     return {
-        "images": config.images or (None if config.epochs is not None else total),
+        "images": config.images or (None if is_timed or config.epochs is not None else total),
         "log_images": config.log_images or max(config.batch, total // 200),
     }
 

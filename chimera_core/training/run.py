@@ -111,7 +111,7 @@ class _Recorder:
         self._facts = {
             **plan.facts(),
             **_data_facts(plan.data),
-            "images_total": plan.total_steps * config.batch,
+            "images_total": None if plan.is_timed else plan.total_steps * config.batch,
         }
         self._device = str(fabric.device)
         self._is_first = fabric.is_global_zero

@@ -83,6 +83,11 @@ def put_in_force(ctx: click.Context, values: Mapping[str, Any], layers: Sequence
     ctx.meta[_IN_FORCE] = {name: (value, origins[name]) for name, value in values.items()}
 
 
+def origins_in_force(ctx: click.Context) -> dict[str, str]:
+    """Give who says the values in force, by the names of the command's own options."""
+    return {name: origin for name, (_, origin) in ctx.meta.get(_IN_FORCE, {}).items()}
+
+
 def _type_of(flag: Flag) -> click.ParamType[Any]:
     if flag.choices is not None:
         return IntChoice(flag.choices) if flag.type is int else click.Choice(flag.choices)

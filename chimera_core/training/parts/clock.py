@@ -43,6 +43,11 @@ class Clock:
         """Whether ``max_minutes`` have passed."""
         return self._limit_s is not None and self.wall_s >= self._limit_s
 
+    @property
+    def share(self) -> float:
+        """Share of ``max_minutes`` that has passed, in [0, 1]; 0 without."""
+        return 0.0 if self._limit_s is None else min(1.0, self.wall_s / self._limit_s)
+
     def lap(self, images: int) -> float:
         """Give images per second since the last call."""
         (then, before), now = self._lap, self._now()

@@ -223,6 +223,8 @@ def test_a_finished_comparison_tells_what_the_next_one_needs(pilot: Path, here: 
     assert all(6 < row["pairs"][k] <= row["pairs_to_be_safe"][k] for k in row["pairs"])
     assert row["pairs"]["10"] <= row["pairs"]["1"]
     assert any("a pilot of 6 pairs is small" in line for line in found["remarks"])
+    assert "6 pairs are never significant at p < 0.017: that takes 7 at least" in found["remarks"]
+    assert row["shown_by_pilot"] is None
     again = json.loads(here("report", "pilot", "--power", "--json")[1])
     assert again["score"] == found and not (pilot / "report.html").exists()
     one = json.loads(here("report", "pilot", "--power", "--json", "--tests", 1, "--difference", 0.1)[1])[
@@ -271,3 +273,14 @@ def test_a_pilot_too_small_is_refused(pilot: Path, here: Here) -> None:
     write_comparison(pilot.parent / "small", pairs=3, trios=0, shares=[0.5], size=16, pictures=1)
     code, _, err = here("report", "small", "--power")
     assert code == 2 and "a pilot of 3 pairs of parents does not say" in err
+
+
+def test_a_few_lopsided_values_of_a_pilot_neither_hide_a_difference_nor_make_one() -> None:
+    # One pair in six far off, as a pilot has it by chance: its mean is not its middle.
+    table = np.array([[0.0], [0.01], [0.02], [0.03], [0.04], [0.62]])
+    found = spread_of(table)
+    needed = pairs_needed(found, seeds=1, difference=0.05, level=0.05)
+    # By the standard deviation of 0.245 alone, 197.
+    assert needed is not None and 60 <= needed <= 210
+    noise = power._noise(found, 40, 1, 0)
+    assert power._power(noise, 0.0, 0.05) < 0.05 and noise.std() == pytest.approx(found.parents, rel=0.03)

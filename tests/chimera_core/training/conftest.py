@@ -48,7 +48,8 @@ def chimera_feature_encoders():
 
 @hookimpl
 def chimera_robustness_trainers():
-    return [ComponentSpec("plain", "cross entropy, one signed step", "tiny_network:Plain", PlainConfig),
+    return [ComponentSpec("plain", "cross entropy, one signed step", "tiny_network:Plain", PlainConfig,
+                          presets=(Preset("gentle", "little noise", {"noise": 0.05}, {"ema": 0.75}),)),
             ComponentSpec("standard", "cross entropy", "tiny_network:Plain", PlainConfig)]
 
 

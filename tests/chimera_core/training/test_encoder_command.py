@@ -126,6 +126,49 @@ def test_layers_default_then_preset_then_file_then_flag(tiny: Path, pictures: Pa
     }
 
 
+def test_a_preset_brings_its_encoder_and_its_recipe_and_the_trainer_s_goes_before_it(
+    tiny: Path, pictures: Path, here: Here
+) -> None:
+    line = ("encoder", "train", "--preset", "slow", "--source", "folder", "--source.root", pictures)
+    more = ("--size", 16, "--batch", 8, "--images", 8, "--dry-run")
+    code, out, err = here(*line, *more, "--json")
+    assert code == 0, err
+    said = json.loads(out)["options"]
+    assert said["lr"] == {"value": 0.002, "from": "preset slow"} and said["ema"]["value"] == 0.5
+    assert said["batch"] == {"value": 8, "from": "the command line"}
+    trainer = ("--trainer", "plain", "--trainer-preset", "gentle")
+    said = json.loads(here(*line, *more, *trainer, "--json")[1])["options"]
+    assert said["lr"]["from"] == "preset slow" and said["ema"] == {"value": 0.75, "from": "preset gentle"}
+    said = json.loads(here(*line, *more, *trainer, "--ema", 0.25, "--json")[1])["options"]
+    assert said["ema"] == {"value": 0.25, "from": "the command line"}
+    out = here(*line, *more)[1]
+    assert "options, from preset slow: lr 0.002, ema 0.5\n" in out
+    help_ = " ".join(here(*line, *trainer, "--help")[1].split())
+    assert "0.75, from preset gentle" in help_ and "0.002, from preset slow" in help_
+
+
+def test_minutes_alone_are_the_length_and_stay_so_in_the_run(tiny: Path, pictures: Path, here: Here) -> None:
+    line = arguments(pictures, "--max-minutes", 5)
+    alone = [a for a in line if a not in ("--images", 144)]
+    code, out, err = here(*alone, "--dry-run")
+    assert code == 0 and "5 minutes" in out, err
+    found = json.loads(here(*alone, "--dry-run", "--json")[1])
+    assert found["steps"] is None and found["minutes"] == 5
+    assert (
+        json.loads(here(*line, "--dry-run", "--json")[1])["steps"] == 18
+    )  # a limit, where there is a length
+    code, _, err = here(*alone, "--warmup-images", 8)
+    assert code == 2 and "a training whose length is --max-minutes has no --warmup-images" in err
+    line[line.index("--max-minutes") + 1] = 1e-6
+    alone = [a for a in line if a not in ("--images", 144)]
+    code, _, err = here(*alone, "--run", "short")
+    assert code == 0, err
+    config = read_config(tiny / "runs" / "short" / "config.toml")
+    assert "images" not in config and config["max_minutes"] == 1e-6
+    record = json.loads((tiny / "runs" / "short" / "run.json").read_text())
+    assert record["status"] == "done" and record["images_total"] is None
+
+
 def test_a_run_is_an_encoder_by_name_with_its_averaged_weights(run: Path, pictures: Path) -> None:
     from chimera_core import load_encoder
     from chimera_core.errors import ConfigError

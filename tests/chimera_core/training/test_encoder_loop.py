@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from chimera_core.training.encoder import EncoderPlan
 from chimera_core.training.launch import open_fabric
 from chimera_core.training.loop import Outcome
 from chimera_core.training.loop import train as train_by_plan
+from chimera_core.training.parts.clock import Clock
 from chimera_core.training.parts.interrupts import Stop
 from chimera_core.training.parts.metrics import TIMINGS, read_metrics
+from chimera_core.training.parts.optimizers import schedule
 
 
 class Net(FeatureEncoder):
@@ -87,6 +90,7 @@ def train(tmp_path: Path) -> Train:
         folder: str = "run",
         *,
         steps: int = 12,
+        timed: bool = False,
         trainer: Learner | None = None,
         resume: bool = False,
         stop: Stop | None = None,
@@ -105,6 +109,7 @@ def train(tmp_path: Path) -> Train:
             data=TrainingData(images=images, train=split(20, 0), val=split(8, 1), val_name="val"),
             device=torch.device("cpu"),
             total_steps=steps,
+            is_timed=timed,
             encoder=Net(),
             trainer=trainer or Learner(),
         )
@@ -193,6 +198,45 @@ def test_a_stop_by_the_clock_leaves_a_run_that_goes_on_to_the_same_end(train: Tr
 def test_a_stop_by_the_clock_right_after_a_validation_validates_once(train: Train, tmp_path: Path) -> None:
     assert train(max_minutes=1e-9, validate_images=4).status == "stopped"
     assert [line["images"] for line in read_metrics(tmp_path / "run") if "val_accuracy" in line] == [4]
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock for the loop: the first entry is its time."""
+    time = [0.0]
+    monkeypatch.setattr("chimera_core.training.loop.Clock", partial(Clock, now=lambda: time[0]))
+    return time
+
+
+@pytest.mark.slow
+def test_a_length_in_minutes_is_gone_through_by_the_clock_however_fast_steps_are(
+    train: Train, seconds: list[float], tmp_path: Path
+) -> None:
+    seen: list[tuple[float, float]] = []
+
+    def pass_time(done: float, total: float) -> None:
+        seen.append((done, total))
+        seconds[0] += 1 if done <= 20 else 4  # after five steps others want the machine
+
+    options: dict[str, Any] = {
+        "max_minutes": 1 / 3,
+        "schedule": "one-cycle",
+        "log_images": 4,
+        "lr": 0.01,
+        "timed": True,
+    }
+    # Ten epochs would be 50 steps: the guess of the length plays no part.
+    outcome = train(steps=50, progress=pass_time, **options)
+    assert outcome.status == "done" and outcome.images == 36 and "val_accuracy" in outcome.final
+    rates = [line["lr"] for line in read_metrics(tmp_path / "run") if "lr" in line]
+    expected = schedule("one-cycle", total_images=20)  # seconds in place of images
+    starts = [0, 1, 2, 3, 4, 5, 9, 13, 17]
+    assert rates == pytest.approx([0.01 * expected(s) for s in starts], rel=1e-4)
+    assert seen[4][1] == pytest.approx(20 / (4 / 20))  # what is to come, as the clock tells by now
+    again = train(steps=50, resume=True, **options)
+    assert again.status == "done" and again.images == 36
+    longer = train(steps=50, resume=True, progress=pass_time, **{**options, "max_minutes": 0.5})
+    assert longer.status == "done" and longer.images == 48
 
 
 @pytest.mark.slow
