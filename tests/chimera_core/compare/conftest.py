@@ -6,7 +6,7 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,35 +62,24 @@ def place(faulty_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let workers and trainings begin with what this process has imported, for tests of something else: 4 s for each."""
-    from chimera_core.cli import main
-    from chimera_core.compare.experiment import trainings
+    """Let workers begin with what this process has imported, for tests that are about something else: 4 s for each.
+
+    Trainings start afresh: OpenMP's threads of this process do not live on in a fork, and a backward pass may crash there.
+    """
     from chimera_core.compare.making import pool, worker
 
-    def start(
-        command: Sequence[str], *, env: Mapping[str, str], stdin: Any = None, **kwargs: Any
-    ) -> subprocess.Popen[bytes]:
-        module, *arguments = command[command.index("-m") + 1 :]
-
+    def start(*args: Any, env: Mapping[str, str], **kwargs: Any) -> subprocess.Popen[bytes]:
         def work() -> None:
             gc.freeze()  # collected, all that was imported would be copied
             os.closerange(3, 1024)
             os.environ.update(env)
-            # For their whole life; those of this process are captured.
-            sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
-            code: Any = 0
-            try:
-                worker.main() if module == worker.__name__ else main(arguments)
-            except SystemExit as end:
-                code = end.code
-            sys.stderr.flush()
-            os._exit(code or 0)
+            sys.stdin = open(0)  # noqa: SIM115 - for its whole life
+            worker.main()
+            os._exit(0)
 
-        return subprocess.Popen(command, env=env, stdin=stdin, preexec_fn=work, **kwargs)
+        return subprocess.Popen(*args, env=env, preexec_fn=work, **kwargs)
 
-    forking = SimpleNamespace(**{**vars(subprocess), "Popen": start})
-    for starting in (pool, trainings):
-        monkeypatch.setattr(starting, "subprocess", forking)
+    monkeypatch.setattr(pool, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": start}))
 
 
 @pytest.fixture

@@ -247,6 +247,11 @@ def test_real_photographs_show_head_and_outline_and_are_fused_as_by_the_command(
     assert (tmp_path / "again.png").read_bytes() == kept.read_bytes()
 
 
+UNNAMED = """
+return [...document.querySelectorAll("button, input:not([type=file]), textarea")].filter((e) => e.offsetWidth
+  && !(e.innerText || e.ariaLabel || e.title || e.labels?.length || e.getAttribute("aria-labelledby")))
+  .map((e) => e.outerHTML.slice(0, 120));
+"""
 LUMINANCE = """
 const light = (rgb) => rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
   .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -274,12 +279,8 @@ def test_the_page_is_never_wider_than_its_window_and_its_text_stands_out(
 ) -> None:
     page.open(width=width, dark=dark)
     assert page.overflow() <= 0
-    unnamed = page.browser.execute_script(
-        "return [...document.querySelectorAll('button, input:not([type=file]), textarea')].filter((e) => e.offsetWidth"
-        " && !(e.innerText || e.ariaLabel || e.title || e.labels?.length || e.getAttribute('aria-labelledby')))"
-        ".map((e) => e.outerHTML.slice(0, 120))"
-    )
-    assert unnamed == []
+    # A script names what Gradio leaves without a name, a moment after it is there.
+    page.until(lambda: page.browser.execute_script(UNNAMED) == [], seconds=10)
     page.resize(1280)
     # What the Web Content Accessibility Guidelines ask of text.
     assert page.browser.execute_script(LUMINANCE) == []
