@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 @click.option(
     "--sweep",
     type=click.IntRange(2, 100),
-    help="N weights from the first parent to the others: a strip, or a .gif.",
+    help="N weights from the first parent to the others: a strip, or a .gif or .mp4.",
 )
 @click.option(
     "--triangle",

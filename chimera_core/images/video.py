@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chimera_core.errors import RunError, ShapeError
 from chimera_core.files.atomic import AnyPath, atomic_path, one_line, quote
+from chimera_core.images.notes import mp4_box_of
 from chimera_core.images.writing import check_pixels
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ def write_mp4(
 ) -> str:
     """Write frames as an MP4, whole or not at all.
 
-    ffmpeg writes H.264, which every player knows, and the notes as its comment. OpenCV writes MPEG-4 part 2, which
-    browsers do not play, and no notes.
+    ffmpeg writes H.264, which every player knows. OpenCV writes MPEG-4 part 2, which browsers do not play. The notes
+    come after what either wrote, as XMP; ffmpeg writes them as a comment, too, which players show.
 
     Args:
         path: the file; an older one is replaced.
         frames: uint8 (H, W, 3) each, of one size. An odd side gets its last line twice: video counts in pairs.
         fps: frames per second.
-        text: notes, kept as JSON.
+        text: notes kept inside the file; ``read_notes`` reads them.
     Returns:
         Who wrote it, in words for the user.
     Raises:
@@ -49,9 +50,13 @@ def write_mp4(
     with atomic_path(path) as temporary:
         program = shutil.which("ffmpeg")
         trouble = _by_ffmpeg(program, temporary, even, fps, text or {}) if program else "it is not installed"
-        if not trouble:
-            return "H.264, by ffmpeg"
-        temporary.write_bytes(_by_opencv(even, fps, quote(path)))
+        if trouble:
+            temporary.write_bytes(_by_opencv(even, fps, quote(path)))
+        if text:
+            with temporary.open("ab") as file:
+                file.write(mp4_box_of(text))
+    if not trouble:
+        return "H.264, by ffmpeg"
     return f"MPEG-4 part 2, by OpenCV, which browsers do not play: for H.264 install ffmpeg ({trouble})"
 
 

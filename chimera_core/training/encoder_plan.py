@@ -62,6 +62,7 @@ def plan_encoder(
     """
     device, precision = check_machine(config, host.settings.path("cache"))
     # Components are looked up before the data are packed, which may take minutes.
+    logger = find_logger(config, host)
     trainer = choose(host, "robustness-trainer", config.trainer.name, config.trainer.options).load()
     host.find("feature-encoder", config.encoder.name)
     if config.devices > 1 and trainer.keeps_state:
@@ -108,7 +109,7 @@ def plan_encoder(
         device=device,
         total_steps=steps,
         is_timed=config.is_timed,
-        logger=find_logger(config, host),
+        logger=logger,
         encoder=encoder,
         trainer=trainer,
         vary=_variation(config, classes, augment),

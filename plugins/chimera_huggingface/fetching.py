@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from chimera_huggingface.copies import RECORD, Record, family_of, note_latest, w
 from chimera_huggingface.opening import check_builder, quiet
 
 _BUFFER = 1000  # images of a stream that are shuffled at a time: sets are often sorted by class
+_LOOK_S = 1.0
 
 
 def bring(config: HuggingFaceConfig, *, progress: Callable[[float, float], None]) -> None:
@@ -34,7 +37,7 @@ def bring(config: HuggingFaceConfig, *, progress: Callable[[float, float], None]
 
     Args:
         config: of the source.
-        progress: called with (done, total) in images.
+        progress: called with (done, total), in images of a stream, else in bytes of the files that come.
     Raises:
         ConfigError: if there is nothing to bring, or the data set has no such configuration.
         RunError: if the hub does not give it.
@@ -80,6 +83,7 @@ def _bring_into(
     import datasets
 
     cache = str(part / "cache")
+    # Its bars would cross ours, and go where no terminal is.
     with quiet():
         builder = datasets.load_dataset_builder(
             config.name,
@@ -88,20 +92,22 @@ def _bring_into(
             cache_dir=cache,
             download_config=datasets.DownloadConfig(cache_dir=cache),
         )
-        check_builder(builder, config.name, within=f"hf://datasets/{config.name}@{known.commit}/")
-    is_files = type(builder).__module__.endswith(".imagefolder")
-    if config.stream:
-        tables = {
-            str(split): _take(
-                _encoded(stream, config, is_files=is_files), config.stream, part / f"stream-{k}", progress
-            )
-            for k, (split, stream) in enumerate(builder.as_streaming_dataset().items())
-        }
-    else:
-        builder.download_and_prepare(download_config=datasets.DownloadConfig(cache_dir=cache))
-        whole = builder.as_dataset().items()
-        tables = {str(split): _encoded(table, config, is_files=is_files) for split, table in whole}
-    with quiet():
+        within = f"hf://datasets/{config.name}@{known.commit}/"
+        check_builder(builder, config.name, within=within)
+        is_files = type(builder).__module__.endswith(".imagefolder")
+        if config.stream:
+            tables = {
+                str(split): _take(
+                    _encoded(stream, config, is_files=is_files), config.stream, part / f"stream-{k}", progress
+                )
+                for k, (split, stream) in enumerate(builder.as_streaming_dataset().items())
+            }
+        else:
+            files = [str(f) for some in builder.config.data_files.values() for f in some]
+            with _watched(config.name, known.commit, [f.removeprefix(within) for f in files], progress):
+                builder.download_and_prepare(download_config=datasets.DownloadConfig(cache_dir=cache))
+            whole = builder.as_dataset().items()
+            tables = {str(split): _encoded(table, config, is_files=is_files) for split, table in whole}
         datasets.DatasetDict(tables).save_to_disk(str(part / "copy"))
     write_record(
         part / "copy",
@@ -151,6 +157,45 @@ def _take(stream: Any, count: int, folder: Path, progress: Callable[[float, floa
         progress(done, count)
     writer.finalize()
     return datasets.Dataset.from_file(path)
+
+
+@contextmanager
+def _watched(
+    name: str, commit: str, files: Sequence[str], progress: Callable[[float, float], None]
+) -> Iterator[None]:
+    """Report how much of a data set's files has come into the library's own cache while the block runs."""
+    from huggingface_hub import HfApi, constants
+
+    info = HfApi().dataset_info(name, revision=commit, files_metadata=True, timeout=30)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    total = sum(sizes.get(file, 0) for file in files)
+    blobs = Path(constants.HF_HUB_CACHE, f"datasets--{name.replace('/', '--')}", "blobs")
+    before, is_over = _bytes_in(blobs), threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(_LOOK_S):
+            if total:
+                # The whole is reported when all is there.
+                progress(max(0, min(_bytes_in(blobs) - before, total - 1)), total)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
+    progress(total, total)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Count the bytes of a folder's files; one that is renamed meanwhile may be missed."""
+    count = 0
+    with suppress(OSError):
+        for file in os.scandir(folder):
+            with suppress(OSError):
+                count += file.stat().st_size
+    return count
 
 
 @contextmanager

@@ -110,19 +110,24 @@ def _elsewhere(where: str, file: str) -> DataError:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the library's bars and remarks off the terminal."""
+    """Keep the bars of the library and of the hub's, and the remarks, off the terminal, where our own bar may be."""
     import datasets
+    from huggingface_hub import utils as hub
 
     log = logging.getLogger("datasets")
-    level, hidden = log.level, datasets.utils.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
+    level, shown = (
+        log.level,
+        [each for each in (datasets.utils, hub) if not each.are_progress_bars_disabled()],
+    )
+    for each in shown:
+        each.disable_progress_bars()
     log.setLevel(logging.ERROR)
     try:
         yield
     finally:
         log.setLevel(level)
-        if not hidden:
-            datasets.enable_progress_bars()
+        for each in shown:
+            each.enable_progress_bars()
 
 
 @contextmanager

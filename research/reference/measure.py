@@ -1,143 +1,166 @@
-"""Measure scores with the built-in reference against those with a folder of animals, on the pictures of blind choices.
+"""Measure scores with the built-in reference against those with another, on the pictures of blind choices.
 
-    python research/reference/measure.py --data FOLDER --scores FOLDER NAME=RUN ...
+    python research/reference/measure.py RUN ... --choices FILE [--choices FILE ...] [--reference FOLDER]
 
-NAME is a file of docs/results/blind-choices without its ending, RUN the comparison whose cells it names (that folder says how
-to have it again). Scores are kept in --scores for the next time. Prints how many choices have both pictures, Kendall's tau
-between the two references over these pictures, and how far each agrees with the viewers.
+RUN is a finished comparison, whose creatures are not made again: what the built-in reference and the other one make of them is read
+from its folder, or measured and kept there, as ``chimera compare`` would. FOLDER has images of animals by kind; without it
+the run's own [reference] is the other one. FILE is a choices.csv of ../blind/blind_choices.py, with columns ``cell_x`` and
+``cell_y``, ``parents``, and one of X and Y for each ``viewer-NAME``.
+
+Prints for each file and for all together how many choices have both pictures, Kendall's tau between the two references over these
+pictures, how far each agrees with the viewers' majority, and where the references decide otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import kendalltau
 
-from chimera_core.data.subsets import spread_subset
-from chimera_core.files.atomic import write_text_atomic
+from chimera_core.cli._progress import progress
+from chimera_core.compare.experiment.cells import Cell, read_record
+from chimera_core.compare.experiment.file import ReferenceTable
+from chimera_core.compare.experiment.fusers import judge_identities
+from chimera_core.compare.experiment.parents import check_tuples, make_tuples
+from chimera_core.compare.experiment.plan import Comparison, Experiment, read_with_judge
+from chimera_core.compare.figures.scoring import score_cells
+from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.files.text import LARGE_BYTES, read_json_table
 from chimera_core.plugins.discovery import default_host
-from chimera_core.scoring.built_in import BuiltInReference
-from chimera_core.scoring.judge.judge import load_judge
-from chimera_core.scoring.pictures import packed_split, parent_of_file, read_squares
-from chimera_core.scoring.scorecard import Scorecard
+from chimera_core.report.record import FILE, ComparisonRecord
+from chimera_core.runs.config import FILE as CONFIG
+from chimera_core.runs.record import work_in
+from chimera_core.scoring.plugin_metrics import choose_metrics
 
-CHOICES = Path(__file__).parents[2] / "docs" / "results" / "blind-choices"
-REFERENCES = ("tiny-animals", "built-in")
 FIGURES = ("score", "fused", "realism", "leakage")
-SIZE, IMAGES = 64, 1500
-VIEWERS = ("viewer-1", "viewer-2", "viewer-3")
-Scores = dict[str, dict[str, float]]
+OURS, OTHER = "built-in", "the other"
+IMAGES = 1500
+Row = Mapping[str, str]
+Scores = Mapping[str, Mapping[str, float]]
 
 
 def main() -> None:
-    """Score what is not scored yet, and compare."""
+    """Measure what is not measured yet, and compare."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--scores", type=Path, required=True)
-    parser.add_argument("--judge", default="tf_efficientnet_lite2")
-    parser.add_argument("--only", choices=REFERENCES, help="score with this reference, and compare nothing")
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--choices", type=Path, action="append", required=True, metavar="FILE")
+    parser.add_argument("--reference", type=Path, metavar="FOLDER")
+    parser.add_argument("--device", default="auto")
     args = parser.parse_args()
-    runs = {name: Path(run) for name, _, run in (text.partition("=") for text in args.runs)}
-    choices = {name: list(_choices(name, run)) for name, run in runs.items()}
-    found: dict[str, Scores] = {}
-    for reference in [args.only] if args.only else REFERENCES:
-        store = args.scores / f"{args.judge}-{reference}.json"
-        found[reference] = json.loads(store.read_text()) if store.is_file() else {}
-        for name, run in runs.items():
-            cells = {row[f"cell_{side}"] for row in choices[name] for side in "xy"}
-            if missing := sorted(cells - found[reference].keys()):
-                found[reference] |= _scored(run, missing, reference, args)
-                write_text_atomic(store, json.dumps(found[reference], indent=1) + "\n")
-    if not args.only:
-        for name, rows in choices.items():
-            _report(name, rows, found)
-        _report("together", [row for rows in choices.values() for row in rows], found)
+    try:
+        found: dict[str, dict[str, dict[str, float]]] = {OURS: {}, OTHER: {}}
+        for run in args.runs:
+            for reference, table in ((OURS, None), (OTHER, _table(args.reference, run))):
+                found[reference] |= _scores(run, table, args.device, title=reference)
+        by_file = {file: list(_choices(file, found[OURS])) for file in args.choices}
+    except ChimeraError as error:
+        raise SystemExit(f"error: {error}") from None
+    for file, rows in by_file.items():
+        _report(str(file), rows, found)
+    if len(by_file) > 1:
+        _report("together", [row for rows in by_file.values() for row in rows], found)
 
 
-def _choices(name: str, run: Path) -> Iterator[dict[str, str]]:
-    """Give the choices of a file of which both pictures are there."""
-    for row in csv.DictReader((CHOICES / f"{name}.csv").open()):
-        if all((run / "cells" / f"{row[f'cell_{side}']}.png").is_file() for side in "xy"):
-            yield row | {"parents": f"{name} {row['parents']}"}
+def _table(folder: Path | None, run: Path) -> ReferenceTable:
+    if folder is not None:
+        return ReferenceTable(source="folder", options={"root": str(folder.resolve())}, images=IMAGES)
+    table = read_with_judge(run / CONFIG, default_host()).reference
+    if table is None:
+        raise ConfigError(
+            f"{run} was measured by the built-in reference: name the other one with --reference FOLDER"
+        )
+    return table
 
 
-def _scored(run: Path, cells: Sequence[str], reference: str, args: argparse.Namespace) -> Scores:
+def _scores(
+    run: Path, reference: ReferenceTable | None, device: str, *, title: str
+) -> dict[str, dict[str, float]]:
+    """Give the figures of every creature of a run, by its cell; 0 where one is n/a."""
+    comparison = _comparison(run, reference)
+    made = {cell.id: {} for cell in comparison.all_cells}
+    with work_in(run, work="measured"), progress(f"measuring by {title}") as report:
+        scores, measured = score_cells(comparison, made, run, device=device, progress=report)
+    print(f"{run}, {title}: {measured} of {len(comparison.tuples)} tuples of parents measured now")
+    return {cell: {figure: scores.figure(cell, figure) or 0.0 for figure in FIGURES} for cell in made}
+
+
+def _comparison(run: Path, reference: ReferenceTable | None) -> Comparison:
+    """Lay a run out again with a reference, from its records: fusers may be gone, or have changed since."""
     host = default_host()
-    card = Scorecard(
-        [load_judge(host, args.judge)],
-        reference=BuiltInReference()
-        if reference == "built-in"
-        else spread_subset(
-            packed_split(host, "folder", {"root": str(args.data / reference)}, size=SIZE)[0], IMAGES
-        ),
-        size=SIZE,
-        cache=args.scores / "judged",
-    )
-    by_parents: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for cell in cells:
-        record = json.loads((run / "cells" / f"{cell}.json").read_text())
-        by_parents[tuple(record["parents"])].append(record)
-    found: Scores = {}
-    for parents, records in by_parents.items():
-        prepared = card.prepare([parent_of_file(_found(run, parent), size=SIZE) for parent in parents])
-        pictures = read_squares([run / "cells" / f"{r['id']}.png" for r in records], size=SIZE)
-        weights = torch.tensor([r["weights"] for r in records], dtype=torch.float64)
-        for record, figures in zip(records, card.measure(prepared, pictures, weights), strict=True):
-            found[record["id"]] = {name: float(figures[name].value or 0) for name in FIGURES}
-        print(f"{reference}: {len(found)} of {len(cells)}", flush=True)
-    return found
+    file = replace(read_with_judge(run / CONFIG, host), reference=reference)
+    named = check_tuples(file)
+    metrics = choose_metrics(host, file.top.metrics)
+    experiment = Experiment(file, host, [], judge_identities(file, host), named, metrics=metrics)
+    known = ComparisonRecord.model_validate(read_json_table(run / FILE, most_bytes=LARGE_BYTES))
+    cells: dict[str, list[Cell]] = defaultdict(list)
+    for cell in known.cells:
+        if cell.status == "ok" and (record := read_record(run, cell.id)):
+            cells[cell.fuser].append(replace(Cell.from_json(record), fuser=cell.fuser, tuple_id=cell.tuple))
+    return Comparison(experiment, make_tuples(file, host, named, run), cells)
 
 
-def _found(run: Path, parent: str) -> Path:
-    """Find a parent where the record names it, or in the run's own folder, which may have moved."""
-    return Path(parent) if Path(parent).is_file() else run / "parents" / Path(parent).name
+def _choices(file: Path, found: Scores) -> Iterator[Row]:
+    """Give the choices of a file of which both pictures are there, and somebody chose."""
+    rows = csv.DictReader(file.open())
+    if missing := {"cell_x", "cell_y", "parents"}.difference(rows.fieldnames or ()):
+        raise ConfigError(
+            f"{file} has no column {' and '.join(sorted(missing))}: give a choices.csv with cells"
+        )
+    for row in rows:
+        if row["cell_x"] in found and row["cell_y"] in found and _answers(row):
+            yield row | {"parents": f"{file} {row.get('run', '')} {row['parents']}"}
 
 
-def _report(name: str, rows: Sequence[Mapping[str, str]], found: Mapping[str, Scores]) -> None:
-    theirs, ours = (found[reference] for reference in REFERENCES)
+def _report(name: str, rows: Sequence[Row], found: Mapping[str, Scores]) -> None:
+    print(f"\n{name}: {len(rows)} choices", end="")
+    if not rows:
+        print(" with both pictures in these runs")
+        return
     cells = sorted({row[f"cell_{side}"] for row in rows for side in "xy"})
-    taus = {f: kendalltau([theirs[c][f] for c in cells], [ours[c][f] for c in cells])[0] for f in FIGURES}
-    print(f"{name}: {len(rows)} choices, {len(cells)} pictures")
-    print("  Kendall's tau:", ", ".join(f"{figure} {tau:.3f}" for figure, tau in taus.items()))
-    agreement = {reference: _agreement(rows, found[reference]) for reference in REFERENCES}
+    taus = {f: kendalltau(*([found[r][c][f] for c in cells] for r in (OTHER, OURS)))[0] for f in FIGURES}
+    print(f", {len(cells)} pictures")
+    print("  Kendall's tau between the references:", ", ".join(f"{f} {tau:.3f}" for f, tau in taus.items()))
+    agreement = {reference: _agreement(rows, found[reference]) for reference in (OTHER, OURS)}
     for reference, values in agreement.items():
-        print(f"  agreement with viewers, {reference}: {np.mean(values):.3f} of {len(values)} choices")
+        print(f"  {reference} agrees with viewers: {sum(values):g} of {len(values)} ({np.mean(values):.3f})")
     low, high = _interval(rows, agreement)
     print(f"  difference: 95 % of resamplings of the parents lie in {low:+.3f} to {high:+.3f}")
-    same = np.mean([np.sign(_step(row, theirs)) == np.sign(_step(row, ours)) for row in rows])
-    print(f"  choices that both references decide alike: {same:.3f}")
+    other = [o - t for t, o in zip(agreement[OTHER], agreement[OURS], strict=True)]
+    print(
+        f"  decided otherwise: {sum(step != 0 for step in other)}, of which the built-in one is nearer to viewers in "
+        f"{sum(step > 0 for step in other)}"
+    )
 
 
-def _agreement(rows: Sequence[Mapping[str, str]], scores: Scores) -> list[float]:
+def _agreement(rows: Sequence[Row], scores: Scores) -> list[float]:
     """Give 1 for each choice in which the higher score is the viewers', 0.5 for a tie, else 0."""
     return [0.5 + 0.5 * float(np.sign(_step(row, scores)) * np.sign(_for_x(row) - 0.5)) for row in rows]
 
 
-def _step(row: Mapping[str, str], scores: Scores) -> float:
+def _step(row: Row, scores: Scores) -> float:
     step = scores[row["cell_x"]]["score"] - scores[row["cell_y"]]["score"]
     return 0.0 if abs(step) < 1e-9 else step
 
 
-def _for_x(row: Mapping[str, str]) -> float:
-    return float(np.mean([row[viewer] == "X" for viewer in VIEWERS if row[viewer]]))
+def _for_x(row: Row) -> float:
+    return float(np.mean([answer == "X" for answer in _answers(row)]))
 
 
-def _interval(
-    rows: Sequence[Mapping[str, str]], agreement: Mapping[str, Sequence[float]]
-) -> tuple[float, float]:
+def _answers(row: Row) -> list[str]:
+    return [answer for column, answer in row.items() if column.startswith("viewer") and answer]
+
+
+def _interval(rows: Sequence[Row], agreement: Mapping[str, Sequence[float]]) -> tuple[float, float]:
     """Resample tuples of parents 2000 times: where the middle 95 % of the differences between the references lie."""
-    theirs, ours = (np.array(agreement[reference]) for reference in REFERENCES)
+    theirs, ours = (np.array(agreement[reference]) for reference in (OTHER, OURS))
     by_parents: dict[str, list[int]] = defaultdict(list)
     for k, row in enumerate(rows):
         by_parents[row["parents"]].append(k)

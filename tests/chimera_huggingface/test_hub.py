@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chimera_huggingface import fetching
 from chimera_huggingface.checking import draw_tables, encode, write_parquet
 from chimera_huggingface.config import HuggingFaceConfig
 from chimera_huggingface.source import HuggingFaceSource
@@ -33,8 +34,13 @@ def drawn(hub: Hub, tmp_path: Path) -> Repository:
     return repository
 
 
-def bring(**options: Any) -> None:
-    HuggingFaceSource.download(HuggingFaceConfig(**options), progress=lambda done, total: None)
+def bring(**options: Any) -> list[tuple[float, float]]:
+    """Download, and give what was reported."""
+    reports: list[tuple[float, float]] = []
+    HuggingFaceSource.download(
+        HuggingFaceConfig(**options), progress=lambda done, total: reports.append((done, total))
+    )
+    return reports
 
 
 def test_a_set_is_brought_once_on_request_and_read_without_the_hub(
@@ -61,6 +67,17 @@ def test_a_set_is_brought_once_on_request_and_read_without_the_hub(
         p.name for p in (tmp_path / "assets" / "huggingface" / "owner--drawn" / "default").iterdir()
     )
     assert left == [".copy.lock", commit, "latest.json"]
+
+
+def test_bytes_are_reported_while_they_come_and_the_library_shows_no_bar(
+    hub: Hub, drawn: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_LOOK_S", 0.001)
+    reports = bring(name="owner/drawn")
+    whole = sum(len(body) for name, body in drawn.commits[drawn.branches["main"]].items() if "data/" in name)
+    assert len(reports) > 1 and reports[-1] == (whole, whole)
+    assert all(0 <= done < whole and total == whole for done, total in reports[:-1])
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_revision_stays_what_it_was_until_it_is_downloaded_again(

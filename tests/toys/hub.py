@@ -121,7 +121,9 @@ class _Answer(BaseHTTPRequestHandler):
             repository, sha = found
             if what == "tree":
                 return self._json(self._tree(repository.commits[sha], below or ""))
-            siblings = [{"rfilename": file} for file in repository.commits[sha]]
+            siblings = [
+                {"rfilename": file, "size": len(body)} for file, body in repository.commits[sha].items()
+            ]
             return self._json(
                 {"id": name, "sha": sha, "siblings": siblings, "cardData": repository.card, "private": False,
                  "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": [],

@@ -89,9 +89,7 @@ def check_experiment(path: Path, host: PluginHost) -> Experiment:
     Raises:
         ChimeraError: for the first mistake, with file, line and key.
     """
-    file = read_experiment(path)
-    if "judge" not in file.judges:
-        file = replace(file, judges={"judge": JudgeTable(encoder=default_judge(host)), **file.judges})
+    file = read_with_judge(path, host)
     named = check_tuples(file)
     check_weights_fit(file)
     sources = {"parents": file.parents.source, "reference": file.reference.source if file.reference else None}
@@ -115,6 +113,18 @@ def check_experiment(path: Path, host: PluginHost) -> Experiment:
     except ChimeraError as error:
         raise file.error(error, "metrics") from None
     return Experiment(file, host, entries, judges, named, trainings, metrics)
+
+
+def read_with_judge(path: Path, host: PluginHost) -> ExperimentFile:
+    """Read an experiment file; one that names no judge gets that of this machine.
+
+    Raises:
+        ConfigError: as ``read_experiment``.
+    """
+    file = read_experiment(path)
+    if "judge" in file.judges:
+        return file
+    return replace(file, judges={"judge": JudgeTable(encoder=default_judge(host)), **file.judges})
 
 
 def train_first(

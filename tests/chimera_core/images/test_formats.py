@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chimera_core.errors import ConfigError, RunError, ShapeError
+from chimera_core.errors import ConfigError, DataError, RunError, ShapeError
 from chimera_core.images import read_notes, read_picture, write_gif, write_picture
 from chimera_core.images.formats import JPEG, PNG, TIFF, WEBP, check_quality, encode_picture, format_of
+from chimera_core.images.notes import mp4_box_of
 from chimera_core.images.video import write_mp4
 
 NOTES = {
@@ -131,11 +132,12 @@ def test_a_film_is_written_by_opencv_where_there_is_no_ffmpeg(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     frames = [np.ascontiguousarray(smooth()[:39, :59]), smooth()[:39, :59] // 2]
-    line = write_mp4(tmp_path / "a.mp4", frames, fps=6)
+    line = write_mp4(tmp_path / "a.mp4", frames, fps=6, text=NOTES)
     assert "by OpenCV, which browsers do not play: for H.264 install ffmpeg (it is not installed)" in line
     read = frames_of(tmp_path / "a.mp4")
     assert [frame.shape for frame in read] == [(40, 60, 3)] * 2
     assert abs(read[0][:39, :59].astype(int) - frames[0]).mean() < 8
+    assert read_notes(tmp_path / "a.mp4") == READ_BACK
     with pytest.raises(ShapeError, match=r"frame 1 is \(5, 5, 3\)"):
         write_mp4(tmp_path / "a.mp4", [frames[0], frames[0][:5, :5]], fps=6)
 
@@ -149,12 +151,40 @@ def test_a_film_is_written_by_ffmpeg_where_it_is(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     line = write_mp4(tmp_path / "a.mp4", [smooth()] * 3, fps=6, text={"seed": "7"})
     assert line == "H.264, by ffmpeg"
-    written = (tmp_path / "a.mp4").read_text()
+    written = (tmp_path / "a.mp4").read_bytes().partition(b"uuid")[0][:-4].decode()
     assert "-s 60x40 -r 6 -i - -c:v libx264" in written and 'comment={"seed": "7"}' in written
     assert written.split()[-1] == str(3 * 40 * 60 * 3)
     program.write_text("#!/bin/sh\necho no such encoder >&2\nexit 1\n")
     assert "(no such encoder)" in write_mp4(tmp_path / "a.mp4", [smooth()], fps=6)
     assert len(frames_of(tmp_path / "a.mp4")) == 1
+
+
+XMP = mp4_box_of({"seed": "7"})
+
+
+@pytest.mark.parametrize(
+    ("data", "notes"),
+    [
+        (b"\0\0\0\x0cmdat1234" + XMP, {"seed": "7"}),
+        (b"\0\0\0\x01mdat" + (20).to_bytes(8, "big") + b"1234" + XMP, {"seed": "7"}),
+        (b"\0\0\0\x1duuid" + b"another program's key" + XMP, {"seed": "7"}),
+        (b"\0\0\0\x00mdat" + XMP, {}),  # goes on up to the end
+        (b"\0\0\0\x01mdat" + b"\xff" * 8 + XMP, {}),
+        (XMP.replace(b"{", b"["), {}),
+        (XMP[:40], {}),
+        (b"", {}),
+    ],
+)
+def test_notes_of_a_film_are_found_behind_any_boxes_and_a_damaged_one_has_none(
+    tmp_path: Path, data: bytes, notes: dict[str, str]
+) -> None:
+    (tmp_path / "a.MP4").write_bytes(data)
+    assert read_notes(tmp_path / "a.MP4") == notes
+
+
+def test_a_film_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*a\.mp4'"):
+        read_notes(tmp_path / "a.mp4")
 
 
 def test_without_any_writer_the_mend_is_named_and_nothing_is_left(
