@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from chimera_core.api import FeatureEncoder
-from chimera_morph.frozen import FrozenConv
+from chimera_core.drawing.frozen_convolutions import FrozenConv
+from chimera_core.interfaces.components import FeatureEncoder
 
 # Sides of the picture by which pairs are found and the result is checked, and how far it may differ, as a share. Levels
 # are even and odd in turns, which networks pad differently.
