@@ -72,7 +72,8 @@ class StyleTransfer(FusionGenerator):
             outline=config.outline,
         )
         with drawing_on(self.device):
-            self._eyes = folded(self.encoder, (*config.style_levels, config.content_level))
+            levels = (*config.style_levels, config.content_level)
+            self._eyes = folded(self.encoder, levels, logits=False)
         self._drawings: dict[tuple[object, ...], Drawing] = {}
 
     def fuse(
