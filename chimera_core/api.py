@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from chimera_core.downloads.hub import hub_reason
     from chimera_core.downloads.transfer import DownloadError
     from chimera_core.downloads.web import WebClient
+    from chimera_core.drawing.folding import folded
+    from chimera_core.drawing.processor import drawing_on
     from chimera_core.files.names import is_device, nfc, spelled_in
     from chimera_core.files.own_folders import make_folder, move, relative_name, remove_file, remove_tree
     from chimera_core.files.tables import csv_text, plain_cell
@@ -151,6 +153,7 @@ __all__ = [
     "decode_picture",
     "default_data_root",
     "describe_folder",
+    "drawing_on",
     "eyes_box",
     "face_unit",
     "fgsm",
@@ -160,6 +163,7 @@ __all__ = [
     "find_hub_file",
     "find_source",
     "fit_probe",
+    "folded",
     "head_map",
     "head_maps",
     "hookimpl",

@@ -17,14 +17,14 @@ from chimera_core.api import (
     SubjectFinder,
     Window,
     choose_precision,
+    drawing_on,
+    folded,
     load_encoder,
     or_whole,
     resize_shorter,
 )
 from chimera_morph.config import MorphConfig
-from chimera_morph.folding import folded
 from chimera_morph.morphing import Morph, morph, resize_change
-from chimera_morph.processor import drawing_on
 
 
 class FeatureMorph(FusionGenerator):

@@ -51,7 +51,9 @@ class StyleConfig(SubjectOptions):
     optimizer: Literal["lbfgs", "adam"] = option(
         "lbfgs", help="of gram: L-BFGS needs about a third of Adam's steps"
     )
-    iterations: int = option(60, help="of gram: optimiser steps at each scale", ge=1, le=5000)
+    iterations: int = option(
+        60, help="of gram: optimiser steps at each scale, fewer on those over 300 px", ge=1, le=5000
+    )
     style_levels: tuple[int, ...] = option(
         (0, 1, 2, 3),
         help="of gram: encoder levels that make the coat: fine ones carry fur, deep ones markings",

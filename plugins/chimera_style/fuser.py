@@ -19,6 +19,8 @@ from chimera_core.api import (
     Subject,
     SubjectFinder,
     Window,
+    drawing_on,
+    folded,
     load_encoder,
     or_whole,
     parse_share_box,
@@ -54,8 +56,8 @@ class StyleTransfer(FusionGenerator):
 
     def __init__(self, config: StyleConfig, *, device: torch.device | str = "cpu") -> None:
         super().__init__(config, device=device)
-        self.encoder = load_encoder(config.encoder.name, device=self.device, **config.encoder.options)
-        self.encoder.requires_grad_(False)
+        encoder = load_encoder(config.encoder.name, device=self.device, **config.encoder.options)
+        self.encoder: FeatureEncoder = encoder.requires_grad_(False).to(memory_format=torch.channels_last)
         _check_levels(self.encoder, config)
         self.last_loss = math.nan
         """Gram loss of the last creature at equal weights; it compares within one encoder and set of options."""
@@ -69,6 +71,9 @@ class StyleTransfer(FusionGenerator):
             made_from=config.encoder,
             outline=config.outline,
         )
+        with drawing_on(self.device):
+            levels = (*config.style_levels, config.content_level)
+            self._eyes = folded(self.encoder, levels, logits=False)
         self._drawings: dict[tuple[object, ...], Drawing] = {}
 
     def fuse(
@@ -84,14 +89,15 @@ class StyleTransfer(FusionGenerator):
             raise ConfigError(
                 f"{len(crops)} style crops were given for {len(parents) - 1} coats: give one per coat"
             )
-        seen = [self._look(parent, self._crop_of(k)) for k, parent in enumerate(parents)]
         made = []
-        for k, seed in enumerate(seeds):
+        with drawing_on(self.device):
+            seen = [self._look(parent, self._crop_of(k)) for k, parent in enumerate(parents)]
+            for k, seed in enumerate(seeds):
 
-            def report(share: float, k: int = k) -> None:
-                self.progress((k + share) / len(seeds), 1.0)
+                def report(share: float, k: int = k) -> None:
+                    self.progress((k + share) / len(seeds), 1.0)
 
-            made.append(self._creature(seen, weights, seed=seed, size=size, report=report))
+                made.append(self._creature(seen, weights, seed=seed, size=size, report=report))
         return torch.stack(made)
 
     def _creature(
@@ -145,7 +151,7 @@ class StyleTransfer(FusionGenerator):
                 progress=progress,
             )
         return draw(
-            self.encoder,
+            self._eyes,
             layout.subject,
             keep,
             [Subject(coat.subject.image, coat.worn) for coat in coats],

@@ -34,6 +34,9 @@ from chimera_style.heads import TINT_FULL, TINT_HALF_WAY, tinted, with_head
 # the encoder sees markings best at this size; at most twice the final resolution, or they would be averaged away.
 _CANVAS = 288
 _MOST_MAGNIFICATION = 2.0
+# Canvases of a larger mean side than this have fewer iterations, inversely to their side: what is drawn at the scale before is
+# half the work, and the most time goes there.
+_ALL_ITERATIONS = 300
 # The coarsest scale: a whole animal then fits into the deepest style level's receptive field.
 _COARSEST = 150
 # Share of the coats' Gram matrices in the target at equal weights; the layout's own has the rest.
@@ -173,6 +176,7 @@ class _Task:
                 + 10 * overshoot
             )
 
+        share *= min(1.0, _ALL_ITERATIONS / math.sqrt(canvas.mask[0].numel()))
         iterations = max(1, round(config.iterations * share))
         value = _minimise(loss, pixels, iterations, config.optimizer, progress)
         return pixels.detach().clamp(0, 1), value

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from chimera_morph.folding import folded
 from torch import nn
 
 from chimera_core.api import FeatureEncoder, load_encoder
+from chimera_core.drawing.folding import folded
 
 TINY = {"name": "timm:timm", "model": "lcnet_035", "weights": "none"}
 

@@ -6,7 +6,8 @@ import ctypes
 
 import pytest
 import torch
-from chimera_morph.processor import drawing_on
+
+from chimera_core.drawing.processor import drawing_on
 
 CPU = torch.device("cpu")
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from chimera_morph.frozen import FrozenConv
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from chimera_core.drawing.frozen_convolutions import FrozenConv
 
 
 class Conv2dSame(nn.Conv2d):

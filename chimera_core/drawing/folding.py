@@ -14,20 +14,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from chimera_core.api import FeatureEncoder
-from chimera_morph.frozen import FrozenConv
+from chimera_core.drawing.frozen_convolutions import FrozenConv
+from chimera_core.interfaces.components import FeatureEncoder
 
 # Sides of the picture by which pairs are found and the result is checked, and how far it may differ, as a share. Levels
 # are even and odd in turns, which networks pad differently.
 _SIDES, _TOLERANCE = (64, 75), 1e-3
 
 
-def folded(encoder: FeatureEncoder, levels: Sequence[int]) -> FeatureEncoder:
+def folded(encoder: FeatureEncoder, levels: Sequence[int], *, logits: bool = True) -> FeatureEncoder:
     """Copy an encoder in evaluation mode, its norms folded; the encoder itself where that is not the same function.
 
     Args:
         encoder: frozen, on its device.
         levels: of the feature maps that are read of it.
+        logits: whether they are read, too; some encoders have none.
     """
     if encoder.training or not any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules()):
         return encoder
@@ -36,7 +37,7 @@ def folded(encoder: FeatureEncoder, levels: Sequence[int]) -> FeatureEncoder:
     picture = torch.rand(1, 3, *_SIDES, generator=torch.Generator().manual_seed(0)).to(parameter.device)
     with torch.no_grad():
         with _pairs(mine) as pairs:
-            wanted = _seen(mine, picture, levels)
+            wanted = _seen(mine, picture, levels, logits)
         for conv, norm in pairs:
             fused = fuse_conv_bn_eval(conv, norm)
             # timm's norms hold the activation that follows.
@@ -44,13 +45,15 @@ def folded(encoder: FeatureEncoder, levels: Sequence[int]) -> FeatureEncoder:
             frozen = parameter.device.type == "cpu"
             _replace(mine, conv, FrozenConv(fused, act) if frozen else fused)
             _replace(mine, norm, nn.Identity() if frozen else act)
-        found = _seen(mine, picture, levels)
+        found = _seen(mine, picture, levels, logits)
     if not all(_is_close(a, b) for a, b in zip(found, wanted, strict=True)):
         return encoder
     return mine.requires_grad_(False)
 
 
-def _seen(encoder: FeatureEncoder, picture: Tensor, levels: Sequence[int]) -> list[Tensor]:
+def _seen(encoder: FeatureEncoder, picture: Tensor, levels: Sequence[int], with_logits: bool) -> list[Tensor]:
+    if not with_logits:
+        return encoder.feature_maps(picture, levels)
     logits, maps = encoder.logits_and_maps(picture, levels)
     return [logits, *maps]
 
