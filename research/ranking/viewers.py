@@ -4,17 +4,21 @@ Run: python research/ranking/viewers.py RUN PAIRS FOLDER [--keep research/rankin
      `chimera compare` and PAIRS the list that pairs.py wrote. It draws FOLDER/pair-01.png ..., two parents and the creatures of
      all fusers as A, B, C ... in an order drawn for each pair, at the size that is scored. Viewers see neither method nor score,
      nor FOLDER/key.json, and answer "which is the better creature of these two parents?" by an order, best first, in
-     FOLDER/viewer-NAME.json: {"1": "CADB", ...}. Then run it again with --keep.
+     FOLDER/viewer-NAME.json: {"1": "CADB", ...}. Then run it again with --keep, and with --choices FILE.csv for
+     the same as choices between two creatures, which ../reference/measure.py reads.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import random
 import string
 import sys
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +43,14 @@ def main() -> None:
     parser.add_argument("pairs", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--choices", type=Path)
     args = parser.parse_args()
-    if args.keep is None:
-        ask(args.run, args.folder)
-    else:
+    if args.keep is not None:
         keep(args.run, args.pairs, args.folder, args.keep)
+    if args.choices is not None:
+        write_choices(args.run, args.folder, args.choices)
+    if args.keep is None and args.choices is None:
+        ask(args.run, args.folder)
 
 
 def ask(run: Path, folder: Path) -> None:
@@ -85,6 +92,25 @@ def keep(run: Path, pairs: Path, folder: Path, target: Path) -> None:
     fusers = sorted({c["fuser"] for c in facts["cells"]})
     text = {"size": facts["size"], "fusers": fusers, "viewers": len(answers), "pairs": kept}
     write_text_atomic(target, json.dumps(text, indent=1) + "\n")
+
+
+def write_choices(run: Path, folder: Path, target: Path) -> None:
+    """Write what every viewer's order says of each two creatures of a pair: X and Y are the sides."""
+    facts = json.loads((run / "comparison.json").read_text())
+    key = json.loads((folder / "key.json").read_text())
+    viewers = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("viewer-*.json"))}
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["parents", "x", "y", "cell_x", "cell_y", *viewers])
+    for number, parents in enumerate(facts["tuples"], 1):
+        cells = {cell["fuser"]: cell["id"] for cell in cells_of(facts, parents["id"])}
+        letters = key[str(number)]
+        for x, y in combinations(letters, 2):
+            orders = [answer[str(number)] for answer in viewers.values()]
+            chosen = ["X" if order.index(x) < order.index(y) else "Y" for order in orders]
+            sides = [letters[x], letters[y]]
+            rows.writerow([number - 1, *sides, *(cells[side] for side in sides), *chosen])
+    write_text_atomic(target, text.getvalue())
 
 
 def cells_of(facts: Mapping[str, Any], parents: str) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,3 +81,18 @@ def test_no_table_of_the_documentation_was_typed_over() -> None:
     import redraw
 
     assert [str(path) for path, _ in redraw.redrawn(redraw.DOCS)] == []
+
+
+def test_an_order_says_which_of_each_two_creatures_is_better(tmp_path: Path) -> None:
+    from ranking.viewers import write_choices
+
+    cells = [{"tuple": "p", "fuser": name, "id": f"cell-{name}"} for name in ("parts", "coat", "copy")]
+    (tmp_path / "comparison.json").write_text(json.dumps({"tuples": [{"id": "p"}], "cells": cells}))
+    (tmp_path / "key.json").write_text(json.dumps({"1": {"A": "copy", "B": "parts"}}))  # the coat was refused
+    (tmp_path / "viewer-1.json").write_text(json.dumps({"1": "BA"}))
+    (tmp_path / "viewer-2.json").write_text(json.dumps({"1": "AB"}))
+    write_choices(tmp_path, tmp_path, tmp_path / "choices.csv")
+    (row,) = csv.DictReader((tmp_path / "choices.csv").open())
+    assert row == {
+        "parents": "0", "x": "copy", "y": "parts", "cell_x": "cell-copy", "cell_y": "cell-parts", "viewer-1": "Y", "viewer-2": "X",
+    }  # fmt: skip
