@@ -5,7 +5,8 @@ Run: python research/ranking/viewers.py RUN PAIRS FOLDER [--keep research/rankin
      all fusers as A, B, C ... in an order drawn for each pair, at the size that is scored. Viewers see neither method nor score,
      nor FOLDER/key.json, and answer "which is the better creature of these two parents?" by an order, best first, in
      FOLDER/viewer-NAME.json: {"1": "CADB", ...}. Then run it again with --keep, and with --choices FILE.csv for
-     the same as choices between two creatures, which ../reference/measure.py reads.
+     the same as choices between two creatures, which ../reference/measure.py reads. --figure FILE.jpg --of 1,2,3 shows these
+     pairs, best fusers first.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import json
 import random
 import string
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from chimera_core.files.atomic import write_text_atomic
+from PIL import Image
+
+from chimera_core.files.atomic import atomic_path, write_text_atomic
 from chimera_core.images import write_png
 from chimera_core.images.sheet import grid
 
@@ -44,12 +48,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--choices", type=Path)
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--of", default="1,2,3,4,5,6")
     args = parser.parse_args()
     if args.keep is not None:
         keep(args.run, args.pairs, args.folder, args.keep)
     if args.choices is not None:
         write_choices(args.run, args.folder, args.choices)
-    if args.keep is None and args.choices is None:
+    if args.figure is not None:
+        draw_figure(args.run, args.folder, args.figure, [int(number) for number in args.of.split(",")])
+    if args.keep is None and args.choices is None and args.figure is None:
         ask(args.run, args.folder)
 
 
@@ -111,6 +119,27 @@ def write_choices(run: Path, folder: Path, target: Path) -> None:
             sides = [letters[x], letters[y]]
             rows.writerow([number - 1, *sides, *(cells[side] for side in sides), *chosen])
     write_text_atomic(target, text.getvalue())
+
+
+def draw_figure(run: Path, folder: Path, target: Path, numbers: Sequence[int]) -> None:
+    """Draw some pairs with their creatures, a row each; fusers by their mean place over all pairs and viewers."""
+    facts = json.loads((run / "comparison.json").read_text())
+    key = json.loads((folder / "key.json").read_text())
+    places: dict[str, list[int]] = {}
+    for path in sorted(folder.glob("viewer-*.json")):
+        for number, order in json.loads(path.read_text()).items():
+            for place, letter in enumerate(order):
+                places.setdefault(key[number][letter], []).append(place)
+    fusers = sorted(places, key=lambda fuser: fmean(places[fuser]))
+    rows = []
+    for number in numbers:
+        parents = facts["tuples"][number - 1]
+        made = {c["fuser"]: c["image"] for c in cells_of(facts, parents["id"]) if c["status"] == "ok"}
+        paths = [*parents["images"], *(made.get(fuser) for fuser in fusers)]
+        rows.append([None if path is None else shown(run / path, facts["size"]) for path in paths])
+    sheet = grid(rows, column_titles=["parent 1", "parent 2", *fusers], pad=4)
+    with atomic_path(target) as scratch:
+        Image.fromarray(sheet).save(scratch, "JPEG", quality=85)
 
 
 def cells_of(facts: Mapping[str, Any], parents: str) -> list[dict[str, Any]]:
