@@ -74,6 +74,9 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 }
 footer { display: none !important; }
 """
+_START = "Getting ready, which takes longer the first time"
+# A fuser's last report is not yet a picture on the disk.
+_FINISHING = 0.99
 SCRIPT = """
 () => {
   // Gradio's label of a text with a copy button belongs to the button.
@@ -151,14 +154,16 @@ def working(job: Job, what: str, ahead: int = 0) -> str:
     """Write how far a job is, how long it took so far, and how long it may take still where that is known."""
     if job.state == "waiting":
         others = "another picture" if ahead <= 1 else f"{ahead} other pictures"
-        text, share = (f"Waiting for {others} ..." if ahead else f"{what} ..."), 0.0
+        text, share = (f"Waiting for {others} ..." if ahead else f"{_START} ..."), 0.0
+    elif job.share >= _FINISHING:
+        text, share = f"{what} ... finishing", _FINISHING
     else:
         share = job.share
         facts = [f"{share:.0%}"] if share > 0.02 else []
         if (elapsed := job.elapsed_s) >= 2:
-            facts.append(f"{_duration(elapsed)} so far")
+            facts.append(f"{seconds(elapsed)} so far")
         if (left := job.left_s) is not None and share < 1:
-            facts.append(f"about {_duration(left)} left")
+            facts.append(f"about {seconds(left)} left")
         text = f"{what} ... {', '.join(facts)}".rstrip()
     percent = f"{100 * share:.0f}"
     bar = (
@@ -170,5 +175,6 @@ def working(job: Job, what: str, ahead: int = 0) -> str:
     return f"<span>{html.escape(text)}</span>{bar}"
 
 
-def _duration(seconds: float) -> str:
-    return f"{max(1, seconds):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+def seconds(value: float) -> str:
+    """Write how long something takes."""
+    return f"{max(1, value):.0f} s" if value < 90 else f"{value / 60:.0f} min"

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from chimera_core.errors import ChimeraError
+from chimera_core.studio.captions import in_short
+from chimera_core.studio.creature import Creature
 from chimera_core.studio.keep import command_for, mask_names, title_of, write_settings
 from chimera_core.studio.look import plain
-from chimera_core.studio.session import Creature, Session, Studio
-from chimera_core.studio.weights import caption
+from chimera_core.studio.page_gallery import CreatureGallery
+from chimera_core.studio.session import Session
+from chimera_core.studio.studio import Studio
 
 if TYPE_CHECKING:
     from chimera_core.studio.page_creature import CreaturePart
@@ -41,21 +44,17 @@ class KeepPart:
             buttons=["copy"],
             elem_id="command",
         )
-        self.history = gr.Gallery(
-            label="Made so far (choose one to bring it back)",
+        self.history = CreatureGallery(
+            "Made so far (choose one to bring it back)",
+            name="history",
             columns=6,
-            height="auto",
-            object_fit="contain",
-            allow_preview=False,
-            interactive=False,
-            elem_id="history",
-            visible=False,
+            listed=lambda held: held.history[::-1],
         )
 
     @property
     def outputs(self) -> list[Any]:
         """What a new creature changes."""
-        return [self.png, self.settings, self.saved, self.command, self.history]
+        return [self.png, self.settings, self.saved, self.command, self.history.view]
 
     def shown(self, held: Session, creature: Creature) -> dict[Any, Any]:
         """Offer what a creature can be kept as."""
@@ -70,28 +69,20 @@ class KeepPart:
             )
         except (ChimeraError, OSError):
             settings = None
-        before = held.history[::-1]
-        made = [(c.file, f"{caption(c.ask.weights)}, seed {c.ask.seed}") for c in before]
-        shown = before.index(creature) if creature in before else None
         return {
             self.png: gr.update(value=creature.file, interactive=True),
             self.settings: gr.update(value=settings and str(settings), interactive=settings is not None),
             self.saved: "",
             self.command: gr.update(value=command, info=_WITH_MASKS if mask_names(creature.ask) else _HERE),
-            self.history: gr.update(value=made, visible=len(made) > 1, selected_index=shown),
+            **self.history.shown(held, [in_short(c) for c in held.history[::-1]], least=2),
         }
 
     def wire(self, session: Any, *, creature: CreaturePart) -> None:
-        """Let a creature of before come back."""
-
-        def back(held: Session, event: gr.SelectData) -> dict[Any, Any]:
-            return creature.back(held, held.history[::-1][event.index])
-
+        """Say what is saved, and let a creature of before come back."""
         for button, suffix in ((self.png, "png"), (self.settings, "zip")):
 
             def saved(held: Session, suffix: str = suffix) -> str:
-                name = f"{title_of(held.shown.ask)}.{suffix}" if held.shown else "it"
-                return plain(f"Your browser saves {name}, as a rule among your downloads.")
+                return saved_as(f"{title_of(held.shown.ask)}.{suffix}" if held.shown else "it")
 
             button.click(
                 saved,
@@ -101,11 +92,9 @@ class KeepPart:
                 api_visibility="private",
                 concurrency_limit=None,
             )
-        self.history.select(
-            back,
-            [session],
-            creature.everything,
-            show_progress="hidden",
-            api_visibility="private",
-            concurrency_limit=None,
-        )
+        self.history.wire(session, creature=creature)
+
+
+def saved_as(name: str) -> str:
+    """Say what the browser saves, and where."""
+    return plain(f"Your browser saves {name}, as a rule among your downloads.")
