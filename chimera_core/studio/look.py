@@ -9,6 +9,7 @@ from chimera_core.studio.workshop import Job
 
 STYLE = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; box-sizing: border-box; }
+main.app, .gradio-container > .main { width: 100%; }
 main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-sizing: border-box; max-width: 100%; }
 @media (max-width: 600px) { main.app, .gradio-container > .main { padding: 10px 10px 30px !important; } }
 #head h1 { font-size: 1.7rem; margin: 0; letter-spacing: -0.02em; }
@@ -16,7 +17,7 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .caption .html-container, #status .html-container, #why .html-container, #hint .html-container, #runs .html-container { padding: 0 !important; }
 #gallery .grid-wrap, #history .grid-wrap { max-height: none !important; min-height: 0 !important; height: auto !important; overflow: visible !important; }
 #gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(150px, 44%), 1fr)) !important; }
-#history .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
+#history .grid-container { grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)) !important; }
 #gallery, #history { max-width: 100%; }
 .step h2 { font-size: 1.05rem; margin: 14px 0 2px; }
 .step p { margin: 0; color: var(--body-text-color-subdued); }
@@ -24,6 +25,7 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .caption .wrong, #status .wrong { color: var(--error-text-color, #b91c1c); font-weight: 600; }
 .dark .caption .wrong, .dark #status .wrong { color: #fca5a5; }
 #make { font-size: 1.15rem; min-height: 52px; }
+#suggestions { display: none; }
 #stage { min-height: 320px; }
 #status { min-height: 2.2em; padding: 0 2px; }
 #status .bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; margin-top: 4px; }
@@ -41,6 +43,10 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .runs h3 { margin: 0 0 2px; font-size: 1rem; }
 .runs p { margin: 2px 0; font-size: 0.88rem; color: var(--body-text-color-subdued); }
 .runs img { width: 100%; border-radius: 6px; margin-top: 8px; background: #fff; }
+/* A slider's knob stands out from its track, in light and dark. */
+input[type=range]::-webkit-slider-thumb { width: 20px !important; height: 20px !important; background: #fff !important;
+  border: 4px solid var(--primary-700) !important; border-radius: 50% !important; box-shadow: 0 0 0 1px #fff, 0 1px 4px #0008 !important; }
+input[type=range]::-moz-range-thumb { width: 14px; height: 14px; background: #fff; border: 4px solid var(--primary-700); border-radius: 50%; }
 /* A slider's number is there to be read. */
 .tab-like-container input[type=number] { pointer-events: none; border: 0 !important; background: none !important;
   box-shadow: none !important; text-align: right; padding: 0 !important; width: 3.2em !important; appearance: textfield; -moz-appearance: textfield; min-width: 0 !important; }
@@ -93,12 +99,21 @@ SCRIPT = """
       box.setAttribute('aria-hidden', 'true');
     }
   };
-  const both = () => { name(); numbers(); };
-  both();
-  new MutationObserver(both).observe(document.body, {childList: true, subtree: true});
-  window.addEventListener('beforeunload', (event) => {
-    if (document.querySelector('#stage img')) event.preventDefault();
-  });
+  // Names of pictures are suggested while one is typed; what is typed stays as it is. Typing replaces the name before.
+  const suggest = () => {
+    for (const box of document.querySelectorAll('[id^=name-] input')) {
+      if (box.getAttribute('list')) continue;
+      box.setAttribute('list', 'known-names');
+      box.addEventListener('focus', () => box.select());
+      box.addEventListener('input', (event) => {
+        if (!event.isTrusted) return;
+        if (!event.inputType || event.inputType === 'insertReplacementText') setTimeout(() => box.blur(), 50);
+      });
+    }
+  };
+  const all = () => { name(); numbers(); suggest(); };
+  all();
+  new MutationObserver(all).observe(document.body, {childList: true, subtree: true});
 }
 """
 

@@ -12,6 +12,7 @@ from chimera_core.studio.page_fuser import FuserPart
 from chimera_core.studio.page_keep import KeepPart
 from chimera_core.studio.page_more import MorePart
 from chimera_core.studio.page_parents import ParentsPart
+from chimera_core.studio.page_return import Return
 from chimera_core.studio.page_trainings import TrainingsPart
 from chimera_core.studio.session import Session
 from chimera_core.studio.studio import Studio
@@ -49,13 +50,7 @@ def build_page(studio: Studio) -> Any:
         keep.wire(session, creature=creature)
         more.wire(session, creature=creature)
         trainings.wire(tab)
-        page.load(
-            fuser.choices,
-            outputs=[fuser.fuser],
-            api_visibility="private",
-            show_progress="hidden",
-            queue=False,
-        )
+        Return(studio).wire(page, session, creature=creature)
     return page
 
 

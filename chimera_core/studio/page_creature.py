@@ -199,6 +199,20 @@ class CreaturePart:
             **self.shown(held, creature),
         }
 
+    def all_shown(self, held: Session) -> dict[Any, Any]:
+        """Show all that a tab holds, on a page that was loaded anew."""
+        held.turn += 1
+        shown = {} if held.shown is None else self.shown(held, held.shown)
+        if not held.is_of_these:
+            shown |= self.controls(held)
+        return {
+            **self.parents.shown(held),
+            **self.fuser.shown(held),
+            **self.sliders(held),
+            **self.more.shown(held),
+            **shown,
+        }
+
     def stopped(self, held: Session, text: str) -> dict[Any, Any]:
         """Say how drawing ended without a creature; the sliders say again what the picture shows."""
         sliders: dict[Any, Any] = {}

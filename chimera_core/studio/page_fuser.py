@@ -55,10 +55,13 @@ class FuserPart:
             )
             self.options = gr.Group()
 
+    def listed(self) -> list[tuple[str, str]]:
+        """List the fusers, as soon as the worker says what there is."""
+        return [(facts.label, facts.name) for facts in self.studio.fusers()]
+
     def choices(self) -> dict[Any, Any]:
-        """Fill the list, as soon as the worker says what there is."""
-        fusers = self.studio.fusers()
-        return {self.fuser: gr.update(choices=[(f.label, f.name) for f in fusers], value="")}
+        """Fill the list."""
+        return {self.fuser: gr.update(choices=self.listed(), value="")}
 
     @property
     def outputs(self) -> list[Any]:

@@ -164,6 +164,7 @@ class ParentsPart:
             """Put a parent in its place and look; one that cannot be read leaves the one that was there."""
             before = held.standing()
             held.put(k, slot)
+            studio.drop_useless_hints(held)
             error = yield from self.look(held, at=k)
             if held.parents[k] is not slot:  # another one was put there meanwhile
                 return

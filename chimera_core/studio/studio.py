@@ -12,6 +12,7 @@ from typing import Any
 from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.files.own_folders import remove_tree
 from chimera_core.fusing.weights import sweep_weights
+from chimera_core.models.fusers import choose_model, is_class_name
 from chimera_core.options.flags import Flag
 from chimera_core.plugins.discovery import PluginHost
 from chimera_core.studio.asks import Ask
@@ -19,7 +20,7 @@ from chimera_core.studio.captions import reason_of
 from chimera_core.studio.creature import Creature
 from chimera_core.studio.fuser_options import FuserFacts, flags_for, list_fusers, nested
 from chimera_core.studio.keep import title_of
-from chimera_core.studio.session import Session
+from chimera_core.studio.session import HINTS, Session
 from chimera_core.studio.workshop import Job, Workshop
 
 _MOST_DRAWN, _MOST_SESSIONS = 400, 50
@@ -95,6 +96,13 @@ class Studio:
     def facts(self, fuser: str) -> FuserFacts | None:
         """Give what is listed of a fuser."""
         return next((facts for facts in self.fusers() if facts.name == fuser), None)
+
+    def drop_useless_hints(self, session: Session) -> None:
+        """Take back hints where a trained model is chosen for these names: it looks at no photograph's head."""
+        words = [slot.word for slot in session.parents if slot]
+        if not session.fuser and any(map(is_class_name, words)) and choose_model(self.host, words):
+            for option in HINTS:
+                session.options.pop((option,), None)
 
     def why_no_hint(self, session: Session, option: str) -> str:
         """Say why a hint changes nothing in the creature; empty where the fuser takes it.
