@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from chimera_core.errors import ChimeraError
+from chimera_core.errors import ChimeraError, ConfigError
 from chimera_core.studio.captions import in_short
 from chimera_core.studio.creature import Creature
 from chimera_core.studio.keep import command_for, mask_names, title_of, write_settings
-from chimera_core.studio.look import plain
+from chimera_core.studio.look import plain, wrong
 from chimera_core.studio.page_gallery import CreatureGallery
+from chimera_core.studio.reopen import reopen
 from chimera_core.studio.session import Session
 from chimera_core.studio.studio import Studio
 
@@ -34,6 +36,7 @@ class KeepPart:
         with gr.Row():
             self.png = gr.DownloadButton("Picture (PNG)", interactive=False, elem_id="keep-png")
             self.settings = gr.DownloadButton("Everything (ZIP)", interactive=False, elem_id="keep-settings")
+            self.open = gr.UploadButton("Open a saved ZIP", file_types=[".zip"], elem_id="open-zip")
         self.saved = gr.HTML(padding=False, elem_id="saved", elem_classes="caption")
         self.command = gr.Textbox(
             label=_COMMAND,
@@ -78,7 +81,15 @@ class KeepPart:
         }
 
     def wire(self, session: Any, *, creature: CreaturePart) -> None:
-        """Say what is saved, and let a creature of before come back."""
+        """Say what is saved, and let a creature of before come back, from here or from a ZIP."""
+        self.open.upload(
+            lambda file, held: (yield from self._reopen(held, Path(file), creature)),
+            [self.open, session],
+            creature.everything,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        )
         for button, suffix in ((self.png, "png"), (self.settings, "zip")):
 
             def saved(held: Session, suffix: str = suffix) -> str:
@@ -93,6 +104,22 @@ class KeepPart:
                 concurrency_limit=None,
             )
         self.history.wire(session, creature=creature)
+
+    def _reopen(self, held: Session, file: Path, creature: CreaturePart) -> Iterator[Any]:
+        """Take a ZIP back, and make its creature again."""
+        studio = self.studio
+        try:
+            found = reopen(file, folder=studio.folder, host=studio.host)
+            if found.fuser and studio.facts(found.fuser) is None:
+                raise ConfigError(f"there is no method {found.fuser!r} here, which that ZIP was made with")
+        except ChimeraError as error:
+            yield {self.saved: wrong(str(error))}
+            return
+        held.take_over(found)
+        yield {**creature.all_shown(held), **creature.controls(held), self.saved: plain("The ZIP is open.")}
+        trouble = yield from creature.parents.look(held)
+        if not trouble:
+            yield from creature.draw(held)
 
 
 def saved_as(name: str) -> str:

@@ -115,20 +115,25 @@ class ParentsPart:
 
     def _place_shown(self, held: Session, k: int) -> dict[Any, Any]:
         """Show one parent, and what was found."""
-        slot, found = held.parents[k], held.looks[k]
+        slot = held.parents[k]
         facts = self.studio.facts(held.fuser) if held.fuser else None
         title = titles(self.studio.reason(held), held.names, facts.summary if facts else "")[k]
-        text = slot.shown if slot else ""
-        if slot and found:
-            taken = f" (a picture of {found['taken']} is taken)" if found.get("taken") else ""
-            text = f"{slot.shown}{taken}: {found['text']}"
-        file = found.get("file") or None
+        text = self._found(held, k)
+        file = held.looks[k].get("file") or None
         return {
             self.images[k]: gr.update(value=file, label=title, alt_text=text or title),
             self.captions[k]: plain(text) if text else "",
             self.corrects[k]: gr.update(visible=file is not None),
             self.names[k]: slot.word if slot and not slot.is_file else "",
         }
+
+    def _found(self, held: Session, k: int) -> str:
+        """Say what stands in a place, and what was found there."""
+        slot, found = held.parents[k], held.looks[k]
+        if slot is None or not found:
+            return slot.shown if slot else ""
+        taken = f" (a picture of {found['taken']} is taken)" if found.get("taken") else ""
+        return f"{slot.shown}{taken}: {found['text']}"
 
     def wire(self, session: Any, *, fuser: FuserPart, creature: CreaturePart) -> None:
         """Let the places do what they are for."""
@@ -241,20 +246,19 @@ class ParentsPart:
     def _look(self, held: Session, at: int | None, *, chooses: bool = False) -> Generator[Any, None, str]:
         job = self.studio.look(held, chooses=chooses)
         asked = list(held.parents)
-        new = [k for k in held.filled if not held.looks[k]] if at is None else [at]
+        new = [at] if at is not None else [k for k in held.filled if chooses or not held.looks[k]]
+        if chooses:
+            suits = {k: plain(f"{self._found(held, k)} Seeing what suits them ...") for k in new}
+            yield {self.captions[k]: line for k, line in suits.items()}
         while not job.wait(_LOOK_S):
             if new and not chooses:
                 yield {self.captions[k]: working(job, "Looking for the animal") for k in new}
         if job.state != "done":
-            if (
-                chooses
-            ):  # the photographs can be read: what cannot be made of them is said when it is asked for
-                return ""
             lines = {k: self._place_shown(held, k)[self.captions[k]] for k in new}
-            if job.error:
+            if job.error and not chooses:  # what cannot be made of them is said when it is asked for
                 lines[new[-1] if new else held.filled[-1]] = wrong(job.error)
             yield {self.captions[k]: line for k, line in lines.items()}
-            return job.error
+            return "" if chooses else job.error
         if held.parents == asked:
             self.studio.note_choice(held, job)
         for found in job.result["parents"]:

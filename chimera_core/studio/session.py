@@ -124,6 +124,19 @@ class Session:
         self.fuser, self.preset, self.options = ask.fuser, ask.preset, dict(creature.options)
         self.seed, self.size, self.background, self.clicks = ask.seed, ask.size, ask.background, []
 
+    def take_over(self, other: Session) -> None:
+        """Set all that another one has set; what was made so far stays."""
+        self.begin_anew()
+        self.parents, self.masks, self.looks = other.parents, other.masks, other.looks
+        self.fuser, self.preset, self.options = other.fuser, other.preset, other.options
+        self.shares, self.seed, self.size, self.background = (
+            other.shares,
+            other.seed,
+            other.size,
+            other.background,
+        )
+        self.clicks = []
+
     def restore_weights(self) -> bool:
         """Set the weights and the seed of the creature that is shown, if it is one of these parents; say whether it is."""
         if self.shown is None or not self.is_of_these:

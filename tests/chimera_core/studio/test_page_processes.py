@@ -84,7 +84,7 @@ def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same
     assert page.overflow() <= 0
     page.resize(1280)
     page.browser.execute_script("document.querySelectorAll('#gallery .grid-container button')[2].click()")
-    page.done("seed 2")
+    page.done("alternative 3")
     file = page.download("#keep-png", tmp_path / "png")
     kept, text = file.read_bytes(), read_notes(file)
     assert json.loads(text["chimera.parents"]) == ["lion.png", "zebra.png"]
