@@ -30,6 +30,7 @@ _SHOW_EVERY_S = 0.25
 _FIRST = "Drop two photographs, then press the button: your creature appears below."
 _AS_TRAINED = 0
 _TIME = "Twice the size takes up to four times as long."
+_BEFORE = " It is of the animals before."
 _LINE, _CANCEL = "How much of the second animal (%)", "Cancel"
 
 
@@ -149,17 +150,11 @@ class CreaturePart:
         return {
             self.make: gr.update(interactive=is_ready),
             self.status: plain(text),
-            **self._stage_label(held),
+            self.stage: gr.update(label=_stage_label(shown, held.is_of_these)),
             **self._choice(held),
             **self.working(False),
             **self.sliders(held),
         }
-
-    def _stage_label(self, held: Session) -> dict[Any, Any]:
-        if held.shown is None:
-            return {self.stage: gr.update(label="Creature")}
-        before = "" if held.is_of_these else " of the animals before"
-        return {self.stage: gr.update(label=f"Creature{before}: {animals(held.shown.parents)}")}
 
     def _choice(self, held: Session) -> dict[Any, Any]:
         """Offer the way back from an alternative."""
@@ -270,9 +265,9 @@ class CreaturePart:
         return {
             **self._choice(held),
             self.stage: gr.update(
-                value=creature.file, alt_text=alt, label=f"Creature: {animals(creature.parents)}"
+                value=creature.file, alt_text=alt, label=_stage_label(creature, held.is_of_these)
             ),
-            self.status: plain(f"Done{took}. {facts}."),
+            self.status: plain(f"Done{took}. {facts}.{'' if held.is_of_these else _BEFORE}"),
             self.why: plain(made_by(creature, summary.summary if summary else "")),
             **self.sized(held),
             **self.working(False),
@@ -323,6 +318,11 @@ class CreaturePart:
     def _stop(self, held: Session) -> tuple[Any, Any]:
         self.studio.stop(held)
         return plain("Stopping ..."), gr.update(value=_CANCEL, interactive=False)
+
+
+def _stage_label(creature: Creature | None, is_of_these: bool) -> str:
+    before = "" if is_of_these else " of the animals before"
+    return f"Creature{before}: {animals(creature.parents)}" if creature else "Creature"
 
 
 def _size_choices(held: int | None) -> list[tuple[str, int]]:

@@ -77,11 +77,11 @@ class MorePart:
 
     def shown(self, held: Session) -> dict[Any, Any]:
         """Show what a tab holds of all this."""
-        moving = gr.update(value=held.moving or None, visible=bool(held.moving))
+        moving: dict[str, Any] = {"value": held.moving or None, "visible": bool(held.moving)}
         return {
             **self.gallery.shown(held, held.captions),
-            self.moving: moving,
-            self.keep_gif: moving,
+            self.moving: gr.update(**moving),
+            self.keep_gif: gr.update(**moving),
             self.note: "",
         }
 
@@ -195,7 +195,7 @@ class MorePart:
     def _move(self, held: Session, creature: CreaturePart) -> Iterator[Any]:
         """Write the GIF of a sweep, as ``chimera fuse --sweep`` does."""
         held.turn += 1
-        turn = held.turn
+        parents = list(held.parents)
         try:
             ask = held.ask()
         except ChimeraError as error:
@@ -211,7 +211,7 @@ class MorePart:
             note = working(job, "Drawing the moving picture", self.studio.workshop.ahead_of(job))
             yield {self.note: note, **self._working(creature, True)}
         if job.state == "done":
-            if held.turn == turn:  # else it shows other animals than the page does
+            if held.parents == parents:  # else it shows other animals than the page does
                 held.moving = job.result["file"]
                 yield {**self.shown(held), self.note: plain("Done: press Save below it to keep it.")}
         else:

@@ -170,7 +170,7 @@ class ParentsPart:
             before = held.standing()
             held.put(k, slot)
             studio.drop_useless_hints(held)
-            error = yield from self.look(held, at=k)
+            error = yield from self._look(held, k)
             if held.parents[k] is not slot:  # another one was put there meanwhile
                 return
             if error:
@@ -180,6 +180,7 @@ class ParentsPart:
                 yield {**self._place_shown(held, k), self.captions[k]: wrong(error)}
                 return
             yield {**self._place_shown(held, k), **self._changed(held, creature)}
+            yield from self._choose(held, k)
 
         def cleared(k: int, held: Session) -> dict[Any, Any]:
             held.put(k, None)
@@ -239,9 +240,14 @@ class ParentsPart:
         if not held.filled:
             return ""
         error = yield from self._look(held, at)
-        if not error and not held.fuser and not held.missing and not self.studio.choice(held):
-            yield from self._look(held, at, chooses=True)
+        if not error:
+            yield from self._choose(held, at)
         return error
+
+    def _choose(self, held: Session, at: int | None) -> Iterator[Any]:
+        """Let the automatic choice be made, where it is asked for and not known yet: labels follow it."""
+        if not held.fuser and not held.missing and not self.studio.choice(held):
+            yield from self._look(held, at, chooses=True)
 
     def _look(self, held: Session, at: int | None, *, chooses: bool = False) -> Generator[Any, None, str]:
         job = self.studio.look(held, chooses=chooses)

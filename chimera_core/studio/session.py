@@ -72,8 +72,7 @@ class Session:
                 self.options[(path,)] = [*lines[:k], "auto", *lines[k + 1 :]]
 
     def begin_anew(self) -> None:
-        """Go back to equal weights and the first choice, for other parents; what is drawn for those before is not shown."""
-        self.turn += 1
+        """Go back to equal weights and the first choice, for other parents."""
         self.shares = [34.0, 33.0, 33.0] if len(self.filled) == MAX_PARENTS else [50.0] * MAX_PARENTS
         self.seed, self.listed, self.captions, self.moving = 0, [], [], ""
 
@@ -126,6 +125,7 @@ class Session:
 
     def take_over(self, other: Session) -> None:
         """Set all that another one has set; what was made so far stays."""
+        self.turn += 1
         self.begin_anew()
         self.parents, self.masks, self.looks = other.parents, other.masks, other.looks
         self.fuser, self.preset, self.options = other.fuser, other.preset, other.options
