@@ -8,8 +8,8 @@ from typing import Any
 from chimera_core.studio.workshop import Job
 
 STYLE = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; box-sizing: border-box; }
-main.app, .gradio-container > .main { width: 100%; }
+html { scrollbar-gutter: stable; }
+.gradio-container { width: 100% !important; max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; box-sizing: border-box; }
 main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-sizing: border-box; max-width: 100%; }
 @media (max-width: 600px) { main.app, .gradio-container > .main { padding: 10px 10px 30px !important; } }
 #head h1 { font-size: 1.7rem; margin: 0; letter-spacing: -0.02em; }

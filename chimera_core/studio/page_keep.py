@@ -36,7 +36,7 @@ class KeepPart:
         with gr.Row():
             self.png = gr.DownloadButton("Picture (PNG)", interactive=False, elem_id="keep-png")
             self.settings = gr.DownloadButton("Everything (ZIP)", interactive=False, elem_id="keep-settings")
-            self.open = gr.UploadButton("Open a saved ZIP", file_types=[".zip"], elem_id="open-zip")
+            self.open = gr.UploadButton("Open a ZIP", file_types=[".zip"], elem_id="open-zip")
         self.saved = gr.HTML(padding=False, elem_id="saved", elem_classes="caption")
         self.command = gr.Textbox(
             label=_COMMAND,

@@ -169,6 +169,8 @@ class ParentsPart:
             """Put a parent in its place and look; one that cannot be read leaves the one that was there."""
             before = held.standing()
             held.put(k, slot)
+            held.begin_anew()
+            turn = held.turn
             studio.drop_useless_hints(held)
             error = yield from self._look(held, k)
             if held.parents[k] is not slot:  # another one was put there meanwhile
@@ -179,16 +181,20 @@ class ParentsPart:
                     error = unknown_name(studio.host, slot.word)
                 yield {**self._place_shown(held, k), self.captions[k]: wrong(error)}
                 return
-            yield {**self._place_shown(held, k), **self._changed(held, creature)}
+            # Whoever did not wait for the look has begun to draw: what says how that goes is left alone.
+            controls = self._changed(held, creature) if held.turn == turn else {}
+            yield {**self._place_shown(held, k), **controls}
             yield from self._choose(held, k)
 
         def cleared(k: int, held: Session) -> dict[Any, Any]:
             held.put(k, None)
+            held.begin_anew()
             return {**self._place_shown(held, k), **self._changed(held, creature)}
 
         def example(names: tuple[str, ...], held: Session) -> Iterator[Any]:
             for k in range(MAX_PARENTS):
                 held.put(k, Slot(names[k], names[k], False) if k < len(names) else None)
+            held.begin_anew()
             yield {**self.shown(held), **self._changed(held, creature)}
             yield from self.look(held)
             yield from creature.draw(held)
@@ -279,8 +285,7 @@ class ParentsPart:
         return ""
 
     def _changed(self, held: Session, creature: CreaturePart) -> dict[Any, Any]:
-        """Show what other parents change: all begins anew, and what was made of those before goes."""
-        held.begin_anew()
+        """Show what other parents change: what was made of those before goes."""
         more = (
             {self.third: gr.update(visible=True), self.add: gr.update(visible=False)}
             if held.parents[2]

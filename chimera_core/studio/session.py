@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,18 +50,20 @@ class Session:
         """The places where there is a parent."""
         return [k for k, slot in enumerate(self.parents) if slot is not None]
 
-    def standing(self) -> tuple[list[Any], ...]:
-        """Give parents, masks, what was found, and hints as they are."""
-        hints = [(path, self.options.get((path,))) for path in HINTS]
-        return list(self.parents), list(self.masks), list(self.looks), hints
+    def standing(self) -> dict[str, Any]:
+        """Give parents, and all that begins anew with others, as they are."""
+        hints = {(path,): lines for path in HINTS if (lines := self.options.get((path,))) is not None}
+        names = ("parents", "masks", "looks", "shares", "seed", "listed", "captions", "moving")
+        return {name: copy(getattr(self, name)) for name in names} | {"hints": hints}
 
-    def stand(self, before: tuple[list[Any], ...], k: int) -> None:
-        """Put one parent back as it was."""
-        parents, masks, looks, hints = before
-        self.parents[k], self.masks[k], self.looks[k] = parents[k], masks[k], looks[k]
-        for path, lines in hints:
-            if lines is not None:
-                self.options[(path,)] = lines
+    def stand(self, before: dict[str, Any], k: int) -> None:
+        """Put one parent back as it was, and what began anew with another one."""
+        for name, value in before.items():
+            if name in ("parents", "masks", "looks"):
+                getattr(self, name)[k] = value[k]
+            elif name != "hints":
+                setattr(self, name, value)
+        self.options |= before["hints"]
 
     def put(self, k: int, slot: Slot | None) -> None:
         """Put a parent in a place, or none: what was chosen for those before does not go on with others."""

@@ -40,6 +40,17 @@ def test_other_animals_begin_with_the_first_choice_and_equal_weights() -> None:
     assert not held.is_of_these
 
 
+def test_a_parent_that_cannot_be_read_leaves_all_as_it_was() -> None:
+    held = made()
+    held.hint("head_box", 1, "0,0,0.5,0.5")
+    ask, listed = held.ask(), held.listed
+    before = held.standing()
+    held.put(1, CAT)
+    held.begin_anew()
+    held.stand(before, 1)
+    assert (held.ask(), held.listed, held.moving) == (ask, listed, "x.gif") and held.is_of_these
+
+
 def test_a_head_that_is_set_leaves_the_neck_that_was_set() -> None:
     held = Session(parents=[LLAMA, TIGER, None])
     held.hint("neck", 1, "0.1,0.1,0.2,0.2")
