@@ -182,7 +182,8 @@ class ParentsPart:
                 yield {**self._place_shown(held, k), self.captions[k]: wrong(error)}
                 return
             # Whoever did not wait for the look has begun to draw: what says how that goes is left alone.
-            controls = self._changed(held, creature) if held.turn == turn else {}
+            waited = held.turn == turn
+            controls = self._changed(held, creature) if waited else creature.more.shown(held)
             yield {**self._place_shown(held, k), **controls}
             yield from self._choose(held, k)
 
