@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 MAX_PARENTS = 3
-SIZES = (256, 384, 512, 768, 1024)
-DEFAULT_SIZE = 384
+SIZES = (256, 512, 1024)
+DEFAULT_SIZE = 512
 
 
 @dataclass(frozen=True)

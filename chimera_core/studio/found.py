@@ -15,6 +15,7 @@ import numpy as np
 
 from chimera_core.errors import ChimeraError
 from chimera_core.files.own_folders import make_folder
+from chimera_core.library.matching import plain_name
 from chimera_core.records import Parent
 from chimera_core.subjects.finder import SubjectFinder
 
@@ -32,9 +33,11 @@ def look_at_parents(tasks: Tasks, job: Mapping[str, Any], *, remark: Remark) -> 
     """Look at parents, and draw what was found over each.
 
     Args:
-        job: ``arguments`` of ``check_request``; ``places``, the parent's place on the page for each.
+        job: ``arguments`` of ``check_request``; ``places``, the parent's place on the page for each; ``chooses``, whether
+            the automatic choice of a fuser is to be made, which it remarks.
     Returns:
-        ``parents``: for each its place, the file with the drawing (empty for a class), a sentence, and what was found.
+        ``parents``: for each its place, the file with the drawing (empty for a class), a sentence, its name as fusers
+        call it, and what was found.
     Raises:
         ChimeraError: if a photograph cannot be read.
     """
@@ -48,13 +51,25 @@ def look_at_parents(tasks: Tasks, job: Mapping[str, Any], *, remark: Remark) -> 
     seen: Sequence[Mapping[str, Any]] = [{}] * len(parents)
     if not alone:
         try:
+            if job.get("chooses"):
+                # All of the first parent is that parent itself: nothing is drawn, but the fuser has chosen.
+                fusion.make([1.0] + [0.0] * (len(parents) - 1), fusion.request.seeds[:1])
             seen = fusion.findings(fusion.request.seeds[0]) or seen
         except ChimeraError as error:
             remark(str(error))
     finder = SubjectFinder("auto", device=fusion.device)
+    taken = [
+        picture.found if picture is not None and picture.found != plain_name(picture.name) else ""
+        for picture in fusion.request.pictures or [None] * len(parents)
+    ]
     return {
         "parents": [
-            {"place": place, **_described(tasks.folder, finder, parent, facts, _hints(arguments, k))}
+            {
+                "place": place,
+                "name": parent.name,
+                **_described(tasks.folder, finder, parent, facts, _hints(arguments, k)),
+                **({"taken": taken[k]} if taken[k] else {}),
+            }
             for k, (place, parent, facts) in enumerate(zip(places, parents, seen, strict=True))
         ]
     }
@@ -126,7 +141,8 @@ def sentence(
         sure = (neck or {}).get("confidence", 1.0)
         found.append("head" if sure >= _SURE else "an unsure head")
     if neck:
-        found.append("neck (as given)" if "neck" in given else "neck")
+        follows = "neck (moved with the head)" if "head" in given else "neck"
+        found.append("neck (as given)" if "neck" in given else follows)
     if face:
         found.append("face")
     return "Found: " + ", ".join(found) + "."

@@ -8,7 +8,8 @@ from typing import Any
 from chimera_core.studio.workshop import Job
 
 STYLE = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; box-sizing: border-box; }
+html { scrollbar-gutter: stable; }
+.gradio-container { width: 100% !important; max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; box-sizing: border-box; }
 main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-sizing: border-box; max-width: 100%; }
 @media (max-width: 600px) { main.app, .gradio-container > .main { padding: 10px 10px 30px !important; } }
 #head h1 { font-size: 1.7rem; margin: 0; letter-spacing: -0.02em; }
@@ -16,7 +17,7 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .caption .html-container, #status .html-container, #why .html-container, #hint .html-container, #runs .html-container { padding: 0 !important; }
 #gallery .grid-wrap, #history .grid-wrap { max-height: none !important; min-height: 0 !important; height: auto !important; overflow: visible !important; }
 #gallery .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(150px, 44%), 1fr)) !important; }
-#history .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
+#history .grid-container { grid-template-columns: repeat(auto-fill, minmax(120px, 1fr)) !important; }
 #gallery, #history { max-width: 100%; }
 .step h2 { font-size: 1.05rem; margin: 14px 0 2px; }
 .step p { margin: 0; color: var(--body-text-color-subdued); }
@@ -24,6 +25,7 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .caption .wrong, #status .wrong { color: var(--error-text-color, #b91c1c); font-weight: 600; }
 .dark .caption .wrong, .dark #status .wrong { color: #fca5a5; }
 #make { font-size: 1.15rem; min-height: 52px; }
+#suggestions { display: none; }
 #stage { min-height: 320px; }
 #status { min-height: 2.2em; padding: 0 2px; }
 #status .bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; margin-top: 4px; }
@@ -41,6 +43,10 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 .runs h3 { margin: 0 0 2px; font-size: 1rem; }
 .runs p { margin: 2px 0; font-size: 0.88rem; color: var(--body-text-color-subdued); }
 .runs img { width: 100%; border-radius: 6px; margin-top: 8px; background: #fff; }
+/* A slider's knob stands out from its track, in light and dark. */
+input[type=range]::-webkit-slider-thumb { width: 20px !important; height: 20px !important; background: #fff !important;
+  border: 4px solid var(--primary-700) !important; border-radius: 50% !important; box-shadow: 0 0 0 1px #fff, 0 1px 4px #0008 !important; }
+input[type=range]::-moz-range-thumb { width: 14px; height: 14px; background: #fff; border: 4px solid var(--primary-700); border-radius: 50%; }
 /* A slider's number is there to be read. */
 .tab-like-container input[type=number] { pointer-events: none; border: 0 !important; background: none !important;
   box-shadow: none !important; text-align: right; padding: 0 !important; width: 3.2em !important; appearance: textfield; -moz-appearance: textfield; min-width: 0 !important; }
@@ -74,6 +80,9 @@ main.app, .gradio-container > .main { padding: 16px 20px 40px !important; box-si
 }
 footer { display: none !important; }
 """
+_START = "Getting ready, which takes longer the first time"
+# A fuser's last report is not yet a picture on the disk.
+_FINISHING = 0.99
 SCRIPT = """
 () => {
   // Gradio's label of a text with a copy button belongs to the button.
@@ -90,12 +99,21 @@ SCRIPT = """
       box.setAttribute('aria-hidden', 'true');
     }
   };
-  const both = () => { name(); numbers(); };
-  both();
-  new MutationObserver(both).observe(document.body, {childList: true, subtree: true});
-  window.addEventListener('beforeunload', (event) => {
-    if (document.querySelector('#stage img')) event.preventDefault();
-  });
+  // Names of pictures are suggested while one is typed; what is typed stays as it is. Typing replaces the name before.
+  const suggest = () => {
+    for (const box of document.querySelectorAll('[id^=name-] input')) {
+      if (box.getAttribute('list')) continue;
+      box.setAttribute('list', 'known-names');
+      box.addEventListener('focus', () => box.select());
+      box.addEventListener('input', (event) => {
+        if (!event.isTrusted) return;
+        if (!event.inputType || event.inputType === 'insertReplacementText') setTimeout(() => box.blur(), 50);
+      });
+    }
+  };
+  const all = () => { name(); numbers(); suggest(); };
+  all();
+  new MutationObserver(all).observe(document.body, {childList: true, subtree: true});
 }
 """
 
@@ -151,14 +169,16 @@ def working(job: Job, what: str, ahead: int = 0) -> str:
     """Write how far a job is, how long it took so far, and how long it may take still where that is known."""
     if job.state == "waiting":
         others = "another picture" if ahead <= 1 else f"{ahead} other pictures"
-        text, share = (f"Waiting for {others} ..." if ahead else f"{what} ..."), 0.0
+        text, share = (f"Waiting for {others} ..." if ahead else f"{_START} ..."), 0.0
+    elif job.share >= _FINISHING:
+        text, share = f"{what} ... finishing", _FINISHING
     else:
         share = job.share
         facts = [f"{share:.0%}"] if share > 0.02 else []
         if (elapsed := job.elapsed_s) >= 2:
-            facts.append(f"{_duration(elapsed)} so far")
+            facts.append(f"{seconds(elapsed)} so far")
         if (left := job.left_s) is not None and share < 1:
-            facts.append(f"about {_duration(left)} left")
+            facts.append(f"about {seconds(left)} left")
         text = f"{what} ... {', '.join(facts)}".rstrip()
     percent = f"{100 * share:.0f}"
     bar = (
@@ -170,5 +190,6 @@ def working(job: Job, what: str, ahead: int = 0) -> str:
     return f"<span>{html.escape(text)}</span>{bar}"
 
 
-def _duration(seconds: float) -> str:
-    return f"{max(1, seconds):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+def seconds(value: float) -> str:
+    """Write how long something takes."""
+    return f"{max(1, value):.0f} s" if value < 90 else f"{value / 60:.0f} min"

@@ -12,8 +12,10 @@ from chimera_core.studio.page_fuser import FuserPart
 from chimera_core.studio.page_keep import KeepPart
 from chimera_core.studio.page_more import MorePart
 from chimera_core.studio.page_parents import ParentsPart
+from chimera_core.studio.page_return import Return
 from chimera_core.studio.page_trainings import TrainingsPart
-from chimera_core.studio.session import Session, Studio
+from chimera_core.studio.session import Session
+from chimera_core.studio.studio import Studio
 
 # Every so many seconds copies that are older than so many go.
 _DELETE_CACHE = (3600, 6 * 3600)
@@ -43,18 +45,12 @@ def build_page(studio: Studio) -> Any:
         creature.keep, creature.more = keep, more
         creature.parents, creature.fuser = parents, fuser
         parents.wire(session, fuser=fuser, creature=creature)
-        fuser.wire(session, parents=parents)
+        fuser.wire(session, parents=parents, creature=creature)
         creature.wire(session)
         keep.wire(session, creature=creature)
         more.wire(session, creature=creature)
         trainings.wire(tab)
-        page.load(
-            fuser.choices,
-            outputs=[fuser.fuser],
-            api_visibility="private",
-            show_progress="hidden",
-            queue=False,
-        )
+        Return(studio).wire(page, session, creature=creature)
     return page
 
 

@@ -14,7 +14,8 @@ from chimera_core.errors import ChimeraError
 from chimera_core.files.own_folders import make_folder
 from chimera_core.studio.asks import MAX_PARENTS
 from chimera_core.studio.look import plain, wrong
-from chimera_core.studio.session import Session, Studio
+from chimera_core.studio.session import Session
+from chimera_core.studio.studio import Studio
 
 if TYPE_CHECKING:
     from chimera_core.studio.page_creature import CreaturePart
@@ -33,10 +34,10 @@ class CorrectionsPart:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        with gr.Accordion("Correct what was found", open=False):
+        with gr.Accordion("Correct what was found", open=False, elem_id="corrections") as self.panel:
             gr.Markdown(
                 "To move a head or a neck, choose it here and click two points on the photograph above: opposite corners "
-                "of the head, or both ends of the neck."
+                "of the head, or both ends of the neck. The neck moves along with a head, unless you set it, too."
             )
             self.tool = gr.Radio(
                 [("Nothing", ""), ("Head", "head_box"), ("Neck", "neck")],
@@ -45,7 +46,10 @@ class CorrectionsPart:
                 elem_id="tool",
             )
             self.whose = gr.Radio(
-                [("First", 0), ("Second", 1), ("Third", 2)], value=0, label="Whose outline to brush"
+                [("First", 0), ("Second", 1), ("Third", 2)],
+                value=0,
+                label="Whose outline to brush",
+                elem_id="whose",
             )
             with gr.Row():
                 self.load_brush = gr.Button("Show it for brushing", size="sm", elem_id="load-brush")
@@ -80,8 +84,14 @@ class CorrectionsPart:
             "api_visibility": "private",
             "concurrency_limit": None,
         }
-        changed = [*parents.outputs, self.hint, creature.status]
+        changed = [*parents.outputs, self.hint, *creature.outputs]
         for k in range(MAX_PARENTS):
+            parents.corrects[k].click(
+                lambda held, k=k: self._begin(held, parents, k),
+                [session],
+                [self.panel, self.tool, self.whose, parents.captions[k]],
+                **quiet,
+            )
             parents.images[k].select(
                 _clicker(self, parents, fuser, creature, k),
                 [session, self.tool],
@@ -89,7 +99,7 @@ class CorrectionsPart:
                 **quiet,
             )
         self.reset.click(
-            lambda held: (yield from self._forget(held, parents)),
+            lambda held: (yield from self._forget(held, parents, fuser, creature)),
             [session],
             [*changed, self.editor, self.use_brush, fuser.version],
             **quiet,
@@ -106,12 +116,44 @@ class CorrectionsPart:
             **quiet,
         )
 
-    def _forget(self, held: Session, parents: ParentsPart) -> Iterator[Any]:
-        held.options.pop(("head_box",), None)
-        held.options.pop(("neck",), None)
-        held.masks, held.clicks = ["auto"] * MAX_PARENTS, []
-        yield {**self.closed(), self.hint: plain("Your corrections are forgotten.")}
+    def _begin(self, held: Session, parents: ParentsPart, k: int) -> dict[Any, Any]:
+        """Let the next clicks set one parent's head, and open the panel for all else."""
+        held.clicks = []
+        return {
+            self.panel: gr.update(open=True),
+            self.tool: "head_box",
+            self.whose: k,
+            parents.captions[k]: plain(
+                "Click two opposite corners of the head on the photograph. For neck and outline see below."
+            ),
+        }
+
+    def _forget(
+        self, held: Session, parents: ParentsPart, fuser: FuserPart, creature: CreaturePart
+    ) -> Iterator[Any]:
+        held.forget_corrections()
+        yield {
+            **self.closed(),
+            self.hint: plain("Your corrections are forgotten."),
+            fuser.version: time.monotonic_ns(),
+        }
         yield from parents.look(held)
+        yield from self.act(held, creature)
+
+    def act(self, held: Session, creature: CreaturePart) -> Iterator[Any]:
+        """Draw the creature that is shown anew, as corrected; one that stays the same is said to."""
+        before = held.shown
+        if before is None or held.missing or not held.is_of_these:
+            return
+        yield from creature.draw(held)
+        after = held.shown
+        if after is not None and after is not before and after.looks_like(before):
+            name = after.fuser.split(":")[-1]
+            yield {
+                creature.status: plain(
+                    f"Done. The correction changes nothing here: {name} makes the same picture with it."
+                )
+            }
 
     def _load_brush(self, held: Session, whose: int) -> dict[Any, Any]:
         found = held.looks[whose]
@@ -149,7 +191,8 @@ class CorrectionsPart:
         held.masks[whose] = made["file"]
         yield {self.hint: plain("Your outline is taken: looking again ...")}
         yield from parents.look(held)
-        yield {self.hint: plain("Your outline is used from now on."), **creature.outdated(held)}
+        yield {self.hint: plain("Your outline is used from now on.")}
+        yield from self.act(held, creature)
 
 
 def _clicker(
@@ -163,9 +206,9 @@ def _clicker(
         file, caption = held.looks[k].get("file"), parents.captions[k]
         if not tool or not file:
             return
-        if not any(flag.path == (tool,) and flag.multiple for flag in part.studio.flags(held)):
-            what = tool.replace("_box", "")
-            yield {caption: wrong(f"This method takes no {what}: choose parts or Automatic.")}
+        # What is chosen automatically may be another fuser once it knows where the head is.
+        if held.fuser and (reason := part.studio.why_no_hint(held, tool)):
+            yield {caption: wrong(reason)}
             return
         with Image.open(file) as shown:
             width, height = shown.size
@@ -188,14 +231,13 @@ def _clicker(
                     caption: wrong("That is no box: click two opposite corners of the head."),
                 }
                 return
-        place = held.filled.index(k)
-        lines = [*held.options.get((tool,), [])]
-        lines += ["auto"] * (place + 1 - len(lines))
-        lines[place] = ",".join(f"{value:.3f}" for value in (x0, y0, x1, y1))
-        held.options[(tool,)] = lines
+        held.hint(tool, k, ",".join(f"{value:.3f}" for value in (x0, y0, x1, y1)))
         yield {caption: plain("Looking again ..."), fuser.version: time.monotonic_ns()}
         yield from parents.look(held, at=k)
-        yield creature.outdated(held)
+        if reason := part.studio.why_no_hint(held, tool):
+            yield {caption: plain(reason)}
+            return
+        yield from part.act(held, creature)
 
     return clicked
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from chimera_core.errors import ChimeraError
-from chimera_core.studio.asks import Ask
-from chimera_core.studio.look import plain, working, wrong
-from chimera_core.studio.session import Creature, Session, Studio
+from chimera_core.studio.asks import DEFAULT_SIZE, SIZES, Ask
+from chimera_core.studio.captions import alternative, animals, made_by, short
+from chimera_core.studio.creature import Creature
+from chimera_core.studio.look import plain, seconds, working, wrong
+from chimera_core.studio.session import Session
+from chimera_core.studio.studio import Studio
 from chimera_core.studio.weights import STEP, balanced, caption, near_first, weights_of_line
 from chimera_core.studio.workshop import Job
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 _REST_S = 0.2
 _SHOW_EVERY_S = 0.25
 _FIRST = "Drop two photographs, then press the button: your creature appears below."
+_AS_TRAINED = 0
+_TIME = "Twice the size takes up to four times as long."
+_BEFORE = " It is of the animals before."
 _LINE, _CANCEL = "How much of the second animal (%)", "Cancel"
 
 
@@ -45,6 +50,13 @@ class CreaturePart:
                 "Make the creature", variant="primary", interactive=False, elem_id="make", scale=4
             )
             self.cancel = gr.Button(_CANCEL, interactive=False, elem_id="cancel", scale=1, min_width=90)
+        self.size = gr.Dropdown(
+            _size_choices(DEFAULT_SIZE),
+            value=DEFAULT_SIZE,
+            label="Size of its shorter side",
+            info=_TIME,
+            elem_id="size",
+        )
         self.status = gr.HTML(plain(_FIRST), padding=False, elem_id="status")
         self.stage = gr.Image(
             label="Creature",
@@ -57,6 +69,7 @@ class CreaturePart:
             alt_text="The creature, once it is made",
         )
         self.why = gr.HTML(padding=False, elem_id="why")
+        self.first = gr.Button("Back to the first choice", size="sm", visible=False, elem_id="first-choice")
         self.line = gr.Slider(
             0,
             100,
@@ -71,7 +84,6 @@ class CreaturePart:
                 gr.Slider(0, 100, value=33, step=1, label=label, elem_id=f"share-{k + 1}", min_width=120)
                 for k, label in enumerate(("First (%)", "Second (%)", "Third (%)"))
             ]
-        self.roles = gr.HTML(padding=False, elem_id="roles", elem_classes="caption")
 
     @property
     def outputs(self) -> list[Any]:
@@ -85,7 +97,8 @@ class CreaturePart:
             self.line,
             self.three,
             *self.shares,
-            self.roles,
+            self.first,
+            self.size,
             *(self.keep.outputs if hasattr(self, "keep") else []),
         ]
 
@@ -98,6 +111,8 @@ class CreaturePart:
         }
         every = self.outputs
         self.make.click(lambda held: (yield from self.draw(held)), [session], every, **quiet)
+        self.first.click(lambda held: (yield from self._begin_with(held, 0)), [session], every, **quiet)
+        self.size.input(self._resize, [self.size, session], [self.status], **quiet)
         self.cancel.click(self._stop, [session], [self.status, self.cancel], **{**quiet, "queue": False})
         self.line.input(
             lambda share, held: (yield from self._turn(held, share)),
@@ -118,30 +133,38 @@ class CreaturePart:
     @property
     def everything(self) -> list[Any]:
         """What a creature of before may change: all that it was made of."""
-        return [*self.outputs, *self.fuser.outputs, *self.parents.outputs]
+        return [*self.outputs, *self.fuser.outputs, *self.parents.outputs, *self.more.outputs]
 
     def controls(self, held: Session) -> dict[Any, Any]:
         """Give the button and sliders as they are for the parents that are there."""
-        is_ready = not held.missing
-        ready = "Ready: press the button." if held.shown is None else "Press Make it again."
+        is_ready, shown = not held.missing, held.shown
+        if shown is None:
+            text = "Ready: press the button." if is_ready else held.missing
+        elif held.is_of_these:
+            text = "Press Make it again."
+        else:
+            text = (
+                f"The picture below is of the animals before, {animals(shown.parents)}. "
+                f"{'Press the button for the new ones.' if is_ready else held.missing}"
+            )
         return {
             self.make: gr.update(interactive=is_ready),
-            self.status: plain(ready if is_ready else held.missing),
+            self.status: plain(text),
+            self.stage: gr.update(label=_stage_label(shown, held.is_of_these)),
+            **self._choice(held),
+            **self.working(False),
             **self.sliders(held),
         }
 
-    def outdated(self, held: Session) -> dict[Any, Any]:
-        """Say that the picture does not show a correction yet."""
-        again = held.shown is not None and not held.missing
-        return {self.status: plain("Press Make it again to see the correction.")} if again else {}
+    def _choice(self, held: Session) -> dict[Any, Any]:
+        """Offer the way back from an alternative."""
+        return {self.first: gr.update(visible=held.seed != 0)}
 
     def sliders(self, held: Session) -> dict[Any, Any]:
         """Give the sliders as a tab holds them."""
-        names = [
-            _short(Path(slot.shown).stem if slot.is_file else slot.shown) for slot in held.parents if slot
-        ]
+        names = [short(slot) for slot in held.parents if slot]
         count = len(names)
-        shown: dict[Any, Any] = {self.three: gr.update(visible=count == 3), self.roles: ""}
+        shown: dict[Any, Any] = {self.three: gr.update(visible=count == 3)}
         if count == 3:
             shown[self.line] = gr.update(visible=False)
             for k, slider in enumerate(self.shares):
@@ -158,12 +181,31 @@ class CreaturePart:
     def back(self, held: Session, creature: Creature) -> dict[Any, Any]:
         """Bring a creature back, and all controls to what it was made of."""
         held.turn += 1
+        more: dict[Any, Any] = {}
+        if list(creature.parents) != held.parents:  # what is listed was made of others
+            held.begin_anew()
+            more = self.more.cleared()
         held.restore(creature)
         return {
+            **more,
             **self.parents.shown(held),
             **self.fuser.shown(held),
             **self.sliders(held),
             **self.shown(held, creature),
+        }
+
+    def all_shown(self, held: Session) -> dict[Any, Any]:
+        """Show all that a tab holds, on a page that was loaded anew."""
+        held.turn += 1
+        shown = {} if held.shown is None else self.shown(held, held.shown)
+        if not held.is_of_these:
+            shown |= self.controls(held)
+        return {
+            **self.parents.shown(held),
+            **self.fuser.shown(held),
+            **self.sliders(held),
+            **self.more.shown(held),
+            **shown,
         }
 
     def stopped(self, held: Session, text: str) -> dict[Any, Any]:
@@ -215,29 +257,45 @@ class CreaturePart:
         if creature not in held.history:
             held.history.append(creature)
             del held.history[:-100]
-        names = [slot.shown for slot in creature.parents if slot]
-        alt = (
-            f"A creature of {', '.join(names)}, weights {caption(creature.ask.weights)}, by {creature.fuser}"
-        )
-        took = f" in {creature.took_s:.1f} s" if creature.took_s else ""
+        weights = caption(creature.ask.weights)
+        alt = f"A creature of {animals(creature.parents)}, weights {weights}, by {creature.fuser}"
+        took = f" in {seconds(creature.took_s)}" if creature.took_s else ""
+        facts = ", ".join(filter(None, (weights, alternative(creature.ask))))
+        summary = self.studio.facts(creature.fuser.split(":")[-1])
         return {
-            self.stage: gr.update(value=creature.file, alt_text=alt),
-            self.status: plain(f"Done{took}. {caption(creature.ask.weights)}, seed {creature.ask.seed}."),
-            self.why: plain(why(creature)),
-            self.roles: plain(self._roles(creature)) if len(creature.ask.weights) > 2 else "",
+            **self._choice(held),
+            self.stage: gr.update(
+                value=creature.file, alt_text=alt, label=_stage_label(creature, held.is_of_these)
+            ),
+            self.status: plain(f"Done{took}. {facts}.{'' if held.is_of_these else _BEFORE}"),
+            self.why: plain(made_by(creature, summary.summary if summary else "")),
+            **self.sized(held),
             **self.working(False),
             self.make: gr.update(value="Make it again", interactive=not held.missing),
             **self.keep.shown(held, creature),
         }
 
-    def _roles(self, creature: Creature) -> str:
-        """Say what each parent gives: by the fuser's remark, else by its summary."""
-        for line in creature.remarks:
-            name, bracket, reason = line.partition(" (")
-            if bracket and name == f"fuser: {creature.fuser.split(':')[-1]}" and " of " in reason:
-                return f"{reason[:1].upper()}{reason[1:].rstrip(')')}."
-        facts = next((f for f in self.studio.fusers() if f.name == creature.fuser), None)
-        return f"{facts.label}: {facts.summary}." if facts and facts.summary else ""
+    def sized(self, held: Session) -> dict[Any, Any]:
+        """Show the sizes, with the time that each takes where that is known."""
+        told = [
+            f"{size} pixels: {'about' if is_measured else 'at most about'} {seconds(expected_s)}"
+            for size in SIZES
+            if (expected := self.studio.expected_s(held.fuser, size)) is not None
+            for expected_s, is_measured in [expected]
+        ]
+        if held.size is None:
+            own = "It makes the size that it was trained for."
+            return {self.size: gr.update(choices=_size_choices(None), value=_AS_TRAINED, info=own)}
+        how = f"{'; '.join(told)}." if told else _TIME
+        return {self.size: gr.update(choices=_size_choices(held.size), value=held.size, info=how)}
+
+    def _resize(self, size: int, held: Session) -> str:
+        held.size = size or None
+        return plain("Press Make it again for this size." if held.is_of_these else "")
+
+    def _begin_with(self, held: Session, seed: int) -> Iterator[Any]:
+        held.seed = seed
+        yield from self.draw(held)
 
     def _draw_ahead(self, held: Session) -> None:
         if held.shown is not None and len(held.shown.ask.weights) == 2:
@@ -262,13 +320,13 @@ class CreaturePart:
         return plain("Stopping ..."), gr.update(value=_CANCEL, interactive=False)
 
 
-def why(creature: Creature) -> str:
-    """Say which fuser worked and why, and whatever else it remarked."""
-    lines = [line for line in dict.fromkeys(creature.remarks) if line]
-    if not any(line.startswith("fuser:") for line in lines):
-        lines.insert(0, f"fuser: {creature.fuser}")
-    return " · ".join(line[:1].upper() + line[1:] for line in lines)
+def _stage_label(creature: Creature | None, is_of_these: bool) -> str:
+    before = "" if is_of_these else " of the animals before"
+    return f"Creature{before}: {animals(creature.parents)}" if creature else "Creature"
 
 
-def _short(name: str) -> str:
-    return name if len(name) < 22 else name[:19] + "..."
+def _size_choices(held: int | None) -> list[tuple[str, int]]:
+    """List the sizes to choose from, with one that came from elsewhere, such as a saved ZIP."""
+    sizes = sorted({*SIZES, held or DEFAULT_SIZE})
+    as_trained = [("as it was trained", _AS_TRAINED)] if held is None else []
+    return [*as_trained, *((f"{size} pixels", size) for size in sizes)]

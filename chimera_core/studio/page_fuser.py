@@ -11,12 +11,14 @@ import gradio as gr
 from chimera_core.errors import ChimeraError
 from chimera_core.fusing.backgrounds import BACKGROUNDS
 from chimera_core.options.flags import Flag
-from chimera_core.studio.asks import DEFAULT_SIZE, SIZES
-from chimera_core.studio.fuser_options import AUTOMATIC_SUMMARY, FuserFacts, in_force, read_value, shown_items
+from chimera_core.studio.asks import DEFAULT_SIZE
+from chimera_core.studio.fuser_options import AUTOMATIC_SUMMARY, in_force, read_value, shown_items
 from chimera_core.studio.look import plain, wrong
-from chimera_core.studio.session import Session, Studio
+from chimera_core.studio.session import Session
+from chimera_core.studio.studio import Studio
 
 if TYPE_CHECKING:
+    from chimera_core.studio.page_creature import CreaturePart
     from chimera_core.studio.page_parents import ParentsPart
 
 _NO_PRESET = "without"
@@ -36,50 +38,47 @@ class FuserPart:
             plain(AUTOMATIC_SUMMARY), padding=False, elem_classes="caption", elem_id="summary"
         )
         self.preset = gr.Dropdown(
-            [_NO_PRESET], value=_NO_PRESET, label="Preset", visible=False, elem_id="preset"
+            [_NO_PRESET],
+            value=_NO_PRESET,
+            label="Ready-made settings",
+            info="presets of the method",
+            visible=False,
+            elem_id="preset",
         )
         self.version = gr.State(0)
-        with gr.Accordion("Size, background and all options of the method", open=False, elem_id="options"):
-            with gr.Row():
-                self.size = gr.Dropdown(
-                    [(f"{size} pixels", size) for size in SIZES],
-                    value=DEFAULT_SIZE,
-                    label="Size (shorter side)",
-                    elem_id="size",
-                )
-                self.background = gr.Dropdown(
-                    [(_GROUNDS[name], name) for name in BACKGROUNDS],
-                    value="keep",
-                    label="Background",
-                    elem_id="ground",
-                )
+        with gr.Accordion("Background and all options of the method", open=False, elem_id="options"):
+            self.background = gr.Dropdown(
+                [(_GROUNDS[name], name) for name in BACKGROUNDS],
+                value="keep",
+                label="Background",
+                elem_id="ground",
+            )
             self.options = gr.Group()
 
+    def listed(self) -> list[tuple[str, str]]:
+        """List the fusers, as soon as the worker says what there is."""
+        return [(facts.label, facts.name) for facts in self.studio.fusers()]
+
     def choices(self) -> dict[Any, Any]:
-        """Fill the list, as soon as the worker says what there is."""
-        fusers = self.studio.fusers()
-        return {self.fuser: gr.update(choices=[(f.label, f.name) for f in fusers], value="")}
+        """Fill the list."""
+        return {self.fuser: gr.update(choices=self.listed(), value="")}
 
     @property
     def outputs(self) -> list[Any]:
         """What a creature of before may change."""
-        return [self.fuser, self.summary, self.preset, self.size, self.background, self.version]
+        return [self.fuser, self.summary, self.preset, self.background, self.version]
 
     def shown(self, held: Session) -> dict[Any, Any]:
         """Show the fuser and its options as a tab holds them."""
         return {
             **self._described(held),
             self.fuser: gr.update(value=held.fuser),
-            self.size: gr.update(value=held.size),
             self.background: gr.update(value=held.background),
             self.version: time.monotonic_ns(),
         }
 
-    def _facts(self, held: Session) -> FuserFacts | None:
-        return next((f for f in self.studio.fusers() if f.name == held.fuser), None)
-
     def _described(self, held: Session) -> dict[Any, Any]:
-        facts = self._facts(held)
+        facts = self.studio.facts(held.fuser)
         presets = facts.presets if facts else ()
         listed = [_NO_PRESET, *((f"{p} - {summary}", p) for p, summary in presets)]
         return {
@@ -87,7 +86,7 @@ class FuserPart:
             self.preset: gr.update(choices=listed, value=held.preset or _NO_PRESET, visible=bool(presets)),
         }
 
-    def wire(self, session: Any, *, parents: ParentsPart) -> None:
+    def wire(self, session: Any, *, parents: ParentsPart, creature: CreaturePart) -> None:
         """Let a choice show its options."""
         studio = self.studio
         quiet: dict[str, Any] = {
@@ -98,10 +97,10 @@ class FuserPart:
 
         def chosen(name: str | None, held: Session) -> Any:
             held.fuser, held.preset, held.options = name or "", "", {}
-            facts = self._facts(held)
+            facts = studio.facts(held.fuser)
             trained = facts is not None and "photo" not in facts.accepts
             held.size = None if trained else held.size or DEFAULT_SIZE
-            yield self._described(held)
+            yield {**self._described(held), **creature.sized(held)}
             if len(held.filled) > 1:
                 yield from parents.look(held)
 
@@ -109,10 +108,12 @@ class FuserPart:
             held.preset, held.options = "" if name == _NO_PRESET else name, {}
 
         self.fuser.input(
-            chosen, [self.fuser, session], [self.summary, self.preset, *parents.outputs], **quiet
+            chosen,
+            [self.fuser, session],
+            [self.summary, self.preset, creature.size, *parents.outputs],
+            **quiet,
         )
         self.preset.input(with_preset, [self.preset, session], None, **quiet)
-        self.size.input(lambda size, held: setattr(held, "size", size), [self.size, session], None, **quiet)
         self.background.input(
             lambda name, held: setattr(held, "background", name), [self.background, session], None, **quiet
         )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from chimera_core.errors import ChimeraError
+from chimera_core.errors import ChimeraError, ConfigError
+from chimera_core.studio.captions import in_short
+from chimera_core.studio.creature import Creature
 from chimera_core.studio.keep import command_for, mask_names, title_of, write_settings
-from chimera_core.studio.look import plain
-from chimera_core.studio.session import Creature, Session, Studio
-from chimera_core.studio.weights import caption
+from chimera_core.studio.look import plain, wrong
+from chimera_core.studio.page_gallery import CreatureGallery
+from chimera_core.studio.reopen import reopen
+from chimera_core.studio.session import Session
+from chimera_core.studio.studio import Studio
 
 if TYPE_CHECKING:
     from chimera_core.studio.page_creature import CreaturePart
@@ -31,6 +36,7 @@ class KeepPart:
         with gr.Row():
             self.png = gr.DownloadButton("Picture (PNG)", interactive=False, elem_id="keep-png")
             self.settings = gr.DownloadButton("Everything (ZIP)", interactive=False, elem_id="keep-settings")
+            self.open = gr.UploadButton("Open a ZIP", file_types=[".zip"], elem_id="open-zip")
         self.saved = gr.HTML(padding=False, elem_id="saved", elem_classes="caption")
         self.command = gr.Textbox(
             label=_COMMAND,
@@ -41,21 +47,17 @@ class KeepPart:
             buttons=["copy"],
             elem_id="command",
         )
-        self.history = gr.Gallery(
-            label="Made so far (choose one to bring it back)",
+        self.history = CreatureGallery(
+            "Made so far (choose one to bring it back)",
+            name="history",
             columns=6,
-            height="auto",
-            object_fit="contain",
-            allow_preview=False,
-            interactive=False,
-            elem_id="history",
-            visible=False,
+            listed=lambda held: held.history[::-1],
         )
 
     @property
     def outputs(self) -> list[Any]:
         """What a new creature changes."""
-        return [self.png, self.settings, self.saved, self.command, self.history]
+        return [self.png, self.settings, self.saved, self.command, self.history.view]
 
     def shown(self, held: Session, creature: Creature) -> dict[Any, Any]:
         """Offer what a creature can be kept as."""
@@ -70,28 +72,28 @@ class KeepPart:
             )
         except (ChimeraError, OSError):
             settings = None
-        before = held.history[::-1]
-        made = [(c.file, f"{caption(c.ask.weights)}, seed {c.ask.seed}") for c in before]
-        shown = before.index(creature) if creature in before else None
         return {
             self.png: gr.update(value=creature.file, interactive=True),
             self.settings: gr.update(value=settings and str(settings), interactive=settings is not None),
             self.saved: "",
             self.command: gr.update(value=command, info=_WITH_MASKS if mask_names(creature.ask) else _HERE),
-            self.history: gr.update(value=made, visible=len(made) > 1, selected_index=shown),
+            **self.history.shown(held, [in_short(c) for c in held.history[::-1]], least=2),
         }
 
     def wire(self, session: Any, *, creature: CreaturePart) -> None:
-        """Let a creature of before come back."""
-
-        def back(held: Session, event: gr.SelectData) -> dict[Any, Any]:
-            return creature.back(held, held.history[::-1][event.index])
-
+        """Say what is saved, and let a creature of before come back, from here or from a ZIP."""
+        self.open.upload(
+            lambda file, held: (yield from self._reopen(held, Path(file), creature)),
+            [self.open, session],
+            creature.everything,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=None,
+        )
         for button, suffix in ((self.png, "png"), (self.settings, "zip")):
 
             def saved(held: Session, suffix: str = suffix) -> str:
-                name = f"{title_of(held.shown.ask)}.{suffix}" if held.shown else "it"
-                return plain(f"Your browser saves {name}, as a rule among your downloads.")
+                return saved_as(f"{title_of(held.shown.ask)}.{suffix}" if held.shown else "it")
 
             button.click(
                 saved,
@@ -101,11 +103,25 @@ class KeepPart:
                 api_visibility="private",
                 concurrency_limit=None,
             )
-        self.history.select(
-            back,
-            [session],
-            creature.everything,
-            show_progress="hidden",
-            api_visibility="private",
-            concurrency_limit=None,
-        )
+        self.history.wire(session, creature=creature)
+
+    def _reopen(self, held: Session, file: Path, creature: CreaturePart) -> Iterator[Any]:
+        """Take a ZIP back, and make its creature again."""
+        studio = self.studio
+        try:
+            found = reopen(file, folder=studio.folder, host=studio.host)
+            if found.fuser and studio.facts(found.fuser) is None:
+                raise ConfigError(f"there is no method {found.fuser!r} here, which that ZIP was made with")
+        except ChimeraError as error:
+            yield {self.saved: wrong(str(error))}
+            return
+        held.take_over(found)
+        yield {**creature.all_shown(held), **creature.controls(held), self.saved: plain("The ZIP is open.")}
+        trouble = yield from creature.parents.look(held)
+        if not trouble:
+            yield from creature.draw(held)
+
+
+def saved_as(name: str) -> str:
+    """Say what the browser saves, and where."""
+    return plain(f"Your browser saves {name}, as a rule among your downloads.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -10,10 +11,15 @@ import gradio as gr
 from chimera_core.errors import ChimeraError
 from chimera_core.fusing.weights import sweep_weights
 from chimera_core.studio.asks import Ask
+from chimera_core.studio.captions import alternative
+from chimera_core.studio.creature import Creature
 from chimera_core.studio.fuser_options import AUTOMATIC, nested
 from chimera_core.studio.keep import title_of
 from chimera_core.studio.look import plain, scroll_to, working, wrong
-from chimera_core.studio.session import Creature, Session, Studio
+from chimera_core.studio.page_gallery import CreatureGallery
+from chimera_core.studio.page_keep import saved_as
+from chimera_core.studio.session import Session
+from chimera_core.studio.studio import Studio
 from chimera_core.studio.weights import caption
 
 if TYPE_CHECKING:
@@ -49,17 +55,9 @@ class MorePart:
             self.cancel = gr.Button(
                 "Cancel", visible=False, size="sm", elem_id="more-cancel", scale=0, min_width=90
             )
-        self.gallery = gr.Gallery(
-            label="Choose one to take it",
-            columns=4,
-            height="auto",
-            object_fit="contain",
-            allow_preview=False,
-            interactive=False,
-            visible=False,
-            elem_id="gallery",
+        self.gallery = CreatureGallery(
+            "Choose one to take it", name="gallery", columns=4, listed=lambda held: held.listed
         )
-        self.listed = gr.State([])
         self.moving = gr.Image(
             label="Moving picture",
             interactive=False,
@@ -73,14 +71,23 @@ class MorePart:
         self.keep_gif = gr.DownloadButton("Save the moving picture (GIF)", visible=False, elem_id="keep-gif")
 
     @property
-    def moved(self) -> list[Any]:
-        """The moving picture, and the button that keeps it."""
-        return [self.moving, self.keep_gif, self.note]
+    def outputs(self) -> list[Any]:
+        """What other parents change."""
+        return [self.gallery.view, self.moving, self.keep_gif, self.note]
 
-    def still(self) -> dict[Any, Any]:
-        """Take the moving picture away: it shows other parents."""
-        hidden = gr.update(value=None, visible=False)
-        return {self.moving: hidden, self.keep_gif: hidden, self.note: ""}
+    def shown(self, held: Session) -> dict[Any, Any]:
+        """Show what a tab holds of all this."""
+        moving: dict[str, Any] = {"value": held.moving or None, "visible": bool(held.moving)}
+        return {
+            **self.gallery.shown(held, held.captions),
+            self.moving: gr.update(**moving),
+            self.keep_gif: gr.update(**moving),
+            self.note: "",
+        }
+
+    def cleared(self) -> dict[Any, Any]:
+        """Take all of it away: it shows other parents."""
+        return self.shown(Session())
 
     def wire(self, session: Any, *, creature: CreaturePart) -> None:
         """Let the buttons draw, and a chosen picture become the creature."""
@@ -89,13 +96,14 @@ class MorePart:
             "api_visibility": "private",
             "concurrency_limit": None,
         }
-        shown = [self.note, self.cancel, self.gallery, self.listed, creature.status, creature.cancel]
+        shown = [self.note, self.cancel, self.gallery.view, creature.status, creature.cancel]
 
         def alternatives(held: Session) -> Iterator[Any]:
             yield from self._draw(
                 held,
                 lambda ask: [
-                    (ask.with_seed(ask.seed + k), f"seed {ask.seed + k}") for k in range(ALTERNATIVES)
+                    (other := ask.with_seed(ask.seed + k), alternative(other) or "first choice")
+                    for k in range(ALTERNATIVES)
                 ],
                 creature,
             )
@@ -126,7 +134,7 @@ class MorePart:
         moved = self.gif.click(
             lambda held: (yield from self._move(held, creature)),
             [session],
-            [self.note, self.cancel, self.moving, self.keep_gif, creature.status, creature.cancel],
+            [*self.outputs, self.cancel, creature.status, creature.cancel],
             **quiet,
         )
         for event, shows in [*((event, "gallery") for event in events), (moved, "moving")]:
@@ -136,10 +144,10 @@ class MorePart:
         self.cancel.click(lambda held: self.studio.stop(held), [session], None, **{**quiet, "queue": False})
         self.others.focus(self._offer, None, [self.others], **quiet)
 
-        def take(held: Session, listed: Sequence[Creature], event: gr.SelectData) -> dict[Any, Any]:
-            return creature.back(held, listed[event.index])
-
-        self.gallery.select(take, [session, self.listed], creature.everything, **quiet)
+        self.keep_gif.click(
+            lambda held: saved_as(Path(held.moving).name or "it"), [session], [self.note], **quiet
+        )
+        self.gallery.wire(session, creature=creature)
 
     def _offer(self) -> Any:
         fusers = [f for f in self.studio.fusers() if f.name != AUTOMATIC and "photo" in f.accepts]
@@ -155,16 +163,16 @@ class MorePart:
             yield {self.note: wrong(str(error))}
             return
         yield {creature.status: ""}  # what was drawn there is not wanted any more
-        made: list[tuple[str, str]] = []
-        listed: list[Creature] = []
+        held.listed, held.captions = listed, captions = [], []
         failures: list[str] = []
         for k, (ask, label) in enumerate(asks):
             try:
                 for step in self.studio.drawing(held, ask):
                     if isinstance(step, Creature):
-                        made.append((step.file, label))
                         listed.append(step)
+                        captions.append(label)
                     elif step.state == "stopped" or held.turn != turn:
+                        self.studio.workshop.stop(step)
                         yield {self.note: plain("Stopped."), **self._working(creature, False)}
                         return
                     else:
@@ -174,10 +182,10 @@ class MorePart:
                         yield {self.note: note, **self._working(creature, True)}
             except ChimeraError as error:
                 failures.append(f"{label}: {error}")
-            yield {
-                self.gallery: gr.update(value=list(made), visible=bool(made), selected_index=None),
-                self.listed: list(listed),
-            }
+            if held.listed is not listed:  # other animals, or other pictures, meanwhile
+                yield self._working(creature, False)
+                return
+            yield self.gallery.shown(held, captions)
         text = wrong("; ".join(failures)) if failures else plain("Choose one to take it.")
         yield {self.note: text, **self._working(creature, False)}
 
@@ -187,6 +195,7 @@ class MorePart:
     def _move(self, held: Session, creature: CreaturePart) -> Iterator[Any]:
         """Write the GIF of a sweep, as ``chimera fuse --sweep`` does."""
         held.turn += 1
+        parents = list(held.parents)
         try:
             ask = held.ask()
         except ChimeraError as error:
@@ -202,12 +211,9 @@ class MorePart:
             note = working(job, "Drawing the moving picture", self.studio.workshop.ahead_of(job))
             yield {self.note: note, **self._working(creature, True)}
         if job.state == "done":
-            file = job.result["file"]
-            yield {
-                self.moving: gr.update(value=file, visible=True),
-                self.keep_gif: gr.update(value=file, visible=True),
-                self.note: plain("Done: press Save below it to keep it."),
-            }
+            if held.parents == parents:  # else it shows other animals than the page does
+                held.moving = job.result["file"]
+                yield {**self.shown(held), self.note: plain("Done: press Save below it to keep it.")}
         else:
             yield {self.note: wrong(job.error) if job.error else plain("Stopped.")}
         yield self._working(creature, False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import html
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import gradio as gr
 from chimera_core.errors import ChimeraError
 from chimera_core.models.fusers import is_class_name
 from chimera_core.studio.asks import MAX_PARENTS
+from chimera_core.studio.captions import PLACES, titles
 from chimera_core.studio.look import plain, scroll_to, working, wrong
 from chimera_core.studio.page_corrections import CorrectionsPart
 from chimera_core.studio.parents import (
@@ -22,13 +24,13 @@ from chimera_core.studio.parents import (
     unknown_name,
 )
 from chimera_core.studio.photograph import Photograph
-from chimera_core.studio.session import Session, Studio
+from chimera_core.studio.session import Session
+from chimera_core.studio.studio import Studio
 
 if TYPE_CHECKING:
     from chimera_core.studio.page_creature import CreaturePart
     from chimera_core.studio.page_fuser import FuserPart
 
-TITLES = ("First animal: gives the body", "Second animal: gives the head", "Third animal: gives its coat")
 LEGEND = (
     '<p class="legend">Drawn over each: <i class="outline"></i>outline <i class="head"></i>head <i class="neck"></i>neck '
     '<i class="face"></i>face</p>'
@@ -45,15 +47,16 @@ class ParentsPart:
         self.images: list[Any] = []
         self.names: list[Any] = []
         self.captions: list[Any] = []
+        self.corrects: list[Any] = []
         self.columns: list[Any] = []
         gr.Markdown("## 1. Choose two animals, or three", elem_classes="step")
-        known = known_names(studio.host)
+        gr.HTML(suggestions(known_names(studio.host)), padding=False, elem_id="suggestions")
         with gr.Row():
             for k in range(MAX_PARENTS - 1):
-                self._place(k, known)
+                self._place(k)
         self.add = gr.Button("Add a third animal", size="sm", elem_id="add-third")
         with gr.Column(visible=False) as self.third:
-            self._place(2, known)
+            self._place(2)
             self.remove = gr.Button("Remove the third animal", size="sm", elem_id="remove-third")
         gr.HTML(LEGEND, padding=False, elem_id="legend")
         with gr.Row(elem_id="examples"):
@@ -63,36 +66,40 @@ class ParentsPart:
             ]
         self.corrections = CorrectionsPart(studio)
 
-    def _place(self, k: int, known: list[str]) -> None:
+    def _place(self, k: int) -> None:
         with gr.Column(min_width=150) as column:
             image = Photograph(
-                label=TITLES[k],
+                label=PLACES[k],
                 sources=["upload", "clipboard", "webcam"],
                 type="filepath",
                 height=260 if k < 2 else 200,
                 placeholder=DROP,
                 buttons=["fullscreen"],
                 elem_id=f"parent-{k + 1}",
-                alt_text=TITLES[k],
+                alt_text=PLACES[k],
             )
             caption = gr.HTML(padding=False, elem_classes="caption", elem_id=f"found-{k + 1}")
-            name = gr.Dropdown(
-                known,
-                value=None,
+            correct = gr.Button(
+                "Correct head, neck or outline", size="sm", visible=False, elem_id=f"correct-{k + 1}"
+            )
+            # No list of choices, which would take another name for the one that is typed: the browser only suggests.
+            name = gr.Textbox(
                 label="or type a name",
                 info="a picture on this machine",
-                allow_custom_value=True,
+                max_lines=1,
+                max_length=100,
                 elem_id=f"name-{k + 1}",
             )
         self.columns.append(column)
         self.images.append(image)
         self.captions.append(caption)
+        self.corrects.append(correct)
         self.names.append(name)
 
     @property
     def outputs(self) -> list[Any]:
         """What a look may change."""
-        return [*self.images, *self.captions, *self.names, self.third, self.add]
+        return [*self.images, *self.captions, *self.corrects, *self.names, self.third, self.add]
 
     def shown(self, held: Session) -> dict[Any, Any]:
         """Show the parents as a tab holds them."""
@@ -108,19 +115,30 @@ class ParentsPart:
 
     def _place_shown(self, held: Session, k: int) -> dict[Any, Any]:
         """Show one parent, and what was found."""
-        slot, found = held.parents[k], held.looks[k]
-        text = f"{slot.shown}: {found['text']}" if slot and found else slot.shown if slot else ""
-        alt = f"{slot.shown}. {found['text']}" if slot and found else TITLES[k]
+        slot = held.parents[k]
+        facts = self.studio.facts(held.fuser) if held.fuser else None
+        title = titles(self.studio.reason(held), held.names, facts.summary if facts else "")[k]
+        text = self._found(held, k)
+        file = held.looks[k].get("file") or None
         return {
-            self.images[k]: gr.update(value=found.get("file") or None, alt_text=alt),
+            self.images[k]: gr.update(value=file, label=title, alt_text=text or title),
             self.captions[k]: plain(text) if text else "",
-            self.names[k]: slot.word if slot and not slot.is_file else None,
+            self.corrects[k]: gr.update(visible=file is not None),
+            self.names[k]: slot.word if slot and not slot.is_file else "",
         }
+
+    def _found(self, held: Session, k: int) -> str:
+        """Say what stands in a place, and what was found there."""
+        slot, found = held.parents[k], held.looks[k]
+        if slot is None or not found:
+            return slot.shown if slot else ""
+        taken = f" (a picture of {found['taken']} is taken)" if found.get("taken") else ""
+        return f"{slot.shown}{taken}: {found['text']}"
 
     def wire(self, session: Any, *, fuser: FuserPart, creature: CreaturePart) -> None:
         """Let the places do what they are for."""
         studio = self.studio
-        every = [*self.outputs, *creature.outputs, *self.corrections.outputs, *creature.more.moved]
+        every = [*self.outputs, *creature.outputs, *self.corrections.outputs, *creature.more.outputs]
         quiet: dict[str, Any] = {
             "show_progress": "hidden",
             "api_visibility": "private",
@@ -139,7 +157,8 @@ class ParentsPart:
 
         def named(k: int, name: str | None, held: Session) -> Iterator[Any]:
             name = (name or "").strip()
-            if not name:
+            standing = held.parents[k]
+            if not name or (standing is not None and standing.word == name):
                 return
             if len(name) > 100 or not is_class_name(name):
                 yield {**self._place_shown(held, k), self.captions[k]: wrong(unknown_name(studio.host, name))}
@@ -149,8 +168,11 @@ class ParentsPart:
         def placed(k: int, slot: Slot, held: Session) -> Iterator[Any]:
             """Put a parent in its place and look; one that cannot be read leaves the one that was there."""
             before = held.standing()
-            self._put(held, k, slot)
-            error = yield from self.look(held, at=k)
+            held.put(k, slot)
+            held.begin_anew()
+            turn = held.turn
+            studio.drop_useless_hints(held)
+            error = yield from self._look(held, k)
             if held.parents[k] is not slot:  # another one was put there meanwhile
                 return
             if error:
@@ -159,15 +181,21 @@ class ParentsPart:
                     error = unknown_name(studio.host, slot.word)
                 yield {**self._place_shown(held, k), self.captions[k]: wrong(error)}
                 return
-            yield {**self._place_shown(held, k), **self._changed(held, creature)}
+            # Whoever did not wait for the look has begun to draw: what says how that goes is left alone.
+            waited = held.turn == turn
+            controls = self._changed(held, creature) if waited else creature.more.shown(held)
+            yield {**self._place_shown(held, k), **controls}
+            yield from self._choose(held, k)
 
         def cleared(k: int, held: Session) -> dict[Any, Any]:
-            self._put(held, k, None)
+            held.put(k, None)
+            held.begin_anew()
             return {**self._place_shown(held, k), **self._changed(held, creature)}
 
         def example(names: tuple[str, ...], held: Session) -> Iterator[Any]:
             for k in range(MAX_PARENTS):
-                self._put(held, k, Slot(names[k], names[k], False) if k < len(names) else None)
+                held.put(k, Slot(names[k], names[k], False) if k < len(names) else None)
+            held.begin_anew()
             yield {**self.shown(held), **self._changed(held, creature)}
             yield from self.look(held)
             yield from creature.draw(held)
@@ -181,7 +209,8 @@ class ParentsPart:
                 **quiet,
             )
             self.images[k].clear(lambda held, k=k: cleared(k, held), [session], every, **quiet)
-            self.names[k].input(
+            gr.on(
+                [self.names[k].submit, self.names[k].blur],
                 lambda name, held, k=k: (yield from named(k, name, held)),
                 [self.names[k], session],
                 every,
@@ -217,42 +246,56 @@ class ParentsPart:
         """
         if not held.filled:
             return ""
-        job = self.studio.look(held)
+        error = yield from self._look(held, at)
+        if not error:
+            yield from self._choose(held, at)
+        return error
+
+    def _choose(self, held: Session, at: int | None) -> Iterator[Any]:
+        """Let the automatic choice be made, where it is asked for and not known yet: labels follow it."""
+        if not held.fuser and not held.missing and not self.studio.choice(held):
+            yield from self._look(held, at, chooses=True)
+
+    def _look(self, held: Session, at: int | None, *, chooses: bool = False) -> Generator[Any, None, str]:
+        job = self.studio.look(held, chooses=chooses)
         asked = list(held.parents)
-        new = [k for k in held.filled if not held.looks[k]] if at is None else [at]
+        new = [at] if at is not None else [k for k in held.filled if chooses or not held.looks[k]]
+        if chooses:
+            suits = {k: plain(f"{self._found(held, k)} Seeing what suits them ...") for k in new}
+            yield {self.captions[k]: line for k, line in suits.items()}
         while not job.wait(_LOOK_S):
-            if new:
+            if new and not chooses:
                 yield {self.captions[k]: working(job, "Looking for the animal") for k in new}
         if job.state != "done":
             lines = {k: self._place_shown(held, k)[self.captions[k]] for k in new}
-            if job.error:
+            if job.error and not chooses:  # what cannot be made of them is said when it is asked for
                 lines[new[-1] if new else held.filled[-1]] = wrong(job.error)
             yield {self.captions[k]: line for k, line in lines.items()}
-            return job.error
-        shown: dict[Any, Any] = {}
+            return "" if chooses else job.error
+        if held.parents == asked:
+            self.studio.note_choice(held, job)
         for found in job.result["parents"]:
-            k = found["place"]
-            slot = held.parents[k]
-            if slot is not None and slot is asked[k]:  # no other one was put there meanwhile
-                held.looks[k] = found
+            if held.parents[found["place"]] is asked[found["place"]]:  # no other one was put there meanwhile
+                held.looks[found["place"]] = found
+        shown: dict[Any, Any] = {}
+        for k in held.filled:
+            if held.parents[k] is asked[k]:
                 shown |= self._place_shown(held, k)
-        yield shown
+        if shown:
+            yield shown
         return ""
 
-    def _put(self, held: Session, k: int, slot: Slot | None) -> None:
-        held.parents[k] = slot
-        held.masks[k], held.looks[k], held.clicks = "auto", {}, []
-        for path in ("head_box", "neck"):  # a hint was meant for the picture before
-            lines = held.options.get((path,))
-            if isinstance(lines, list) and k < len(lines):
-                held.options[(path,)] = [*lines[:k], "auto", *lines[k + 1 :]]
-
     def _changed(self, held: Session, creature: CreaturePart) -> dict[Any, Any]:
-        """Show what other parents change: the weights begin anew, and what was made of those before goes."""
-        held.shares = [34.0, 33.0, 33.0] if len(held.filled) == MAX_PARENTS else [50.0] * MAX_PARENTS
+        """Show what other parents change: what was made of those before goes."""
         more = (
             {self.third: gr.update(visible=True), self.add: gr.update(visible=False)}
             if held.parents[2]
             else {}
         )
-        return {**more, **creature.controls(held), **self.corrections.closed(), **creature.more.still()}
+        return {**more, **creature.controls(held), **self.corrections.closed(), **creature.more.cleared()}
+
+
+def suggestions(names: Sequence[str]) -> str:
+    """Write the list of names that the browser suggests while one is typed."""
+    entries = "".join(f'<option value="{html.escape(name)}"></option>' for name in names)
+    return f'<datalist id="known-names">{entries}</datalist>'

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from chimera_core.studio.session import Studio
+from chimera_core.studio.studio import Studio
 from chimera_core.studio.trainings import cards_html, list_runs
 
 _EVERY_S = 5

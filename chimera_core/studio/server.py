@@ -87,7 +87,7 @@ def serving(
     try:
         _prepare_gradio(str(folder))
         # The first import of Gradio takes seconds; the worker starts meanwhile.
-        from chimera_core.studio.session import Studio
+        from chimera_core.studio.studio import Studio
 
         studio = Studio(folder, plugins or default_host())
         workshop = studio.workshop

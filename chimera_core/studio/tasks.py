@@ -129,6 +129,7 @@ class Tasks:
             "file": str(path),
             "fuser": fusion.fuser_name,
             "size": [int(made.shape[-1]), int(made.shape[-2])],
+            "names": [parent.name for parent in fusion.parents(seed)],
             "pictures": [str(picture) for picture in request.pictures if picture is not None],
             "chosen": str(request.fuser.trained) if request.is_chosen else "",
         }

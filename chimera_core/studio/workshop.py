@@ -28,6 +28,7 @@ from chimera_core.studio.private_folder import remove_private_folder
 _LOOK_S = 0.05
 # From so many reports over so much of the work on, its pace is known; silent for so long, it is not any more.
 _LEAST_REPORTS, _LEAST_SHARE, _SILENCE_S, _MOST_GROWTH_S = 4, 0.05, 1.5, 1.0
+_PICTURES = ("draw", "gif")
 # So long a worker has to stop by itself.
 PATIENCE_S = 0.7
 
@@ -160,12 +161,15 @@ class Workshop:
                 self._ask_to_stop(job)
 
     def ahead_of(self, job: Job) -> int:
-        """Count the jobs that come before one that waits."""
+        """Count the pictures that come before one that waits; what only prepares for it is none."""
         with self._wake:
             if job not in self._waiting:
                 return 0
             urgent = [other for other in self._waiting if other.is_urgent]
-            return (urgent.index(job) if job in urgent else len(urgent)) + (self._current is not None)
+            before = urgent[: urgent.index(job)] if job in urgent else urgent
+            if self._current is not None:
+                before = [self._current, *before]
+            return sum(other.order["task"] in _PICTURES for other in before)
 
     def close(self) -> None:
         """End the worker and all jobs."""

@@ -41,6 +41,8 @@ class Page:
         self.resize(width)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        # A tab that was used before begins anew.
+        self.browser.execute_script("try { sessionStorage.clear() } catch {}")
         self.browser.get(self.address)
         self.until(lambda: self.browser.find_element("css selector", "#parent-1 input[type=file]"))
         return self

@@ -21,7 +21,7 @@ from chimera_core.studio.keep import command_for, title_of, write_settings
 def test_a_plain_creature_is_a_short_command() -> None:
     ask = Ask(("/private/parents/1/lion.jpg", "cat"), (0.7, 0.3))
     assert (
-        command_for(ask, [], {}) == "chimera fuse lion.jpg cat --weights 0.7,0.3 --size 384 -o creature.png"
+        command_for(ask, [], {}) == "chimera fuse lion.jpg cat --weights 0.7,0.3 --size 512 -o creature.png"
     )
 
 
@@ -111,7 +111,7 @@ def test_settings_hold_all_that_makes_the_picture_again(tmp_path: Path) -> None:
         "parents": ["a.png", "a-2.png", "cat"],
         "weights": [0.5, 0.25, 0.25],
         "seed": 0,
-        "size": 384,
+        "size": 512,
         "mask": ["auto", "masks/2.png", "auto"],
         "fuser": {"name": "parts", "options": {"head_size": 2.0}},
     }

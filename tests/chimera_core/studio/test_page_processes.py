@@ -54,7 +54,7 @@ def test_two_photographs_become_a_creature_that_the_slider_turns(
 ) -> None:
     with_tint(page, parents)
     page.make()
-    assert "50 : 50" in page.text("#status") and "tint (a toy)" in page.text("#why").lower()
+    assert "50 : 50" in page.text("#status") and "tint: a toy" in page.text("#why").lower()
     before = page.stage
     page.set_range("#weight", 30)
     page.done("70 : 30")
@@ -84,7 +84,7 @@ def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same
     assert page.overflow() <= 0
     page.resize(1280)
     page.browser.execute_script("document.querySelectorAll('#gallery .grid-container button')[2].click()")
-    page.done("seed 2")
+    page.done("alternative 3")
     file = page.download("#keep-png", tmp_path / "png")
     kept, text = file.read_bytes(), read_notes(file)
     assert json.loads(text["chimera.parents"]) == ["lion.png", "zebra.png"]
@@ -183,6 +183,9 @@ def test_a_creature_of_before_brings_back_all_that_it_was_made_of(
     page.done("70 : 30")  # the newest one
     assert "lion" in page.text("#found-1")
     page.until(lambda: page.browser.find_element("css selector", "#make").is_enabled())
+    page.browser.refresh()
+    page.until(lambda: "70 : 30" in page.text("#status") and "lion" in page.text("#found-1") and page.stage)
+    page.until(lambda: page.value("#weight") == "30" and page.text("#history").count("lion + zebra") == 3)
 
 
 def test_a_name_that_nobody_knows_leaves_what_was_there(page: Any, parents: tuple[Path, Path]) -> None:
@@ -236,6 +239,10 @@ def test_real_photographs_show_head_and_outline_and_are_fused_as_by_the_command(
     page.drop(1, photos / "llama.jpg")
     page.drop(2, photos / "german_shepherd.jpg")
     page.until(lambda: all("outline, head" in page.text(f"#found-{k}") for k in (1, 2)))
+    # The places follow what Automatic is going to take, before anything is drawn.
+    page.until(
+        lambda: "gives the body" in page.text("#parent-1") and "gives the head" in page.text("#parent-2")
+    )
     page.choose("#fuser", "parts")
     page.press("#options button")
     page.choose("#size", "256 pixels")
