@@ -41,6 +41,8 @@ SECONDS = {
     "tests": 150,
 }
 """What each section may take. It begins if so much is left; ``tests``, the last, may take all that is left."""
+QUICK_S = 10
+"""What a section needs to begin with tiny settings; it may take all that is left, as a CPU may be busy."""
 MACHINE_S = 60
 
 Answer = dict[str, Any]
@@ -83,11 +85,12 @@ def main(arguments: Sequence[str] | None = None, *, runner: Runner | None = None
         print(describe(found), flush=True)
         for name in given.only or SECONDS:
             began = time.monotonic()
-            if left() < SECONDS[name]:
-                reason = f"it may take {SECONDS[name]} s, and {max(left(), 0):.0f} s are left"
+            needed = QUICK_S if given.quick else SECONDS[name]
+            if left() < needed:
+                reason = f"it may take {needed} s, and {max(left(), 0):.0f} s are left"
                 answer = {"status": "skipped", "figures": {}, "error": reason}
             else:
-                seconds = left() if name == "tests" else SECONDS[name]
+                seconds = left() if given.quick or name == "tests" else needed
                 answer = runner.run(name, given.device, quick=given.quick, seconds=seconds)
             answer["wall_s"] = round(time.monotonic() - began, 1)
             found["sections"][name] = answer
@@ -207,5 +210,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy CPU, threads that spin wait for one another
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "PASSIVE"
+    )  # on a busy CPU, threads that spin wait for one another
     sys.exit(main())

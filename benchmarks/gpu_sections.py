@@ -33,6 +33,7 @@ from chimera_core.library.collections import ShippedPictures
 ROOT = Path(__file__).resolve().parent.parent
 BATCHES = {"small-64": 1024, "lite0-128": 256}
 GAN_BATCH = 256
+QUICK_BATCH = 2
 SWEEP = [k / 10 for k in range(11)]
 JUNIT_S = 20  # seconds that an interrupted pytest has to write what it found
 
@@ -78,14 +79,16 @@ def time_training(setting: Setting) -> Figures:
         "peak of fp32 matrix products": figure(peaks.flops[torch.float32] / 1e12, "TFLOP/s"),
         "peak of copying, read and written": figure(peaks.bytes / 1e9, "GB/s"),
     }
-    steps = 2 if setting.quick else 30
+    steps = 1 if setting.quick else 30
     with tempfile.TemporaryDirectory() as scratch:
         for trial in TRIALS:
             if trial.title in BATCHES:
-                trial = dataclasses.replace(trial, batch=8 if setting.quick else BATCHES[trial.title])
+                trial = dataclasses.replace(
+                    trial, batch=QUICK_BATCH if setting.quick else BATCHES[trial.title]
+                )
                 step_s, work = time_encoder(trial, Path(scratch) / trial.title, device, steps)
                 found |= _share(f"{trial.title}, batch {trial.batch}", trial.batch, step_s, work, peaks)
-    batch = 8 if setting.quick else GAN_BATCH
+    batch = QUICK_BATCH if setting.quick else GAN_BATCH
     images = torch.randint(0, 256, (8 * batch, 3, 64, 64), dtype=torch.uint8)
     step_s, work = _time_steps(our_steps(images, batch, device), device, steps)
     return found | _share(f"DCGAN-64, batch {batch}", batch, step_s, work, peaks)
@@ -128,7 +131,7 @@ def time_waiting(setting: Setting) -> Figures:
     """Time how long a DCGAN-64 waits for its images, which come from the packed cache."""
     from data import waiting
 
-    count, batch, steps = (32, 8, 2) if setting.quick else (8192, 64, 200)
+    count, batch, steps = (32, QUICK_BATCH, 1) if setting.quick else (8192, 64, 200)
     with tempfile.TemporaryDirectory() as scratch:
         split = pack_made_up(count, 64, Path(scratch))
         speed, share = waiting(split, setting.place, batch=batch, steps=steps)
@@ -203,7 +206,7 @@ def time_person_cat(setting: Setting) -> Figures:
 
 def time_attack(setting: Setting) -> Figures:
     """Time PGD-10, beside torchattacks' where that is installed."""
-    images = 4 if setting.quick else 512
+    images = QUICK_BATCH if setting.quick else 512
     race = race_attacks(setting.place, 1 if setting.quick else 5, images=images)
     title = f"PGD-10 on {race['network']}, fp32, {images} images"
     found = {title: figure(race["ours_images_per_s"], "images/s")}

@@ -73,9 +73,7 @@ class Work(TorchDispatchMode):
 
     def seconds_at(self, peaks: Peaks) -> float:
         """Give the time that the work takes if each operation runs at the roofline, and alone."""
-        return sum(
-            max(_peak(peaks, o.dtype, o.flops), o.bytes / peaks.bytes) for o in self.operations
-        )
+        return sum(max(_peak(peaks, o.dtype, o.flops), o.bytes / peaks.bytes) for o in self.operations)
 
     def arithmetic_seconds_at(self, peaks: Peaks) -> float:
         """Give the time that the arithmetic alone takes at its peak."""
@@ -112,7 +110,13 @@ def _best(run: Callable[[], object], device: torch.device, repeats: int) -> floa
 
 
 _aten = torch.ops.aten
-_WITHOUT_TRAFFIC = {_aten.empty, _aten.empty_like, _aten.empty_strided, _aten.new_empty, _aten._local_scalar_dense}
+_WITHOUT_TRAFFIC = {
+    _aten.empty,
+    _aten.empty_like,
+    _aten.empty_strided,
+    _aten.new_empty,
+    _aten._local_scalar_dense,
+}
 
 
 def _tensors(values: Any) -> dict[int, Tensor]:
