@@ -26,13 +26,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
+from training import wait_for
 
 from chimera_core.api import DatasetSource, Example, SourceInfo
-from chimera_core.data.batches import TrainingBatches
+from chimera_core.data.batches import ImageSplit, TrainingBatches
 from chimera_core.data.packed import PackedSource
 from chimera_core.data.packing import pack
 from chimera_core.data.preparing import Request, plan_packing, prepare
 from chimera_core.plugins.discovery import default_host
+from chimera_core.precision import choose_precision
 
 BATCH = 64
 WORKERS = 2
@@ -55,7 +57,9 @@ def main() -> None:
             packed = compare(chosen.folder, size, Path(scratch))
             if size == 64:
                 at_64 = packed
-        waiting(at_64)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        speed, waited = waiting(at_64.split("all"), device)
+        print(f"DCGAN-64 on {device}: {speed:,.0f} images/s, {waited:.2%} of its time waiting for data")
 
 
 def compare(folder: Path, size: int, scratch: Path) -> PackedSource:
@@ -95,9 +99,14 @@ def show(size: int, what: str, wall_s: float, images: int, plain_s: float) -> No
     )
 
 
-def waiting(packed: PackedSource, steps: int = 20) -> None:
-    """Train a DCGAN-64 (Radford et al. 2015; 64 base channels, bf16) for a few steps; time what its data cost."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def waiting(
+    split: ImageSplit, device: torch.device, *, batch: int = BATCH, steps: int = 20
+) -> tuple[float, float]:
+    """Train a DCGAN-64 (Radford et al. 2015; 64 base channels, precision auto) for a few steps; time what its data cost.
+
+    Returns:
+        Images per second, and the share of its time that it waited for images, in [0, 1].
+    """
     critic = nn.Sequential(
         *(
             layer
@@ -116,29 +125,26 @@ def waiting(packed: PackedSource, steps: int = 20) -> None:
         nn.Tanh(),
     ).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizers = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (critic, generator)]
-    stream = TrainingBatches(packed.split("all"), batch=BATCH, seed=0, device=device).from_step()
+    stream = TrainingBatches(split, batch=batch, seed=0, device=device).from_step()
+    mixed = choose_precision("auto", device) == "bf16"
     waited = total = 0.0
     for step in range(steps + 3):
         start = time.perf_counter()
         real = next(stream).pixels() * 2 - 1
-        if device == "cuda":
-            torch.cuda.synchronize()
+        wait_for(device)
         fetched = time.perf_counter()
-        with torch.autocast(device, torch.bfloat16):
-            fake = generator(torch.randn(BATCH, 100, 1, 1, device=device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            fake = generator(torch.randn(batch, 100, 1, 1, device=device))
             critic_loss = (
                 nn.functional.softplus(critic(fake.detach())) + nn.functional.softplus(-critic(real))
             ).mean()
             _step(optimizers[0], critic_loss)
             _step(optimizers[1], nn.functional.softplus(-critic(fake)).mean())
-        if device == "cuda":
-            torch.cuda.synchronize()
+        wait_for(device)
         if step >= 3:
             waited += fetched - start
             total += time.perf_counter() - start
-    print(
-        f"DCGAN-64 on {device}: {steps * BATCH / total:,.0f} images/s, {waited / total:.2%} of its time waiting for data"
-    )
+    return steps * batch / total, waited / total
 
 
 def _down(c_in: int, c_out: int) -> tuple[nn.Module, ...]:

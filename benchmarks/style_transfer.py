@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from training import wait_for
 
 from chimera_core.fusing.fusion import Fusion
 from chimera_core.fusing.request import check_request
@@ -50,38 +52,37 @@ def main() -> None:
     for title, encoder in (("lite0", LITE0), ("vgg19", vgg19)):
         for optimizer, iterations in (("lbfgs", args.iterations), ("adam", 3 * args.iterations)):
             options = {**encoder, "coat": "gram", "optimizer": optimizer, "iterations": iterations}
-            load_s, mask_s, draw_s, loss = _time(args, options)
+            load_s, mask_s, draw_s, loss = time_drawing(
+                args.parents, options, size=args.size, device=args.device, repeats=args.repeats
+            )
             print(
                 f"{title:10} {optimizer:10} {iterations:10} {load_s:7.2f} {mask_s:7.2f} {draw_s:7.2f} {loss:9.4f}",
                 flush=True,
             )
 
 
-def _time(args: argparse.Namespace, options: dict[str, Any]) -> tuple[float, float, float, float]:
-    """Load, find the animals (with one seed drawn), then draw another seed: the median of the repeats."""
+def time_drawing(
+    parents: Sequence[Path], options: dict[str, Any], *, size: int, device: str, repeats: int
+) -> tuple[float, float, float, float]:
+    """Load, find the animals (with one seed drawn), then draw other seeds.
+
+    Returns:
+        Seconds to load, to find the animals and to draw (the median of the repeats), and the last loss.
+    """
     start = time.perf_counter()
-    fusion = Fusion(
-        check_request(
-            args.parents, fuser="style-transfer", options=options, size=args.size, device=args.device
-        )
-    )
+    fusion = Fusion(check_request(parents, fuser="style-transfer", options=options, size=size, device=device))
     load_s = time.perf_counter() - start
     start = time.perf_counter()
     fusion.make((1.0, 0.0), [0])
-    _wait(fusion.device)
+    wait_for(fusion.device)
     mask_s = time.perf_counter() - start
     draws = []
-    for seed in range(1, args.repeats + 1):
+    for seed in range(1, repeats + 1):
         start = time.perf_counter()
         fusion.make((0.5, 0.5), [seed])
-        _wait(fusion.device)
+        wait_for(fusion.device)
         draws.append(time.perf_counter() - start)
     return load_s, mask_s, statistics.median(draws), fusion.fuser.last_loss  # type: ignore[attr-defined]
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _machine(device: str) -> str:

@@ -109,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     )
                 )
     found["pgd"] = race_attacks(device, rounds, images=4 if given.quick else 32)
+    if (apart := found["pgd"].get("largest_difference", 0.0)) > 1e-6:
+        raise SystemExit(f"PGD-10 differs from torchattacks' by {apart:g}")
     print(json.dumps(found, indent=1) if given.json else as_markdown(found))
 
 
@@ -253,38 +255,39 @@ def run_ours(
 
 
 def race_attacks(device: torch.device, rounds: int, *, images: int) -> dict[str, Any]:
-    """Let our PGD-10 and torchattacks' take turns on one network in fp32; they must agree to 1e-6."""
-    try:
-        import torchattacks
-    except ImportError:
-        return {"error": "torchattacks is not installed: pip install '.[parity]'"}
+    """Let our PGD-10 and torchattacks' take turns on one network in fp32; ours runs alone where theirs is not installed.
+
+    Returns:
+        Images per second of each, their ratio and ``largest_difference`` of a pixel; or of ours and an ``error``.
+    """
     trial = Trial("small-64", "cnn", 64, images, "small-64")
     encoder = trial.build().to(device).eval()
     source = MadeUp(images, trial.size)
     x = torch.stack([source[k].image for k in range(images)]).to(device).float() / 255
     y = torch.tensor(source.labels, device=device)
-    theirs = torchattacks.PGD(encoder, eps=8 / 255, alpha=2 / 255, steps=10, random_start=False)
-    attacks: tuple[Callable[[], Tensor], ...] = (
-        lambda: theirs(x, y),
-        lambda: pgd(encoder, x, y, eps=8 / 255, step=2 / 255, steps=10),
-    )
-    apart = float((attacks[0]() - attacks[1]()).abs().max())  # both are warm then, too
-    if apart > 1e-6:
-        raise SystemExit(f"PGD-10 differs from torchattacks' by {apart:g}")
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for turn in range(2 * rounds):
+    attacks = [lambda: pgd(encoder, x, y, eps=8 / 255, step=2 / 255, steps=10)]
+    found: dict[str, Any] = {"network": trial.title, "images": images}
+    try:
+        import torchattacks
+    except ImportError:
+        found["error"] = "torchattacks is not installed: pip install '.[parity]'"
+    else:
+        theirs = torchattacks.PGD(encoder, eps=8 / 255, alpha=2 / 255, steps=10, random_start=False)
+        attacks.insert(0, lambda: theirs(x, y))
+    first = [attack() for attack in attacks]  # all are warm then, too
+    wait_for(device)
+    seconds: list[list[float]] = [[] for _ in attacks]
+    for turn in range(len(attacks) * rounds):
         start = time.perf_counter()
-        attacks[turn % 2]()
+        attacks[turn % len(attacks)]()
         wait_for(device)
-        seconds[turn % 2].append(time.perf_counter() - start)
-    return {
-        "network": trial.title,
-        "images": images,
-        "largest_difference": apart,
-        "torchattacks_images_per_s": images / statistics.median(seconds[0]),
-        "ours_images_per_s": images / statistics.median(seconds[1]),
-        "ratio": statistics.median(a / b for a, b in zip(*seconds, strict=True)),
-    }
+        seconds[turn % len(attacks)].append(time.perf_counter() - start)
+    found["ours_images_per_s"] = images / statistics.median(seconds[-1])
+    if "error" not in found:
+        found["largest_difference"] = float((first[0] - first[1]).abs().max())
+        found["torchattacks_images_per_s"] = images / statistics.median(seconds[0])
+        found["ratio"] = statistics.median(a / b for a, b in zip(*seconds, strict=True))
+    return found
 
 
 def time_checkpoints(trial: Trial, folder: Path, device: torch.device, repeats: int) -> dict[str, Any]:

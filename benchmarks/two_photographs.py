@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -31,7 +32,8 @@ def main() -> None:
         seconds, memory = cold(args.first, args.second, args.fuser, size, args.device)
         print(f"{size} px cold {seconds:.1f} s wall, {memory:.0f} MiB at the highest")
     for size in args.sizes:
-        print(f"{size} px warm {warm(args.first, args.second, args.fuser, size, args.device):.1f} s wall")
+        pair = (args.first, args.second)
+        print(f"{size} px warm {warm(pair[::-1], pair, args.fuser, size, args.device):.1f} s wall")
 
 
 def cold(one: Path, other: Path, fuser: str, size: int, device: str) -> tuple[float, float]:
@@ -56,19 +58,29 @@ def cold(one: Path, other: Path, fuser: str, size: int, device: str) -> tuple[fl
     return seconds, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
 
 
-def warm(one: Path, other: Path, fuser: str, size: int, device: str) -> float:
-    """Time new parents in a loaded fuser: seconds."""
+def warm(
+    before: tuple[Path, Path], pair: tuple[Path, Path], fuser: str, size: int, device: str, **options: Any
+) -> float:
+    """Time new parents in a loaded fuser.
+
+    Args:
+        before: parents of the first creature, which is not timed.
+        pair: parents of the timed one.
+        options: of the fuser.
+    Returns:
+        Seconds, finding both animals included. The creature is on the CPU by then, so a GPU has done its work.
+    """
     from chimera_core.fusing.fusion import Fusion
     from chimera_core.fusing.request import check_request
 
-    def fusion(first: Path, second: Path, loaded: Fusion | None = None) -> Fusion:
-        plan = check_request([first, second], fuser=fuser, size=size, device=device)
+    def fusion(parents: tuple[Path, Path], loaded: Fusion | None = None) -> Fusion:
+        plan = check_request(parents, fuser=fuser, size=size, device=device, options=options)
         return Fusion(plan, fuser=loaded.fuser if loaded else None)
 
-    loaded = fusion(other, one)
+    loaded = fusion(before)
     loaded.make((0.5, 0.5), [0])
     start = time.perf_counter()
-    fusion(one, other, loaded).make((0.5, 0.5), [0])
+    fusion(pair, loaded).make((0.5, 0.5), [0])
     return time.perf_counter() - start
 
 

@@ -165,7 +165,7 @@ def write_run_record(
         "command": ["chimera", *sys.argv[1:]],
         "seed": seed,
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "versions": versions(),
         "device": device,
         "plugins": [
@@ -270,7 +270,7 @@ def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
     write_text_atomic(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """Name the commit of the checkout that this code runs from; None when it is installed."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
