@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from training import describe_machine
 
-from chimera_core.api import Batch, Draw, Engine, FuserData
-from chimera_core.data.batches import TensorSplit
+from chimera_core.api import Draw, Engine, FuserData
+from chimera_core.data.batches import TensorSplit, TrainingBatches
 from chimera_core.precision import choose_precision
 from chimera_core.randomness import seed_step
 
@@ -116,19 +116,14 @@ def our_steps(
     if compiled:
         learner.compile()
     engine = Engine(device, autocast=lambda: torch.autocast(device.type, torch.bfloat16, enabled=mixed))
+    stream = TrainingBatches(split, batch=batch, seed=0, device=device).from_step()
     count = 0
 
     def step() -> None:
         nonlocal count
-        rows = torch.arange(batch) + batch * (count % 8)
-        labels = torch.zeros_like(rows, device=device)
+        real = next(stream)
         seed_step(0, count)
-        there = rows.to(device)
-        learner.step(
-            Batch(split.take(rows).to(device), labels, labels, there),
-            draw=Draw(0, 0, there, step=count),
-            engine=engine,
-        )
+        learner.step(real, draw=Draw(0, real.epoch, real.indices, step=count), engine=engine)
         count += 1
 
     return step

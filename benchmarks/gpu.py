@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None, *, runner: Runner | None = None
     start = time.monotonic()
 
     def left() -> float:
-        return 60 * given.most_minutes - (time.monotonic() - start)
+        return 60 * float(given.most_minutes) - (time.monotonic() - start)
 
     runner = runner or Process()
     found: dict[str, Any] = {

@@ -65,7 +65,7 @@ def describe(setting: Setting) -> dict[str, Any]:
         "gpu_memory_mb": properties.total_memory // 10**6,
         "gpu_processors": properties.multi_processor_count,
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "driver": _driver(),
     }
 
@@ -109,9 +109,9 @@ def time_encoder(trial: Trial, folder: Path, device: torch.device, steps: int) -
         nonlocal done, start, taken
         done += 1
         if done == WARM_UP:
-            work.__enter__()
+            work.__enter__()  # type: ignore[no-untyped-call]
         elif done == WARM_UP + 1:
-            work.__exit__(None, None, None)
+            work.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         elif done == WARM_UP + 2:  # after one more, which counts nothing and is not timed
             wait_for(device)
             start = time.perf_counter()

@@ -37,11 +37,11 @@ class Operation:
     dtype: torch.dtype
 
 
-class Work(TorchDispatchMode):
+class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it, note every operation on tensors, of backward passes and optimisers, too."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
 
     def __torch_dispatch__(
@@ -111,6 +111,7 @@ def _best(run: Callable[[], object], device: torch.device, repeats: int) -> floa
 
 _aten = torch.ops.aten
 _WITHOUT_TRAFFIC = {
+    _aten._unsafe_view,
     _aten.empty,
     _aten.empty_like,
     _aten.empty_strided,
