@@ -6,12 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from toys.sections import serve_by_name
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -42,17 +42,6 @@ class Here:
 
     def close(self) -> None:
         self.closed = True
-
-
-def serve_by_name(line: Connection) -> None:
-    """Be a process of sections named by what they do. It imports this file, so that stands without torch."""
-    os.setsid()
-    while True:
-        name, *_ = line.recv()
-        if name == "dies":
-            os._exit(3)
-        if name != "hangs":
-            line.send({"status": "done", "figures": {"process": {"value": os.getpid(), "unit": "id"}}})
 
 
 @pytest.mark.slow

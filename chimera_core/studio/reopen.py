@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from chimera_core.errors import ConfigError, DataError
-from chimera_core.files.atomic import one_line, quote
+from chimera_core.files.atomic import atomic_path, one_line, quote
 from chimera_core.files.own_folders import make_folder
 from chimera_core.fusing.backgrounds import BACKGROUNDS
 from chimera_core.fusing.request import MAX_SIZE, MIN_SIZE
@@ -129,13 +129,15 @@ def _read(archive: zipfile.ZipFile, name: str, *, most: int = MAX_UPLOAD) -> byt
 
 def _photograph(archive: zipfile.ZipFile, name: str, folder: Path) -> Slot:
     unpacked = make_folder(folder / "page", within=folder) / secrets.token_hex(8)
-    unpacked.write_bytes(_read(archive, name))
+    with atomic_path(unpacked) as scratch:
+        scratch.write_bytes(_read(archive, name))
     return take_upload(folder, unpacked, PurePosixPath(name).name)
 
 
 def _mask(archive: zipfile.ZipFile, name: str, folder: Path) -> Path:
     content = _read(archive, name)
     kept = make_folder(folder / "masks", within=folder) / f"{hashlib.sha256(content).hexdigest()[:16]}.png"
-    kept.write_bytes(content)
+    with atomic_path(kept) as scratch:
+        scratch.write_bytes(content)
     check_picture(kept)
     return kept

@@ -18,6 +18,7 @@ RESEARCH, DOCS = REPOSITORY / "research", REPOSITORY / "docs"
 KEPT = sorted((RESEARCH / "published").glob("*/*.json"))
 TYPED = {
     "| page | contents |": "the list of pages, whose digits are names and sizes",
+    "| section | figures |": "the list of what a benchmark measures, whose digits are sizes",
     "| file | choices | scores in it |": "the list of CSV files; how many choices each holds can be counted in it",
 }
 """First lines of tables with digits that are no measurements, and why they may be typed."""
