@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -22,16 +21,6 @@ TYPED = {
     "| file | choices | scores in it |": "the list of CSV files; how many choices each holds can be counted in it",
 }
 """First lines of tables with digits that are no measurements, and why they may be typed."""
-
-
-@pytest.fixture(autouse=True)
-def research(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(str(RESEARCH))
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("published", "redraw"):
-            del sys.modules[name]
 
 
 @pytest.fixture

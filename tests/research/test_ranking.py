@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 RESEARCH = Path(__file__).parents[2] / "research"
-
-
-@pytest.fixture(autouse=True)
-def research(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(str(RESEARCH))
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("ranking", "redraw"):
-            del sys.modules[name]
 
 
 def test_strengths_are_found_again() -> None:
