@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -464,6 +465,21 @@ class Work:
 def killable() -> type[Work]:
     """Give the class of works that are killed and go on."""
     return Work
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give the list of the pauses, in seconds, that the test's own thread asks for and does not get."""
+    asked, sleep, own = [], time.sleep, threading.get_ident()
+
+    def noted(seconds: float) -> None:
+        if threading.get_ident() == own:
+            asked.append(seconds)
+        else:
+            sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", noted)
+    return asked
 
 
 @pytest.fixture

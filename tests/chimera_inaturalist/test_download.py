@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,15 +114,16 @@ def test_retry_after_is_waited_for(bring: Any, service: Any) -> None:
     service.faults["/photos/40001"] = [(429, {"Retry-After": "1"})]
     bring("lion", per_class=3)
     first, second = (r.at_s for r in service.asked("/photos/40001"))
-    assert 0.95 < second - first < 5
+    assert second - first > 0.95
 
 
-def test_who_asks_to_wait_for_an_hour_is_left_alone(bring: Any, service: Any, root: Path) -> None:
+def test_who_asks_to_wait_for_an_hour_is_left_alone(
+    bring: Any, service: Any, root: Path, pauses: list[float]
+) -> None:
     service.faults["/photos/40001"] = [(429, {"Retry-After": "3600"})]
-    started = time.monotonic()
     with pytest.raises(RunError, match=r"HTTP 429.*wait for 3,600 s: try again later"):
         bring("lion", per_class=3)
-    assert time.monotonic() - started < 5
+    assert max(pauses, default=0) < 60
     assert set(table(root)) == pictures(root) == {"lion/40000.jpg"}
 
 
@@ -276,11 +276,10 @@ def test_animals_go_by_scientific_name_number_and_plural(
     assert pictures(root) == {"big-cat/40000.jpg", "big-cat/40001.jpg"}
 
 
-def test_no_network_is_one_line_at_once(bring: Any, root: Path) -> None:
-    started = time.monotonic()
+def test_no_network_is_one_line_at_once(bring: Any, root: Path, pauses: list[float]) -> None:
     with pytest.raises(RunError, match=r"127.0.0.1:9: Connection refused: try again later"):
         bring("lion", api="http://127.0.0.1:9/v1")
-    assert time.monotonic() - started < 3 and not root.exists()
+    assert sum(pauses) < 1 and not root.exists()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,13 +161,14 @@ def test_a_folder_is_not_left_through_the_name_of_a_file(root: Path, picture: Pi
 
 
 @pytest.mark.slow
-def test_ten_thousand_names_are_listed_in_seconds_without_decoding(root: Path) -> None:
+def test_ten_thousand_names_are_listed_without_opening_a_picture(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for k in range(10_000):
         (root / f"animal_{k}").mkdir(parents=True)
         (root / f"animal_{k}/x.jpg").touch()
-    start = time.perf_counter()
+    monkeypatch.delattr("PIL.Image.open")
     assert len(Library(root).pictures()) == 10_000
-    assert time.perf_counter() - start < 5
 
 
 def test_cut_outs_go_before_photographs_and_larger_ones_before_smaller(

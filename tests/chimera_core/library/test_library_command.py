@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -166,16 +165,15 @@ def test_fuse_fetches_only_when_it_is_asked_to(
     assert here("library", "fetch", "zorilla")[0] == 0 and asked[2:] == ["zorilla"]
 
 
-@pytest.mark.slow
-def test_ten_thousand_entries_are_listed_fast(place: Path, root: Path, here: Here) -> None:
-    for k in range(10_000):
-        (root / f"animal_{k}").mkdir(parents=True)
-        (root / f"animal_{k}/x.jpg").touch()
+def test_pictures_are_listed_unopened(
+    place: Path, root: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "animal_9").mkdir(parents=True)
+    (root / "animal_9/x.jpg").touch()
+    monkeypatch.delattr("PIL.Image.open")
     for flags in ((), ("--json",)):
-        start = time.perf_counter()
         code, out, _ = here("library", "list", *flags)
-        assert code == 0 and "animal_9999" in out
-        assert time.perf_counter() - start < 8
+        assert code == 0 and "animal_9" in out
 
 
 @pytest.mark.slow

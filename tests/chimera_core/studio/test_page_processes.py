@@ -105,7 +105,7 @@ def test_what_is_kept_says_how_it_was_made_and_the_copied_command_gives_the_same
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["that reports progress", "that reports none"])
-def test_cancel_stops_a_fuser_within_two_seconds_and_the_page_goes_on(
+def test_cancel_stops_a_fuser_long_before_its_end_and_the_page_goes_on(
     page: Any, parents: tuple[Path, Path], deaf: bool
 ) -> None:
     with_tint(page, parents)
@@ -117,10 +117,9 @@ def test_cancel_stops_a_fuser_within_two_seconds_and_the_page_goes_on(
     page.until(lambda: "Drawing" in page.text("#status"))
     if not deaf:
         page.until(lambda: "left" in page.text("#status"))
-    begun = time.monotonic()
     page.press("#cancel")
-    page.until(lambda: "Stopped" in page.text("#status"))
-    assert time.monotonic() - begun < 2
+    # It would draw for 50 seconds. How long Cancel takes is for benchmarks/studio.py.
+    page.until(lambda: "Stopped" in page.text("#status"), seconds=20)
     page.set_range("#option-wait", 0)
     page.make()
     page.set_range("#option-wait", 50)
