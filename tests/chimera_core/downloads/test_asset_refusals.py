@@ -181,7 +181,7 @@ def test_a_refused_connection_is_said_at_once(tmp_path: Path) -> None:
 def test_the_next_place_is_asked_when_one_fails(server: Server, tmp_path: Path, first: Answer) -> None:
     server.answers |= {"/m": first, "/n": gives(etag='"n"')}
     entry = entry_of(server.url("/m"), server.url("/n"))
-    assert asset_path(entry, tmp_path, timeout_s=0.1).read_bytes() == BODY
+    assert asset_path(entry, tmp_path, timeout_s=1).read_bytes() == BODY
     assert left_in(tmp_path) == {NAME}
 
 
