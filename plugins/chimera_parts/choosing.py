@@ -79,14 +79,14 @@ def _differ(one: Placement, other: Placement) -> bool:
 def _try(body: Animal, head: Animal, pair: Pair, size: float) -> Choice:
     placement = pair.placement
     canvas = trial_canvas(body)
-    creature = join(body, head, placement, canvas, clear=False)
+    creature = join(body, head, placement, canvas, harmony=0, clear=False)
     shrinking = 1.0
     outside = _outside(creature, canvas) if body.has_ground else 0.0
     least = _LEAST_SHRINKING if outside > _MUCH_OUTSIDE else _LEAST_FOR_TIPS
     while outside > _FREE_OUTSIDE and shrinking > least:
         shrinking = max(least, shrinking * (1 - max(_LEAST_STEP, outside)))
         placement = Placement.of(placement.body, placement.head, side=body.side, size=size * shrinking)
-        creature = join(body, head, placement, canvas, clear=False)
+        creature = join(body, head, placement, canvas, harmony=0, clear=False)
         outside = _outside(creature, canvas)
     price = pair.price + _SEAM_PRICE * creature.seam_cost + _STEP_PRICE * _step(creature)
     price += _LEFTOVER_PRICE * _leftover(body, creature, canvas)

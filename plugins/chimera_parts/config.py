@@ -20,6 +20,9 @@ class PartsConfig(HeadOptions):
         help="where head and body part, one per parent: x,y,x,y of both ends as shares of the picture, or auto; "
         "a hint, not an order",
     )
+    harmony: float = option(
+        1.0, help="how far body and head take on each other's colours; 0: each keeps its own", ge=0, le=1
+    )
     coat: Literal["auto", "none"] = option(
         "auto", help="whether weights beyond one half, and a third parent, change the body's coat"
     )

@@ -126,7 +126,7 @@ class Parts(FusionGenerator):
         coat = min(1.0, coat) if self.config.coat == "auto" else 0.0
         key = (*map(id, parents[:2]), seed % len(choices), shape, None)
         if key not in self._stages:
-            self._stages = {key: Stage.of(animals[0], animals[1], choice, shape)}
+            self._stages = {key: Stage.of(*animals, choice, shape, harmony=self.config.harmony)}
         stage = self._stages[key]
         report(0.6)
         dressed = None
@@ -176,7 +176,9 @@ class Parts(FusionGenerator):
             drawn = self._coat.fuse([body, coat], [0.0, 1.0], seeds=[seed], size=min(shape))[0, :3]
             image = np.ascontiguousarray(drawn.cpu().permute(1, 2, 0).numpy())
             dressed = animals[0].in_coat(image)
-            self._stages[key] = Stage.of(dressed, animals[1], choice, shape)
+            self._stages[key] = Stage.of(
+                dressed, animals[1], choice, shape, harmony=self.config.harmony, keeps_coat=True
+            )
         return self._stages[key]
 
 

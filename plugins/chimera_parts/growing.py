@@ -39,7 +39,16 @@ class Stage:
     frame: tuple[float, float, float, float]
 
     @classmethod
-    def of(cls, body: Animal, head: Animal, choice: Choice, shape: tuple[int, int]) -> Stage:
+    def of(
+        cls,
+        body: Animal,
+        head: Animal,
+        choice: Choice,
+        shape: tuple[int, int],
+        *,
+        harmony: float = 1.0,
+        keeps_coat: bool = False,
+    ) -> Stage:
         """Draw the creature.
 
         Args:
@@ -47,6 +56,8 @@ class Stage:
             head: the second.
             choice: how they are joined.
             shape: (h, w) of the result in pixels.
+            harmony: how far each coat takes on the other's colour, in [0, 1].
+            keeps_coat: whether the body keeps its colours all the same.
         """
         scale = shape[0] / body.shape[0]
         if body.has_ground:
@@ -54,7 +65,8 @@ class Stage:
             window = (0.0, 0.0, float(shape[1]), float(shape[0]))
         else:
             canvas, window = _roomy(body, choice, shape, scale)
-        return cls(join(body, head, choice.placement, canvas), canvas, choice, body.has_ground, window)
+        made = join(body, head, choice.placement, canvas, harmony=harmony, keeps_coat=keeps_coat)
+        return cls(made, canvas, choice, body.has_ground, window)
 
 
 def _roomy(
@@ -128,10 +140,11 @@ def _morphed(stage: Stage, head: float) -> tuple[Array, Array, Array]:
     )
     cleared = float(smoothstep(head / _CLEARING))
     ground = made.body_colour * (1 - cleared) + made.ground * cleared
-    # Pixels that neither picture changes are the body's own, fringe and all.
+    # Where nothing moves, the body keeps its outline, fringe and all, and only its colours go over.
     still = smoothstep((-made.v - 0.6) / 0.4)
     outline = outline * (1 - still) + made.body_alpha * still
-    colour = colour * (1 - still[..., None]) + made.body_colour * still[..., None]
+    standing = made.body_colour * (1 - share) + made.colour * share
+    colour = colour * (1 - still[..., None]) + standing * still[..., None]
     return colour.astype(np.float32), outline.astype(np.float32), ground.astype(np.float32)
 
 

@@ -15,6 +15,7 @@ from chimera_parts.arrays import Array, Mask, grow, soften, spread_colours
 from chimera_parts.canvas import Canvas
 from chimera_parts.coat_blending import BODY_REACH, blend_colours, strands
 from chimera_parts.filling import fill
+from chimera_parts.harmony import BODY_SHARES, HEAD_SHARES, coat_colour, tinted
 from chimera_parts.leftovers import LEAST_HEAD_SCORE, come_loose, hung_on_the_neck, stubs, without_leftovers
 from chimera_parts.placing import NeckFields, Placement
 
@@ -27,6 +28,8 @@ _SEAM_STEP_PRICE, _SEAM_OUTSIDE_PRICE = 0.03, 0.8
 _TONE_NEAR, _TONE_SIDE, _TONE, _TONE_FADE = 0.35, 0.6, 0.3, 0.55
 _LEAST_TONE_PIXELS = 30
 _TONE_GAIN, _TONE_SHIFT = (0.7, 1.4), 0.25
+# The body's coat is looked at this far behind the cut.
+_COAT_NEAR = 1.6
 # The whole head moves this far towards the body's brightness.
 _BRIGHTNESS = 0.15
 # A head of which all but a quarter is darker than this is lightened towards it, by at most this factor: its face is read.
@@ -66,7 +69,16 @@ class Creature:
     touched: Array
 
 
-def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, clear: bool = True) -> Creature:
+def join(
+    body: Animal,
+    head: Animal,
+    placement: Placement,
+    canvas: Canvas,
+    *,
+    harmony: float = 1.0,
+    keeps_coat: bool = False,
+    clear: bool = True,
+) -> Creature:
     """Put a head on a body.
 
     Args:
@@ -74,6 +86,8 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
         head: gives the head.
         placement: where it goes.
         canvas: the grid on which to draw.
+        harmony: how far each coat takes on the other's colour, in [0, 1].
+        keeps_coat: whether the body keeps its colours all the same: a coat that was asked for.
         clear: whether the old head is taken out of the surroundings; a trial does without.
     """
     length, scale = placement.body.length, canvas.scale
@@ -85,13 +99,20 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
         canvas.padded(resized(placement.body.head.astype(np.float32), canvas.frame), mode="constant") > 0.5
     )
     colour, alpha, part = _seen(head, placement, fields, scale)
-    own = spread_colours(ground, body_alpha, scale=scale)
+    coat = (body_alpha > 0.8) & (v < 0) & (v > -_COAT_NEAR)
+    of_head = coat_colour(colour, (alpha > 0.8) & (part > 0.5))
+    much = 0.0 if keeps_coat else harmony
+    fur = tinted(ground, coat_colour(ground, coat), of_head, BODY_SHARES, much * body_alpha)
+    own = spread_colours(fur, body_alpha, scale=scale)
     scores = canvas.padded(resized(body.scores, canvas.frame), mode="constant")
     # Shoulders beyond the cut stay.
     stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     if clear:
         own = without_leftovers(own, body_alpha, scores, old_head, stump, v, scale)
-    colour = _in_tone(colour, alpha, part, ground, body_alpha, u, v)
+    colour = _in_tone(colour, alpha, part, fur, body_alpha, u, v)
+    of_head = coat_colour(colour, (alpha > 0.8) & (part > 0.5))
+    everywhere = np.full_like(alpha, harmony)
+    colour = tinted(colour, of_head, coat_colour(fur, coat), HEAD_SHARES, everywhere)
     seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
     near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
     removed = old_head & ~((v < _SHOULDER) & (scores < LEAST_HEAD_SCORE)) & ~stump
@@ -111,6 +132,8 @@ def join(body: Animal, head: Animal, placement: Placement, canvas: Canvas, *, cl
     touched = soften(
         grow((part * alpha > 0.02) | old_head, reach * scale) & (v > -_SEAM_BEHIND - BODY_REACH), 2 * scale
     )
+    if much > 0:
+        touched = np.maximum(touched, body_alpha)
     if body.has_ground and clear:
         touched = np.maximum(touched, soften(np.abs(behind - ground).sum(2) > 1e-3, scale))
     return Creature(made, outline, behind, ground, body_alpha, old_head, u, v, cost, part, touched)
@@ -246,5 +269,7 @@ def _cleared(
     # Of a large head the outline is off by more.
     rim = _RIM + _RIM_SHARE * math.sqrt(float(old_head.sum())) / scale
     hole = grow(old_head | fringe, rim * scale) & ~((left > 0.9) & ~grow(old_head, 3 * scale))
+    # What went with the head, a paw that only it held, was further off.
+    hole |= grow((body > 0.5) & (left < 0.1), _RIM * scale) & (left < 0.1)
     hole |= stubs(ground, hole, old_head, scale) & (left < 0.1)
     return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale))

@@ -28,6 +28,8 @@ _STUB_WIDTH, _STUB_CONTRAST, _STUB_CLEAR = 0.09, 0.08, 3.0
 # It begins this near to the hole in working pixels, ends within so many side lengths, is this many times as long as it
 # is wide, has so many pixels and at most this share of the hole's; so many working pixels around it go, too.
 _STUB_GAP, _STUB_REACH, _STUB_LONG, _LEAST_STUB, _MOST_STUB, _STUB_RIM = 3.0, 0.9, 2.6, 6, 0.1, 1.5
+# A piece of at most this share of the hole is taken out whatever its shape: nobody misses a spot of the ground.
+_SPOT = 0.05
 
 
 def without_leftovers(
@@ -126,7 +128,9 @@ def stubs(ground: Array, hole: Mask, old_head: Mask, scale: float) -> Mask:
     found = np.zeros_like(inside)
     for index in begun[begun > 0]:
         piece = pieces == index
-        if _LEAST_STUB <= piece.sum() < _MOST_STUB * inside.sum() and _elongation(piece) > _STUB_LONG:
+        size, whole = piece.sum(), inside.sum()
+        is_spot = size < _SPOT * whole
+        if _LEAST_STUB <= size < _MOST_STUB * whole and (is_spot or _elongation(piece) > _STUB_LONG):
             found |= piece
     stub = grow(found, _STUB_RIM).astype(np.float32)
     return np.asarray(resized(stub, (hole.shape[0], hole.shape[1])) > 0.5)

@@ -1,6 +1,7 @@
 """The laws of ``parts`` and ``auto``, on the two photographs that come with scikit-image and on a drawn cut-out."""
 
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -93,12 +94,29 @@ def test_at_equal_weights_the_body_is_the_firsts_and_the_head_the_seconds(drawn)
 
 
 @pytest.mark.slow
-def test_photographs_change_at_the_head_alone(parts, photographs):
-    (made,) = parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
+def test_photographs_change_at_the_head_alone_where_each_keeps_its_colours(photographs):
+    (made,) = Parts(PartsConfig(harmony=0)).fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
     before = resize_shorter(photographs[0].image, _SIZE)
     changed = (made - before).abs().amax(0) > 0.1
     assert changed.sum() > 200
     assert not changed[3 * _SIZE // 4 :].any()  # the suit
+
+
+@pytest.mark.slow
+def test_body_and_head_take_on_each_others_colours_and_the_surroundings_stay(drawn):
+    _, parents = drawn
+    parents = [replace(parent, is_cutout=False) for parent in parents]
+    apart, together = (
+        Parts(PartsConfig(harmony=h)).fuse(parents, [0.5, 0.5], seeds=[0], size=_SIZE)[0] for h in (0, 1)
+    )
+    body = resize_shorter(parents[0].mask, _SIZE)[0] > 0.99
+    body[: _SIZE // 2] = False  # the head and its neck
+    redness = [float((made[0] - made[2])[body].mean()) for made in (apart, together)]
+    assert redness[1] < redness[0] - 0.1
+    near = torch.nn.functional.max_pool2d(resize_shorter(parents[0].mask, _SIZE), 9, 1, 4)[0]
+    ground = near == 0
+    ground[: _SIZE // 2] = False
+    assert torch.equal(apart[:, ground], together[:, ground])
 
 
 @pytest.mark.slow
