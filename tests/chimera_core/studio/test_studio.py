@@ -1,4 +1,4 @@
-"""Pictures that are drawn ahead are taken, not drawn twice."""
+"""What tabs share: pictures that are drawn ahead are taken, and hints that a method does not take are said to be useless."""
 
 from __future__ import annotations
 
@@ -59,3 +59,30 @@ def test_a_picture_that_is_drawn_ahead_at_this_moment_is_waited_for_and_kept_onc
     assert studio.is_coming(held, ask)
     next(studio.drawing(held, ask.at((0.5, 0.5))))
     assert len(bench.drawn) == 2
+
+
+@pytest.mark.parametrize(("option", "what"), [("head_box", "heads"), ("neck", "necks")])
+def test_a_method_that_does_not_look_at_what_is_corrected_says_so(
+    studio: Studio, option: str, what: str
+) -> None:
+    held = Session(fuser="cut-and-blend")
+    told = studio.why_no_hint(held, option)
+    assert told == f"This method does not look at {what}: choose parts or Automatic."
+    for fuser in ("parts", ""):
+        held.fuser = fuser
+        assert studio.why_no_hint(held, option) == ""
+
+
+def test_a_method_that_automatic_takes_and_that_does_not_look_at_heads_is_named(studio: Studio) -> None:
+    slots: list[Slot | None] = [Slot(f"/p/{k}.jpg", f"{k}.jpg", True) for k in "ab"]
+    held = Session(parents=[*slots, None])
+    job = studio.look(held)
+    job.remarks = ["fuser: style-transfer (the layout of a, the coat of b)"]
+    studio.note_choice(held, job)
+    told = studio.why_no_hint(held, "neck")
+    assert told.startswith(
+        "style-transfer, which Automatic takes for these photographs, does not look at necks"
+    )
+    job.remarks = ["fuser: parts (the body of a, the head of b)"]
+    studio.note_choice(held, job)
+    assert studio.why_no_hint(held, "neck") == ""
