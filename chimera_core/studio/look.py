@@ -59,6 +59,7 @@ input[type=range]::-moz-range-thumb { width: 14px; height: 14px; background: #ff
 /* Words end before what stands at the right. */
 #command [data-testid=block-info] { padding-right: 34px; }
 #options > button > span:first-child, #corrections > button > span:first-child { padding-right: 12px; text-align: left; }
+#options > button > span:last-child, #corrections > button > span:last-child { flex-shrink: 0; }
 .source-selection button { color: var(--body-text-color-subdued) !important; }
 .source-selection button.selected { color: var(--primary-700) !important; }
 .dark .source-selection button.selected { color: var(--primary-300) !important; }
