@@ -54,6 +54,8 @@ def main() -> None:
                 print(
                     f"a step of the slider {median(steps):.2f} s, the longest of {len(steps)} {max(steps):.2f} s"
                 )
+                told = ", ".join(f"{share}: {s:.2f}" for share, s in zip(STEPS, steps, strict=True))
+                print(f"by where it goes, in per cent: {told}")
             print(f"Cancel {cancel(page):.2f} s")
             print(f"two tabs at once {two_tabs(page, photographs)}")
         finally:

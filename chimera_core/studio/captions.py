@@ -15,6 +15,8 @@ PLACES = ("First animal", "Second animal", "Third animal")
 _GIVES = re.compile(r"\bthe (body|head|coat|layout|faces?) of\b")
 _REASON = re.compile(r"fuser: (?P<fuser>[^(]+?) \((?P<reason>.*)\)", re.DOTALL)
 _LONGEST = 22
+# Of an equal weight, so much is needed to see more than a little of a parent, and nearly all.
+_LITTLE, _ALL = 0.5, 0.75
 
 
 def reason_of(remarks: Sequence[str]) -> str:
@@ -74,7 +76,7 @@ def made_by(creature: Creature, summary: str = "") -> str:
     lines = [line for line in dict.fromkeys(creature.remarks) if line]
     chosen = next((line for line in lines if line.startswith("fuser:")), "")
     lines = [line for line in lines if line != chosen]
-    reason = without_absent(reason_of([chosen]), creature.names, creature.ask.weights)
+    reason = as_weighed(reason_of([chosen]), creature.names, creature.ask.weights)
     fuser = chosen.removeprefix("fuser:").partition(" (")[0].strip() or creature.fuser
     told = reason or (summary if not chosen else "")
     said = [f"Made by {fuser}: {told}" if told else f"Made by {fuser}", *lines]
@@ -86,11 +88,24 @@ def made_by(creature: Creature, summary: str = "") -> str:
     return " · ".join(line[:1].upper() + line[1:] for line in said)
 
 
-def without_absent(reason: str, names: Sequence[str], weights: Sequence[float]) -> str:
-    """Leave out of a fuser's words what a parent of weight 0 would give; the first one's frame stays at any weight."""
-    absent = [name for name, weight in list(zip(names, weights, strict=False))[1:] if weight == 0]
-    kept = [part for part in reason.split(", ") if not any(part.endswith(f" of {name}") for name in absent)]
+def as_weighed(reason: str, names: Sequence[str], weights: Sequence[float]) -> str:
+    """Say in a fuser's words how much is there of what a parent gives; the first one's frame stays at any weight.
+
+    Of equal weights all is there that the fuser says; of less a part, of far less a little, of none nothing.
+    """
+    even = 1 / max(1, len(weights))
+    kept = []
+    for part in reason.split(", "):
+        others = list(zip(names, weights, strict=False))[1:]
+        weight = next((weight for name, weight in others if part.endswith(f" of {name}")), even)
+        if weight > 0:
+            kept.append(f"{_how_much(weight / even)}{part}" if _GIVES.match(part) else part)
     return ", ".join(kept)
+
+
+def _how_much(share: float) -> str:
+    """Say how much of a thing is there, by its share of what equal weights would give."""
+    return "a little of " if share < _LITTLE else "a part of " if share < _ALL else ""
 
 
 def animals(parents: Sequence[Slot | None]) -> str:

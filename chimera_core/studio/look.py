@@ -49,13 +49,20 @@ input[type=range]::-webkit-slider-thumb { width: 20px !important; height: 20px !
 input[type=range]::-moz-range-thumb { width: 14px; height: 14px; background: #fff; border: 4px solid var(--primary-700); border-radius: 50%; }
 /* A slider's number is there to be read. */
 .tab-like-container input[type=number] { pointer-events: none; border: 0 !important; background: none !important;
-  box-shadow: none !important; text-align: right; padding: 0 !important; width: 3.2em !important; appearance: textfield; -moz-appearance: textfield; min-width: 0 !important; }
+  box-shadow: none !important; text-align: right; padding: 0 6px 0 0 !important; width: 3.6em !important; appearance: textfield; -moz-appearance: textfield; min-width: 0 !important; }
 .tab-like-container input[type=number]::-webkit-inner-spin-button { display: none; }
 .tab-like-container button { display: none; }
 [id^=share-] .head { display: grid !important; grid-template-columns: minmax(0, 1fr) auto; align-items: center; }
 [id^=share-] [data-testid=block-info] { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; display: block; margin: 0; }
 .legend { margin: 0; font-size: 0.88rem; color: var(--body-text-color-subdued); }
-.legend i { display: inline-block; width: 16px; height: 4px; border-radius: 2px; margin: 0 4px 3px 10px; }
+.legend i { display: inline-block; width: 16px; height: 4px; border-radius: 2px; margin: 0 4px 0 10px; vertical-align: middle; }
+/* Words end before what stands at the right. */
+#command [data-testid=block-info] { padding-right: 34px; }
+#options > button > span:first-child, #corrections > button > span:first-child { padding-right: 12px; text-align: left; }
+#options > button > span:last-child, #corrections > button > span:last-child { flex-shrink: 0; }
+.source-selection button { color: var(--body-text-color-subdued) !important; }
+.source-selection button.selected { color: var(--primary-700) !important; }
+.dark .source-selection button.selected { color: var(--primary-300) !important; }
 .legend .outline { background: rgb(0, 200, 170); } .legend .head { background: rgb(255, 176, 0); }
 .legend .neck { background: rgb(255, 90, 95); } .legend .face { background: rgb(90, 150, 255); }
 /* Labels stand above the photographs, not on them. */

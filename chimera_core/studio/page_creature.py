@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from chimera_core.studio.page_parents import ParentsPart
 
 # So long the slider must rest before what was not drawn yet is begun.
-_REST_S = 0.2
+_REST_S = 0.1
 _SHOW_EVERY_S = 0.25
 _FIRST = "Drop two photographs, then press the button: your creature appears below."
 _AS_TRAINED = 0
@@ -228,7 +228,7 @@ class CreaturePart:
             return
         if held.job is not None and not held.job.is_over:
             self.studio.workshop.stop(held.job)
-        if rest_s and self.studio.drawn(ask) is None:
+        if rest_s and not self.studio.is_coming(held, ask):
             time.sleep(rest_s)
             if held.turn != turn:
                 return
@@ -240,8 +240,9 @@ class CreaturePart:
                         self.studio.workshop.stop(step)
                     return
                 if isinstance(step, Creature):
-                    yield self.shown(held, step)
-                    self._draw_ahead(held)
+                    shown = self.shown(held, step)
+                    self._draw_ahead(held)  # while the page is still written
+                    yield shown
                 elif step.state == "stopped":
                     yield self.stopped(held, plain("Stopped."))
                 elif time.monotonic() - shown_at > _SHOW_EVERY_S:

@@ -96,7 +96,8 @@ class FuserPart:
         }
 
         def chosen(name: str | None, held: Session) -> Any:
-            held.fuser, held.preset, held.options = name or "", "", {}
+            held.fuser = held.by_hand = name or ""
+            held.preset, held.options = "", {}
             facts = studio.facts(held.fuser)
             trained = facts is not None and "photo" not in facts.accepts
             held.size = None if trained else held.size or DEFAULT_SIZE

@@ -138,12 +138,22 @@ class ParentsPart:
     def wire(self, session: Any, *, fuser: FuserPart, creature: CreaturePart) -> None:
         """Let the places do what they are for."""
         studio = self.studio
-        every = [*self.outputs, *creature.outputs, *self.corrections.outputs, *creature.more.outputs]
+        every = [
+            *self.outputs,
+            *fuser.outputs,
+            *creature.outputs,
+            *self.corrections.outputs,
+            *creature.more.outputs,
+        ]
         quiet: dict[str, Any] = {
             "show_progress": "hidden",
             "api_visibility": "private",
             "concurrency_limit": None,
         }
+
+        def anew(held: Session) -> dict[Any, Any]:
+            method = {**fuser.shown(held), **creature.sized(held)} if held.forget_method() else {}
+            return {**method, **self._changed(held, creature)}
 
         def dropped(k: int, given: dict[str, str] | None, held: Session) -> Iterator[Any]:
             if given is None:
@@ -183,20 +193,21 @@ class ParentsPart:
                 return
             # Whoever did not wait for the look has begun to draw: what says how that goes is left alone.
             waited = held.turn == turn
-            controls = self._changed(held, creature) if waited else creature.more.shown(held)
-            yield {**self._place_shown(held, k), **controls}
+            controls = anew(held) if waited else creature.more.shown(held)
+            yield {**controls, **self._place_shown(held, k)}
             yield from self._choose(held, k)
 
         def cleared(k: int, held: Session) -> dict[Any, Any]:
             held.put(k, None)
             held.begin_anew()
-            return {**self._place_shown(held, k), **self._changed(held, creature)}
+            return {**anew(held), **self._place_shown(held, k)}
 
         def example(names: tuple[str, ...], held: Session) -> Iterator[Any]:
             for k in range(MAX_PARENTS):
                 held.put(k, Slot(names[k], names[k], False) if k < len(names) else None)
             held.begin_anew()
-            yield {**self.shown(held), **self._changed(held, creature)}
+            controls = anew(held)
+            yield {**self.shown(held), **controls}
             yield from self.look(held)
             yield from creature.draw(held)
 

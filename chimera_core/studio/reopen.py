@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import secrets
 import tomllib
@@ -10,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from chimera_core.errors import ConfigError, DataError
-from chimera_core.files.atomic import atomic_path, one_line, quote
+from chimera_core.errors import ConfigError, DataError, RunError
+from chimera_core.files.atomic import atomic_path, disk_trouble, one_line, quote
 from chimera_core.files.own_folders import make_folder
 from chimera_core.fusing.backgrounds import BACKGROUNDS
 from chimera_core.fusing.request import MAX_SIZE, MIN_SIZE
@@ -28,6 +29,7 @@ from chimera_core.studio.session import Session
 # A photograph and an outline for each, the picture and the settings.
 _MOST_FILES = 2 * MAX_PARENTS + 2
 _MOST_TEXT, _LONGEST_NAME = 1 << 20, 100
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 def reopen(file: Path, *, folder: Path, host: PluginHost) -> Session:
@@ -40,13 +42,15 @@ def reopen(file: Path, *, folder: Path, host: PluginHost) -> Session:
     Returns:
         All that was set; nothing is looked at or drawn yet.
     Raises:
-        ChimeraError: in one line, if it is no such ZIP, or one of its photographs cannot be read.
+        ChimeraError: in one line, if it is no such ZIP, one of its photographs cannot be read, or the disk refuses.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             table = _settings(archive)
             return _session(archive, table, folder=folder, host=host)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise RunError(f"that ZIP cannot be opened: {disk_trouble(error)}") from error
         raise DataError("that is no ZIP that this page saved: choose one") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:  # a hand that edits makes anything
         raise DataError(f"the {SETTINGS} in that ZIP cannot be read: save it anew") from error
@@ -128,9 +132,10 @@ def _read(archive: zipfile.ZipFile, name: str, *, most: int = MAX_UPLOAD) -> byt
 
 
 def _photograph(archive: zipfile.ZipFile, name: str, folder: Path) -> Slot:
+    content = _read(archive, name)
     unpacked = make_folder(folder / "page", within=folder) / secrets.token_hex(8)
     with atomic_path(unpacked) as scratch:
-        scratch.write_bytes(_read(archive, name))
+        scratch.write_bytes(content)
     return take_upload(folder, unpacked, PurePosixPath(name).name)
 
 

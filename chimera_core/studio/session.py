@@ -26,6 +26,8 @@ class Session:
     masks: list[str] = field(default_factory=lambda: ["auto"] * MAX_PARENTS)
     looks: list[dict[str, Any]] = field(default_factory=lambda: [{} for _ in range(MAX_PARENTS)])
     fuser: str = ""
+    by_hand: str = ""
+    """The fuser that the user chose in the list: others, such as one taken from Compare, go with their animals."""
     preset: str = ""
     options: dict[tuple[str, ...], Any] = field(default_factory=dict)
     shares: list[float] = field(default_factory=lambda: [50.0, 50.0, 0.0])
@@ -78,6 +80,14 @@ class Session:
         """Go back to equal weights and the first choice, for other parents."""
         self.shares = [34.0, 33.0, 33.0] if len(self.filled) == MAX_PARENTS else [50.0] * MAX_PARENTS
         self.seed, self.listed, self.captions, self.moving = 0, [], [], ""
+
+    def forget_method(self) -> bool:
+        """Go back to the fuser that was chosen by hand, for other parents; say whether it was another one."""
+        if self.fuser == self.by_hand:
+            return False
+        self.fuser, self.preset, self.options = self.by_hand, "", {}
+        self.size = self.size or DEFAULT_SIZE
+        return True
 
     def hint(self, option: str, k: int, value: str) -> None:
         """Set where the user says that one parent's head or neck is; the other hints stay as they are.
@@ -132,6 +142,7 @@ class Session:
         self.begin_anew()
         self.parents, self.masks, self.looks = other.parents, other.masks, other.looks
         self.fuser, self.preset, self.options = other.fuser, other.preset, other.options
+        self.by_hand = other.fuser
         self.shares, self.seed, self.size, self.background = (
             other.shares,
             other.seed,

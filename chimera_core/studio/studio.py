@@ -149,15 +149,27 @@ class Studio:
             self._drawn.move_to_end(ask.identity)
             return creature
 
+    def is_coming(self, session: Session, ask: Ask) -> bool:
+        """Say whether a picture is there, or is drawn ahead at this moment."""
+        return self.drawn(ask) is not None or self._ahead(session, ask) is not None
+
     def draw(self, session: Session, ask: Ask, *, is_urgent: bool = True) -> Job:
-        """Order a picture."""
+        """Order a picture; one that is drawn ahead at this moment is not drawn twice."""
+        if is_urgent and (ahead := self._ahead(session, ask)) is not None:
+            return ahead
         return self.workshop.put(
             "draw",
             is_urgent=is_urgent,
             arguments=ask.arguments(),
             weights=list(ask.weights),
-            name=f"{ask.identity}/{title_of(ask)}",
+            name=_file_name(ask),
         )
+
+    def _ahead(self, session: Session, ask: Ask) -> Job | None:
+        """Give the job that draws a picture ahead, if it is at work on it."""
+        job = session.ahead
+        is_it = job is not None and job.state == "working" and job.order["name"] == _file_name(ask)
+        return job if is_it else None
 
     def drawing(self, session: Session, ask: Ask, *, is_urgent: bool = True) -> Iterator[Job | Creature]:
         """Draw a picture, or give it at once: the job now and then while it works, at last the creature.
@@ -200,7 +212,7 @@ class Studio:
             **places,
         )
         with self._lock:
-            self._drawn[ask.identity] = creature
+            creature = self._drawn.setdefault(ask.identity, creature)  # two may have waited for the same job
             while len(self._drawn) > _MOST_DRAWN:
                 _, oldest = self._drawn.popitem(last=False)
                 remove_tree(Path(oldest.file).parent, within=self.folder)
@@ -245,6 +257,11 @@ class Studio:
         for job in (session.job, session.ahead):
             if job is not None:
                 self.workshop.stop(job)
+
+
+def _file_name(ask: Ask) -> str:
+    """Name a picture's file below the folder of those made, without its ending."""
+    return f"{ask.identity}/{title_of(ask)}"
 
 
 def _reason_key(ask: Ask) -> tuple[object, ...]:

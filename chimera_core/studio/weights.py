@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 STEP = 5
 """Of a slider, in per cent."""
+_MIDDLE = 50
 
 
 def weights_of_line(share: float) -> tuple[float, float]:
@@ -52,6 +53,15 @@ def caption(weights: Sequence[float]) -> str:
     return " : ".join(f"{100 * weight:.0f}" for weight in weights)
 
 
-def near_first(share: float, *, step: int = 10) -> list[float]:
-    """List positions along the line, in per cent, the nearest first."""
-    return sorted((float(k) for k in range(0, 101, step)), key=lambda k: (abs(k - share), k))
+def near_first(share: float, *, step: int = STEP) -> list[float]:
+    """List positions of the slider, in per cent: those of its half first, the nearest before the others.
+
+    Fusers may prepare something at the first picture of the other half; meanwhile those of this one are there.
+    """
+    is_low = share <= _MIDDLE
+
+    def comes_at(k: float) -> tuple[bool, float, float]:
+        is_far = k > _MIDDLE if is_low else k < _MIDDLE
+        return is_far, abs(k - share), k
+
+    return sorted((float(k) for k in range(0, 101, step)), key=comes_at)

@@ -58,12 +58,12 @@ class Job:
         return self._ended.is_set()
 
     def report(self, share: float) -> None:
-        """Note how far it is.
+        """Note how far it is; a fuser that begins to count anew takes nothing back.
 
         Args:
             share: of the work, in [0, 1].
         """
-        self.share = max(0.0, min(1.0, share))
+        self.share = max(self.share, min(1.0, share))
         self._reports.append((time.monotonic(), self.share))
         if (left := self._estimate()) is not None:
             self._least_left = min(self._least_left, left)

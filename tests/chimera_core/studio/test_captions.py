@@ -66,6 +66,22 @@ def test_an_animal_of_no_weight_is_not_said_to_give_anything() -> None:
     assert "the coat of zebra" in told
 
 
+@pytest.mark.parametrize(
+    ("weights", "head"),
+    [
+        ((0.9, 0.1), "a little of the head of tiger"),
+        ((0.7, 0.3), "a part of the head of tiger"),
+        ((0.5, 0.5), "the head of tiger"),
+        ((0.1, 0.9), "the head of tiger"),
+        ((0.9, 0.05, 0.05), "a little of the head of tiger"),
+        ((0.34, 0.33, 0.33), "the head of tiger"),
+    ],
+)
+def test_as_much_is_said_of_an_animal_as_its_weight_shows(weights: tuple[float, ...], head: str) -> None:
+    told = made_by(creature(weights, (f"fuser: parts ({PARTS})",)))
+    assert told.startswith(f"Made by parts: the body of llama, {head}, ")
+
+
 def test_a_fuser_that_says_nothing_is_named_with_its_summary() -> None:
     assert made_by(creature((0.5, 0.5), ()), "averages") == "Made by parts:auto: averages"
     assert reason_of(["tiger: a picture", "fuser: tint (a toy (of ours))"]) == "a toy (of ours)"

@@ -134,6 +134,8 @@ def test_cancel_stops_a_fuser_long_before_its_end_and_the_page_goes_on(
 def test_three_animals_share_the_weight_and_move_as_a_gif(
     page: Any, parents: tuple[Path, Path], picture: Picture, tmp_path: Path
 ) -> None:
+    page.open()
+    width = page.browser.execute_script(COLUMN)  # it is the same whatever the page shows
     with_tint(page, parents)
     page.press("#options button")
     page.choose("#size", "256 pixels")
@@ -151,6 +153,7 @@ def test_three_animals_share_the_weight_and_move_as_a_gif(
     assert "25 : 25 : 50" in page.text("#status")
     page.press("#gif")
     page.until(lambda: "Done" in page.text("#more-note"))
+    assert page.browser.execute_script(COLUMN) == width
     with Image.open(page.download("#keep-gif", tmp_path / "gif")) as moving:
         assert moving.format == "GIF" and moving.n_frames > 5
 
@@ -269,14 +272,31 @@ const ground = (element) => {
   }
   return light(colour(document.body, "backgroundColor").slice(0, 3));
 };
-return [...document.querySelectorAll("h1, h2, p, label, button:enabled, span, input, textarea:enabled")]
+const symbols = [...document.querySelectorAll(".source-selection button")];
+if (!symbols.length) return "no symbols";
+const faint = symbols.map((e) => [light(colour(e, "color").slice(0, 3)), ground(e)])
+  .map(([ink, paper]) => [(Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05), "a symbol"])
+  .filter(([contrast]) => contrast < 3);
+return faint.concat([...document.querySelectorAll("h1, h2, p, label, button:enabled, span, input, textarea:enabled")]
   .filter((e) => e.offsetWidth && [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
   .filter((e) => !e.closest("button:disabled"))
   .map((e) => {
     const [ink, paper] = [light(colour(e, "color").slice(0, 3)), ground(e)];
     return [(Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05), e.textContent.trim().slice(0, 40)];
-  }).filter(([contrast]) => contrast < 4.5);
+  }).filter(([contrast]) => contrast < 4.5));
 """
+# Words and what stands at their right, with room between them.
+CROWDED = """
+const pairs = [["#command [data-testid=block-info]", "#command button"],
+  ["#options > button > span:first-child", "#options > button > span:last-child"]];
+return pairs.filter(([words, beside]) => {
+  const range = document.createRange();
+  range.selectNodeContents(document.querySelector(words));
+  const [a, b] = [range, document.querySelector(beside)].map((e) => e.getBoundingClientRect());
+  return a.right + 4 > b.left && a.top < b.bottom && b.top < a.bottom;
+});
+"""
+COLUMN = "return Math.round(document.querySelector('main').getBoundingClientRect().width)"
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
@@ -285,6 +305,7 @@ def test_the_page_is_never_wider_than_its_window_and_its_text_stands_out(
 ) -> None:
     page.open(width=width, dark=dark)
     assert page.overflow() <= 0
+    assert page.browser.execute_script(CROWDED) == []
     # A script names what Gradio leaves without a name, a moment after it is there.
     page.until(lambda: page.browser.execute_script(UNNAMED) == [], seconds=10)
     page.resize(1280)

@@ -63,3 +63,13 @@ def test_progress_that_slows_down_gives_no_growing_time(clock: Clock) -> None:
         left.append(job.left_s)
     known = [seconds for seconds in left if seconds is not None]
     assert known and known == sorted(known, reverse=True)
+
+
+def test_a_fuser_that_counts_anew_takes_the_bar_nowhere_back(clock: Clock) -> None:
+    job = begun(clock)
+    shares = []
+    for said in (0.2, 0.4, 0.6, 0.8, 0.1, 0.3, 0.9):
+        clock.now += 1
+        job.report(said)
+        shares.append(job.share)
+    assert shares == [0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.9]

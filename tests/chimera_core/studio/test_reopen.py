@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -115,3 +117,32 @@ def test_what_is_no_zip_or_holds_no_picture_is_refused(
         (tmp_path / "part.zip").write_bytes(whole[:at])
         with pytest.raises(ChimeraError):
             reopen(tmp_path / "part.zip", folder=private, host=default_host())
+
+
+@pytest.mark.parametrize(
+    "step", ["os.open", "os.mkdir", "os.fsync", "shutil.copyfile", "pathlib.Path.write_bytes"]
+)
+def test_a_full_disk_is_named(
+    tmp_path: Path, private: Path, picture: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    file = write_settings(tmp_path / "s.zip", Ask((str(picture("a.png")), "cat"), (0.5, 0.5)), "...")
+
+    def refuse(*words: Any, **more: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(step, refuse)
+    with pytest.raises(ChimeraError, match="disk is full"):
+        reopen(file, folder=private, host=default_host())
+
+
+def test_a_disk_that_does_not_give_the_file_is_no_wrong_file(
+    tmp_path: Path, private: Path, picture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_settings(tmp_path / "s.zip", Ask((str(picture("a.png")), "cat"), (0.5, 0.5)), "...")
+
+    def refuse(*words: Any, **more: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("zipfile.ZipFile.open", refuse)
+    with pytest.raises(ChimeraError, match=os.strerror(errno.EIO)):
+        reopen(file, folder=private, host=default_host())

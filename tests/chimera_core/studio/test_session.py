@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from chimera_core.studio.asks import DEFAULT_SIZE
 from chimera_core.studio.creature import Creature
 from chimera_core.studio.page_return import NEW, find_session
 from chimera_core.studio.parents import Slot
@@ -38,6 +43,25 @@ def test_other_animals_begin_with_the_first_choice_and_equal_weights() -> None:
     held.begin_anew()
     assert (held.seed, held.ask().weights, held.listed, held.moving) == (0, (0.5, 0.5), [], "")
     assert not held.is_of_these
+
+
+@pytest.mark.parametrize("by_hand", ["", "portrait"])
+def test_a_method_taken_from_compare_does_not_go_on_with_other_animals(by_hand: str) -> None:
+    held = made()
+    held.fuser = held.by_hand = by_hand
+    assert not held.forget_method() and held.fuser == by_hand
+    assert held.shown
+    held.restore(replace(held.shown, ask=replace(held.shown.ask, fuser="style-transfer", preset="slow")))
+    held.options[("coat",)] = "gram"
+    assert held.fuser == "style-transfer"
+    assert held.forget_method()
+    assert (held.fuser, held.preset, held.options, held.size) == (by_hand, "", {}, DEFAULT_SIZE)
+
+
+def test_a_method_that_a_zip_brings_goes_on_with_other_animals() -> None:
+    held = made()
+    held.take_over(Session(parents=[LLAMA, CAT, None], fuser="portrait"))
+    assert not held.forget_method() and held.fuser == "portrait"
 
 
 def test_a_parent_that_cannot_be_read_leaves_all_as_it_was() -> None:

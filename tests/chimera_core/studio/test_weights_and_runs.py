@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chimera_core.studio.trainings import cards_html, file_of_run, list_runs
-from chimera_core.studio.weights import balanced, near_first, weights_of_line, weights_of_three
+from chimera_core.studio.weights import STEP, balanced, near_first, weights_of_line, weights_of_three
 
 
 def test_weights_are_hundredths_that_sum_to_one() -> None:
@@ -25,8 +25,15 @@ def test_moving_one_of_three_keeps_the_others_ratio() -> None:
     assert all(sum(balanced((a, 30, 20), 0)) == 100 for a in range(101))
 
 
-def test_what_is_nearest_is_drawn_ahead_first() -> None:
-    assert near_first(50)[:3] == [50, 40, 60] and len(near_first(0)) == 11
+def test_each_step_of_the_slider_is_drawn_ahead_the_nearest_first() -> None:
+    assert near_first(50)[:3] == [50, 50 - STEP, 50 - 2 * STEP]
+    assert near_first(80)[:3] == [80, 80 - STEP, 80 + STEP]
+    assert all(sorted(near_first(share)) == list(range(0, 101, STEP)) for share in (0, 30, 80))
+
+
+def test_what_the_other_half_may_prepare_keeps_no_step_of_this_half_waiting() -> None:
+    assert set(near_first(40)[:11]) == set(range(0, 51, STEP))
+    assert set(near_first(60)[:11]) == set(range(50, 101, STEP))
 
 
 @pytest.fixture
