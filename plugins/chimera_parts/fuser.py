@@ -30,6 +30,8 @@ _ENCODER, COAT = "timm:timm", "style:style-transfer"
 _ALL_HEAD = 0.75
 # A head in which the probe believes less than this is none.
 _LEAST_CONFIDENCE = 0.35
+# Shares of the work: animals looked at, joined, and dressed in a coat.
+_LOOKED, _JOINED, _COATED = 0.2, 0.6, 0.97
 
 
 class Parts(FusionGenerator):
@@ -117,7 +119,9 @@ class Parts(FusionGenerator):
         if weights[0] >= 1:
             return layout
         animals = [self._animal(parent, k) for k, parent in enumerate(parents[:2])]
-        report(0.2)
+        # A coat takes far longer than all the rest, where it is not drawn yet.
+        looked, joined = (_LOOKED, _JOINED) if len(parents) == 2 and weights[1] <= 0.5 else (0.02, 0.05)
+        report(looked)
         choices = self._chosen(*animals)
         choice = choices[seed % len(choices)]
         shape = (layout.shape[-2], layout.shape[-1])
@@ -126,12 +130,18 @@ class Parts(FusionGenerator):
         coat = min(1.0, coat) if self.config.coat == "auto" else 0.0
         key = (*map(id, parents[:2]), seed % len(choices), shape, None)
         if key not in self._stages:
-            self._stages = {key: Stage.of(*animals, choice, shape, harmony=self.config.harmony)}
+            self._stages = {key: Stage.of(animals[0], animals[1], choice, shape, harmony=self.config.harmony)}
         stage = self._stages[key]
-        report(0.6)
+        report(joined)
         dressed = None
         if coat > 0:
-            dressed = self._dressed(stage, animals, choice, parents[0], of, seed=seed, shape=shape)
+
+            def coated(share: float) -> None:
+                report(joined + (_COATED - joined) * share)
+
+            dressed = self._dressed(
+                stage, animals, choice, parents[0], of, seed=seed, shape=shape, report=coated
+            )
         made = grown(stage, head, dressed=dressed, coat=coat)
         report(1.0)
         return torch.from_numpy(np.ascontiguousarray(made.transpose(2, 0, 1)))
@@ -167,12 +177,14 @@ class Parts(FusionGenerator):
         *,
         seed: int,
         shape: tuple[int, int],
+        report: Callable[[float], None],
     ) -> Stage:
         """Draw the same creature with a body in another's coat; the last one is kept."""
         key = (id(body), id(animals[1]), id(coat), choice, seed, shape)
         if key not in self._stages:
             if self._coat is None:
                 self._coat = load_fuser(COAT, device=self.device)
+            self._coat.progress = lambda done, total: report(done / total)
             drawn = self._coat.fuse([body, coat], [0.0, 1.0], seeds=[seed], size=min(shape))[0, :3]
             image = np.ascontiguousarray(drawn.cpu().permute(1, 2, 0).numpy())
             dressed = animals[0].in_coat(image)

@@ -157,14 +157,19 @@ def test_a_third_parent_gives_its_coat(drawn, monkeypatch):
         def fuse(self, parents, weights, *, seeds, size):
             image = torch.zeros_like(resize_shorter(parents[0].image, size))
             image[1] = 0.9
+            for done in (1, 2, 4):
+                self.progress(done, 4)
             return image[None]
 
     monkeypatch.setattr("chimera_parts.fuser.load_fuser", lambda name, **options: _Green())
-    third = _drawn("green", (0.1, 1, 0.1))
+    third, seen = _drawn("green", (0.1, 1, 0.1)), []
+    fuser.progress = lambda done, total: seen.append(done / total)
     (made,) = fuser.fuse([*parents, third], [1 / 3] * 3, seeds=[0], size=_SIZE)
     solid = made[3] > 0.9
     assert ((made[1] > 0.6) & solid).sum() > 0.4 * solid.sum()
     assert ((made[2] - made[0] > 0.2) & solid).sum() > 0.03 * solid.sum()  # the head keeps its own
+    # Nearly all of the time goes to the coat, so its progress is what counts.
+    assert seen == sorted(seen) and sum(0.2 < share < 0.99 for share in seen) == 3
 
 
 def test_a_picture_without_a_neck_is_refused_with_the_mend(monkeypatch):
