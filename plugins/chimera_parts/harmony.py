@@ -12,7 +12,7 @@ from chimera_parts.arrays import Array, Mask
 # A coat of fewer pixels than this has no colour to speak of.
 _LEAST_PIXELS = 30
 # How much of the difference in lightness and in chroma each takes over: the head of the body's, the body of the head's.
-HEAD_SHARES, BODY_SHARES = (0.45, 0.6), (0.5, 0.7)
+HEAD_SHARES, BODY_SHARES = (0.6, 0.75), (0.4, 0.5)
 # The middle of a coat counts as no darker or lighter than this, in shares of white, and its exponent stays within these.
 _RANGE, _EXPONENTS = (0.03, 0.97), (0.45, 2.2)
 # Near black and white there is hardly a chroma: this times l (1 - l) of the shift is taken, at most all.
