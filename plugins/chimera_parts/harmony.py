@@ -50,7 +50,7 @@ def tinted(
     if own is None or other is None or not (where > 0).any():
         return image
     lab = _to_lab(image)
-    light = np.clip(lab[..., 0] / 100, 1e-3, 1)
+    light = np.clip(lab[..., 0] / 100, 0, 1)
     middle = float(np.clip(own[0] / 100, *_RANGE))
     wanted = float(np.clip((own[0] + shares[0] * (other[0] - own[0])) / 100, *_RANGE))
     exponent = float(np.clip(math.log(wanted) / math.log(middle), *_EXPONENTS))

@@ -14,6 +14,7 @@ from chimera_parts.animals import Animal
 from chimera_parts.arrays import Array, Mask, grow, soften, spread_colours
 from chimera_parts.canvas import Canvas
 from chimera_parts.coat_blending import BODY_REACH, blend_colours, strands
+from chimera_parts.denoising import denoised
 from chimera_parts.filling import fill
 from chimera_parts.harmony import BODY_SHARES, HEAD_SHARES, coat_colour, tinted
 from chimera_parts.leftovers import LEAST_HEAD_SCORE, come_loose, hung_on_the_neck, stubs, without_leftovers
@@ -88,7 +89,7 @@ def join(
         canvas: the grid on which to draw.
         harmony: how far each coat takes on the other's colour, in [0, 1].
         keeps_coat: whether the body keeps its colours all the same: a coat that was asked for.
-        clear: whether the old head is taken out of the surroundings; a trial does without.
+        clear: whether the old head is taken out of the surroundings, and noise out of the new one; a trial does without.
     """
     length, scale = placement.body.length, canvas.scale
     fields = placement.fields(*canvas.grid)
@@ -98,7 +99,7 @@ def join(
     old_head = (
         canvas.padded(resized(placement.body.head.astype(np.float32), canvas.frame), mode="constant") > 0.5
     )
-    colour, alpha, part = _seen(head, placement, fields, scale)
+    colour, alpha, part = _seen(head, placement, fields, scale, clean=clear)
     coat = (body_alpha > 0.8) & (v < 0) & (v > -_COAT_NEAR)
     of_head = coat_colour(colour, (alpha > 0.8) & (part > 0.5))
     much = 0.0 if keeps_coat else harmony
@@ -139,13 +140,17 @@ def join(
     return Creature(made, outline, behind, ground, body_alpha, old_head, u, v, cost, part, touched)
 
 
-def _seen(head: Animal, placement: Placement, fields: NeckFields, scale: float) -> tuple[Array, Array, Array]:
+def _seen(
+    head: Animal, placement: Placement, fields: NeckFields, scale: float, *, clean: bool
+) -> tuple[Array, Array, Array]:
     """Draw the head where it goes: colours that go on beyond its outline, opacity, and which of it is head."""
     image, alpha = head.at(max(0.25, placement.head_scale * scale))
     ratio = image.shape[0] / head.shape[0]
     x, y = ((part + 0.5) * ratio - 0.5 for part in (fields.head_x, fields.head_y))
     cut_off = placement.head.head.astype(np.float32)
     enlarged = max(1.0, placement.head_scale * scale / ratio)
+    if clean:
+        image = denoised(image, resized(cut_off, (image.shape[0], image.shape[1])) > 0, enlarged)
     return (
         sharpened(sampled(spread_colours(image, alpha, scale=ratio), x, y), enlarged),
         # What is enlarged has a soft rim; it becomes as narrow as it was.
