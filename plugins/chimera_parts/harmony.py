@@ -14,11 +14,12 @@ _LEAST_PIXELS = 30
 # How much of the difference in lightness and in chroma each takes over: the head of the body's, the body of the head's.
 HEAD_SHARES, BODY_SHARES = (0.6, 0.75), (0.4, 0.5)
 # The middle of a coat counts as no darker or lighter than this, in shares of white, and its exponent stays within these.
-_RANGE, _EXPONENTS = (0.03, 0.97), (0.45, 2.2)
+_RANGE, _EXPONENTS = (0.03, 0.97), (0.7, 1.5)
 # Near black and white there is hardly a chroma: this times l (1 - l) of the shift is taken, at most all.
 _CHROMA_ROOM = 5.2
-# A chroma moves this far at most: a parrot's head makes no green dog.
-_MOST_CHROMA = 30.0
+# A chroma moves this far at most: a parrot's head makes no green dog. And what is as vivid as this stays more and more,
+# for an animal is known by it: a cock's comb, a finch's yellow.
+_MOST_CHROMA, _VIVID = 20.0, (30.0, 50.0)
 
 
 def coat_colour(image: Array, where: Mask) -> Array | None:
@@ -36,7 +37,7 @@ def coat_colour(image: Array, where: Mask) -> Array | None:
 def tinted(
     image: Array, own: Array | None, other: Array | None, shares: tuple[float, float], where: Array
 ) -> Array:
-    """Move a coat's colours towards another's; black and white stay, so that eyes and markings do.
+    """Move a coat's colours towards another's; black, white and vivid ones stay, so that eyes and markings do.
 
     Args:
         image: float32 (h, w, 3) in [0, 1].
@@ -59,7 +60,9 @@ def tinted(
     chroma *= min(1.0, _MOST_CHROMA / max(float(np.linalg.norm(chroma)), 1e-6))
     moved = np.dstack([100 * light**exponent, lab[..., 1:] + chroma * room])
     made = np.clip(cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_Lab2RGB), 0, 1)
-    share = where[..., None]
+    low, high = _VIVID
+    plain = np.clip((high - np.linalg.norm(lab[..., 1:], axis=-1)) / (high - low), 0, 1)
+    share = (where * plain)[..., None]
     return np.asarray(image * (1 - share) + made * share, np.float32)
 
 

@@ -26,11 +26,11 @@ def test_a_coat_moves_by_its_share_of_the_difference(own, other):
     one, two = _middle(_plain(own)), _middle(_plain(other))
     chroma = np.linalg.norm(two[1:] - one[1:])
     made = _middle(tinted(_plain(own), one, two, (0.5, 0), np.ones((12, 12), np.float32)))
-    # Exponents end where a coat would have to become another altogether.
-    if abs(two[0] - one[0]) < 25 and 25 < one[0] < 80:
+    # Exponents end where a coat would have to become another altogether, and what is vivid stays.
+    if abs(two[0] - one[0]) < 12 and 25 < one[0] < 80 and np.linalg.norm(one[1:]) < 28:
         assert made[0] == pytest.approx((one[0] + two[0]) / 2, abs=2)
     made = _middle(tinted(_plain(own), one, two, (0, 0.5), np.ones((12, 12), np.float32)))
-    assert np.linalg.norm(made[1:] - one[1:]) < min(0.5 * chroma, 30) + 2
+    assert np.linalg.norm(made[1:] - one[1:]) < min(0.5 * chroma, 20) + 2
 
 
 @given(_COLOURS, _COLOURS)
@@ -40,6 +40,16 @@ def test_black_and_white_stay_whatever_the_coats(own, other):
         image, _middle(_plain(own)), _middle(_plain(other)), _SHARES, np.ones(image.shape[:2], np.float32)
     )
     assert np.abs(made - image).max() < 0.03
+
+
+@pytest.mark.parametrize("vivid", [(0.85, 0.1, 0.1), (0.9, 0.8, 0.1)])
+def test_what_is_vivid_stays_and_what_is_plain_beside_it_does_not(vivid):
+    image = np.concatenate([_plain(vivid), _plain(_BROWN)])
+    made = tinted(
+        image, _middle(_plain(_BROWN)), _middle(_plain(_GREY)), _SHARES, np.ones(image.shape[:2], np.float32)
+    )
+    assert np.array_equal(made[:12], image[:12])
+    assert np.abs(made[12:] - image[12:]).max() > 0.05
 
 
 @given(_COLOURS)
