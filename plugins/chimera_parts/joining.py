@@ -43,6 +43,8 @@ _RIM, _RIM_SHARE = 5.0, 0.05
 _SHOULDER = 0.15
 # Around both heads, pixels up to this far are drawn anew.
 _TOUCHED = 0.3
+# Where so many times the head's area as at its ends comes together, what is thinner than this share of its side goes.
+_SQUEEZED, _SPIKE = 2.2, 0.2
 # Notches up to this deep are closed where the outlines meet.
 _NOTCH, _NOTCH_NEAR, _NOTCH_SIDE = 0.16, 0.25, 0.6
 
@@ -151,12 +153,25 @@ def _seen(
     enlarged = max(1.0, placement.head_scale * scale / ratio)
     if clean:
         image = denoised(image, resized(cut_off, (image.shape[0], image.shape[1])) > 0, enlarged)
+    # What is enlarged has a soft rim; it becomes as narrow as it was.
+    opacity = np.clip((sampled(alpha, x, y, cubic=False, outside=0) - 0.5) * enlarged + 0.5, 0, 1)
+    spikes = _spikes(opacity > 0.5, placement, fields, scale)
     return (
         sharpened(sampled(spread_colours(image, alpha, scale=ratio), x, y), enlarged),
-        # What is enlarged has a soft rim; it becomes as narrow as it was.
-        np.clip((sampled(alpha, x, y, cubic=False, outside=0) - 0.5) * enlarged + 0.5, 0, 1),
+        opacity * (1 - soften(grow(spikes, scale), 0.7 * scale)),
         sampled(cut_off, fields.head_x, fields.head_y, cubic=False, outside=0),
     )
+
+
+def _spikes(head: Mask, placement: Placement, fields: NeckFields, scale: float) -> Mask:
+    """Find what is thin because a bent neck packs far more of the head's picture there than it should."""
+    (x_down, x_right), (y_down, y_right) = (np.gradient(part) for part in (fields.head_x, fields.head_y))
+    area = np.abs(x_right * y_down - x_down * y_right)
+    squeezed = area * min(placement.neck_scale, placement.head_scale) ** 2 * scale**2 > _SQUEEZED
+    width = 2 * round(_SPIKE * placement.head_scale * math.sqrt(placement.head.area) * scale / 2) + 1
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    thick = cv2.morphologyEx(head.astype(np.uint8), cv2.MORPH_OPEN, brush) > 0
+    return np.asarray(squeezed & ~thick)
 
 
 def _in_tone(

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from chimera_parts.canvas import Canvas
+from chimera_parts.joining import _spikes
 from chimera_parts.pairing import rank_pairs
 from chimera_parts.placing import Placement, handedness, turn_between
 
@@ -74,3 +76,18 @@ def test_a_pair_that_need_not_turn_goes_before_one_upside_down():
     hanging = _cut((40, 60), (40, 40), (-1, 0))
     best = rank_pairs([_RIGHT], [hanging, upright], side=80)[0]
     assert best.placement.head is upright
+
+
+@pytest.mark.parametrize(("toward", "found"), [((1, 0), False), ((0.35, -1), True)])
+def test_what_a_bent_neck_packs_into_a_line_is_a_spike(toward, found):
+    """On the bend's outer side a fan of the head's picture falls into a narrow strip beside the cut."""
+    head = _cut((60, 40), (60, 60), toward)
+    placement = _placed(head)
+    assert (abs(placement.bend) > 0.5) == found
+    canvas = Canvas((100, 200), 1.0)
+    fields = placement.fields(*canvas.grid)
+    lines = np.zeros(canvas.shape, bool)
+    lines[::8] = lines[:, ::8] = True
+    lines &= fields.beyond > 0
+    assert _spikes(lines, placement, fields, 1.0).any() == found
+    assert not _spikes(np.ones(canvas.shape, bool), placement, fields, 1.0).any()  # it is thick
