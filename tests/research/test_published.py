@@ -103,7 +103,7 @@ def test_every_kept_table_is_drawn_once_on_the_page_that_its_folder_names() -> N
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_figures_are_kept_as_numbers_with_their_source(path: Path) -> None:
     kept = json.loads(path.read_text(encoding="utf-8"))
-    assert re.search(r"docs at commit [0-9a-f]{7,}; \w+", kept["source"])
+    assert re.search(r"docs at commit [0-9a-f]{7,}; \w+|^counted from docs/[\w/-]+\.csv$", kept["source"])
     rows = [row["bold"] if isinstance(row, dict) else row for row in kept["rows"]]
     for column, cells in zip(kept["columns"], zip(*rows, strict=True), strict=True):
         for cell in cells:
@@ -150,3 +150,30 @@ def votes_on(file: str, fuser: str, rival: str) -> Iterator[tuple[dict[str, str]
                 for viewer in ("viewer-1", "viewer-2", "viewer-3"):
                     if choice[viewer]:
                         yield choice, choice[choice[viewer].lower()] == fuser
+
+
+def counted_from(name: str) -> tuple[list[Any], list[dict[str, str]]]:
+    """Give a table's rows, and those of the file that it is counted from."""
+    kept = json.loads((RESEARCH / "published" / "pairs" / f"{name}.json").read_text(encoding="utf-8"))
+    with open(REPOSITORY / kept["source"].removeprefix("counted from "), encoding="utf-8") as file:
+        return kept["rows"], list(csv.DictReader(file))
+
+
+def test_the_table_of_colours_is_counted_from_the_choices() -> None:
+    rows, choices = counted_from("parts-colours")
+    for title, colours, one, kept, best in rows:
+        of = [c for c in choices if c["round"] == title[0] and c["colours"] == colours]
+        assert one == [sum(c["animals"] == "one" for c in of), len(of)]
+        assert kept == [sum(c["keep"] == "yes" for c in of), len(of)]
+        assert best == sum(c["best"] == colours for c in of)
+    assert len(rows) == len({(c["round"], c["colours"]) for c in choices})
+
+
+def test_the_table_of_the_fourth_set_is_counted_from_the_answers() -> None:
+    rows, answers = counted_from("parts-4")
+    for viewer, body, head, both, one, kept in rows:
+        of = [a for a in answers if a["viewer"] == str(viewer)]
+        right = [(a["body"] == "right", a["head"] == "right") for a in of]
+        assert [body, head] == [sum(pair) for pair in zip(*right, strict=True)]
+        assert both == [sum(map(all, right)), len(of)]
+        assert [one, kept] == [sum(a["animals"] == "one" for a in of), sum(a["keep"] == "yes" for a in of)]
