@@ -112,17 +112,22 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     ),
     "fused": (
         HIGHER,
-        "Kinship times unity times presence: 1 where the creature comes from its parents entirely, is one animal and lacks "
-        "no parent.",
+        "Integrity times presence: 1 where every place of the creature comes from a parent and none is missing. Of classes it is "
+        "kinship times unity times presence.",
     ),
     "kinship": (
         HIGHER,
         "How much of the creature comes from its parents at all: the sum of its likenesses to them, at most 1.",
     ),
+    "integrity": (
+        HIGHER,
+        "How much of the creature its parents have place by place, wherever they have it: a whole head counts, half a head or a "
+        "seam does not.",
+    ),
     "unity": (
         HIGHER,
-        "Whether it is one animal: 1 where all views show the same mix of parents, 0 where each view shows another parent, "
-        "as with pieces that were joined.",
+        "Whether it is one animal: 1 where all places (of classes: all views) show the same mix of parents, 0 where each shows "
+        "another parent, as with pieces that were joined.",
     ),
     "presence": (
         HIGHER,

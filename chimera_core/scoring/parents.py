@@ -16,6 +16,7 @@ from chimera_core.errors import DataError, ShapeError
 from chimera_core.scoring.built_in import BuiltInReference
 from chimera_core.scoring.figures.coats import Coats
 from chimera_core.scoring.figures.membership import Likeness, Membership, fit_membership
+from chimera_core.scoring.figures.places import Places
 from chimera_core.scoring.judge.features import at_size
 from chimera_core.scoring.judge.judge import Judge
 from chimera_core.scoring.reference import Reference, SeenReference
@@ -62,6 +63,7 @@ class SeenParents:
         images: features of their images, each (n, D).
         realism: of the less real one's images, their median; in [``LEAST_REALISM``, 1], 1 without a reference.
         coats: of parents that are photographs; None where one is a class, or without a reference.
+        places: of the pictures that a fuser was given; None where these are not known, or the judge has no levels.
     """
 
     membership: Membership
@@ -69,6 +71,7 @@ class SeenParents:
     images: tuple[Tensor, ...]
     realism: float = 1.0
     coats: Coats | None = None
+    places: Places | None = None
 
 
 def check_parents(parents: Sequence[ParentImages]) -> None:
@@ -145,7 +148,9 @@ def see_parents(
                 torch.cat([F.interpolate(m.float(), (size, size), mode="area") for _, m in outlined]),
             ]
             coats = Coats.fit(judge, seen.coats, *found)
-    return SeenParents(membership, Likeness.fit(shown), images, realism, coats)
+    given = pictures_of(parents, size=size)
+    places = None if given is None else Places.fit(judge, given)
+    return SeenParents(membership, Likeness.fit(shown), images, realism, coats, places)
 
 
 def pictures_of(parents: Sequence[ParentImages], *, size: int) -> Tensor | None:

@@ -248,6 +248,7 @@ class Scorecard:
             if parents.coats is None or kept is None
             else parents.coats.of(judge, pixels, kept.argmax(1)),
             None if kept is None else montage_of(kept, weights),
+            None if kept is None or parents.places is None else parents.places.of(judge, pixels),
             missing=self._missing[number],
             no_leakage=reference.lacks.get("leakage") if reference is not None else None,
         )

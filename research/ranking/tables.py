@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ranking.formulas import formulas_table, means_table
 from ranking.strengths import (
     Difference,
     differences_of,
@@ -121,3 +122,4 @@ TABLES = {
     for kind in ("bodies", "portraits")
     for part in (strengths_table, statements)
 }
+TABLES |= {"formulas": formulas_table, "means-bodies": partial(means_table, "bodies")}

@@ -84,3 +84,11 @@ def test_an_order_says_which_of_each_two_creatures_is_better(tmp_path: Path) -> 
     assert row == {
         "parents": "0", "x": "copy", "y": "parts", "cell_x": "cell-copy", "cell_y": "cell-parts", "viewer-1": "Y", "viewer-2": "X",
     }  # fmt: skip
+
+
+def test_agreement_counts_choices_for_the_higher_score_and_half_of_ties() -> None:
+    from ranking.formulas import agreement_of
+
+    wins = np.array([[[0, 2, 3], [1, 0, 3], [0, 0, 0]]], float)
+    assert agreement_of(wins, np.array([[0.5, 0.4, 0.1]])).tolist() == [[8, 9]]
+    assert agreement_of(wins, np.array([[0.1, 0.4, 0.1]])).tolist() == [[1 + 3 + 1.5, 9]]

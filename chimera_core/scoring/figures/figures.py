@@ -1,6 +1,6 @@
 """The figures of a single chimera, and the words for those that cannot be given.
 
-Legend: n images, V views, P parents, D features.
+Legend: n images, V views, K places, P parents, D features.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ NO_REFERENCE = "no reference set of animals was given"
 _SEEN = 0.2
 # Of the views' power mean: what is seen in several views counts, not what noise puts into one.
 _SHARPNESS = 2
+_NO_PLACES = "the pictures of the parents are not known, or the judge has no maps: kinship and unity stand in its place"
 _ONE_PARENT = "one parent has all the weight: there is nothing to fuse"
 _NO_PICTURES = "it is not known which pictures of the parents the fuser was given"
 _NO_SCALE = "the judge sees no difference between real animals and pictures without any"
@@ -53,6 +54,8 @@ class Look:
         images: real images of all parents.
         coat: how much of each parent's coat they wear, (n, P); None where parents are no photographs.
         montage: how much of them is laid or pasted together of the parents' own pixels, (n,); None if those are not known.
+        places: likeness of every place to the nearest one of each parent, in [0, 1], (n, K, P); None where their pictures are
+            not known.
         patches: distance of their patches from each parent's picture, (n, P); None where a parent's is not known.
         missing: why there is no ``realism``, if there is none.
         no_leakage: why the probabilities tell no leakage, if they do not.
@@ -70,6 +73,7 @@ class Look:
     images: int
     coat: Tensor | None = None
     montage: Tensor | None = None
+    places: Tensor | None = None
     patches: Tensor | None = None
     missing: str = NO_REFERENCE
     no_leakage: str | None = None
@@ -132,6 +136,21 @@ def kinship_of(likeness: Tensor, weights: Sequence[float]) -> float:
     return min(1.0, float(likeness.double()[:, _wanted(weights)].sum(1).mean()))
 
 
+def integrity_of(places: Tensor, weights: Sequence[float]) -> float:
+    """Return how much of a picture its parents have place by place: the sum of the likenesses to their nearest places, 1 at most.
+
+    A head on another's neck is found again as the head it was, wherever it stands; half a head is not, nor a seam. Two faces
+    whose eyes and mouths lie over each other are half of one and half of the other in every place. A copy has 1: that nobody is
+    missing ``presence_of`` says.
+
+    Args:
+        places: likeness of every place to each parent's nearest, (K, P).
+        weights: as in ``kinship_of``.
+    Source: ours.
+    """
+    return float(places.double()[:, _wanted(weights)].sum(1).clamp(max=1).mean())
+
+
 def unity_of(likeness: Tensor, weights: Sequence[float]) -> float:
     """Return whether a picture is one creature: 1 where every view shows the same mix, 0 where each shows another parent.
 
@@ -140,7 +159,8 @@ def unity_of(likeness: Tensor, weights: Sequence[float]) -> float:
     d_v - m t_v: a view that shows little of either says little. Of more than two parents the most divided two count.
 
     Args:
-        likeness, weights: as in ``kinship_of``.
+        likeness: as in ``kinship_of``; or of places, by what each parent has ``beyond`` the others.
+        weights: as in ``kinship_of``.
     Source: ours.
     """
     views = likeness.double()[:, _wanted(weights)]
@@ -149,6 +169,16 @@ def unity_of(likeness: Tensor, weights: Sequence[float]) -> float:
     mix = difference.sum(0) / total.sum(0).clamp(min=1e-9)
     apart = (difference - mix * total).square().mean(0).sqrt()
     return max(0.0, 1 - float(apart.max()))
+
+
+def beyond(places: Tensor, weights: Sequence[float]) -> Tensor:
+    """Give what places have of each parent more than of any other, (K, P): a meadow that is in all pictures tells none from another."""
+    wanted = _wanted(weights)
+    found = torch.zeros_like(places)
+    for k in wanted:
+        others = places[:, [j for j in wanted if j != k]].amax(1)
+        found[:, k] = (places[:, k] - others).clamp(min=0)
+    return found
 
 
 def presence_of(likeness: Tensor, weights: Sequence[float], coat: Sequence[float] | None = None) -> float:
@@ -170,16 +200,27 @@ def presence_of(likeness: Tensor, weights: Sequence[float], coat: Sequence[float
     return float((seen / (_SEEN * asked)).clamp(max=1).min()) ** 3
 
 
-def fused_of(likeness: Tensor, weights: Sequence[float], coat: Sequence[float] | None = None) -> float:
-    """Give ``kinship * unity * presence``: all of it its parents', one creature, nobody missing; 0 for a copy.
+def fused_of(
+    likeness: Tensor,
+    weights: Sequence[float],
+    coat: Sequence[float] | None = None,
+    places: Tensor | None = None,
+) -> float:
+    """Give ``integrity * presence``: every place its parents', nobody missing; 0 for a copy.
 
-    How much of each parent there is does not count beyond that: ``weight_error`` and ``balance`` say it. Blind viewers prefer
-    a cat with a person's eyes to half a person beside half a cat.
+    How much of each parent there is, and where, does not count beyond that: ``weight_error`` and ``balance`` say how much. Blind
+    viewers prefer one's head on the other's body, and a cat with a person's eyes, to half a person beside half a cat.
 
     Args:
         likeness, weights, coat: as in ``presence_of``.
+        places: as in ``integrity_of``; where none are known, ``kinship * unity`` of the views counts in its place.
     """
-    return kinship_of(likeness, weights) * unity_of(likeness, weights) * presence_of(likeness, weights, coat)
+    whole = (
+        kinship_of(likeness, weights) * unity_of(likeness, weights)
+        if places is None
+        else integrity_of(places, weights)
+    )
+    return whole * presence_of(likeness, weights, coat)
 
 
 def score_of(fused: float, realism: float, montage: float, unity: float) -> float:
@@ -192,15 +233,30 @@ def score_of(fused: float, realism: float, montage: float, unity: float) -> floa
 
 
 def _of_fused(look: Look, index: int, weights: Sequence[float]) -> dict[str, Measurement]:
-    """Give the factors of ``fused``; unlike itself they need no reference."""
+    """Give the factors of ``fused``, and unity; unlike itself they need no reference."""
     if len(_wanted(weights)) < 2:
-        return dict.fromkeys(("kinship", "unity", "presence"), Measurement(None, 0, look.judge, _ONE_PARENT))
-    likeness = look.likeness[index]
+        alone = Measurement(None, 0, look.judge, _ONE_PARENT)
+        return dict.fromkeys(("kinship", "integrity", "unity", "presence"), alone)
+    likeness, places = look.likeness[index], _places(look, index)
     return {
         "kinship": _by_views(look, kinship_of(likeness, weights)),
-        "unity": _by_views(look, unity_of(likeness, weights)),
+        "integrity": Measurement(None, 0, look.judge, _NO_PLACES)
+        if places is None
+        else Measurement(integrity_of(places, weights), len(places), look.judge),
+        "unity": _unity(look, index, weights),
         "presence": _by_views(look, presence_of(likeness, weights, _coat(look, index))),
     }
+
+
+def _unity(look: Look, index: int, weights: Sequence[float]) -> Measurement:
+    places = _places(look, index)
+    if places is None:
+        return _by_views(look, unity_of(look.likeness[index], weights))
+    return Measurement(unity_of(beyond(places, weights), weights), len(places), look.judge)
+
+
+def _places(look: Look, index: int) -> Tensor | None:
+    return None if look.places is None else look.places[index]
 
 
 def _coat(look: Look, index: int) -> list[float] | None:
@@ -229,11 +285,11 @@ def _headline(look: Look, index: int, weights: Sequence[float]) -> dict[str, Mea
         alone = Measurement(None, 0, look.judge, _ONE_PARENT)
         return {**found, "fused": alone, "score": alone}
     montage = 0.0 if look.montage is None else float(look.montage[index])
-    fused = fused_of(look.likeness[index], weights, _coat(look, index))
+    fused = fused_of(look.likeness[index], weights, _coat(look, index), _places(look, index))
     found["fused"] = _by_views(look, fused)
     if math.isnan(realism):
         return {**found, "score": found["realism"]}
-    unity = unity_of(look.likeness[index], weights)
+    unity = _unity(look, index, weights).value or 0.0
     found["score"] = _by_views(look, score_of(fused, realism, montage, unity))
     return found
 

@@ -140,6 +140,7 @@ def test_a_card_holds_every_figure_of_the_design() -> None:
     card = card_of([look(table((0.6, 0.2, 0.2), (0.6, 0.2, 0.2)))], 0, EVEN_WEIGHTS)
     found = {name: figure.value for name, figure in card.items()}
     assert found.pop("montage") is None and "not known" in str(card["montage"].reason)
+    assert found.pop("integrity") is None and "not known" in str(card["integrity"].reason)
     assert found == pytest.approx(
         {
             "membership_0": 0.75,
@@ -180,6 +181,22 @@ def test_a_card_of_photographs_knows_coats_and_montage() -> None:
     assert card["presence"].value == pytest.approx(0.125)
     assert card["fused"].value == pytest.approx(0.6 * 0.125)
     assert card["score"].value == pytest.approx(math.sqrt(0.075 * 0.25))
+
+
+def test_where_places_are_known_they_count_in_place_of_the_views() -> None:
+    places = table((1.0, 0.2), (0.6, 0.0), (0.4, 1.0), (0.0, 0.6))  # one's body, the other's head
+    seen = replace(
+        look(table((0.6, 0.2, 0.2)), likeness=(0.5, 0.25)), places=places[None], montage=torch.tensor([0.5])
+    )
+    card = card_of([seen], 0, EVEN_WEIGHTS)
+    assert card["integrity"].value == pytest.approx((1 + 0.6 + 1 + 0.6) / 4) and card["integrity"].n == 4
+    # Beyond each other's: 0.8 and 0.6 of the first, 0.6 and 0.6 of the second; their mix is 0.2 / 2.6.
+    mix = 0.2 / 2.6
+    apart = (0.8 - 0.8 * mix, 0.6 - 0.6 * mix, 0.6 + 0.6 * mix, 0.6 + 0.6 * mix)
+    unity = 1 - math.sqrt(sum(a * a for a in apart) / 4)
+    assert card["unity"].value == pytest.approx(unity) and card["presence"].value == 1
+    assert card["fused"].value == pytest.approx(0.8)
+    assert card["score"].value == pytest.approx(math.sqrt(0.8 * 0.25) * (1 - 0.5 * (1 - unity)))
 
 
 EVEN_WEIGHTS: Any = [0.5, 0.5]
