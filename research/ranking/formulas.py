@@ -57,7 +57,7 @@ def formulas_table() -> str:
     ]
     for kind, words in (
         ("bodies", "animals with their bodies"),
-        ("portraits", "faces (those of the figure)"),
+        ("portraits", "faces (the first of them)"),
     ):
         found = measured(kind)
         strengths = strengths_of(found.wins.sum(0))

@@ -47,7 +47,7 @@ class Page:
         self.until(lambda: self.browser.find_element("css selector", "#parent-1 input[type=file]"))
         return self
 
-    def until(self, ready: Callable[[], Any], seconds: float = 60) -> Any:
+    def until(self, ready: Callable[[], Any], seconds: float = 150) -> Any:
         from selenium.common.exceptions import WebDriverException
 
         end = time.monotonic() + seconds
