@@ -32,7 +32,8 @@ def denoised(image: Array, where: Mask, enlarged: float) -> Array:
     rows, columns = np.nonzero(grow(where, _ROOM))
     part = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
     steps = np.round(np.clip(image[part], 0, 1) ** _GAMMA * 255).astype(np.uint8)
-    smooth = cv2.fastNlMeansDenoisingColored(steps, None, _LIGHT * beyond, _COLOUR * beyond, _PATCH, _REACH)
+    bgr = np.ascontiguousarray(steps[..., ::-1])
+    smooth = cv2.fastNlMeansDenoisingColored(bgr, None, _LIGHT * beyond, _COLOUR * beyond, _PATCH, _REACH)
     made = image.copy()
-    made[part] = (smooth.astype(np.float32) / 255) ** (1 / _GAMMA)
+    made[part] = (smooth[..., ::-1].astype(np.float32) / 255) ** (1 / _GAMMA)
     return made
