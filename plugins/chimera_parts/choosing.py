@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,14 @@ class Choice:
     box: tuple[float, float, float, float]
 
 
-def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> list[Choice]:
+def choose(
+    body: Animal,
+    head: Animal,
+    *,
+    size: float = 1.0,
+    most: int = 6,
+    report: Callable[[float], None] = lambda share: None,
+) -> list[Choice]:
     """Try pairs of cuts out; best first.
 
     Args:
@@ -49,9 +57,13 @@ def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> l
         head: likewise.
         size: of the head; 1 is about as large as the old one's.
         most: how many different ones to give at most.
+        report: called now and then with how far it is, in [0, 1].
     """
-    pairs = rank_pairs(body.cuts, head.heads, side=body.side, size=size)
-    tried = [_try(body, head, pair, size) for pair in pairs[:_TRIALS]]
+    pairs = rank_pairs(body.cuts, head.heads, side=body.side, size=size)[:_TRIALS]
+    tried = []
+    for pair in pairs:
+        tried.append(_try(body, head, pair, size))
+        report(len(tried) / len(pairs))
     tried.sort(key=lambda choice: choice.price)
     kept = [tried[0]]
     for choice in tried[1:]:

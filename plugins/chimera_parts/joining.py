@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -20,6 +21,8 @@ from chimera_parts.harmony import BODY_SHARES, HEAD_SHARES, coat_colour, tinted
 from chimera_parts.leftovers import LEAST_HEAD_SCORE, come_loose, hung_on_the_neck, stubs, without_leftovers
 from chimera_parts.placing import NeckFields, Placement
 
+# Share of the work that joining is where surroundings are filled in afterwards.
+_JOINED = 0.3
 # All lengths below are shares of the cut's length.
 # The seam runs in this band around the cut: the head's own neck may cover the shoulders.
 _SEAM_BEHIND, _SEAM_BEFORE, _SEAM_SIDE = 0.42, 0.15, 0.75
@@ -81,6 +84,7 @@ def join(
     harmony: float = 1.0,
     keeps_coat: bool = False,
     clear: bool = True,
+    report: Callable[[float], None] = lambda share: None,
 ) -> Creature:
     """Put a head on a body.
 
@@ -92,6 +96,7 @@ def join(
         harmony: how far each coat takes on the other's colour, in [0, 1].
         keeps_coat: whether the body keeps its colours all the same: a coat that was asked for.
         clear: whether the old head is taken out of the surroundings, and noise out of the new one; a trial does without.
+        report: called now and then with how far it is, in [0, 1].
     """
     length, scale = placement.body.length, canvas.scale
     fields = placement.fields(*canvas.grid)
@@ -130,7 +135,17 @@ def join(
     made = blend_pyramids(own, colour, is_head, levels=levels)
     behind = ground
     if body.has_ground and clear:
-        behind = _cleared(ground, body_alpha, outline, old_head, left, v, scale)
+        report(_JOINED)
+        behind = _cleared(
+            ground,
+            body_alpha,
+            outline,
+            old_head,
+            left,
+            v,
+            scale,
+            report=lambda share: report(_JOINED + (1 - _JOINED) * share),
+        )
     reach = (_TOUCHED + BODY_REACH) * length + 4
     touched = soften(
         grow((part * alpha > 0.02) | old_head, reach * scale) & (v > -_SEAM_BEHIND - BODY_REACH), 2 * scale
@@ -282,7 +297,15 @@ def _outline(
 
 
 def _cleared(
-    ground: Array, body: Array, alpha: Array, old_head: Mask, left: Array, v: Array, scale: float
+    ground: Array,
+    body: Array,
+    alpha: Array,
+    old_head: Mask,
+    left: Array,
+    v: Array,
+    scale: float,
+    *,
+    report: Callable[[float], None],
 ) -> Array:
     """Take the old head out of the surroundings."""
     fringe = (body > 0.02) & (v > -0.1) & grow(old_head, 12 * scale)
@@ -292,4 +315,4 @@ def _cleared(
     # What went with the head, a paw that only it held, was further off.
     hole |= grow((body > 0.5) & (left < 0.1), _RIM * scale) & (left < 0.1)
     hole |= stubs(ground, hole, old_head, scale) & (left < 0.1)
-    return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale))
+    return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale), report=report)
