@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -84,12 +85,16 @@ def _filled(image: Array, hole: Mask, avoid: Mask, report: Callable[[float], Non
             sources,
             start.astype(np.float32),
             iterations,
-            report=lambda share, level=level: report((level + share) / len(_SIDES)),
+            report=partial(_report_level, report, level),
         )
     if found is None:
         return image
     coarse, offsets = found
     return _copied(image, hole, avoid, coarse, offsets)
+
+
+def _report_level(report: Callable[[float], None], level: int, share: float) -> None:
+    report((level + share) / len(_SIDES))
 
 
 def _sources(avoid: Mask) -> np.ndarray:
@@ -171,8 +176,10 @@ def _match(
         grid = np.pad(current, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge")
         wanted = _patches(grid)[:, target_at]
         chosen = []
-        for part, dear in zip((wanted * counts).T.split(_CHUNK), price.split(_CHUNK), strict=True):
-            chosen.append(torch.addmm(dear, part, library, alpha=-2).argmin(1))
+        products = (wanted * counts).T
+        for first in range(0, len(targets), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            chosen.append(torch.addmm(price[part], products[part], library, alpha=-2).argmin(1))
             report((k + len(chosen) * _CHUNK / (len(targets) + _CHUNK)) / iterations)
         nearest = torch.cat(chosen).numpy()
         if k == iterations - 1:

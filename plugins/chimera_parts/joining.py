@@ -18,7 +18,7 @@ from chimera_parts.coat_blending import BODY_REACH, blend_colours, strands
 from chimera_parts.denoising import denoised
 from chimera_parts.filling import fill
 from chimera_parts.harmony import BODY_SHARES, HEAD_SHARES, coat_colour, tinted
-from chimera_parts.leftovers import LEAST_HEAD_SCORE, come_loose, hung_on_the_neck, stubs, without_leftovers
+from chimera_parts.leftovers import LEAST_HEAD_CHANCE, come_loose, hung_on_the_neck, stubs, without_leftovers
 from chimera_parts.placing import NeckFields, Placement
 
 # Share of the work that joining is where surroundings are filled in afterwards.
@@ -112,18 +112,18 @@ def join(
     much = 0.0 if keeps_coat else harmony
     fur = tinted(ground, coat_colour(ground, coat), of_head, BODY_SHARES, much * body_alpha)
     own = spread_colours(fur, body_alpha, scale=scale)
-    scores = canvas.padded(resized(body.scores, canvas.frame), mode="constant")
+    chances = canvas.padded(resized(body.chances, canvas.frame), mode="constant")
     # Shoulders beyond the cut stay.
     stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     if clear:
-        own = without_leftovers(own, body_alpha, scores, old_head, stump, v, scale)
+        own = without_leftovers(own, body_alpha, chances, old_head, stump, v, scale)
     colour = _in_tone(colour, alpha, part, fur, body_alpha, u, v)
     of_head = coat_colour(colour, (alpha > 0.8) & (part > 0.5))
     everywhere = np.full_like(alpha, harmony)
     colour = tinted(colour, of_head, coat_colour(fur, coat), HEAD_SHARES, everywhere)
     seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
     near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
-    removed = old_head & ~((v < _SHOULDER) & (scores < LEAST_HEAD_SCORE)) & ~stump
+    removed = old_head & ~((v < _SHOULDER) & (chances < LEAST_HEAD_CHANCE)) & ~stump
     outline, left = _outline(body_alpha, alpha, part, removed, u, v, scale, length)
     beyond = v - seam(u)
     deep = beyond[(part > 0.5) & (alpha > 0.5)]
@@ -283,7 +283,9 @@ def _outline(
     left = np.where(grow(crumbs, 2 * scale), 0, left).astype(np.float32)
     hung = hung_on_the_neck(left > 0.3, u, v)
     left = np.where(grow(hung, 3 * scale), 0, left).astype(np.float32)
-    around = soften(grow(head_part > 0.5, 3 * scale), scale)
+    # Beside the head, its picture goes on with what lies behind its face, none of which comes along.
+    beside = (head > 0.9) & (head_part < 0.5) & (v > _SHOULDER)
+    around = soften(grow(head_part > 0.5, 3 * scale) & ~beside, scale)
     placed = head * around * np.clip(v / (2 * pixel) + 1, 0, 1)
     alpha = np.maximum(placed, left)
     brush = 2 * int(_NOTCH * length * scale) + 3
