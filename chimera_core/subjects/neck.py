@@ -33,7 +33,8 @@ class NeckCut:
 
     ``nape`` and ``throat`` are its ends on the outline, ``toward`` is the unit vector across it, into the head, ``head``
     the head's mask (H, W). ``peak`` is where the head is surest. ``quality`` in [0, 1] is the overlap (IoU) that is
-    expected of ``head`` and the true head; ``gain``, by which cuts are sorted, is that less what lies off a user's hint.
+    expected of ``head`` and the true head; ``gain``, by which cuts are sorted, is that less what lies off a user's
+    hint. Where the head's outline is known, both count the overlap with it for one half.
     """
 
     nape: Point
@@ -92,9 +93,11 @@ def propose_cuts(
         return []
     ranker = default_ranker()
     quality = ranker.expected_overlap(describe(grid, candidates))
+    gain = quality
     if head is not None:
-        quality = (quality + _overlaps(grid, candidates, head)) / 2
-    gain = quality - candidates.off_hint
+        gain = (quality + _overlaps(grid, candidates, head)) / 2
+        quality = np.maximum(quality, gain)
+    gain = gain - candidates.off_hint
     kept: list[int] = []
     for k in np.argsort(-gain, kind="stable"):
         if len(kept) >= most or (kept and gain[k] < gain[kept[0]] - _MOST_LOSS):

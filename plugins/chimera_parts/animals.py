@@ -123,7 +123,7 @@ class Animal:
 
     @property
     def confidence(self) -> float:
-        """How well the best cut's head is expected to overlap the true one (IoU), in [0, 1].
+        """How well the head of one cut at least is expected to overlap the true one (IoU), in [0, 1].
 
         Where a user pointed at the head, which the expectation does not know of: at least the mean score of what it encloses.
         """
@@ -131,7 +131,7 @@ class Animal:
             return 0.0
         best = self.cuts[0]
         pointed = float(np.clip(self.scores[best.head].mean(), 0, 1)) if self.hinted else 0.0
-        return max(best.quality, pointed)
+        return max(pointed, *(cut.quality for cut in self.cuts))
 
     @property
     def lacks_crown(self) -> bool:
