@@ -42,6 +42,8 @@ _HEAD_SCORE, _LIMB_SCORE = 0.35, 0.12
 _OFF_FACE, _THICK, _BODY_CHANCE, _HANGS, _RIM_LEFT = 0.06, 0.1, 0.25, 0.3, 0.02
 # The neck is what lies between the cut and this share of the head, the nearest; the head is this share of a piece at least.
 _NEAR_CUT, _LEAST_FACE = 0.35, 0.25
+# An outline that takes more of an animal than this for head is wrong, or there is hardly a body.
+_MOST_HEAD = 0.6
 # Where the outline was found, smaller scraps beside the head go, too.
 _LEAST_SCRAP, _BESIDE_HEAD = 0.015, -0.3
 
@@ -152,6 +154,7 @@ def look_at(
     parent: Parent,
     mask: Tensor,
     *,
+    gives_head: bool = False,
     hint: tuple[float, ...] | None = None,
     neck: tuple[float, ...] | None = None,
 ) -> Animal:
@@ -161,6 +164,8 @@ def look_at(
         encoder: the default encoder.
         parent: with a picture, float (3, H, W) in [0, 1].
         mask: its animal's mask, float (1, H, W).
+        gives_head: whether its head is what is wanted. A body is cut where the outline of its old head ends; a new head comes with
+            some of its neck, its horns and its hair, whether that outline knows of them or not.
         hint: left, top, right, bottom of the head as shares of the picture: a prior, not an order.
         neck: x, y of both ends of the cut, as shares of the picture: likewise.
     """
@@ -173,6 +178,9 @@ def look_at(
     if hint is not None:
         scores = _with_hint(scores, hint)
     chances = head_mask(encoder, small, torch.from_numpy(scores)[None], small_mask)[0].numpy()
+    # A body is cut where its old head ends, unless that would be nearly all of it.
+    solid = small_mask[0].cpu().numpy() > 0.5
+    is_body = not gives_head and (chances > 0.5)[solid].sum() < _MOST_HEAD * solid.sum()
     near = None
     if neck is not None:
         ends = np.array(neck).reshape(2, 2) * (shape[1], shape[0]) - 0.5
@@ -189,7 +197,11 @@ def look_at(
         cuts=tuple(
             _without_limbs(cut, scores, certain=parent.is_cutout)
             for cut in propose_cuts(
-                small_mask[0].cpu().numpy(), scores, places=np.stack(places), head=chances, near=near
+                small_mask[0].cpu().numpy(),
+                scores,
+                places=np.stack(places),
+                head=chances if is_body else None,
+                near=near,
             )
         ),
         has_ground=not parent.is_cutout,

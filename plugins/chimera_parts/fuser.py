@@ -164,7 +164,9 @@ class Parts(FusionGenerator):
             necks = self.config.neck
             neck = parse_line(necks[index]) if index < len(necks) and necks[index] != "auto" else None
             found = self._finder.find(parent)
-            self._animals[key] = look_at(self.encoder, parent, found.mask, hint=hint, neck=neck)
+            self._animals[key] = look_at(
+                self.encoder, parent, found.mask, gives_head=index == 1, hint=hint, neck=neck
+            )
         return self._animals[key]
 
     def _chosen(self, body: Animal, head: Animal, *, report: Callable[[float], None]) -> list[Choice]:
