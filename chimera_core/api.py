@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from chimera_core.subjects.face import Face, face_unit, find_face, find_faces
     from chimera_core.subjects.finder import SubjectFinder
     from chimera_core.subjects.head import head_map, head_maps
+    from chimera_core.subjects.head_mask import head_mask
     from chimera_core.subjects.neck import NeckCut, propose_cuts
     from chimera_core.subjects.window import Subject, Window, animal_box, or_whole, resize_to, shrink_mask
     from chimera_core.training.parts.ema import Ema
@@ -166,6 +167,7 @@ __all__ = [
     "folded",
     "head_map",
     "head_maps",
+    "head_mask",
     "hookimpl",
     "hub_reason",
     "input_gradient",

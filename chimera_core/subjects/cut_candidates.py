@@ -55,14 +55,12 @@ class Grid:
         if animal.sum() < _SIDE:
             return None
 
-        def small(values: Array) -> Array:
-            shrunk = cv2.resize(
-                np.ascontiguousarray(values), animal.shape[::-1], interpolation=cv2.INTER_AREA
-            )
-            return np.asarray(shrunk, np.float32).clip(0, 1)
+        neck, snout = (None, None) if places is None else (_shrunk(p, animal.shape) for p in places[:2])
+        return cls(animal, _shrunk(scores, animal.shape), neck, snout, scale)
 
-        neck, snout = (None, None) if places is None else (small(places[0]), small(places[1]))
-        return cls(animal, small(scores), neck, snout, scale)
+    def small(self, values: Array) -> Array:
+        """Bring values (H, W) in [0, 1] of the picture to the grid."""
+        return _shrunk(values, self.animal.shape)
 
     def peak(self) -> tuple[int, int]:
         """Row and column where the head is surest."""
@@ -154,6 +152,11 @@ def _off_hint(near: tuple[Point, Point], rim: Mask, angle: float, side: float) -
     along = near[1] - near[0]
     slant = abs(float(along @ (math.cos(angle), math.sin(angle)))) / max(1e-6, float(np.linalg.norm(along)))
     return _FAR_PRICE * float(np.linalg.norm(away)) / side + _SLANT_PRICE * slant
+
+
+def _shrunk(values: Array, shape: tuple[int, ...]) -> Array:
+    shrunk = cv2.resize(np.ascontiguousarray(values), shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(shrunk, np.float32).clip(0, 1)
 
 
 def _largest_piece(mask: Mask) -> Mask:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from chimera_core.subjects.cut_candidates import RIM, Array, Candidates, Grid, Mask, Point, find_candidates
+from chimera_core.subjects.cut_candidates import (
+    RIM,
+    Array,
+    Candidates,
+    Grid,
+    Mask,
+    Point,
+    Values,
+    find_candidates,
+)
 from chimera_core.subjects.cut_features import describe, describe_sides
 from chimera_core.subjects.cut_ranker import default_ranker
 
@@ -24,7 +33,8 @@ class NeckCut:
 
     ``nape`` and ``throat`` are its ends on the outline, ``toward`` is the unit vector across it, into the head, ``head``
     the head's mask (H, W). ``peak`` is where the head is surest. ``quality`` in [0, 1] is the overlap (IoU) that is
-    expected of ``head`` and the true head; ``gain``, by which cuts are sorted, is that less what lies off a user's hint.
+    expected of ``head`` and the true head; ``gain``, by which cuts are sorted, is that less what lies off a user's
+    hint. Where the head's outline is known, both count the overlap with it for one half.
     """
 
     nape: Point
@@ -56,6 +66,7 @@ def propose_cuts(
     scores: Array,
     *,
     places: Array | None = None,
+    head: Array | None = None,
     near: tuple[Point, Point] | None = None,
     most: int = 8,
 ) -> list[NeckCut]:
@@ -66,6 +77,7 @@ def propose_cuts(
         scores: float (H, W), how much each pixel looks like head (``head_map``).
         places: float (2, H, W), how much it looks like neck and like snout (the rest of ``head_maps``); cuts are better,
             and nape and throat told apart more often, where they are given.
+        head: float (H, W) in [0, 1], the head's outline (``head_mask``): pieces that agree with it are better.
         near: two points x, y between which a cut is expected; a hint, which others may outweigh.
         most: how many at most.
     Returns:
@@ -81,7 +93,11 @@ def propose_cuts(
         return []
     ranker = default_ranker()
     quality = ranker.expected_overlap(describe(grid, candidates))
-    gain = quality - candidates.off_hint
+    gain = quality
+    if head is not None:
+        gain = (quality + _overlaps(grid, candidates, head)) / 2
+        quality = np.maximum(quality, gain)
+    gain = gain - candidates.off_hint
     kept: list[int] = []
     for k in np.argsort(-gain, kind="stable"):
         if len(kept) >= most or (kept and gain[k] < gain[kept[0]] - _MOST_LOSS):
@@ -103,6 +119,14 @@ def propose_cuts(
         )
         for k in range(len(kept))
     ]
+
+
+def _overlaps(grid: Grid, candidates: Candidates, head: Array) -> Values:
+    """Give the overlap (soft IoU) of each piece (K,) with an outline of the head."""
+    wanted = np.where(grid.animal, grid.small(head), 0)
+    shared = (candidates.heads * wanted).sum((1, 2))
+    either = candidates.heads.sum((1, 2)) + wanted.sum() - shared
+    return np.asarray(shared / np.maximum(either, 1e-6))
 
 
 def _same(candidates: Candidates, one: int, other: int) -> bool:

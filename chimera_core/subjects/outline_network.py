@@ -1,4 +1,4 @@
-"""A small decoder that draws an animal's outline from the features of a frozen encoder."""
+"""A small decoder that draws an animal's outline, or its head's, from the features of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chimera_core.files.weights import check_state, load_state
 LEVELS = (0, 1, 2, 3, 4)
 """Of the encoder that are read: all of EfficientNet-Lite0's, strides 2 to 32."""
 
-_WEIGHTS = Path(__file__).parent / "weights" / "outline.safetensors"
+_WEIGHTS = Path(__file__).parent / "weights"
 _CHANNELS = (16, 24, 40, 112, 320)
 _WIDTHS = (16, 32, 64, 96, 128)
 _BLOCKS = (1, 2, 2, 3, 3)
@@ -26,14 +26,27 @@ _KERNELS = (3, 3, 3, 5, 5)
 _CHECKED = (2, 3)
 
 
-@functools.cache
 def outline_decoder(device: torch.device) -> OutlineDecoder:
-    """Load the decoder that comes with us, frozen, once for each device.
+    """Load the decoder of whole animals that comes with us, frozen, once for each device.
 
     Raises:
         DataError: if its file is missing or damaged.
     """
-    state = {name: value.float() for name, value in load_state(_WEIGHTS).items()}
+    return _decoder("outline.safetensors", device)
+
+
+def head_decoder(device: torch.device) -> OutlineDecoder:
+    """Load the decoder of heads that comes with us; it is like ``outline_decoder``'s in all but what it learned.
+
+    Raises:
+        DataError: if its file is missing or damaged.
+    """
+    return _decoder("head_mask.safetensors", device)
+
+
+@functools.cache
+def _decoder(file: str, device: torch.device) -> OutlineDecoder:
+    state = {name: value.float() for name, value in load_state(_WEIGHTS / file).items()}
     with torch.random.fork_rng(
         devices=[]
     ):  # first weights, which are replaced, would move the global generator
@@ -43,13 +56,13 @@ def outline_decoder(device: torch.device) -> OutlineDecoder:
         for name, value in decoder.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    check_state(state, {name: (tuple(v.shape), v.dtype) for name, v in own.items()}, where=_WEIGHTS.name)
+    check_state(state, {name: (tuple(v.shape), v.dtype) for name, v in own.items()}, where=file)
     decoder.load_state_dict(state, strict=False)
     return decoder.eval().requires_grad_(False).to(device)
 
 
 class OutlineDecoder(nn.Module):
-    """Reads five feature maps, coarse to fine, and gives one logit for each cell of stride 2: animal or not.
+    """Reads five feature maps, coarse to fine, and gives one logit for each cell of stride 2: animal or not, head or not.
 
     0.20 million weights. ``scale`` holds each channel's mean and standard deviation over training pictures.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from scipy import ndimage
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from chimera_core.api import (
     NeckCut,
     Parent,
     head_maps,
+    head_mask,
     propose_cuts,
     resize_to,
     resized,
@@ -34,11 +36,14 @@ _LEAST_CONTACT, _DOME = 0.3, 0.3
 # head, in its side lengths, and that looks so little like one.
 _LEAST_LIMB, _BELOW_HEAD, _NEAR_HEAD = 0.06, 0.4, 0.1
 _HEAD_SCORE, _LIMB_SCORE = 0.35, 0.12
-# What lies outside the hull of face and cut by this much, is this thick to its middle and looks so little like head is
-# body: a rump behind a dog that faces the camera, a raised arm, whoever holds it. Ears, horns and antlers are thinner.
-_OFF_FACE, _THICK, _BODY_SCORE = 0.08, 0.13, 0.15
-# Of hot pieces, the face is those that hold this share of the surest one's score, and this share of the head at least.
-_FACE_SHARE, _LEAST_FACE = 0.25, 0.1
+# What lies off the head by this much, is this thick to its middle and is head with so little chance is body: a rump
+# behind a dog that faces the camera, a paw, whoever holds it. Ears, horns and antlers are thinner; what is thin but hangs
+# this far below the head's middle, a leash, goes, too. A rim this wide stays.
+_OFF_FACE, _THICK, _BODY_CHANCE, _HANGS, _RIM_LEFT = 0.06, 0.1, 0.25, 0.3, 0.02
+# The neck is what lies between the cut and this share of the head, the nearest; the head is this share of a piece at least.
+_NEAR_CUT, _LEAST_FACE = 0.35, 0.25
+# An outline that takes more of an animal than this for head is wrong, or there is hardly a body.
+_MOST_HEAD = 0.6
 # Where the outline was found, smaller scraps beside the head go, too.
 _LEAST_SCRAP, _BESIDE_HEAD = 0.015, -0.3
 
@@ -47,15 +52,16 @@ _LEAST_SCRAP, _BESIDE_HEAD = 0.015, -0.3
 class Animal:
     """A parent, looked at.
 
-    ``image`` float32 (H, W, 3) and ``alpha`` (H, W) have the parent's own resolution; ``scores`` (h, w), the cuts and
-    all points are in working pixels. ``has_ground`` is False for a cut-out,
-    ``hinted`` True where a user pointed at the head.
+    ``image`` float32 (H, W, 3) and ``alpha`` (H, W) have the parent's own resolution; ``scores`` and ``chances`` (h, w), how
+    much each pixel looks like head from afar and closely, the cuts and all points are in working pixels. ``has_ground``
+    is False for a cut-out, ``hinted`` True where a user pointed at the head.
     """
 
     name: str
     image: Array
     alpha: Array
     scores: Array
+    chances: Array
     cuts: tuple[NeckCut, ...]
     has_ground: bool
     hinted: bool = False
@@ -93,12 +99,12 @@ class Animal:
 
         Where the animal gives its body, that goes with its old head, for nothing would hold it.
         """
-        return tuple(_without_bulk(cut, self.scores) for cut in self.cuts)
+        return tuple(_taken_off(cut, self.chances) for cut in self.cuts)
 
     def in_coat(self, image: Array) -> Animal:
         """The same animal, found alike, with other pixels: float32 (H, W, 3) in [0, 1]."""
         alpha = resized(self.alpha, (image.shape[0], image.shape[1]))
-        return Animal(self.name, image, alpha, self.scores, self.cuts, self.has_ground, self.hinted)
+        return replace(self, image=image, alpha=alpha, _kept={})
 
     def described(self) -> dict[str, Any]:
         """Return what was found, in plain values: boxes and points as shares of the picture."""
@@ -119,7 +125,7 @@ class Animal:
 
     @property
     def confidence(self) -> float:
-        """How well the best cut's head is expected to overlap the true one (IoU), in [0, 1].
+        """How well the head of one cut at least is expected to overlap the true one (IoU), in [0, 1].
 
         Where a user pointed at the head, which the expectation does not know of: at least the mean score of what it encloses.
         """
@@ -127,7 +133,7 @@ class Animal:
             return 0.0
         best = self.cuts[0]
         pointed = float(np.clip(self.scores[best.head].mean(), 0, 1)) if self.hinted else 0.0
-        return max(best.quality, pointed)
+        return max(pointed, *(cut.quality for cut in self.cuts))
 
     @property
     def lacks_crown(self) -> bool:
@@ -148,6 +154,7 @@ def look_at(
     parent: Parent,
     mask: Tensor,
     *,
+    gives_head: bool = False,
     hint: tuple[float, ...] | None = None,
     neck: tuple[float, ...] | None = None,
 ) -> Animal:
@@ -157,6 +164,8 @@ def look_at(
         encoder: the default encoder.
         parent: with a picture, float (3, H, W) in [0, 1].
         mask: its animal's mask, float (1, H, W).
+        gives_head: whether its head is what is wanted. A body is cut where the outline of its old head ends; a new head comes with
+            some of its neck, its horns and its hair, whether that outline knows of them or not.
         hint: left, top, right, bottom of the head as shares of the picture: a prior, not an order.
         neck: x, y of both ends of the cut, as shares of the picture: likewise.
     """
@@ -168,6 +177,10 @@ def look_at(
     scores, *places = head_maps(encoder, small, small_mask).numpy()
     if hint is not None:
         scores = _with_hint(scores, hint)
+    chances = head_mask(encoder, small, torch.from_numpy(scores)[None], small_mask)[0].numpy()
+    # A body is cut where its old head ends, unless that would be nearly all of it.
+    solid = small_mask[0].cpu().numpy() > 0.5
+    is_body = not gives_head and (chances > 0.5)[solid].sum() < _MOST_HEAD * solid.sum()
     near = None
     if neck is not None:
         ends = np.array(neck).reshape(2, 2) * (shape[1], shape[0]) - 0.5
@@ -180,9 +193,16 @@ def look_at(
         image=np.ascontiguousarray(parent.image.cpu().permute(1, 2, 0).numpy()),
         alpha=alpha,
         scores=scores,
+        chances=chances,
         cuts=tuple(
             _without_limbs(cut, scores, certain=parent.is_cutout)
-            for cut in propose_cuts(small_mask[0].cpu().numpy(), scores, places=np.stack(places), near=near)
+            for cut in propose_cuts(
+                small_mask[0].cpu().numpy(),
+                scores,
+                places=np.stack(places),
+                head=chances if is_body else None,
+                near=near,
+            )
         ),
         has_ground=not parent.is_cutout,
         hinted=hint is not None,
@@ -212,25 +232,25 @@ def _without_limbs(cut: NeckCut, scores: Array, *, certain: bool) -> NeckCut:
     return replace(cut, head=head)
 
 
-def _without_bulk(cut: NeckCut, scores: Array) -> NeckCut:
-    """Leave out what lies beyond a straight cut but is as thick as a body and off the face."""
+def _taken_off(cut: NeckCut, chances: Array) -> NeckCut:
+    """Leave out what lies beyond a straight cut, too, but is neither head nor the neck that leads to it: a haunch, paws."""
     side = math.sqrt(max(1.0, cut.area))
-    hot = (scores > _HEAD_SCORE) & cut.head
-    if hot.sum() < _LEAST_FACE * cut.area or not hot.any():
+    sure = ndimage.binary_fill_holes((chances > 0.5) & cut.head)
+    if sure.sum() < max(1.0, _LEAST_FACE * cut.area):
         return cut
-    pieces, count = ndimage.label(hot)
-    mass = ndimage.sum(scores, pieces, range(1, count + 1))
-    face = np.isin(pieces, 1 + np.flatnonzero(mass > _FACE_SHARE * mass.max()))
-    rows, columns = np.nonzero(face)
-    points = np.concatenate([np.stack([columns, rows], 1), np.round([cut.nape, cut.throat])]).astype(np.int32)
-    hull = cv2.fillConvexPoly(np.zeros(face.shape, np.uint8), cv2.convexHull(points), 1)
-    pieces, count = ndimage.label(cut.head & ~grow(hull, _OFF_FACE * side))
+    rows, columns = np.nonzero(sure)
+    depth = columns * cut.toward[0] + rows * cut.toward[1]
+    near = depth <= np.quantile(depth, _NEAR_CUT)
+    points = np.concatenate([np.stack([columns, rows], 1)[near], np.round([cut.nape, cut.throat])])
+    neck = cv2.fillConvexPoly(np.zeros(sure.shape, np.uint8), cv2.convexHull(points.astype(np.int32)), 1)
+    pieces, count = ndimage.label(cut.head & ~grow(sure, _OFF_FACE * side) & ~grow(neck > 0, 1))
     head = cut.head.copy()
     for index in range(1, count + 1):
         piece = pieces == index
-        depth = cv2.distanceTransform(piece.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
-        if depth > _THICK * side and scores[piece].mean() < _BODY_SCORE:
-            head &= ~piece
+        thick = cv2.distanceTransform(piece.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
+        hangs = np.nonzero(piece)[0].mean() > rows.mean() + _HANGS * side
+        if (thick > _THICK * side or hangs) and chances[piece].mean() < _BODY_CHANCE:
+            head &= ~grow(piece, (_OFF_FACE - _RIM_LEFT) * side) | sure
     # What hung together by what was left out would float beside the new neck.
     pieces, count = ndimage.label(head, np.ones((3, 3), int))
     if count > 1:

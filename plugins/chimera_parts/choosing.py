@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,6 @@ _SEAM_PRICE, _STEP_PRICE, _OUTSIDE_PRICE, _LEFTOVER_PRICE = 0.6, 1.0, 3.0, 1.0
 # outside; down to this share, and not so far if no more than its ears' tips are outside.
 _LEAST_STEP, _FREE_OUTSIDE = 0.08, 0.0005
 _LEAST_SHRINKING, _LEAST_FOR_TIPS, _MUCH_OUTSIDE = 0.65, 0.8, 0.05
-_HEAD = 0.45
 # A viewer sees a cut that moved by this share of its length, a head that grew by this factor (in logarithms), or
 # one that has less than this share in common.
 _SEEN_MOVE, _SEEN_GROWTH, _SEEN_PIECE = 0.2, 0.15, 0.8
@@ -41,7 +41,14 @@ class Choice:
     box: tuple[float, float, float, float]
 
 
-def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> list[Choice]:
+def choose(
+    body: Animal,
+    head: Animal,
+    *,
+    size: float = 1.0,
+    most: int = 6,
+    report: Callable[[float], None] = lambda share: None,
+) -> list[Choice]:
     """Try pairs of cuts out; best first.
 
     Args:
@@ -49,9 +56,13 @@ def choose(body: Animal, head: Animal, *, size: float = 1.0, most: int = 6) -> l
         head: likewise.
         size: of the head; 1 is about as large as the old one's.
         most: how many different ones to give at most.
+        report: called now and then with how far it is, in [0, 1].
     """
-    pairs = rank_pairs(body.cuts, head.heads, side=body.side, size=size)
-    tried = [_try(body, head, pair, size) for pair in pairs[:_TRIALS]]
+    pairs = rank_pairs(body.cuts, head.heads, side=body.side, size=size)[:_TRIALS]
+    tried = []
+    for pair in pairs:
+        tried.append(_try(body, head, pair, size))
+        report(len(tried) / len(pairs))
     tried.sort(key=lambda choice: choice.price)
     kept = [tried[0]]
     for choice in tried[1:]:
@@ -124,8 +135,8 @@ def _step(creature: Creature) -> float:
 
 
 def _leftover(body: Animal, creature: Creature, canvas: Canvas) -> float:
-    """Share of the old head, as the score map shows it, that is still there."""
-    hot = (body.scores > _HEAD) & (body.working_alpha > 0.5)
+    """Share of the old head that is still there."""
+    hot = (body.chances > 0.5) & (body.working_alpha > 0.5)
     if not hot.any():
         return 0.0
     seen = canvas.padded(resized(hot.astype(np.float32), canvas.frame), mode="constant") > 0.5

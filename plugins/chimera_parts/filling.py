@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import cv2
 import numpy as np
 import torch
@@ -25,13 +28,20 @@ _COHERENT, _ROUNDS = 1.35, 2
 _NEIGHBOURS = [np.array(step) for step in ((0, -1), (-1, 0), (0, 1), (1, 0))]
 
 
-def fill(image: Array, hole: Mask, *, avoid: Mask | None = None) -> Array:
+def fill(
+    image: Array,
+    hole: Mask,
+    *,
+    avoid: Mask | None = None,
+    report: Callable[[float], None] = lambda share: None,
+) -> Array:
     """Fill a hole with patches of what surrounds it.
 
     Args:
         image: float32 (H, W, 3) in [0, 1].
         hole: bool (H, W), what is to be replaced.
         avoid: bool (H, W), from where no patch may come: the animal itself.
+        report: called now and then with how far it is, in [0, 1].
     Returns:
         float32 (H, W, 3); pixels far from the hole are those of ``image``.
     Source: Wexler, Shechtman and Irani 2007, "Space-time completion of video", in two dimensions: patches
@@ -47,13 +57,14 @@ def fill(image: Array, hole: Mask, *, avoid: Mask | None = None) -> Array:
         slice(max(0, columns.min() - room), min(width, columns.max() + room + 1)),
     )
     made = image.copy()
-    made[part] = _filled(image[part], hole[part], hole[part] if avoid is None else (avoid | hole)[part])
+    source = hole[part] if avoid is None else (avoid | hole)[part]
+    made[part] = _filled(image[part], hole[part], source, report)
     return made
 
 
-def _filled(image: Array, hole: Mask, avoid: Mask) -> Array:
+def _filled(image: Array, hole: Mask, avoid: Mask, report: Callable[[float], None]) -> Array:
     found = None
-    for side, iterations in zip(_SIDES, _ITERATIONS, strict=True):
+    for level, (side, iterations) in enumerate(zip(_SIDES, _ITERATIONS, strict=True)):
         scale = min(1.0, side / max(hole.shape))
         shape = (max(12, round(hole.shape[0] * scale)), max(12, round(hole.shape[1] * scale)))
         small = resized(image, shape)
@@ -67,11 +78,23 @@ def _filled(image: Array, hole: Mask, avoid: Mask) -> Array:
         start = _blurred_fill(small, small_avoid) if found is None else np.where(
             small_hole[..., None], resized(found[0], shape), small
         )  # fmt: skip
-        found = _match(small, small_hole, small_avoid, sources, start.astype(np.float32), iterations)
+        found = _match(
+            small,
+            small_hole,
+            small_avoid,
+            sources,
+            start.astype(np.float32),
+            iterations,
+            report=partial(_report_level, report, level),
+        )
     if found is None:
         return image
     coarse, offsets = found
     return _copied(image, hole, avoid, coarse, offsets)
+
+
+def _report_level(report: Callable[[float], None], level: int, share: float) -> None:
+    report((level + share) / len(_SIDES))
 
 
 def _sources(avoid: Mask) -> np.ndarray:
@@ -116,7 +139,14 @@ def _blurred_fill(image: Array, hole: Mask) -> Array:
 
 
 def _match(
-    image: Array, hole: Mask, avoid: Mask, sources: np.ndarray, start: Array, iterations: int
+    image: Array,
+    hole: Mask,
+    avoid: Mask,
+    sources: np.ndarray,
+    start: Array,
+    iterations: int,
+    *,
+    report: Callable[[float], None],
 ) -> tuple[Array, np.ndarray]:
     """Alternate between nearest patches and their votes: the filled picture, and offsets int (h, w, 2).
 
@@ -128,7 +158,6 @@ def _match(
     known = _patches(np.pad(image, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge"))
     source_at = (sources[:, 0] + _RADIUS) * (width + 2 * _RADIUS) + sources[:, 1] + _RADIUS
     library = known[:, source_at]
-    squares = library.square()
     padded = (height + 2 * _RADIUS, width + 2 * _RADIUS)
     target_at = torch.from_numpy(targets[:, 0] * padded[1] + targets[:, 1])
     counts = _patches(
@@ -138,18 +167,20 @@ def _match(
         )
     )[:, target_at]
     # Grounds change from top to bottom more than from side to side.
-    rise = (sources[:, :1] - (targets[None, :, 0] - _RADIUS)) / height
-    higher = torch.from_numpy((_RISE_PRICE * np.square(rise)).astype(np.float32)) * counts.sum(0)
+    rise = (sources[:, 0] - (targets[:, :1] - _RADIUS)).astype(np.float32) / height
+    price = torch.from_numpy(_RISE_PRICE * np.square(rise)) * counts.sum(0)[:, None]
+    # A squared distance less what all sources of a target have in common; this part stays from round to round.
+    price.addmm_(counts.T, library.square())
     current, nearest = start, np.zeros(len(targets), int)
     for k in range(iterations):
         grid = np.pad(current, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), mode="edge")
         wanted = _patches(grid)[:, target_at]
-        chosen = [
-            (squares.T @ counted - 2 * library.T @ (chunk * counted) + elsewhere).argmin(0)
-            for chunk, counted, elsewhere in zip(
-                *(torch.split(part, _CHUNK, dim=1) for part in (wanted, counts, higher)), strict=True
-            )
-        ]
+        chosen = []
+        products = (wanted * counts).T
+        for first in range(0, len(targets), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            chosen.append(torch.addmm(price[part], products[part], library, alpha=-2).argmin(1))
+            report((k + len(chosen) * _CHUNK / (len(targets) + _CHUNK)) / iterations)
         nearest = torch.cat(chosen).numpy()
         if k == iterations - 1:
             nearest = _coherent(nearest, sources, targets - _RADIUS, library, wanted, counts)

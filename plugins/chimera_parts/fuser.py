@@ -30,8 +30,8 @@ _ENCODER, COAT = "timm:timm", "style:style-transfer"
 _ALL_HEAD = 0.75
 # A head in which the probe believes less than this is none.
 _LEAST_CONFIDENCE = 0.35
-# Shares of the work: animals looked at, joined, and dressed in a coat.
-_LOOKED, _JOINED, _COATED = 0.2, 0.6, 0.97
+# Shares of the work: animals looked at, cuts chosen, joined, and dressed in a coat.
+_LOOKED, _CHOSEN, _JOINED, _COATED = 0.2, 0.5, 0.9, 0.97
 
 
 class Parts(FusionGenerator):
@@ -120,9 +120,11 @@ class Parts(FusionGenerator):
             return layout
         animals = [self._animal(parent, k) for k, parent in enumerate(parents[:2])]
         # A coat takes far longer than all the rest, where it is not drawn yet.
-        looked, joined = (_LOOKED, _JOINED) if len(parents) == 2 and weights[1] <= 0.5 else (0.02, 0.05)
+        looked, chosen, joined = (
+            (_LOOKED, _CHOSEN, _JOINED) if len(parents) == 2 and weights[1] <= 0.5 else (0.02, 0.035, 0.05)
+        )
         report(looked)
-        choices = self._chosen(*animals)
+        choices = self._chosen(*animals, report=lambda share: report(looked + (chosen - looked) * share))
         choice = choices[seed % len(choices)]
         shape = (layout.shape[-2], layout.shape[-1])
         head = min(1.0, len(parents) * weights[1])
@@ -130,7 +132,15 @@ class Parts(FusionGenerator):
         coat = min(1.0, coat) if self.config.coat == "auto" else 0.0
         key = (*map(id, parents[:2]), seed % len(choices), shape, None)
         if key not in self._stages:
-            self._stages = {key: Stage.of(animals[0], animals[1], choice, shape, harmony=self.config.harmony)}
+            drawn = Stage.of(
+                animals[0],
+                animals[1],
+                choice,
+                shape,
+                harmony=self.config.harmony,
+                report=lambda share: report(chosen + (joined - chosen) * share),
+            )
+            self._stages = {key: drawn}
         stage = self._stages[key]
         report(joined)
         dressed = None
@@ -154,17 +164,19 @@ class Parts(FusionGenerator):
             necks = self.config.neck
             neck = parse_line(necks[index]) if index < len(necks) and necks[index] != "auto" else None
             found = self._finder.find(parent)
-            self._animals[key] = look_at(self.encoder, parent, found.mask, hint=hint, neck=neck)
+            self._animals[key] = look_at(
+                self.encoder, parent, found.mask, gives_head=index == 1, hint=hint, neck=neck
+            )
         return self._animals[key]
 
-    def _chosen(self, body: Animal, head: Animal) -> list[Choice]:
+    def _chosen(self, body: Animal, head: Animal, *, report: Callable[[float], None]) -> list[Choice]:
         key = (id(body), id(head))
         if key not in self._choices:
             if (reason := _misfit(body, head)) is not None:
                 raise ConfigError(
                     f"{reason}: take a picture that shows more, or tell where the head is with --head-box"
                 )
-            self._choices[key] = choose(body, head, size=self.config.head_size)
+            self._choices[key] = choose(body, head, size=self.config.head_size, report=report)
         return self._choices[key]
 
     def _dressed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,7 @@ class Stage:
         *,
         harmony: float = 1.0,
         keeps_coat: bool = False,
+        report: Callable[[float], None] = lambda share: None,
     ) -> Stage:
         """Draw the creature.
 
@@ -58,6 +60,7 @@ class Stage:
             shape: (h, w) of the result in pixels.
             harmony: how far each coat takes on the other's colour, in [0, 1].
             keeps_coat: whether the body keeps its colours all the same.
+            report: called now and then with how far it is, in [0, 1].
         """
         scale = shape[0] / body.shape[0]
         if body.has_ground:
@@ -65,7 +68,9 @@ class Stage:
             window = (0.0, 0.0, float(shape[1]), float(shape[0]))
         else:
             canvas, window = _roomy(body, choice, shape, scale)
-        made = join(body, head, choice.placement, canvas, harmony=harmony, keeps_coat=keeps_coat)
+        made = join(
+            body, head, choice.placement, canvas, harmony=harmony, keeps_coat=keeps_coat, report=report
+        )
         return cls(made, canvas, choice, body.has_ground, window)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -17,9 +18,11 @@ from chimera_parts.coat_blending import BODY_REACH, blend_colours, strands
 from chimera_parts.denoising import denoised
 from chimera_parts.filling import fill
 from chimera_parts.harmony import BODY_SHARES, HEAD_SHARES, coat_colour, tinted
-from chimera_parts.leftovers import LEAST_HEAD_SCORE, come_loose, hung_on_the_neck, stubs, without_leftovers
+from chimera_parts.leftovers import LEAST_HEAD_CHANCE, come_loose, hung_on_the_neck, stubs, without_leftovers
 from chimera_parts.placing import NeckFields, Placement
 
+# Share of the work that joining is where surroundings are filled in afterwards.
+_JOINED = 0.3
 # All lengths below are shares of the cut's length.
 # The seam runs in this band around the cut: the head's own neck may cover the shoulders.
 _SEAM_BEHIND, _SEAM_BEFORE, _SEAM_SIDE = 0.42, 0.15, 0.75
@@ -81,6 +84,7 @@ def join(
     harmony: float = 1.0,
     keeps_coat: bool = False,
     clear: bool = True,
+    report: Callable[[float], None] = lambda share: None,
 ) -> Creature:
     """Put a head on a body.
 
@@ -92,6 +96,7 @@ def join(
         harmony: how far each coat takes on the other's colour, in [0, 1].
         keeps_coat: whether the body keeps its colours all the same: a coat that was asked for.
         clear: whether the old head is taken out of the surroundings, and noise out of the new one; a trial does without.
+        report: called now and then with how far it is, in [0, 1].
     """
     length, scale = placement.body.length, canvas.scale
     fields = placement.fields(*canvas.grid)
@@ -107,18 +112,18 @@ def join(
     much = 0.0 if keeps_coat else harmony
     fur = tinted(ground, coat_colour(ground, coat), of_head, BODY_SHARES, much * body_alpha)
     own = spread_colours(fur, body_alpha, scale=scale)
-    scores = canvas.padded(resized(body.scores, canvas.frame), mode="constant")
+    chances = canvas.padded(resized(body.chances, canvas.frame), mode="constant")
     # Shoulders beyond the cut stay.
     stump = v < placement.stump * np.sqrt(np.clip(1 - np.square(2 * u), 0, 1))
     if clear:
-        own = without_leftovers(own, body_alpha, scores, old_head, stump, v, scale)
+        own = without_leftovers(own, body_alpha, chances, old_head, stump, v, scale)
     colour = _in_tone(colour, alpha, part, fur, body_alpha, u, v)
     of_head = coat_colour(colour, (alpha > 0.8) & (part > 0.5))
     everywhere = np.full_like(alpha, harmony)
     colour = tinted(colour, of_head, coat_colour(fur, coat), HEAD_SHARES, everywhere)
     seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
     near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
-    removed = old_head & ~((v < _SHOULDER) & (scores < LEAST_HEAD_SCORE)) & ~stump
+    removed = old_head & ~((v < _SHOULDER) & (chances < LEAST_HEAD_CHANCE)) & ~stump
     outline, left = _outline(body_alpha, alpha, part, removed, u, v, scale, length)
     beyond = v - seam(u)
     deep = beyond[(part > 0.5) & (alpha > 0.5)]
@@ -130,7 +135,17 @@ def join(
     made = blend_pyramids(own, colour, is_head, levels=levels)
     behind = ground
     if body.has_ground and clear:
-        behind = _cleared(ground, body_alpha, outline, old_head, left, v, scale)
+        report(_JOINED)
+        behind = _cleared(
+            ground,
+            body_alpha,
+            outline,
+            old_head,
+            left,
+            v,
+            scale,
+            report=lambda share: report(_JOINED + (1 - _JOINED) * share),
+        )
     reach = (_TOUCHED + BODY_REACH) * length + 4
     touched = soften(
         grow((part * alpha > 0.02) | old_head, reach * scale) & (v > -_SEAM_BEHIND - BODY_REACH), 2 * scale
@@ -268,7 +283,9 @@ def _outline(
     left = np.where(grow(crumbs, 2 * scale), 0, left).astype(np.float32)
     hung = hung_on_the_neck(left > 0.3, u, v)
     left = np.where(grow(hung, 3 * scale), 0, left).astype(np.float32)
-    around = soften(grow(head_part > 0.5, 3 * scale), scale)
+    # Beside the head, its picture goes on with what lies behind its face, none of which comes along.
+    beside = (head > 0.9) & (head_part < 0.5) & (v > _SHOULDER)
+    around = soften(grow(head_part > 0.5, 3 * scale) & ~beside, scale)
     placed = head * around * np.clip(v / (2 * pixel) + 1, 0, 1)
     alpha = np.maximum(placed, left)
     brush = 2 * int(_NOTCH * length * scale) + 3
@@ -282,7 +299,15 @@ def _outline(
 
 
 def _cleared(
-    ground: Array, body: Array, alpha: Array, old_head: Mask, left: Array, v: Array, scale: float
+    ground: Array,
+    body: Array,
+    alpha: Array,
+    old_head: Mask,
+    left: Array,
+    v: Array,
+    scale: float,
+    *,
+    report: Callable[[float], None],
 ) -> Array:
     """Take the old head out of the surroundings."""
     fringe = (body > 0.02) & (v > -0.1) & grow(old_head, 12 * scale)
@@ -292,4 +317,4 @@ def _cleared(
     # What went with the head, a paw that only it held, was further off.
     hole |= grow((body > 0.5) & (left < 0.1), _RIM * scale) & (left < 0.1)
     hole |= stubs(ground, hole, old_head, scale) & (left < 0.1)
-    return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale))
+    return fill(ground, hole & (alpha < 0.98), avoid=grow(body > 0.3, 2 * scale), report=report)

@@ -12,10 +12,10 @@ from chimera_core.api import resized
 from chimera_parts.arrays import Array, Mask, grow
 from chimera_parts.filling import fill
 
-# What looks less like head than this is none.
-LEAST_HEAD_SCORE = 0.15
-# Of the old head, what the score map still shows behind the cut is covered, this far from it, if it is this much.
-_LEFT_SCORE, _LEFT_REACH, _LEAST_LEFT = 0.6, 0.9, 0.02
+# What is head with less chance than this is none.
+LEAST_HEAD_CHANCE = 0.15
+# Of the old head, what is left behind the cut is covered, this far from it in its lengths, if it is this much.
+_LEFT_CHANCE, _LEFT_REACH, _LEAST_LEFT = 0.5, 1.5, 0.02
 # Without the old head, pieces of less than this share of the body go; larger ones, up to this share, if they lay this
 # near to it in working pixels.
 _LEAST_PIECE, _MOST_LOOSE, _LOOSE = 0.03, 0.3, 8.0
@@ -33,21 +33,21 @@ _SPOT = 0.05
 
 
 def without_leftovers(
-    own: Array, alpha: Array, scores: Array, old_head: Mask, stump: Mask, v: Array, scale: float
+    own: Array, alpha: Array, chances: Array, old_head: Mask, stump: Mask, v: Array, scale: float
 ) -> Array:
     """Cover what of the old head hangs before the body or stays on a stump, a snout say, with the body's own fur.
 
     Args:
         own: float32 (h, w, 3) in [0, 1], the body.
         alpha: float32 (h, w), where it is.
-        scores: float32 (h, w), how much each pixel looks like head.
+        chances: float32 (h, w), with which chance each pixel is head.
         old_head: bool (h, w).
         stump: bool (h, w), what the body keeps beyond the cut.
         v: float32 (h, w), how far beyond the cut, in its lengths.
         scale: pixels per working pixel.
     """
-    hanging = (scores > _LEFT_SCORE) & (alpha > 0.5) & ~old_head & (v <= 0) & (v > -_LEFT_REACH)
-    face = (scores > LEAST_HEAD_SCORE) & (alpha > 0.5) & old_head & stump & (v > 0)
+    hanging = (chances > _LEFT_CHANCE) & (alpha > 0.5) & ~old_head & (v <= 0) & (v > -_LEFT_REACH)
+    face = (chances > LEAST_HEAD_CHANCE) & (alpha > 0.5) & old_head & stump & (v > 0)
     if hanging.sum() + face.sum() < _LEAST_LEFT * old_head.sum():
         return own
     hole = (grow(hanging, 3 * scale) & (alpha > 0.5) & ~old_head) | face

@@ -114,8 +114,11 @@ class Placement:
         scale = self.neck_scale * (1 - eased) + self.head_scale * eased
         depth = np.concatenate([[0], np.cumsum(1 / scale)[:-1]]) * step
 
-        # Nearest point of the centre line, by damped projection.
-        s = np.maximum(straight_v, 0).astype(np.float32)
+        u, v = straight_u / self.neck_scale, straight_v / self.neck_scale
+        # Beyond the cut: the nearest point of the centre line, by damped projection.
+        in_head = straight_v > 0
+        dx, dy = dx[in_head], dy[in_head]
+        s = straight_v[in_head].astype(np.float32)
         line = np.stack([line_x, line_y, np.cos(heading), np.sin(heading)], 1).astype(np.float32)
         for _ in range(8):
             x_s, y_s, cos, sin = _read(line, s, step)
@@ -125,10 +128,7 @@ class Placement:
             np.concatenate([line, np.stack([scale, depth], 1).astype(np.float32)], 1), s, step
         )
         side = -(dx - x_s) * sin + (dy - y_s) * cos
-        side *= handedness(body)
-        in_head = straight_v > 0
-        u = np.where(in_head, side / scale_s, straight_u / self.neck_scale)
-        v = np.where(in_head, depth_s, straight_v / self.neck_scale)
+        u[in_head], v[in_head] = side * handedness(body) / scale_s, depth_s
         head_u, head_v = axes(head)
         return NeckFields(
             straight_u.astype(np.float32),
@@ -139,7 +139,7 @@ class Placement:
 
 
 def _read(values: Array, where: Array, step: float) -> Array:
-    """Interpolate C columns of ``values`` (S, C), which lie ``step`` apart, at points ``where`` (h, w): (C, h, w)."""
+    """Interpolate C columns of ``values`` (S, C), which lie ``step`` apart, at points ``where`` (N,): (C, N)."""
     place = where / np.float32(step)
     before = np.minimum(place.astype(np.int32), len(values) - 2)
     share = (place - before)[None]

@@ -73,6 +73,8 @@ class Marked:
     box: np.ndarray
     points: np.ndarray
     """Nape, throat and snout, (3, 2)."""
+    frame: tuple[int, int, int, int]
+    """Where the picture as it lies on disk is in it: x, y, width, height."""
 
     @property
     def is_cutout(self) -> bool:
@@ -110,7 +112,9 @@ def read_marks(data: Path, encoder: FeatureEncoder, cache: Path) -> list[Marked]
         points[1::2] = points[1::2] / 100 * height + y
         kind = kind_of(row[0])
         found.append(
-            Marked(row[0], kind, fold[kind], row[11], image, mask, points[:4], points[4:].reshape(3, 2))
+            Marked(
+                row[0], kind, fold[kind], row[11], image, mask, points[:4], points[4:].reshape(3, 2), frame
+            )
         )
     return found
 

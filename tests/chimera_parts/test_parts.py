@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 import torch
 from chimera_parts import animals
-from chimera_parts.animals import _without_bulk, _without_limbs
+from chimera_parts.animals import _taken_off, _without_limbs
 from chimera_parts.auto import Auto
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import Parts
@@ -63,6 +63,7 @@ def parts() -> Parts:
 @pytest.fixture
 def drawn(monkeypatch) -> tuple[Parts, list[Parent]]:
     monkeypatch.setattr(animals, "head_maps", _drawn_scores)
+    monkeypatch.setattr(animals, "head_mask", lambda encoder, image, scores, mask: scores)
     return Parts(PartsConfig()), [_drawn("red", (1, 0.1, 0.1)), _drawn("blue", (0.1, 0.1, 1))]
 
 
@@ -176,7 +177,7 @@ def test_a_picture_without_a_neck_is_refused_with_the_mend(monkeypatch):
     monkeypatch.setattr(animals, "head_maps", lambda encoder, image, mask: mask.repeat(3, 1, 1))
     fuser = Parts(PartsConfig())
     head = _drawn("bust", (1, 0, 0))
-    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores, places, near=None: [])
+    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores, places, head, near=None: [])
     with pytest.raises(ConfigError, match=r"no head with a neck was found in bust.*--head-box"):
         fuser.fuse([head, _drawn("other", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
 
@@ -360,19 +361,19 @@ def _before_a(piece: tuple[slice, slice]) -> tuple[NeckCut, np.ndarray]:
 
 def test_a_rump_behind_a_face_is_no_part_of_the_head():
     cut, scores = _before_a((slice(20, 60), slice(45, 75)))
-    kept = _without_bulk(cut, scores).head
+    kept = _taken_off(cut, scores).head
     assert kept[60:100, 40:80].all()
     assert not kept[20:52].any()
 
 
 def test_horns_above_a_face_are_part_of_the_head():
     cut, scores = _before_a((slice(20, 60), slice(45, 52)))
-    assert np.array_equal(_without_bulk(cut, scores).head, cut.head)
+    assert np.array_equal(_taken_off(cut, scores).head, cut.head)
 
 
 def test_a_head_that_hardly_shows_in_the_scores_stays_whole():
     cut, scores = _before_a((slice(20, 60), slice(45, 75)))
-    assert np.array_equal(_without_bulk(cut, 0.2 * scores).head, cut.head)
+    assert np.array_equal(_taken_off(cut, 0.2 * scores).head, cut.head)
 
 
 def test_a_scrap_beside_a_head_goes_where_the_outline_was_only_found():

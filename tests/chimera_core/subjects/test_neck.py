@@ -99,3 +99,15 @@ def test_the_way_a_cut_crosses_is_a_unit_vector_at_right_angles_to_it():
         along = (cut.throat - cut.nape) / cut.length
         assert np.linalg.norm(cut.toward) == pytest.approx(1)
         assert along @ cut.toward == pytest.approx(0, abs=1e-6)
+
+
+def test_the_cut_that_agrees_with_the_outline_of_the_head_is_best():
+    alpha, scores = _animal()
+    plain = propose_cuts(alpha, scores)
+    other = plain[-1].head.astype(np.float32)
+    best = propose_cuts(alpha, scores, head=other)[0]
+
+    def overlap(cut):
+        return (cut.head * other).sum() / np.maximum(cut.head, other).sum()
+
+    assert overlap(best) > overlap(plain[0])

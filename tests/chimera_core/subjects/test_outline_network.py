@@ -52,15 +52,15 @@ def test_what_comes_with_us_is_small_frozen_and_loaded_once() -> None:
     assert not decoder.training
     assert not any(p.requires_grad for p in decoder.parameters())
     assert sum(p.numel() for p in decoder.parameters()) < 250_000  # half a megabyte in half precision
-    assert os.path.getsize(outline_network._WEIGHTS) < 500_000
+    assert os.path.getsize(outline_network._WEIGHTS / "outline.safetensors") < 500_000
 
 
 def test_weights_of_another_model_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"answer.weight": torch.zeros(1, 16, 1, 1)}, tmp_path / "outline.safetensors")
-    monkeypatch.setattr(outline_network, "_WEIGHTS", tmp_path / "outline.safetensors")
-    outline_decoder.cache_clear()
+    monkeypatch.setattr(outline_network, "_WEIGHTS", tmp_path)
+    outline_network._decoder.cache_clear()
     with pytest.raises(DataError, match=r"outline\.safetensors has no tensor"):
         outline_decoder(torch.device("cpu"))
-    outline_decoder.cache_clear()
+    outline_network._decoder.cache_clear()
