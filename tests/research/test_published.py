@@ -159,18 +159,22 @@ def counted_from(name: str) -> tuple[list[Any], list[dict[str, str]]]:
         return kept["rows"], list(csv.DictReader(file))
 
 
-def test_the_table_of_colours_is_counted_from_the_choices() -> None:
-    rows, choices = counted_from("parts-colours")
-    for title, colours, one, kept, best in rows:
-        of = [c for c in choices if c["round"] == title[0] and c["colours"] == colours]
+@pytest.mark.parametrize(("table", "version"), [("parts-colours", "colours"), ("parts-heads", "heads")])
+def test_a_table_of_versions_is_counted_from_the_choices(table: str, version: str) -> None:
+    rows, choices = counted_from(table)
+    for title, name, one, kept, best in rows:
+        of = [
+            c for c in choices if title.startswith(f"{c['round']}: {c['pairs'][:-4]}") and c[version] == name
+        ]
         assert one == [sum(c["animals"] == "one" for c in of), len(of)]
         assert kept == [sum(c["keep"] == "yes" for c in of), len(of)]
-        assert best == sum(c["best"] == colours for c in of)
-    assert len(rows) == len({(c["round"], c["colours"]) for c in choices})
+        assert best == sum(c["best"] == name for c in of)
+    assert len(rows) == len({(c["round"], c["pairs"], c[version]) for c in choices})
 
 
-def test_the_table_of_the_fourth_set_is_counted_from_the_answers() -> None:
-    rows, answers = counted_from("parts-4")
+@pytest.mark.parametrize("table", ["parts-4", "parts-5"])
+def test_the_table_of_a_set_is_counted_from_the_answers(table: str) -> None:
+    rows, answers = counted_from(table)
     for viewer, body, head, both, one, kept in rows:
         of = [a for a in answers if a["viewer"] == str(viewer)]
         right = [(a["body"] == "right", a["head"] == "right") for a in of]
