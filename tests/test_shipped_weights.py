@@ -47,9 +47,19 @@ def test_weights_are_small_one_by_one_and_together() -> None:
 
 
 def test_the_outline_comes_with_card_and_licence() -> None:
-    card = outline_network._WEIGHTS.with_name("OUTLINE.md").read_text()
+    card = (outline_network._WEIGHTS / "OUTLINE.md").read_text()
     assert all(word in card for word in ("## Data", "## Limits", "u2netp", "CC-BY-NC-4.0"))
-    assert "NonCommercial" in outline_network._WEIGHTS.with_name("LICENSE").read_text()
+    assert "NonCommercial" in (outline_network._WEIGHTS / "LICENSE").read_text()
+
+
+def test_heads_and_cuts_come_with_card_and_licence_and_are_small() -> None:
+    folder = outline_network._WEIGHTS
+    card, licence = (folder / "HEAD.md").read_text(), (folder / "LICENSE").read_text()
+    assert all(word in card for word in ("## Data", "## Measured", "## Limits", "CC-BY-NC-4.0"))
+    for name in ("head", "head_mask", "cuts"):
+        assert f"`{name}.safetensors`" in card and f"{name}.safetensors" in licence
+    # What a photograph holds: at most 4 MB in all.
+    assert sum(file.stat().st_size for file in folder.glob("*.safetensors")) < 4_000_000
 
 
 def test_the_face_points_come_with_card_and_licence() -> None:

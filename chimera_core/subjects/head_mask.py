@@ -29,6 +29,8 @@ def head_mask(encoder: FeatureEncoder, image: Tensor, scores: Tensor, mask: Tens
     Returns:
         float (1, H, W) in [0, 1] on the CPU: the probability of head, of one animal; zeros where ``scores`` shows none.
         It is not cut to the mask.
+    Raises:
+        ShapeError: if the encoder is another one.
     Source: ours, see HEAD.md beside its weights.
     """
     found = torch.zeros(1, *image.shape[-2:])
@@ -66,14 +68,14 @@ def _seen(encoder: FeatureEncoder, image: Tensor, middle: tuple[float, float], s
     view = F.interpolate(view, (VIEW, VIEW), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
     with torch.no_grad():
         maps = encoder.feature_maps(torch.cat([view, view.flip(-1)]), LEVELS)
-        odds = head_decoder(image.device)(maps).cpu()
+        odds = head_decoder(maps[0].device)(maps).cpu()
     odds = (odds[:1] + odds[1:].flip(-1)) / 2
-    seen = F.interpolate(odds, (size, size), mode="bilinear", antialias=True, align_corners=False)[
-        0
-    ].sigmoid()
+    odds = F.interpolate(odds, (size, size), mode="bilinear", antialias=True, align_corners=False)
     whole = torch.zeros(1, height, width)
     there = slice(max(0, top), min(height, top + size)), slice(max(0, left), min(width, left + size))
-    whole[:, there[0], there[1]] = seen[
-        :, there[0].start - top : there[0].stop - top, there[1].start - left : there[1].stop - left
-    ]
+    seen = (
+        slice(there[0].start - top, there[0].stop - top),
+        slice(there[1].start - left, there[1].stop - left),
+    )
+    whole[:, *there] = odds[0].sigmoid()[:, *seen]
     return whole

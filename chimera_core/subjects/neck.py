@@ -34,7 +34,7 @@ class NeckCut:
     ``nape`` and ``throat`` are its ends on the outline, ``toward`` is the unit vector across it, into the head, ``head``
     the head's mask (H, W). ``peak`` is where the head is surest. ``quality`` in [0, 1] is the overlap (IoU) that is
     expected of ``head`` and the true head; ``gain``, by which cuts are sorted, is that less what lies off a user's
-    hint. Where the head's outline is known, both count the overlap with it for one half.
+    hint. Where the head's outline is known, ``gain`` counts the overlap with it for one half, and ``quality`` is no less.
     """
 
     nape: Point
