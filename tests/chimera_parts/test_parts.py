@@ -151,13 +151,10 @@ def test_a_larger_result_shows_the_same_creature(parts, photographs):
 
 
 @pytest.mark.slow
-def test_progress_comes_from_every_trial_and_from_the_filling_so_that_stopping_is_heard(parts, photographs):
-    seen = []
-    parts.progress = lambda done, total: seen.append(done / total)
-    try:
-        parts.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
-    finally:
-        del parts.progress
+def test_progress_comes_from_every_trial_and_from_the_filling_so_that_stopping_is_heard(photographs):
+    fuser, seen = Parts(PartsConfig()), []  # one that has drawn nothing yet
+    fuser.progress = lambda done, total: seen.append(done / total)
+    fuser.fuse(photographs, [0.5, 0.5], seeds=[0], size=_SIZE)
     assert seen == sorted(seen) and seen[-1] == 1
     # Cuts are tried up to one half, then the old head's place is filled.
     assert sum(0.2 < share <= 0.5 for share in seen) >= 5
