@@ -48,6 +48,8 @@ _SHOULDER = 0.15
 _TOUCHED = 0.3
 # Where so many times the head's area as at its ends comes together, what is thinner than this share of its side goes.
 _SQUEEZED, _SPIKE = 2.2, 0.2
+# Between these chances of being head, a head's own pixels are drawn whatever the seam: ears and jaw are not blended.
+_FACE = (0.4, 0.7)
 # Notches up to this deep are closed where the outlines meet.
 _NOTCH, _NOTCH_NEAR, _NOTCH_SIDE = 0.16, 0.25, 0.6
 
@@ -99,14 +101,14 @@ def join(
         report: called now and then with how far it is, in [0, 1].
     """
     length, scale = placement.body.length, canvas.scale
-    fields = placement.fields(*canvas.grid)
+    fields = placement.fields(*canvas.grid, face=head.chances * placement.head.head)
     u, v = fields.across / length, fields.beyond / length
     body_image, body_mask = (resized(part, canvas.frame) for part in (body.image, body.alpha))
     ground, body_alpha = canvas.padded(body_image), canvas.padded(body_mask, mode="constant")
     old_head = (
         canvas.padded(resized(placement.body.head.astype(np.float32), canvas.frame), mode="constant") > 0.5
     )
-    colour, alpha, part = _seen(head, placement, fields, scale, clean=clear)
+    colour, alpha, part, face = _seen(head, placement, fields, scale, clean=clear)
     coat = (body_alpha > 0.8) & (v < 0) & (v > -_COAT_NEAR)
     of_head = coat_colour(colour, (alpha > 0.8) & (part > 0.5))
     much = 0.0 if keeps_coat else harmony
@@ -130,7 +132,7 @@ def join(
     reach = _MOST_FADE * float(np.quantile(deep, 0.95)) if len(deep) else math.inf
     own, colour = blend_colours(own, colour, body_alpha, alpha, u, beyond, most=max(_LEAST_FADE, reach))
     only_body = soften((left > 0.5) & (alpha < 0.5), scale)
-    is_head = strands(u, beyond) * (near_head > 0.5) * (1 - only_body)
+    is_head = np.maximum(strands(u, beyond), face) * (near_head > 0.5) * (1 - only_body)
     levels = min(5 + round(math.log2(max(1.0, scale))), max(2, int(math.log2(max(length * scale, 8) / 3))))
     made = blend_pyramids(own, colour, is_head, levels=levels)
     behind = ground
@@ -159,12 +161,13 @@ def join(
 
 def _seen(
     head: Animal, placement: Placement, fields: NeckFields, scale: float, *, clean: bool
-) -> tuple[Array, Array, Array]:
-    """Draw the head where it goes: colours that go on beyond its outline, opacity, and which of it is head."""
+) -> tuple[Array, Array, Array, Array]:
+    """Draw the head where it goes: colours that go on beyond its outline, opacity, which of it comes along, and which is no neck."""
     image, alpha = head.at(max(0.25, placement.head_scale * scale))
     ratio = image.shape[0] / head.shape[0]
     x, y = ((part + 0.5) * ratio - 0.5 for part in (fields.head_x, fields.head_y))
     cut_off = placement.head.head.astype(np.float32)
+    surely = (head.chances * cut_off).astype(np.float32)
     enlarged = max(1.0, placement.head_scale * scale / ratio)
     if clean:
         image = denoised(image, resized(cut_off, (image.shape[0], image.shape[1])) > 0, enlarged)
@@ -175,6 +178,7 @@ def _seen(
         sharpened(sampled(spread_colours(image, alpha, scale=ratio), x, y), enlarged),
         opacity * (1 - soften(grow(spikes, scale), 0.7 * scale)),
         sampled(cut_off, fields.head_x, fields.head_y, cubic=False, outside=0),
+        smoothstep((sampled(surely, fields.head_x, fields.head_y, cubic=False, outside=0) - _FACE[0]) / (_FACE[1] - _FACE[0])),
     )
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chimera_core.api import NeckCut
-from chimera_parts.arrays import Array, Point
+from chimera_core.api import NeckCut, sampled
+from chimera_parts.arrays import Array, Point, grow, soften
 
 # A head keeps this share (in logarithms) of the neck's scale; the rest makes it as large as the old head, and a
 # little larger, for a chimera is known by its head.
@@ -29,6 +29,9 @@ _FREE_TURN, _MOST_BEND = math.radians(10), 1.2
 _HOPELESS_TURN = 2.4
 # The neck tapers and bends over this share of the cut's length.
 _NECK_LENGTH = 0.75
+# Around a face, which is stiff, its neck gives way over this share of the cut's length; over the shoulder it lies as if so far beyond
+# the cut.
+_STIFF, _OVER = 0.12, 0.02
 
 
 class NeckFields(NamedTuple):
@@ -93,8 +96,15 @@ class Placement:
         bend = -float(np.clip(beyond_free, -_MOST_BEND, _MOST_BEND)) if abs(turn) < _HOPELESS_TURN else 0.0
         return cls(body, head, flared, head_scale, bend, turn, mirrored, stump)
 
-    def fields(self, x: Array, y: Array) -> NeckFields:
-        """Compute the fields at points x, y (h, w) in pixels of the body's picture."""
+    def fields(self, x: Array, y: Array, *, face: Array | None = None) -> NeckFields:
+        """Compute the fields on a grid.
+
+        Args:
+            x: float32 (h, w), the grid in pixels of the body's picture.
+            y: likewise.
+            face: float32 (H, W) in [0, 1], what of the head's picture is no neck: it is neither bent nor tapered, and may lie over
+                the body's shoulder.
+        """
         body, head = self.body, self.head
         u_axis, v_axis = axes(body)
         length = body.length
@@ -129,13 +139,27 @@ class Placement:
         )
         side = -(dx - x_s) * sin + (dy - y_s) * cos
         u[in_head], v[in_head] = side * handedness(body) / scale_s, depth_s
-        head_u, head_v = axes(head)
-        return NeckFields(
-            straight_u.astype(np.float32),
-            straight_v.astype(np.float32),
-            (head.middle[0] + u * head_u[0] + v * head_v[0]).astype(np.float32),
-            (head.middle[1] + u * head_u[1] + v * head_v[1]).astype(np.float32),
-        )
+        if face is not None:
+            end = np.full(1, _NECK_LENGTH * length, np.float32)
+            x_e, y_e, cos, sin, _, depth_e = _read(
+                np.concatenate([line, np.stack([scale, depth], 1).astype(np.float32)], 1), end, step
+            )[:, 0]
+            off_x, off_y = x - body.middle[0] - x_e, y - body.middle[1] - y_e
+            rigid_u = (off_y * cos - off_x * sin) * handedness(body) / self.head_scale
+            rigid_v = depth_e + (off_x * cos + off_y * sin) / self.head_scale
+            seen = sampled(face, *self._in_head(rigid_u, rigid_v), cubic=False, outside=0) > 0.5
+            width = _STIFF * length / float(x[0, 1] - x[0, 0])
+            stiff = soften(grow(seen, width), width)
+            u, v = u + stiff * (rigid_u - u), v + stiff * (rigid_v - v)
+            straight_v = np.where(seen, np.maximum(straight_v, _OVER * length), straight_v)
+        head_x, head_y = self._in_head(u, v)
+        return NeckFields(straight_u.astype(np.float32), straight_v.astype(np.float32), head_x, head_y)
+
+    def _in_head(self, u: Array, v: Array) -> tuple[Array, Array]:
+        """Pixels of the head's picture at coordinates along and across its cut."""
+        (u_x, u_y), (v_x, v_y) = axes(self.head)
+        x, y = self.head.middle
+        return (x + u * u_x + v * v_x).astype(np.float32), (y + u * u_y + v * v_y).astype(np.float32)
 
 
 def _read(values: Array, where: Array, step: float) -> Array:
