@@ -40,12 +40,17 @@ _HEAD_SCORE, _LIMB_SCORE = 0.35, 0.12
 # behind a dog that faces the camera, a paw, whoever holds it. Ears, horns and antlers are thinner; what is thin but hangs
 # this far below the head's middle, a leash, goes, too. A rim this wide stays.
 _OFF_FACE, _THICK, _BODY_CHANCE, _HANGS, _RIM_LEFT = 0.06, 0.1, 0.25, 0.3, 0.02
+# Less is enough for what lies beside the head, no deeper beyond the cut than this share of it: an arm.
+_THIN, _BESIDE = 0.055, 0.6
 # The neck is what lies between the cut and this share of the head, the nearest; the head is this share of a piece at least.
 _NEAR_CUT, _LEAST_FACE = 0.35, 0.25
 # An outline that takes more of an animal than this for head is wrong, or there is hardly a body.
 _MOST_HEAD = 0.6
 # Where the outline was found, smaller scraps beside the head go, too.
 _LEAST_SCRAP, _BESIDE_HEAD = 0.015, -0.3
+# Shoulders beside a head: the face is taken without these shares of its pixels at both ends, so much of its width is left beside it, and they
+# reach down to the cut, within this share of its length. A cut that would stay this wide or wider stays as it is.
+_FACE_ENDS, _BESIDE_FACE, _AT_CUT, _LEAST_NARROWING = (0.02, 0.98), 0.1, 0.04, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,13 +200,16 @@ def look_at(
         scores=scores,
         chances=chances,
         cuts=tuple(
-            _without_limbs(cut, scores, certain=parent.is_cutout)
-            for cut in propose_cuts(
-                small_mask[0].cpu().numpy(),
-                scores,
-                places=np.stack(places),
-                head=chances if is_body else None,
-                near=near,
+            _narrowed(cut, chances) if gives_head else cut
+            for cut in (
+                _without_limbs(cut, scores, certain=parent.is_cutout)
+                for cut in propose_cuts(
+                    small_mask[0].cpu().numpy(),
+                    scores,
+                    places=np.stack(places),
+                    head=chances if is_body else None,
+                    near=near,
+                )
             )
         ),
         has_ground=not parent.is_cutout,
@@ -232,6 +240,35 @@ def _without_limbs(cut: NeckCut, scores: Array, *, certain: bool) -> NeckCut:
     return replace(cut, head=head)
 
 
+def _narrowed(cut: NeckCut, chances: Array) -> NeckCut:
+    """Leave out shoulders beside a head that a straight cut parts from their body: the cut becomes as wide as head or neck.
+
+    Args:
+        cut: between head and body.
+        chances: with which chance each pixel is head.
+    """
+    along, middle = (cut.throat - cut.nape) / cut.length, cut.middle
+    rows, columns = np.mgrid[: cut.head.shape[0], : cut.head.shape[1]]
+    u = (columns - middle[0]) * along[0] + (rows - middle[1]) * along[1]
+    v = (columns - middle[0]) * cut.toward[0] + (rows - middle[1]) * cut.toward[1]
+    sure = (chances > 0.5) & cut.head
+    if sure.sum() < max(1.0, _LEAST_FACE * cut.area):
+        return cut
+    low, high = np.quantile(u[sure & (v <= np.quantile(v[sure], _NEAR_CUT))], _FACE_ENDS)
+    room = _BESIDE_FACE * (high - low)
+    pieces, count = ndimage.label(cut.head & ~grow(sure, 1) & ((u < low - room) | (u > high + room)))
+    head = cut.head.copy()
+    for index in range(1, count + 1):
+        piece = pieces == index
+        if v[piece].min() < _AT_CUT * cut.length and chances[piece].mean() < _BODY_CHANCE:
+            head &= ~piece
+    rim = head & (v < v[head].min() + _AT_CUT * cut.length)
+    first, last = float(u[rim].min()) - 0.5, float(u[rim].max()) + 0.5
+    if last - first > _LEAST_NARROWING * cut.length:
+        return replace(cut, head=head)
+    return replace(cut, head=head, nape=middle + first * along, throat=middle + last * along)
+
+
 def _taken_off(cut: NeckCut, chances: Array) -> NeckCut:
     """Leave out what lies beyond a straight cut, too, but is neither head nor the neck that leads to it: a haunch, paws."""
     side = math.sqrt(max(1.0, cut.area))
@@ -249,7 +286,9 @@ def _taken_off(cut: NeckCut, chances: Array) -> NeckCut:
         piece = pieces == index
         thick = cv2.distanceTransform(piece.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
         hangs = np.nonzero(piece)[0].mean() > rows.mean() + _HANGS * side
-        if (thick > _THICK * side or hangs) and chances[piece].mean() < _BODY_CHANCE:
+        across, down = np.nonzero(piece)[::-1]
+        beside = np.mean(across * cut.toward[0] + down * cut.toward[1]) < np.quantile(depth, _BESIDE)
+        if (thick > (_THIN if beside else _THICK) * side or hangs) and chances[piece].mean() < _BODY_CHANCE:
             head &= ~grow(piece, (_OFF_FACE - _RIM_LEFT) * side) | sure
     # What hung together by what was left out would float beside the new neck.
     pieces, count = ndimage.label(head, np.ones((3, 3), int))

@@ -293,10 +293,14 @@ def _dominant(offsets: np.ndarray, scale: Array) -> list[tuple[int, int]]:
 def _shifted(values: Array, part: tuple[slice, slice], step: tuple[int, int], *, outside: float) -> Array:
     """Give what lies a step away from a part of a picture."""
     height, width = values.shape[:2]
-    found = np.full((part[0].stop - part[0].start, part[1].stop - part[1].start, *values.shape[2:]), outside, np.float32)
+    found = np.full(
+        (part[0].stop - part[0].start, part[1].stop - part[1].start, *values.shape[2:]), outside, np.float32
+    )
     first = [max(0, part[k].start + step[k]) for k in (0, 1)]
     last = [min(size, part[k].stop + step[k]) for k, size in ((0, height), (1, width))]
     if first[0] < last[0] and first[1] < last[1]:
-        into = tuple(slice(first[k] - step[k] - part[k].start, last[k] - step[k] - part[k].start) for k in (0, 1))
+        into = tuple(
+            slice(first[k] - step[k] - part[k].start, last[k] - step[k] - part[k].start) for k in (0, 1)
+        )
         found[into] = values[first[0] : last[0], first[1] : last[1]]
     return found

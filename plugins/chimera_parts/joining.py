@@ -178,7 +178,10 @@ def _seen(
         sharpened(sampled(spread_colours(image, alpha, scale=ratio), x, y), enlarged),
         opacity * (1 - soften(grow(spikes, scale), 0.7 * scale)),
         sampled(cut_off, fields.head_x, fields.head_y, cubic=False, outside=0),
-        smoothstep((sampled(surely, fields.head_x, fields.head_y, cubic=False, outside=0) - _FACE[0]) / (_FACE[1] - _FACE[0])),
+        smoothstep(
+            (sampled(surely, fields.head_x, fields.head_y, cubic=False, outside=0) - _FACE[0])
+            / (_FACE[1] - _FACE[0])
+        ),
     )
 
 
