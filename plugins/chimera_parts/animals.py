@@ -41,7 +41,7 @@ _HEAD_SCORE, _LIMB_SCORE = 0.35, 0.12
 # this far below the head's middle, a leash, goes, too. A rim this wide stays.
 _OFF_FACE, _THICK, _BODY_CHANCE, _HANGS, _RIM_LEFT = 0.06, 0.1, 0.25, 0.3, 0.02
 # Less is enough for what lies beside the head, no deeper beyond the cut than this share of it: an arm.
-_THIN, _BESIDE = 0.055, 0.6
+_THIN, _BESIDE = 0.055, 0.35
 # The neck is what lies between the cut and this share of the head, the nearest; the head is this share of a piece at least.
 _NEAR_CUT, _LEAST_FACE = 0.35, 0.25
 # An outline that takes more of an animal than this for head is wrong, or there is hardly a body.
