@@ -35,6 +35,7 @@ class NeckCut:
     the head's mask (H, W). ``peak`` is where the head is surest. ``quality`` in [0, 1] is the overlap (IoU) that is
     expected of ``head`` and the true head; ``gain``, by which cuts are sorted, is that less what lies off a user's
     hint. Where the head's outline is known, ``gain`` counts the overlap with it for one half, and ``quality`` is no less.
+    ``face`` are those pixels of ``head`` that are no neck, where that is known, else 0.
     """
 
     nape: Point
@@ -44,6 +45,7 @@ class NeckCut:
     gain: float
     peak: Point
     quality: float = 1.0
+    face: float = 0.0
 
     @property
     def middle(self) -> Point:

@@ -200,7 +200,7 @@ def look_at(
         scores=scores,
         chances=chances,
         cuts=tuple(
-            _narrowed(cut, chances) if gives_head else cut
+            _with_face(_narrowed(cut, chances) if gives_head else cut, chances)
             for cut in (
                 _without_limbs(cut, scores, certain=parent.is_cutout)
                 for cut in propose_cuts(
@@ -238,6 +238,12 @@ def _without_limbs(cut: NeckCut, scores: Array, *, certain: bool) -> NeckCut:
         if piece.sum() > share * cut.area and below > lowest and scores[piece].mean() < _LIMB_SCORE:
             head &= ~piece
     return replace(cut, head=head)
+
+
+def _with_face(cut: NeckCut, chances: Array) -> NeckCut:
+    """Count what of a head is no neck, unless the outline of the head hardly agrees with the cut."""
+    face = float(((chances > 0.5) & cut.head).sum())
+    return replace(cut, face=face) if face >= _LEAST_FACE * cut.area else cut
 
 
 def _narrowed(cut: NeckCut, chances: Array) -> NeckCut:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chimera_core.api import NeckCut
-from chimera_parts.placing import Placement, turn_between
+from chimera_parts.placing import Placement, times_as_large, turn_between
 
 # Prices of a pair of cuts. What is lost of the expected overlap with the true heads counts most; then a head that would sit on a neck of another
 # width, a head that must be turned, and one much larger or smaller than the old one.
@@ -43,7 +43,7 @@ def rank_pairs(
     for body in bodies:
         for head in heads:
             turn = abs(turn_between(body, head))
-            width = math.log(body.length / head.length / math.sqrt(body.area / head.area))
+            width = math.log(body.length / head.length / math.sqrt(times_as_large(body, head)))
             price = (
                 _LOSS_PRICE * (bodies[0].gain - body.gain + heads[0].gain - head.gain)
                 + _WIDTH_PRICE * abs(width)
@@ -51,7 +51,7 @@ def rank_pairs(
                 + _FAR_TURN_PRICE * max(0.0, turn - _FAR_TURN)
             )
             placement = Placement.of(body, head, side=side, size=size)
-            off = math.log(placement.head_scale / size * math.sqrt(head.area / body.area))
+            off = math.log(placement.head_scale / size * math.sqrt(times_as_large(head, body)))
             # What is drawn larger than it is was never sharp.
             price += _BLUR_PRICE * max(0.0, math.log(placement.head_scale / _SHARP))
             price += _SIZE_PRICE * max(0.0, abs(off) - _FREE_SIZE)

@@ -82,7 +82,7 @@ class Placement:
             size: of the head; 1 is about as large as the body's own.
         """
         neck_scale = body.length / head.length
-        like_old = math.sqrt(body.area / head.area)
+        like_old = math.sqrt(times_as_large(body, head))
         wanted = neck_scale**_NECK_SHARE * like_old ** (1 - _NECK_SHARE) * _PROMINENCE
         own_side = math.sqrt(head.area)
         wanted = size * max(wanted, _LEAST_HEAD * side / own_side)
@@ -181,6 +181,13 @@ def handedness(cut: NeckCut) -> float:
     u, v = axes(cut)
     # -u is the normal of v for one, u for the other.
     return 1.0 if v[0] * u[1] - v[1] * u[0] > 0 else -1.0
+
+
+def times_as_large(one: NeckCut, other: NeckCut) -> float:
+    """Ratio of two heads' areas: of their faces where both are known, for how much neck comes along says nothing."""
+    if one.face > 0 and other.face > 0:
+        return one.face / other.face
+    return one.area / other.area
 
 
 def turn_between(body: NeckCut, head: NeckCut) -> float:
