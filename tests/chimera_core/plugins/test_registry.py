@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -429,11 +430,13 @@ class Watch:
             self.seen.append(f"{event} {args[0] if args else ''}")
 
     def __enter__(self) -> list[str]:
+        gc.disable()  # temporary folders of earlier tests would be cleared away under the watch
         self.seen = []
         return self.seen
 
     def __exit__(self, *_: object) -> None:
         self.seen = None
+        gc.enable()
 
 
 watch = Watch()
