@@ -470,6 +470,20 @@ def test_any_file_is_a_catalogue_or_a_clear_error(content: bytes) -> None:
         assert set(seen) <= {f"open {path}", f"open {shipped_registry()}"}, seen
 
 
+def test_the_watch_sees_no_garbage_of_others_cleared_away() -> None:
+    thresholds = gc.get_threshold()
+    left: list[object] = [tempfile.TemporaryDirectory()]
+    left.append(left)
+    del left
+    try:
+        with watch as seen:
+            gc.set_threshold(1, 1, 1)
+            kept: list[list[object]] = [[] for _ in range(1000)]
+    finally:
+        gc.set_threshold(*thresholds)
+    assert len(kept) == 1000 and seen == []
+
+
 def test_the_watch_sees_what_would_be_done(tmp_path: Path) -> None:
     import socket
 
