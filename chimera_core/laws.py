@@ -32,7 +32,8 @@ class NotTriedError(Exception):
 
 
 class SetupError(PluginError):
-    """A component cannot be built as its spec's ``check`` says: no law of its kind is broken by that, but ``can-be-tried``."""
+    """A component cannot be loaded, or built as its spec's ``check`` says: no law of its kind is broken by that, but
+    ``can-be-tried``."""
 
 
 class _BlockedError(NotTriedError):
@@ -91,8 +92,8 @@ class Law:
 
 
 def can_be_tried(fault: str) -> Law:
-    """Give the law that a component breaks which cannot be built as its spec's ``check`` says."""
-    statement = "It can be built as the check of its spec says."
+    """Give the law that a component breaks which cannot be loaded, or built as its spec's ``check`` says."""
+    statement = "It can be loaded, and built as the check of its spec says."
     return Law("can-be-tried", statement, "how-to/test-plugins.md#what-is-tried-with-what", lambda: fault)
 
 

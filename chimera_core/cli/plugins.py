@@ -21,6 +21,8 @@ _LAZY = {
     "check": "chimera_core.cli.plugins_check:check",
     "new": "chimera_core.cli.plugins_new:new",
 }
+_PREFIXES = {"feature-encoder": "encoder.", "robustness-trainer": "trainer."}
+"""What stands before the options of kinds that no command takes by themselves."""
 
 
 @click.group(cls=Group, lazy=_LAZY)
@@ -120,7 +122,8 @@ def _details(component: Component, host: PluginHost) -> dict[str, Any]:
     record = next(r for r in host.records if component in r.components)
     entry = host.entry(record)
     layers = option_layers(component, host, None)
-    flags = flags_of(component.spec.config, layers=layers, look_up=look_up_options(host))
+    prefix = _PREFIXES.get(component.kind, "")
+    flags = flags_of(component.spec.config, layers=layers, look_up=look_up_options(host), prefix=prefix)
     table = f"plugins.{record.name}.options.{component.spec.name}"
     is_addition = KINDS[component.kind].is_addition
     return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -38,7 +40,7 @@ def check(ctx: click.Context, names: Sequence[str], deep: bool, verbose: bool, a
     host = plugin_host(ctx, report_broken=False)
     rows: list[dict[str, Any]] = []
     chosen = [found for name in names for found in _find(host, name)]
-    with progress("checking", quiet=as_json, unit="laws") as report:
+    with _crashes_name_the_law(), progress("checking", quiet=as_json, unit="laws") as report:
         listed = list(_laws(chosen, host, deep=deep))
         for number, (record, component, each) in enumerate(listed, 1):
             with no_downloads("a check"):
@@ -50,6 +52,19 @@ def check(ctx: click.Context, names: Sequence[str], deep: bool, verbose: bool, a
         _print_rows(rows, deep=deep, verbose=verbose)
     if any(row["verdict"] in _BAD for row in rows):
         ctx.exit(1)
+
+
+@contextmanager
+def _crashes_name_the_law() -> Iterator[None]:
+    """Let a crash in C, which ends this process, print where it was: the law's method, and the plugin's line."""
+    is_ours = not faulthandler.is_enabled()
+    if is_ours:
+        faulthandler.enable(file=2)
+    try:
+        yield
+    finally:
+        if is_ours:
+            faulthandler.disable()
 
 
 def _find(host: PluginHost, name: str) -> list[tuple[PluginRecord, Sequence[Component]]]:

@@ -53,13 +53,15 @@ _USES = {
 _README = """\
 # {distribution}
 
-{article} {kind} for Chimera. Say here what it does.
+{article} {what}. Say here what it does.
 
 ```sh
 pip install .
 chimera plugins show {name}
 {uses}
 ```
+
+The second command lists its options, and says how they are set.
 
 ## Work on it
 
@@ -175,12 +177,10 @@ def write_package(folder: Path, files: Mapping[str, str]) -> None:
 
 def _readme(words: Words, kind: str) -> str:
     uses = _USES[kind].format(name=words.kebab)
-    article, spelled = (
-        "An" if kind[0] in "aeiou" else "A",
-        "fuser that learns" if kind == "trained-fuser" else kind,
-    )
+    what = "fuser for Chimera that learns" if kind == "trained-fuser" else f"{kind} for Chimera"
+    article = "An" if kind[0] in "aeiou" else "A"
     return _README.format(
-        distribution=words.distribution, article=article, kind=spelled, name=words.kebab, uses=uses
+        distribution=words.distribution, article=article, what=what, name=words.kebab, uses=uses
     )
 
 

@@ -122,7 +122,9 @@ def laws_page() -> str:
         BY,
         "What a component promises, one law a line. `chimera plugins check NAME --deep` tries them all, and so do "
         "`check_fuser` and the like in a plugin's own tests: see [Test a plugin](../how-to/test-plugins.md). A law is "
-        "not tried where the component does not promise it, or while another law that it needs is broken.\n",
+        "not tried where the component does not promise it, or while another law that it needs is broken. A component that "
+        "cannot be loaded, or not built as its spec's `check` says, breaks law `can-be-tried`: see "
+        "[What is tried with what](../how-to/test-plugins.md#what-is-tried-with-what).\n",
     ]
     for kind, list_laws in LAWS_OF.items():
         article = "an" if kind[0] in "aeiou" else "a"

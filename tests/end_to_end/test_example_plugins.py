@@ -94,9 +94,9 @@ def test_every_component_is_listed_as_ok_with_its_options(installed: Any) -> Non
         "level",
         "images",
         "splits",
-        "eps-255",
-        "clean",
-        "width",
+        "trainer.eps-255",
+        "trainer.clean",
+        "encoder.width",
     ):
         assert f"--{flag} " in shown, flag
     assert "preset mosaic" in shown

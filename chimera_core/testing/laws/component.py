@@ -23,6 +23,7 @@ from chimera_core.laws import Law, SetupError, declare
 from chimera_core.options.config import suggest
 from chimera_core.plugins.discovery import Component, PluginHost, default_host
 from chimera_core.plugins.hookspecs import KINDS
+from chimera_core.plugins.load_errors import TargetError
 from chimera_core.records import Parent
 from chimera_core.testing.laws.additions import EPS, check_attack, check_augmentation, check_metric
 from chimera_core.testing.laws.encoder import check_encoder
@@ -68,6 +69,10 @@ def laws_of_component(component: Component, host: PluginHost) -> list[Law]:
     """
     if component.kind not in _LAWS_OF_KIND:
         return []
+    try:
+        component.load_class()
+    except TargetError as error:
+        raise SetupError(error.for_author) from error
     laws = _LAWS_OF_KIND[component.kind](_Built(component, host))
     return declare(laws, component.spec.check.expected_failures)
 

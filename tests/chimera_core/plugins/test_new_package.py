@@ -161,4 +161,6 @@ def test_the_readme_is_of_the_kind_and_shows_no_option_of_the_example(kind: str)
     }
     flags = set(re.findall(r"--[a-z.0-9-]+", readme)) - shared
     assert flags <= {"--metric", "--deep"}
+    what = {"trained-fuser": "A fuser for Chimera that learns.", "encoder": "An encoder for Chimera."}
+    assert what.get(kind, f"A {kind} for Chimera.") in readme
     assert EXAMPLES[kind] not in readme

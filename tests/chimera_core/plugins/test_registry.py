@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -429,11 +430,13 @@ class Watch:
             self.seen.append(f"{event} {args[0] if args else ''}")
 
     def __enter__(self) -> list[str]:
+        gc.disable()  # temporary folders of earlier tests would be cleared away under the watch
         self.seen = []
         return self.seen
 
     def __exit__(self, *_: object) -> None:
         self.seen = None
+        gc.enable()
 
 
 watch = Watch()
@@ -465,6 +468,20 @@ def test_any_file_is_a_catalogue_or_a_clear_error(content: bytes) -> None:
             assert "vgg19" in registry.assets
         # Whatever it says, nothing but the two registries is opened, and nothing is imported or asked.
         assert set(seen) <= {f"open {path}", f"open {shipped_registry()}"}, seen
+
+
+def test_the_watch_sees_no_garbage_of_others_cleared_away() -> None:
+    thresholds = gc.get_threshold()
+    left: list[object] = [tempfile.TemporaryDirectory()]
+    left.append(left)
+    del left
+    try:
+        with watch as seen:
+            gc.set_threshold(1, 1, 1)
+            kept: list[list[object]] = [[] for _ in range(1000)]
+    finally:
+        gc.set_threshold(*thresholds)
+    assert len(kept) == 1000 and seen == []
 
 
 def test_the_watch_sees_what_would_be_done(tmp_path: Path) -> None:

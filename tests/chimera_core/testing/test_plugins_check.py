@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from chimera_core.plugins import discovery, packaging
+from chimera_core.processes import python_command
 
 HEAVY_IMPORTS = packaging.heavy_imports
 
@@ -38,6 +41,27 @@ class Fade(FusionGenerator):
                 for p in parents[1:]]
         mixed = sum(w * i for w, i in zip(weights, [first, *rest])).clamp(0, 1)
         return mixed.expand(len(seeds), -1, -1, -1).clone()
+"""
+CRASHING_READER = """
+import ctypes
+import numpy as np
+from chimera_core.api import ImageReader
+
+def prepare(folder):
+    for side in (8, 9):
+        (folder / f"{side}.fade").write_bytes(bytes([side, 5]) + bytes(range(3 * 5 * side)))
+
+class Fade(ImageReader):
+    def size(self, path):
+        width, height = path.read_bytes()[:2]
+        return width, height
+
+    def read(self, path):
+        width, height = self.size(path)
+        data = path.read_bytes()[2:]
+        if len(data) < 3 * width * height:
+            ctypes.string_at(0)
+        return np.frombuffer(data, np.uint8, 3 * width * height).reshape(height, width, 3)
 """
 METADATA = """Metadata-Version: 2.1
 Name: toy
@@ -153,6 +177,50 @@ def test_a_fault_of_the_package_is_named_by_its_law(
     assert "update the plugin" not in found[law]  # its author reads this
 
 
+@pytest.mark.parametrize("hook", ["fusion_generators", "dataset_sources", "metrics"])
+@pytest.mark.parametrize(
+    ("old", "new", "change"),
+    [
+        ("toy_fuser:Fade", "toy_fuser:Feed", "name a class that is there as its target"),
+        ("toy_fuser:Fade", "toy_feud:Fade", "name a class that is there as its target"),
+        (
+            "import torch",
+            "import toy_extra",
+            "add what brings toy_extra to the dependencies in pyproject.toml",
+        ),
+        ("import torch", "1 / 0", "mend toy_fuser.py, line 2"),
+    ],
+)
+def test_of_a_class_that_cannot_be_loaded_its_author_reads_what_to_change(
+    here: Run, install: Install, hook: str, old: str, new: str, change: str
+) -> None:
+    plugin = (old, new) if old in GOOD else ("", "")
+    install(*plugin, fuser=FUSER.replace(old, new))
+    file = Path(sys.path[0], "toy_plugin.py")
+    file.write_text(file.read_text().replace("fusion_generators", hook))
+    found = broken(here, "toy", "--deep")
+    assert list(found) == ["targets-load", "can-be-tried"]
+    for met in found.values():
+        assert met.rstrip(".").endswith(change) and "update the plugin" not in met
+
+
+@pytest.mark.slow
+def test_a_crash_in_c_prints_the_law_that_was_tried_and_the_line_of_the_plugin(
+    install: Install, tmp_path: Path
+) -> None:
+    setup = 'suffixes=(".fade",), check=CheckSetup(prepare="toy_fuser:prepare"),\n presets'
+    install("presets", setup, fuser=CRASHING_READER)
+    file = tmp_path / "toy_plugin.py"
+    file.write_text(file.read_text().replace("chimera_fusion_generators", "chimera_image_readers"))
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONFAULTHANDLER"}
+    command = python_command("-m", "chimera_core.cli", "plugins", "check", "fade", "--deep")
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode not in (0, 1, 2)
+    line = CRASHING_READER.splitlines().index("            ctypes.string_at(0)") + 1
+    assert f'toy_fuser.py", line {line} in read' in done.stderr
+    assert " in broken_files_end\n" in done.stderr
+
+
 def test_why_laws_were_not_tried_is_printed_when_asked_for(here: Run, install: Install) -> None:
     install()
     assert "not tried: 1 (--verbose says why)" in here("plugins", "check", "toy")[1]
@@ -169,6 +237,22 @@ def test_options_of_an_addition_are_shown_as_a_registry_sets_them(here: Run, ins
     assert "--strength" not in out and "strength" in out
     (shown,) = json.loads(here("plugins", "show", "fade", "--json")[1])
     assert [(o["flag"], o["name"]) for o in shown["options"]] == [(None, "strength")]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("cnn", "encoder train --encoder cnn"),
+        ("pgd", "encoder train --encoder cnn --trainer pgd"),
+        ("folder", "source info folder"),
+        ("parts", "fuse --fuser parts"),
+    ],
+)
+def test_options_are_shown_as_a_command_takes_them(here: Run, name: str, command: str) -> None:
+    details = json.loads(here("plugins", "show", name, "--json")[1])
+    (flags,) = [[o["flag"] for o in each["options"]] for each in details if each["name"] == name]
+    words = here(*command.split(), "--help")[1].replace("/", " ").split()
+    assert flags and not {*flags} - {*words}
 
 
 @pytest.mark.slow
