@@ -25,6 +25,8 @@ from chimera_core.subjects.cut_ranker import default_ranker
 _SAME_HEAD, _SAME_ANGLE = 0.93, 0.2
 # Cuts this much worse than the best are not worth a trial.
 _MOST_LOSS = 0.25
+# A new head without this share of its face, a nose or an ear, is worse by as much, in shares of overlap.
+_LOST_PRICE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,8 @@ class NeckCut:
     ``nape`` and ``throat`` are its ends on the outline, ``toward`` is the unit vector across it, into the head, ``head``
     the head's mask (H, W). ``peak`` is where the head is surest. ``quality`` in [0, 1] is the overlap (IoU) that is
     expected of ``head`` and the true head; ``gain``, by which cuts are sorted, is that less what lies off a user's
-    hint. Where the head's outline is known, ``gain`` counts the overlap with it for one half, and ``quality`` is no less.
+    hint. Where the head's outline is known, ``gain`` counts the overlap with it for one half, and ``quality`` is no less; or, for a
+    head with its neck, less what is lost of that outline.
     ``face`` are those pixels of ``head`` that are no neck, where that is known, else 0.
     """
 
@@ -69,6 +72,7 @@ def propose_cuts(
     *,
     places: Array | None = None,
     head: Array | None = None,
+    with_neck: bool = False,
     near: tuple[Point, Point] | None = None,
     most: int = 8,
 ) -> list[NeckCut]:
@@ -80,6 +84,7 @@ def propose_cuts(
         places: float (2, H, W), how much it looks like neck and like snout (the rest of ``head_maps``); cuts are better,
             and nape and throat told apart more often, where they are given.
         head: float (H, W) in [0, 1], the head's outline (``head_mask``): pieces that agree with it are better.
+        with_neck: whether a piece may bring any neck along; then those are better that hold all of the outline.
         near: two points x, y between which a cut is expected; a hint, which others may outweigh.
         most: how many at most.
     Returns:
@@ -96,7 +101,9 @@ def propose_cuts(
     ranker = default_ranker()
     quality = ranker.expected_overlap(describe(grid, candidates))
     gain = quality
-    if head is not None:
+    if head is not None and with_neck:
+        gain = quality - _LOST_PRICE * (1 - _held(grid, candidates, head))
+    elif head is not None:
         gain = (quality + _overlaps(grid, candidates, head)) / 2
         quality = np.maximum(quality, gain)
     gain = gain - candidates.off_hint
@@ -129,6 +136,12 @@ def _overlaps(grid: Grid, candidates: Candidates, head: Array) -> Values:
     shared = (candidates.heads * wanted).sum((1, 2))
     either = candidates.heads.sum((1, 2)) + wanted.sum() - shared
     return np.asarray(shared / np.maximum(either, 1e-6))
+
+
+def _held(grid: Grid, candidates: Candidates, head: Array) -> Values:
+    """Give the share of an outline of the head that each piece (K,) holds."""
+    wanted = grid.animal & (grid.small(head) > 0.5)
+    return np.asarray((candidates.heads & wanted).sum((1, 2)) / max(1, wanted.sum()))
 
 
 def _same(candidates: Candidates, one: int, other: int) -> bool:

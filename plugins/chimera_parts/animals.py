@@ -207,7 +207,8 @@ def look_at(
                     small_mask[0].cpu().numpy(),
                     scores,
                     places=np.stack(places),
-                    head=chances if is_body else None,
+                    head=chances if is_body or gives_head else None,
+                    with_neck=gives_head,
                     near=near,
                 )
             )

@@ -31,7 +31,7 @@ _HOPELESS_TURN = 2.4
 _NECK_LENGTH = 0.75
 # Around a face, which is stiff, its neck gives way over this share of the cut's length; over the shoulder it lies as if so far beyond
 # the cut.
-_STIFF, _OVER = 0.12, 0.02
+_STIFF, _OVER = 0.25, 0.02
 
 
 class NeckFields(NamedTuple):
