@@ -43,7 +43,7 @@ _OFF_FACE, _THICK, _BODY_CHANCE, _HANGS, _RIM_LEFT = 0.06, 0.1, 0.25, 0.3, 0.02
 # Less is enough for what lies beside the head, no deeper beyond the cut than this share of it: an arm.
 _THIN, _BESIDE = 0.055, 0.35
 # The neck is what lies between the cut and this share of the head, the nearest; the head is this share of a piece at least.
-_NEAR_CUT, _LEAST_FACE = 0.35, 0.25
+_NEAR_CUT, _LEAST_FACE = 0.35, 0.12
 # An outline that takes more of an animal than this for head is wrong, or there is hardly a body.
 _MOST_HEAD = 0.6
 # Where the outline was found, smaller scraps beside the head go, too.

@@ -25,7 +25,7 @@ _SEAM_PRICE, _STEP_PRICE, _OUTSIDE_PRICE, _LEFTOVER_PRICE = 0.6, 1.0, 3.0, 1.0
 # A head that leaves a photograph's frame is made smaller, by at least this share at a time, until hardly a pixel is
 # outside; down to this share, and not so far if no more than its ears' tips are outside.
 _LEAST_STEP, _FREE_OUTSIDE = 0.08, 0.0005
-_LEAST_SHRINKING, _LEAST_FOR_TIPS, _MUCH_OUTSIDE = 0.65, 0.8, 0.05
+_LEAST_SHRINKING, _LEAST_FOR_TIPS, _MUCH_OUTSIDE = 0.6, 0.7, 0.05
 # A viewer sees a cut that moved by this share of its length, a head that grew by this factor (in logarithms), or
 # one that has less than this share in common.
 _SEEN_MOVE, _SEEN_GROWTH, _SEEN_PIECE = 0.2, 0.15, 0.8
