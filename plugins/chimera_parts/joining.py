@@ -18,7 +18,14 @@ from chimera_parts.coat_blending import BODY_REACH, blend_colours, strands
 from chimera_parts.denoising import denoised
 from chimera_parts.filling import fill
 from chimera_parts.harmony import BODY_SHARES, HEAD_SHARES, coat_colour, tinted
-from chimera_parts.leftovers import LEAST_HEAD_CHANCE, come_loose, hung_on_the_neck, stubs, without_leftovers
+from chimera_parts.leftovers import (
+    LEAST_HEAD_CHANCE,
+    come_loose,
+    dangling,
+    hung_on_the_neck,
+    stubs,
+    without_leftovers,
+)
 from chimera_parts.placing import NeckFields, Placement
 
 # Share of the work that joining is where surroundings are filled in afterwards.
@@ -126,6 +133,7 @@ def join(
     seam, cost = _find_seam(own, colour, body_alpha, alpha, placement, canvas)
     near_head = soften(grow(part > 0.5, (_SEAM_BEHIND * 1.1 * length + 2) * scale), 2 * scale)
     removed = old_head & ~((v < _SHOULDER) & (chances < LEAST_HEAD_CHANCE)) & ~stump
+    removed |= grow(dangling(body_alpha, chances, old_head, v, scale), 2 * scale)
     outline, left = _outline(body_alpha, alpha, part, removed, u, v, scale, length)
     beyond = v - seam(u)
     deep = beyond[(part > 0.5) & (alpha > 0.5)]
@@ -284,7 +292,7 @@ def _outline(
     pixel = 1 / length  # a working pixel in lengths of the cut
     # The old head's soft rim goes with it, but not what of the body lies beside it.
     kept = grow((body > 0.5) & ~grow(old_head, scale), scale)
-    removed = grow(old_head, 6 * scale) & (v > -pixel) & ~kept
+    removed = grow(old_head, 6 * scale) & ((v > -pixel) | old_head) & ~kept
     left = np.where(removed, 0, body).astype(np.float32)
     crumbs = come_loose(left > 0.3, old_head, scale)
     left = np.where(grow(crumbs, 2 * scale), 0, left).astype(np.float32)

@@ -16,6 +16,8 @@ from chimera_parts.filling import fill
 LEAST_HEAD_CHANCE = 0.15
 # Of the old head, what is left behind the cut is covered, this far from it in its lengths, if it is this much.
 _LEFT_CHANCE, _LEFT_REACH, _LEAST_LEFT = 0.5, 1.5, 0.02
+# Pieces of this share of it or more that have no body around this share of their rim dangle in the air.
+_LEAST_DANGLING, _IN_THE_AIR = 0.003, 0.45
 # Without the old head, pieces of less than this share of the body go; larger ones, up to this share, if they lay this
 # near to it in working pixels.
 _LEAST_PIECE, _MOST_LOOSE, _LOOSE = 0.03, 0.3, 8.0
@@ -52,6 +54,31 @@ def without_leftovers(
         return own
     hole = (grow(hanging, 3 * scale) & (alpha > 0.5) & ~old_head) | face
     return fill(own, hole, avoid=(alpha < 0.9) | grow(old_head, 2 * scale))
+
+
+def dangling(alpha: Array, chances: Array, old_head: Mask, v: Array, scale: float) -> Mask:
+    """Find what of the old head hangs beside the body, behind the cut: a beard, the tip of a snout. It goes; fur would not hide it.
+
+    Args:
+        alpha: float32 (h, w), where the body is.
+        chances: float32 (h, w), with which chance each pixel is head.
+        old_head: bool (h, w), what the cut takes away.
+        v: float32 (h, w), how far beyond the cut, in its lengths.
+        scale: pixels per working pixel.
+    """
+    body = alpha > 0.5
+    hanging = (chances > _LEFT_CHANCE) & body & ~old_head & (v <= 0) & (v > -_LEFT_REACH)
+    pieces, count = ndimage.label(hanging)
+    found = np.zeros_like(hanging)
+    for index in range(1, count + 1):
+        piece = pieces == index
+        around = grow(piece, 2 * scale) & ~piece & ~old_head
+        if (
+            piece.sum() > _LEAST_DANGLING * old_head.sum()
+            and (around & ~body).sum() > _IN_THE_AIR * around.sum()
+        ):
+            found |= piece
+    return found
 
 
 def come_loose(left: Mask, old_head: Mask, scale: float) -> Mask:

@@ -105,7 +105,7 @@ class Placement:
             face: float32 (H, W) in [0, 1], what of the head's picture is no neck: it is neither bent nor tapered, and may lie over
                 the body's shoulder.
         """
-        body, head = self.body, self.head
+        body = self.body
         u_axis, v_axis = axes(body)
         length = body.length
         dx, dy = x - body.middle[0], y - body.middle[1]

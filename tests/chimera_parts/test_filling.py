@@ -79,3 +79,22 @@ def test_a_dark_animal_beside_the_hole_does_not_darken_what_is_filled_in():
     image[hole | animal] = 0.1
     made = fill(image, hole, avoid=animal)
     assert made[32:88, 80:88].mean() > 0.68  # 0.63 where the animal was levelled with
+
+
+def test_texture_goes_on_without_a_grid():
+    """Neighbouring pixels of what was filled in come from neighbours: their differences are as those of the ground."""
+    drawn = np.random.default_rng(5)
+    noise = drawn.standard_normal((160, 160, 1)).astype(np.float32)
+    ground = np.clip(0.5 + 0.25 * (noise + np.roll(noise, 1, 1)) / 2, 0, 1).repeat(3, 2).astype(np.float32)
+    hole = np.zeros((160, 160), bool)
+    hole[55:105, 55:105] = True
+    made = fill(ground, hole)
+
+    def likeness(image, steps):
+        inner = image[62:98, 62:98, 0] - image[62:98, 62:98, 0].mean()
+        moved = np.roll(image[..., 0], steps, (0, 1))[62:98, 62:98]
+        return float((inner * (moved - moved.mean())).mean() / inner.var())
+
+    for steps in ((0, 1), (1, 0), (0, 2), (2, 0), (3, 0)):
+        assert likeness(made, steps) == pytest.approx(likeness(ground, steps), abs=0.2)
+    assert made[62:98, 62:98].std() > 0.7 * ground.std()

@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 import torch
 from chimera_parts import animals
-from chimera_parts.animals import _taken_off, _without_limbs
+from chimera_parts.animals import _narrowed, _taken_off, _with_face, _without_limbs
 from chimera_parts.auto import Auto
 from chimera_parts.config import PartsConfig
 from chimera_parts.fuser import Parts
@@ -385,6 +385,43 @@ def test_horns_above_a_face_are_part_of_the_head():
 def test_a_head_that_hardly_shows_in_the_scores_stays_whole():
     cut, scores = _before_a((slice(20, 60), slice(45, 75)))
     assert np.array_equal(_taken_off(cut, 0.2 * scores).head, cut.head)
+
+
+def test_an_arm_beside_a_face_is_thinner_than_a_rump_and_goes_all_the_same():
+    cut, chances = _before_a((slice(82, 92), slice(80, 115)))
+    kept = _taken_off(cut, chances).head
+    assert kept[60:100, 40:80].all()
+    assert not kept[82:92, 90:].any()
+
+
+def _on_shoulders() -> tuple[NeckCut, np.ndarray]:
+    """A face with ears on a neck, between two shoulders that a wide level cut takes along; and its chances."""
+    head, chances = np.zeros((120, 160), bool), np.zeros((120, 160), np.float32)
+    head[90:100, 20:140] = head[40:100, 60:100] = head[35:45, 40:120] = True
+    chances[40:90, 60:100] = chances[35:45, 40:120] = 0.9
+    cut = NeckCut(np.array([20.0, 100]), np.array([139.0, 100]), np.array([0, -1.0]), head, 1.0, np.zeros(2))
+    return cut, chances
+
+
+def test_shoulders_beside_a_head_are_left_and_its_cut_is_as_wide_as_its_neck():
+    cut, chances = _on_shoulders()
+    narrow = _narrowed(cut, chances)
+    assert narrow.head[40:100, 60:100].all() and narrow.head[35:45, 40:120].all()
+    assert not narrow.head[90:100, 20:55].any() and not narrow.head[90:100, 105:].any()
+    assert 38 < narrow.length < 52
+    assert narrow.nape[0] < narrow.throat[0] and narrow.nape[1] == pytest.approx(100, abs=1)
+
+
+def test_a_cut_without_shoulders_beside_it_stays_as_it_is():
+    cut, chances = _before_a((slice(60, 100), slice(40, 80)))
+    assert _narrowed(cut, chances) == cut or np.array_equal(_narrowed(cut, chances).head, cut.head)
+    assert _narrowed(cut, 0.1 * chances) is cut
+
+
+def test_a_face_is_counted_where_it_agrees_with_the_cut():
+    cut, chances = _on_shoulders()
+    assert _with_face(cut, chances).face == ((chances > 0.5) & cut.head).sum()
+    assert _with_face(cut, 0.1 * chances).face == 0
 
 
 def test_a_scrap_beside_a_head_goes_where_the_outline_was_only_found():

@@ -1,11 +1,13 @@
 """How a head is placed: cut on cut, the right way round, at the right size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from chimera_parts.canvas import Canvas
 from chimera_parts.joining import _spikes
 from chimera_parts.pairing import rank_pairs
-from chimera_parts.placing import Placement, handedness, turn_between
+from chimera_parts.placing import Placement, handedness, times_as_large, turn_between
 
 from chimera_core.subjects.neck import NeckCut
 
@@ -91,3 +93,33 @@ def test_what_a_bent_neck_packs_into_a_line_is_a_spike(toward, found):
     lines &= fields.beyond > 0
     assert _spikes(lines, placement, fields, 1.0).any() == found
     assert not _spikes(np.ones(canvas.shape, bool), placement, fields, 1.0).any()  # it is thick
+
+
+def test_a_face_is_neither_bent_nor_tapered():
+    """Its map is a similarity: its derivatives are orthogonal, and of one length."""
+    placement = _placed(_cut((60, 40), (60, 60), (0.6, -1)))
+    assert abs(placement.bend) > 0.5
+    canvas = Canvas((200, 200), 1.0)
+    face = np.zeros((100, 100), np.float32)
+    face[15:45, 62:92] = 1
+    bent, stiff = placement.fields(*canvas.grid), placement.fields(*canvas.grid, face=face)
+
+    def off(fields):
+        inside = (fields.head_x > 66) & (fields.head_x < 88) & (fields.head_y > 19) & (fields.head_y < 41)
+        assert inside.sum() > 50
+        (x_down, x_right), (y_down, y_right) = (np.gradient(part) for part in (fields.head_x, fields.head_y))
+        return float(np.hypot(x_right - y_down, x_down + y_right)[inside].max()), inside
+
+    assert off(bent)[0] > 0.2
+    strain, inside = off(stiff)
+    assert strain < 1e-3
+    assert (stiff.beyond[inside] > 0).all()  # over the shoulder, too
+    # Where no face is near, the neck is bent as before.
+    far = stiff.beyond < -40
+    assert np.array_equal(stiff.head_x[far], bent.head_x[far])
+
+
+def test_heads_are_compared_by_their_faces_where_both_are_known():
+    assert times_as_large(_RIGHT, _SMALL) == 4
+    assert times_as_large(replace(_RIGHT, face=300.0), replace(_SMALL, face=150.0)) == 2
+    assert times_as_large(replace(_RIGHT, face=300.0), _SMALL) == 4

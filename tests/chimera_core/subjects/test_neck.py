@@ -111,3 +111,18 @@ def test_the_cut_that_agrees_with_the_outline_of_the_head_is_best():
         return (cut.head * other).sum() / np.maximum(cut.head, other).sum()
 
     assert overlap(best) > overlap(plain[0])
+
+
+def test_a_new_head_keeps_all_of_its_face_whatever_neck_it_brings():
+    alpha, scores = _animal()
+    face = cv2.circle(np.zeros_like(alpha), (248, 80), 34, 1, -1) * alpha
+
+    def held(cut):
+        return (cut.head * face).sum() / face.sum()
+
+    plain = propose_cuts(alpha, scores)[0]
+    whole = propose_cuts(alpha, scores, head=face, with_neck=True)[0]
+    assert held(whole) > held(plain)
+    assert held(whole) > 0.95
+    # What a body loses is as much as the outline and no more.
+    assert whole.area > propose_cuts(alpha, scores, head=face)[0].area * 0.95
