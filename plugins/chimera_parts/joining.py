@@ -57,6 +57,8 @@ _TOUCHED = 0.3
 _SQUEEZED, _SPIKE = 2.2, 0.2
 # Between these chances of being head, a head's own pixels are drawn whatever the seam: ears and jaw are not blended.
 _FACE = (0.4, 0.7)
+# Of a new neck half of it is this wide at most, this far beyond the cut; around the face a rim stays.
+_NECK_WIDTH, _NECK_REACH, _FACE_RIM = 0.6, 0.8, 0.04
 # Notches up to this deep are closed where the outlines meet.
 _NOTCH, _NOTCH_NEAR, _NOTCH_SIDE = 0.16, 0.25, 0.6
 
@@ -182,14 +184,20 @@ def _seen(
     # What is enlarged has a soft rim; it becomes as narrow as it was.
     opacity = np.clip((sampled(alpha, x, y, cubic=False, outside=0) - 0.5) * enlarged + 0.5, 0, 1)
     spikes = _spikes(opacity > 0.5, placement, fields, scale)
+    face = smoothstep(
+        (sampled(surely, fields.head_x, fields.head_y, cubic=False, outside=0) - _FACE[0])
+        / (_FACE[1] - _FACE[0])
+    )
+    # A neck is no wider than the one it sits on, whatever comes along beside the face: shoulders, a collar.
+    if placement.head.face > 0:
+        length = placement.body.length
+        wide = (fields.aside > _NECK_WIDTH * length) & (fields.along < _NECK_REACH * length)
+        spikes |= wide & ~grow(face > 0.5, _FACE_RIM * length * scale)
     return (
         sharpened(sampled(spread_colours(image, alpha, scale=ratio), x, y), enlarged),
         opacity * (1 - soften(grow(spikes, scale), 0.7 * scale)),
         sampled(cut_off, fields.head_x, fields.head_y, cubic=False, outside=0),
-        smoothstep(
-            (sampled(surely, fields.head_x, fields.head_y, cubic=False, outside=0) - _FACE[0])
-            / (_FACE[1] - _FACE[0])
-        ),
+        face,
     )
 
 

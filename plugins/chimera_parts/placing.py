@@ -21,7 +21,7 @@ _LEAST_HEAD = 0.38
 _SHARP_SCALE, _LEAST_BLURRED_HEAD = 2.4, 0.24
 # A neck is at most this much wider at the cut than its head's scale asks for; where the body's cut is wider still, the
 # body keeps a stump that its own fur rounds off.
-_MOST_FLARE = 1.5
+_MOST_FLARE = 2.2
 _STUMP = 0.6
 # Turns up to 10 degrees stay; of larger ones the neck's bend takes the rest, up to 1.2 radians.
 _FREE_TURN, _MOST_BEND = math.radians(10), 1.2
@@ -39,13 +39,16 @@ class NeckFields(NamedTuple):
 
     ``across`` and ``beyond`` are coordinates along and across the body's cut in pixels of the body's picture; ``beyond``
     is positive on the head's side, where both follow the bent neck. ``head_x`` and ``head_y`` are the pixels of the
-    head's picture that belong there.
+    head's picture that belong there. ``aside`` is how far a point lies from the middle of the bent neck, and ``along`` where on it, in
+    pixels of the body's picture.
     """
 
     across: Array
     beyond: Array
     head_x: Array
     head_y: Array
+    aside: Array
+    along: Array
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ class Placement:
             np.concatenate([line, np.stack([scale, depth], 1).astype(np.float32)], 1), s, step
         )
         side = -(dx - x_s) * sin + (dy - y_s) * cos
+        aside, along = np.abs(straight_u), straight_v.copy()
+        aside[in_head], along[in_head] = np.abs(side), s
         u[in_head], v[in_head] = side * handedness(body) / scale_s, depth_s
         if face is not None:
             end = np.full(1, _NECK_LENGTH * length, np.float32)
@@ -153,7 +158,8 @@ class Placement:
             u, v = u + stiff * (rigid_u - u), v + stiff * (rigid_v - v)
             straight_v = np.where(seen, np.maximum(straight_v, _OVER * length), straight_v)
         head_x, head_y = self._in_head(u, v)
-        return NeckFields(straight_u.astype(np.float32), straight_v.astype(np.float32), head_x, head_y)
+        straight = (straight_u.astype(np.float32), straight_v.astype(np.float32))
+        return NeckFields(*straight, head_x, head_y, aside.astype(np.float32), along.astype(np.float32))
 
     def _in_head(self, u: Array, v: Array) -> tuple[Array, Array]:
         """Pixels of the head's picture at coordinates along and across its cut."""
