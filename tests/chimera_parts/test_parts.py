@@ -188,7 +188,7 @@ def test_a_picture_without_a_neck_is_refused_with_the_mend(monkeypatch):
     monkeypatch.setattr(animals, "head_maps", lambda encoder, image, mask: mask.repeat(3, 1, 1))
     fuser = Parts(PartsConfig())
     head = _drawn("bust", (1, 0, 0))
-    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores, places, head, near=None: [])
+    monkeypatch.setattr(animals, "propose_cuts", lambda alpha, scores, **_: [])
     with pytest.raises(ConfigError, match=r"no head with a neck was found in bust.*--head-box"):
         fuser.fuse([head, _drawn("other", (0, 0, 1))], [0.5, 0.5], seeds=[0], size=_SIZE)
 
