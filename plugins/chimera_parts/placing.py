@@ -137,18 +137,15 @@ class Placement:
             x_s, y_s, cos, sin = _read(line, s, step)
             ahead = (dx - x_s) * cos + (dy - y_s) * sin
             s = np.clip(s + 0.8 * ahead, 0, reach).astype(np.float32)
-        x_s, y_s, cos, sin, scale_s, depth_s = _read(
-            np.concatenate([line, np.stack([scale, depth], 1).astype(np.float32)], 1), s, step
-        )
+        profile = np.concatenate([line, np.stack([scale, depth], 1).astype(np.float32)], 1)
+        x_s, y_s, cos, sin, scale_s, depth_s = _read(profile, s, step)
         side = -(dx - x_s) * sin + (dy - y_s) * cos
         aside, along = np.abs(straight_u), straight_v.copy()
         aside[in_head], along[in_head] = np.abs(side), s
         u[in_head], v[in_head] = side * handedness(body) / scale_s, depth_s
         if face is not None:
             end = np.full(1, _NECK_LENGTH * length, np.float32)
-            x_e, y_e, cos, sin, _, depth_e = _read(
-                np.concatenate([line, np.stack([scale, depth], 1).astype(np.float32)], 1), end, step
-            )[:, 0]
+            x_e, y_e, cos, sin, _, depth_e = _read(profile, end, step)[:, 0]
             off_x, off_y = x - body.middle[0] - x_e, y - body.middle[1] - y_e
             rigid_u = (off_y * cos - off_x * sin) * handedness(body) / self.head_scale
             rigid_v = depth_e + (off_x * cos + off_y * sin) / self.head_scale
